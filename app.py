@@ -1,0 +1,140 @@
+"""Dragonpost: the routes, the queue consumer and the workflow's functions. Each hands over to chalicelib."""
+
+import os
+from typing import Any
+
+import msgspec
+from chalice.app import SQSEvent
+
+from chalicelib.dragons import steps
+from chalicelib.dragons.model import report_from
+from chalicelib.dragons.repository import S3DragonRepository
+from chalicelib.dragons.workflow import DragonWorkflow, Origin
+from chalicelib.messages.model import message_from
+from chalicelib.messages.processing import process
+from chalicelib.messages.queue import Delivery, MessageQueue
+from chalicelib.messages.repository import MessageRepository
+from chalicelib.settings import SettingsReader
+from chalicelib.validation import Uuid
+from chalicelib.web import paging, requests
+from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
+from chalicelib.web.problems import not_found
+from chalicelib.web.responses import Reply, revalidated
+from chalicelib.web.submissions import accepted, settled, status_document
+
+STAGE = os.environ.get("DRAGONPOST_STAGE", "local")
+
+settings = SettingsReader(STAGE)
+dragons = S3DragonRepository(lambda: (settings().dragon_data_bucket_name, settings().dragon_data_file_name))
+workflow = DragonWorkflow(lambda: settings().dragon_workflow_arn)
+messages = MessageRepository(lambda: settings().message_archive_bucket_name, lambda: settings().message_table_name)
+queue = MessageQueue(lambda: settings().message_queue_url, lambda: settings().message_dead_letter_queue_url)
+
+app = Dragonpost(
+    "dragonpost", os.environ.get("DRAGONPOST_ALLOW_ORIGIN", "*"), audience=lambda: settings().user_pool_client_id
+)
+users = UserPoolAuthorizer("dragonpost-users", os.environ.get("DRAGONPOST_USER_POOL_ARN"), STAGE)
+
+
+@app.get("/health")
+def health() -> Reply:
+    """Tell that the service runs; asks nothing of AWS."""
+    return Reply(b'{"status":"ok"}')
+
+
+@app.get("/dragons", users)
+def list_dragons() -> Reply:
+    """List the dragons, a page at a time, filtered by family and name."""
+    app.caller()
+    parameters = requests.parameters(app.request, paging.PARAMETERS)
+    query = paging.query_from(parameters)
+    page = dragons.page(query)
+    headers = {}
+    if page.next_after is not None:
+        path = requests.path_prefix(app.request) + "/dragons"
+        headers["Link"] = paging.next_link(path, parameters.values, query, page.next_after)
+    return revalidated(msgspec.json.encode(page.dragons), requests.header(app.request, "If-None-Match"), headers)
+
+
+@app.get("/dragons/{dragon_name}", users)
+def get_dragon(dragon_name: str) -> Reply:
+    """Show one dragon."""
+    app.caller()
+    requests.parameters(app.request).check()
+    dragon = dragons.get(dragon_name)
+    if dragon is None:
+        raise not_found("No dragon of this name is in the registry.")
+    return revalidated(msgspec.json.encode(dragon), requests.header(app.request, "If-None-Match"))
+
+
+@app.post("/dragons", users)
+def report_dragon() -> Reply:
+    """Report a dragon: start the workflow that validates it, adds it and tells the world."""
+    caller = app.caller()
+    report = report_from(requests.json_object(app.request))
+    origin = Origin(caller.sub, app.request_id, requests.idempotency_key(app.request))
+    may_text = report.phone_number is not None and settings().sms_allowed_to(report.phone_number)
+    submission = workflow.start(report, origin, may_text=may_text)
+    wait_s = requests.wait_preferred_s(app.request)
+    if wait_s:
+        submission = workflow.wait(submission, wait_s)
+    if submission.status == "pending":
+        return accepted(submission, requests.path_prefix(app.request), wait_s)
+    return settled(submission, requests.path_prefix(app.request), wait_s)
+
+
+@app.get("/submissions/{submission_id}", users)
+def get_submission(submission_id: str) -> Reply:
+    """Show how far a reported dragon is, to whoever reported it and to operators."""
+    caller = app.caller()
+    submission = workflow.find(submission_id)
+    if submission is None or not caller.may_see_submission_of(submission.requested_by):
+        raise not_found("You have made no submission of this id.")
+    return status_document(submission, workflow.steps(submission))
+
+
+@app.post("/post-message", users)
+def post_message() -> Reply:
+    """Accept an order message; when this answers 202, the queue has it."""
+    caller = app.caller()
+    caller.check_may_use_messages()
+    message = message_from(requests.json_object(app.request))
+    caller.check_may_post_for(message.metadata.company_id)
+    queue.send(message, app.request_id)
+    message_id = str(message.metadata.message_id)
+    location = f"{requests.path_prefix(app.request)}/message/{message_id}"
+    body = msgspec.json.encode({"message_id": message_id, "status": "accepted"})
+    return Reply(body, 202, {"Location": location})
+
+
+@app.get("/message/{message_id}", users)
+def get_message(message_id: str) -> Reply:
+    """Show a stored message to its company and to operators, with exactly the numbers that were sent."""
+    caller = app.caller()
+    caller.check_may_use_messages()
+    parameters = requests.parameters(app.request, frozenset({"company_id"} if caller.is_operator else ()))
+    parameters.values["message_id"] = message_id
+    wanted, named_company = parameters.take("message_id", Uuid.parse), parameters.take("company_id", Uuid.parse)
+    parameters.check()
+    stored = messages.find(str(wanted), named_company if caller.is_operator else caller.company_id)
+    if stored is None:
+        raise not_found("No message of this id is stored (yet).")
+    return Reply(stored.as_json())
+
+
+@app.on_sqs_message(queue=f"dragonpost-{STAGE}-messages", batch_size=10, name="store_messages")
+def store_messages(event: SQSEvent) -> None:
+    """Store a batch of accepted messages: archive, then index."""
+    process([Delivery.of(record.to_dict()) for record in event], messages, queue)
+
+
+@app.lambda_function(name="validate_dragon")
+def validate_dragon(event: dict[str, Any], context: Any) -> steps.Outcome:
+    """Check a reported dragon; the workflow's first step."""
+    return steps.validate(event)
+
+
+@app.lambda_function(name="add_dragon")
+def add_dragon(event: dict[str, Any], context: Any) -> steps.Outcome:
+    """Add a validated dragon to the registry; the workflow's second step."""
+    return steps.add(event, dragons)

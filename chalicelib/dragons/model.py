@@ -1,0 +1,162 @@
+"""What a dragon is: the fields of the course's registry, their rules, and when two names are the same."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import msgspec
+
+from chalicelib.validation import CheckedText, Fault, InvalidInput, decode, normalised_text, pointer
+
+
+class Dragon(msgspec.Struct, frozen=True, kw_only=True):
+    """A dragon as the API shows it and the course's data file holds it."""
+
+    dragon_name_str: str
+    family_str: str
+    description_str: str
+    location_city_str: str
+    location_country_str: str
+    location_neighborhood_str: str
+    location_state_str: str
+
+    @property
+    def key(self) -> str:
+        """The normalised name: unique in the registry, and what it is ordered by."""
+        return normalised_name(self.dragon_name_str)
+
+
+class DragonName(CheckedText):
+    """1 to 64 letters, marks, digits, spaces, `.`, `'` and `-`, with at least one letter or digit.
+
+    Without the last rule `..` would be a name, and no client could ask for it: URLs resolve it away (RFC 3986 §5.2.4).
+    """
+
+    __slots__ = ()
+    length_max: ClassVar[int] = 64
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 64}
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        text = normalised_text(value, cls.length_max)
+        kinds = {unicodedata.category(character) for character in text if character not in " .'-"}
+        if not all(kind[0] in "LM" or kind == "Nd" for kind in kinds):
+            raise ValueError("must hold only letters, digits, spaces and . ' -")
+        if not any(kind[0] in "LN" for kind in kinds):
+            raise ValueError("must hold a letter or a digit")
+        return cls(text)
+
+
+class _BoundedText(CheckedText):
+    __slots__ = ()
+    length_max: ClassVar[int]
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        return cls(normalised_text(value, cls.length_max))
+
+
+class Family(_BoundedText):
+    """1 to 32 characters."""
+
+    __slots__ = ()
+    length_max: ClassVar[int] = 32
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 32}
+
+
+class Description(_BoundedText):
+    """1 to 1,000 characters."""
+
+    __slots__ = ()
+    length_max: ClassVar[int] = 1_000
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 1000}
+
+
+class Place(_BoundedText):
+    """1 to 100 characters."""
+
+    __slots__ = ()
+    length_max: ClassVar[int] = 100
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 100}
+
+
+class PhoneNumber(CheckedText):
+    """A number in international form: `+`, a country code that does not begin with 0, at most 15 digits (ITU E.164)."""
+
+    __slots__ = ()
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$"}
+    _form = re.compile(r"\+[1-9][0-9]{1,14}")
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        if not isinstance(value, str) or not cls._form.fullmatch(value):
+            raise ValueError("must be a phone number in E.164 form, such as +15555550100")
+        return cls(value)
+
+
+class DragonReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `POST /dragons` takes: a dragon, and how to reach whoever reports it."""
+
+    dragon_name_str: DragonName
+    family_str: Family
+    description_str: Description
+    location_city_str: Place
+    location_country_str: Place
+    location_neighborhood_str: Place
+    location_state_str: Place
+    reportingPhoneNumber: PhoneNumber | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the course's name
+    confirmationRequired: bool = False  # noqa: N815 - the course's name
+
+    @property
+    def dragon(self) -> Dragon:
+        """The dragon that is reported."""
+        return Dragon(**{field: str(getattr(self, field)) for field in Dragon.__struct_fields__})
+
+    @property
+    def phone_number(self) -> str | None:
+        """The reporter's phone number, if they gave one."""
+        return None if self.reportingPhoneNumber is msgspec.UNSET else str(self.reportingPhoneNumber)
+
+
+# The names that the course's web client sends, and the field each stands for.
+ALIASES: Mapping[str, str] = {
+    "dragonName": "dragon_name_str",
+    "family": "family_str",
+    "description": "description_str",
+    "city": "location_city_str",
+    "country": "location_country_str",
+    "neighborhood": "location_neighborhood_str",
+    "state": "location_state_str",
+}
+
+
+def report_from(members: Mapping[str, Any]) -> DragonReport:
+    """Make a report of the parsed JSON body of `POST /dragons`.
+
+    Takes the members under the registry's names or the course web client's. Raises `InvalidInput` with every fault.
+    """
+    fields = {ALIASES.get(name, name): value for name, value in members.items()}
+    names = {ALIASES[name]: name for name in members if name in ALIASES}
+    faults = [
+        Fault("pointer", pointer("#", alias), f"is the same member as {field}; send one of them")
+        for field, alias in names.items()
+        if field in members
+    ]
+    report = None
+    try:
+        report = decode(fields, DragonReport, names)
+    except InvalidInput as invalid:
+        faults.extend(invalid.faults)
+    confirmation_wanted = fields.get("confirmationRequired") is True
+    if confirmation_wanted and "reportingPhoneNumber" not in fields:
+        faults.append(Fault("pointer", "#/reportingPhoneNumber", "is required when confirmationRequired is true"))
+    if faults or report is None:
+        raise InvalidInput(*faults)
+    return report
+
+
+def normalised_name(text: str) -> str:
+    """Return the form in which names and families are compared: trimmed, NFC, case folded (Unicode 3.13, D145)."""
+    folded = unicodedata.normalize("NFD", text.strip()).casefold()
+    return unicodedata.normalize("NFC", folded)

@@ -1,0 +1,228 @@
+"""Where dragons live: a small protocol, and its implementation on one JSON document in S3.
+
+Every write of the document is a compare-and-swap on its ETag, with the duplicate check inside the swap, so concurrent
+writers can neither lose each other's dragons nor add the same name twice. Reads revalidate with `If-None-Match` and
+keep the parsed document in the warm function, as one immutable value that is replaced whole.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from chalicelib import aws
+from chalicelib.dragons.model import Dragon, normalised_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SWAP_ATTEMPTS_MAX = 30
+SWAP_WAIT_MAX_S = 0.8
+
+
+class Addition(StrEnum):
+    """What became of a dragon that was to be added."""
+
+    ADDED = "added"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class DragonQuery:
+    """Which dragons a page shows: filters as normalised names, the key to start after, and how many at most."""
+
+    family: str | None = None
+    name: str | None = None
+    after: str | None = None
+    limit: int = 100
+
+    @classmethod
+    def of(cls, family: str | None, name: str | None, after: str | None = None, limit: int = 100) -> DragonQuery:
+        """Make a query of what a client typed."""
+        return cls(
+            None if family is None else normalised_name(family),
+            None if name is None else normalised_name(name),
+            after,
+            limit,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DragonPage:
+    """Dragons in the order of their keys; `next_after` is the last one's key if more follow."""
+
+    dragons: list[Dragon]
+    next_after: str | None
+
+
+class DragonRepository(Protocol):
+    """What the service asks of a place that keeps dragons."""
+
+    def page(self, query: DragonQuery) -> DragonPage:
+        """Return the dragons that match, in the order of their normalised names."""
+        ...
+
+    def get(self, name: str) -> Dragon | None:
+        """Return the dragon of this name (compared normalised), or None."""
+        ...
+
+    def add(self, dragon: Dragon, submission_id: str) -> Addition:
+        """Add a dragon whose name is free.
+
+        Adding again under the same submission id answers `ADDED` and changes nothing; a name that another submission
+        holds answers `DUPLICATE`.
+        """
+        ...
+
+
+class DocumentCorrupt(Exception):
+    """The dragon document is not what this service writes; it is left as it is, for a person to look at."""
+
+
+class DocumentContended(aws.DependencyUnavailable):
+    """Other writers were faster every time; nothing was written, and trying later is right."""
+
+    def __init__(self) -> None:
+        super().__init__("The dragon document", "too many writers at once")
+
+
+class _Entry(Dragon, frozen=True, kw_only=True):
+    """A dragon as the document holds it. Entries made by hand or by the course have no submission id."""
+
+    submission_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """One version of the document, parsed. `etag` is None where there is no object yet."""
+
+    bucket: str
+    key: str
+    etag: str | None
+    raw: list[msgspec.Raw]
+    by_key: dict[str, _Entry]
+    dragons: list[tuple[str, str, Dragon]]  # (key, normalised family, dragon), in the order of keys
+
+
+class S3DragonRepository:
+    """Dragons in one S3 object: a JSON array in the course's format. Safe to share between threads."""
+
+    def __init__(
+        self,
+        place: Callable[[], tuple[str, str]],
+        s3: Callable[[], S3Client] = aws.s3,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take where the document is (bucket and key, asked before each use), and how to reach S3."""
+        self._place = place
+        self._s3 = s3
+        self._sleep = sleep
+        self._held: _Document | None = None
+
+    def page(self, query: DragonQuery) -> DragonPage:
+        """See `DragonRepository.page`."""
+        matching = _matching(self._document().dragons, query)
+        found: list[Dragon] = []
+        last_key = None
+        for key, dragon in matching:
+            if len(found) == query.limit:
+                return DragonPage(found, last_key)
+            found.append(dragon)
+            last_key = key
+        return DragonPage(found, None)
+
+    def get(self, name: str) -> Dragon | None:
+        """See `DragonRepository.get`."""
+        entry = self._document().by_key.get(normalised_name(name))
+        return None if entry is None else _without_submission(entry)
+
+    def add(self, dragon: Dragon, submission_id: str) -> Addition:
+        """See `DragonRepository.add`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
+        for attempt in range(SWAP_ATTEMPTS_MAX):
+            document = self._document()
+            present = document.by_key.get(dragon.key)
+            if present is not None:
+                return Addition.ADDED if present.submission_id == submission_id else Addition.DUPLICATE
+            entry = _Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id)
+            if self._swap(document, entry):
+                return Addition.ADDED
+            self._sleep(random.uniform(0, min(SWAP_WAIT_MAX_S, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
+        raise DocumentContended
+
+    def _document(self) -> _Document:
+        bucket, key = self._place()
+        held = self._held
+        if held is not None and (held.bucket, held.key) != (bucket, key):
+            held = None
+        known: dict[str, Any] = {} if held is None or held.etag is None else {"IfNoneMatch": held.etag}
+        with aws.calling("S3"):
+            try:
+                answer = self._s3().get_object(Bucket=bucket, Key=key, **known)
+                body = answer["Body"].read()
+            except ClientError as error:
+                if held is not None and aws.error_status(error) == 304:
+                    return held
+                if aws.error_code(error) == "NoSuchKey":
+                    return _parsed(bucket, key, None, b"")
+                raise
+        self._held = document = _parsed(bucket, key, answer["ETag"], body)
+        return document
+
+    def _swap(self, document: _Document, entry: _Entry) -> bool:
+        """Write the document with one more entry if nobody wrote it since; tell whether that was so."""
+        body = msgspec.json.encode([*document.raw, entry])
+        unchanged: dict[str, Any] = {"IfNoneMatch": "*"} if document.etag is None else {"IfMatch": document.etag}
+        with aws.calling("S3"):
+            try:
+                self._s3().put_object(
+                    Bucket=document.bucket, Key=document.key, Body=body, ContentType="application/json", **unchanged
+                )
+            except ClientError as error:
+                # 409: another conditional write was under way. 404 on If-Match: the object was deleted meanwhile.
+                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+                if aws.error_status(error) in (409, 412) or (aws.error_status(error) == 404 and document.etag):
+                    return False
+                raise
+        return True
+
+
+def _parsed(bucket: str, key: str, etag: str | None, body: bytes) -> _Document:
+    """Parse one version of the document. Nothing and white space are an empty registry."""
+    if not body.strip():
+        return _Document(bucket, key, etag, [], {}, [])
+    try:
+        entries = msgspec.json.decode(body, type=list[_Entry])
+        raw = msgspec.json.decode(body, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DocumentCorrupt(
+            f"s3://{bucket}/{key} (ETag {etag}) is not a JSON array of dragons: {error}. Nothing was changed. "
+            "Restore an earlier version of the object, or mend it by hand."
+        ) from error
+    by_key: dict[str, _Entry] = {}
+    for entry in entries:
+        by_key.setdefault(entry.key, entry)
+    dragons = [(entry.key, normalised_name(entry.family_str), _without_submission(entry)) for entry in entries]
+    dragons.sort(key=lambda row: row[0])
+    return _Document(bucket, key, etag, raw, by_key, dragons)
+
+
+def _matching(dragons: Iterable[tuple[str, str, Dragon]], query: DragonQuery) -> Iterable[tuple[str, Dragon]]:
+    for key, family, dragon in dragons:
+        if query.after is not None and key <= query.after:
+            continue
+        if query.family is not None and family != query.family:
+            continue
+        if query.name is not None and key != query.name:
+            continue
+        yield key, dragon
+
+
+def _without_submission(entry: _Entry) -> Dragon:
+    return Dragon(**{field: getattr(entry, field) for field in Dragon.__struct_fields__})

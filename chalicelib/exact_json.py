@@ -1,0 +1,147 @@
+"""JSON without loss: strict reading, exact numbers, and one canonical form to compare by.
+
+Numbers are read as :class:`decimal.Decimal` and written back digit for digit, so `19.99` never becomes
+`19.989999999999998`. What RFC 8259 leaves to the implementation (duplicate names, a byte order mark, lone surrogates,
+depth) is refused, because two readers that guess differently are how bad input gets past a check.
+"""
+
+import json
+import re
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, Never
+
+import msgspec
+
+NESTING_LEVELS_MAX = 32
+
+_EXACT = Context(prec=999_999)
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _as_plain_text(value: object) -> str:
+    """Let msgspec write the checked subclasses of `str`; it encodes exact types only."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_as_plain_text)
+_canonical_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted", enc_hook=_as_plain_text)
+
+
+class MalformedJson(ValueError):
+    """The text is not one JSON object that can be kept exactly; the message says why and holds none of the input."""
+
+
+def parse_object(body: bytes | str) -> dict[str, Any]:
+    """Read one JSON object strictly.
+
+    Takes the UTF-8 bytes (or the text) of the document. Returns it with every number as a `Decimal`.
+    Raises `MalformedJson` for anything but a single object (RFC 8259), for invalid UTF-8, a byte order mark,
+    duplicate member names, NaN and Infinity, lone surrogates, and more than `NESTING_LEVELS_MAX` levels.
+    """
+    text = _decoded(body)
+    _check_nesting(text)
+    try:
+        value = json.loads(
+            text,
+            parse_float=_number,
+            parse_int=_number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object_without_duplicates,
+        )
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
+    if not isinstance(value, dict):
+        raise MalformedJson("must be a JSON object")
+    if _SURROGATE_ESCAPE.search(text):
+        _check_encodable(value)
+    return value
+
+
+def encode(value: object) -> bytes:
+    """Write a value as compact UTF-8 JSON, its Decimals as numbers with the digits they have."""
+    return _encoder.encode(value)
+
+
+def canonical(value: object) -> bytes:
+    """Write a value so that equal values give equal bytes: members sorted, numbers by value (`20`, `2e1` agree).
+
+    Strings stay as they are: a time or an identifier is normalised by its own type, not here.
+    """
+    return _canonical_encoder.encode(_with_canonical_numbers(value))
+
+
+def canonical_number(number: Decimal) -> Decimal:
+    """Return the one representation that all Decimals of this value share: no trailing zeros, no negative zero."""
+    if not number:
+        return Decimal(0)
+    sign, digits, exponent = number.as_tuple()
+    kept = len(digits)
+    while digits[kept - 1] == 0:
+        kept -= 1
+    assert isinstance(exponent, int)  # noqa: S101 - NaN and Infinity cannot have been parsed
+    return Decimal((sign, digits[:kept], exponent + len(digits) - kept))
+
+
+def _decoded(body: bytes | str) -> str:
+    if isinstance(body, str):
+        text = body
+    else:
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise MalformedJson(f"not valid UTF-8 (byte {error.start})") from None
+    if text.startswith("\ufeff"):
+        raise MalformedJson("starts with a byte order mark, which JSON does not allow")
+    return text
+
+
+def _check_nesting(text: str) -> None:
+    if text.count("[") + text.count("{") <= NESTING_LEVELS_MAX:
+        return
+    depth = 0
+    for match in _STRINGS_AND_BRACKETS.finditer(text):
+        token = match.group()
+        if token in ("[", "{"):
+            depth += 1
+            if depth > NESTING_LEVELS_MAX:
+                raise MalformedJson(f"nested deeper than {NESTING_LEVELS_MAX} levels")
+        elif token in ("]", "}"):
+            depth -= 1
+
+
+def _number(digits: str) -> Decimal:
+    try:
+        return Decimal(digits, _EXACT)
+    except InvalidOperation:
+        raise MalformedJson("holds a number whose exponent is out of range") from None
+
+
+def _refuse_constant(name: str) -> Never:
+    raise MalformedJson(f"{name} is not a JSON number")
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedJson("an object has two members of the same name")
+    return members
+
+
+def _check_encodable(value: object) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise MalformedJson("a string holds half of a surrogate pair") from None
+
+
+def _with_canonical_numbers(value: object) -> object:
+    if isinstance(value, Decimal):
+        return canonical_number(value)
+    if isinstance(value, dict):
+        return {name: _with_canonical_numbers(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_with_canonical_numbers(item) for item in value]
+    return value

@@ -1,0 +1,64 @@
+"""What an order message is: its envelope, its order, and when two messages are the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from chalicelib import exact_json
+from chalicelib.validation import Amount, Timestamp, Uuid, decode
+
+
+class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who sent the message, which one it is, and when it was written."""
+
+    message_time: Timestamp
+    company_id: Uuid
+    message_id: Uuid
+
+
+class Order(msgspec.Struct, frozen=True):
+    """The members of `data` that every message has; further ones are kept as they came."""
+
+    order_id: Uuid
+    order_time: Timestamp
+    order_amount: Amount
+
+
+class OrderMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `POST /post-message` takes."""
+
+    metadata: Metadata
+    data: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A valid order message: the checked parts, and `data` whole and exact (Decimals for numbers)."""
+
+    metadata: Metadata
+    order: Order
+    data: Mapping[str, Any]
+
+    @property
+    def archive_key(self) -> str:
+        """Where the archive keeps it: `<company_id>/<message_id>.json`."""
+        return f"{self.metadata.company_id}/{self.metadata.message_id}.json"
+
+    def as_json(self) -> bytes:
+        """Return the message as the queue and the archive carry it: exact numbers, lower-case UUIDs, no white space."""
+        return exact_json.encode({"metadata": msgspec.structs.asdict(self.metadata), "data": self.data})
+
+    def canonical(self) -> bytes:
+        """Return the form in which two messages are compared: equal messages give equal bytes."""
+        return exact_json.canonical({"metadata": msgspec.structs.asdict(self.metadata), "data": self.data})
+
+
+def message_from(members: Mapping[str, Any]) -> Message:
+    """Make a message of a parsed JSON object with exact numbers.
+
+    Raises `InvalidInput` with every fault.
+    """
+    checked = decode(members, OrderMessage)
+    return Message(checked.metadata, checked.data, {**members["data"], "order_id": str(checked.data.order_id)})

@@ -1,0 +1,64 @@
+"""The queue consumer: stores a batch of deliveries concurrently, and settles each on its own.
+
+What is stored is deleted at once. What can never succeed goes to the dead-letter queue with its reason. Only transient
+failures raise, after all the rest is settled; SQS then delivers those, and only those, again. So nothing is lost
+whether or not the event source mapping reports batch item failures, and neighbours of a bad message are unaffected.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from chalicelib import exact_json
+from chalicelib.messages.model import message_from
+from chalicelib.messages.queue import Delivery, MessageQueue
+from chalicelib.messages.repository import MessageConflict, MessageRepository
+from chalicelib.telemetry import count, logger
+from chalicelib.validation import InvalidInput
+
+WORKERS = 10
+
+
+class BatchIncomplete(Exception):
+    """Some deliveries of a batch could not be settled now; they stay on the queue and come again."""
+
+
+def process(deliveries: Sequence[Delivery], messages: MessageRepository, queue: MessageQueue) -> None:
+    """Settle each delivery of a batch.
+
+    Raises `BatchIncomplete` if any failed for a reason that may pass, after all others are settled.
+    """
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        settled = list(pool.map(lambda delivery: _settle(delivery, messages, queue), deliveries))
+    unsettled = settled.count(False)
+    if unsettled:
+        raise BatchIncomplete(f"{unsettled} of {len(deliveries)} messages stay on the queue; the log says why")
+
+
+def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> bool:
+    """Store, bury or leave one delivery; tell whether it is settled."""
+    fields = {"correlation_id": delivery.correlation_id, "sqs_message_id": delivery.sqs_message_id}
+    try:
+        try:
+            message = message_from(exact_json.parse_object(delivery.body))
+            fields |= {"message_id": str(message.metadata.message_id), "company_id": str(message.metadata.company_id)}
+            storing = messages.store(message)
+        except (exact_json.MalformedJson, InvalidInput, MessageConflict) as hopeless:
+            reason = f"{_KINDS[type(hopeless)]}: {hopeless}"
+            queue.bury(delivery, reason)
+            logger.warning("message buried", extra=fields | {"reason": _KINDS[type(hopeless)]})
+            count("MessagesBuried")
+            return True
+        queue.delete(delivery)
+    except Exception:  # noqa: BLE001 - the other deliveries of the batch must be settled whatever befalls this one
+        logger.exception("message not settled, it comes again", extra=fields)
+        return False
+    logger.info("message settled", extra=fields | {"outcome": storing.value})
+    count("MessagesStored" if storing == "stored" else "MessagesRepeated")
+    return True
+
+
+_KINDS: dict[type[Exception], str] = {
+    exact_json.MalformedJson: "unreadable",
+    InvalidInput: "invalid",
+    MessageConflict: "conflict",
+}

@@ -1,0 +1,93 @@
+"""The queues that messages travel on: accepted ones to the consumer, hopeless ones to the dead-letter queue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import aws
+from chalicelib.messages.model import Message
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+
+REASON_CHARACTERS_MAX = 500
+
+# What SQS allows in a text: XML 1.0 characters.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_NOT_ALLOWED_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class QueueUnavailable(aws.DependencyUnavailable):
+    """The queue did not acknowledge a message: the client has to send it again, which is safe."""
+
+    def __init__(self) -> None:
+        super().__init__("SQS", "the queue did not acknowledge the message", retry_after_s=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as SQS delivers it to the consumer."""
+
+    sqs_message_id: str
+    receipt_handle: str
+    body: str
+    correlation_id: str
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Delivery:
+        """Make a delivery of a record of the Lambda event
+        (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)."""
+        attributes = record.get("messageAttributes") or {}
+        correlation_id = attributes.get("correlation_id", {}).get("stringValue") or record["messageId"]
+        return cls(record["messageId"], record["receiptHandle"], record["body"], correlation_id)
+
+
+class MessageQueue:
+    """The stage's message queue and its dead-letter queue. Safe to share between threads."""
+
+    def __init__(
+        self,
+        queue_url: Callable[[], str],
+        dead_letter_queue_url: Callable[[], str],
+        sqs: Callable[[], SQSClient] = aws.sqs,
+    ) -> None:
+        """Take the queues' URLs (asked before each use), and how to reach SQS."""
+        self._queue_url = queue_url
+        self._dead_letter_queue_url = dead_letter_queue_url
+        self._sqs = sqs
+
+    def send(self, message: Message, correlation_id: str) -> None:
+        """Put a message on the queue; when this returns, SQS has acknowledged it. Raises `QueueUnavailable`."""
+        try:
+            self._send(self._queue_url(), message.as_json().decode(), {"correlation_id": correlation_id})
+        except (aws.DependencyUnavailable, aws.DependencyFault) as error:
+            raise QueueUnavailable from error
+
+    def delete(self, delivery: Delivery) -> None:
+        """Take a settled delivery off the queue."""
+        with aws.calling("SQS"):
+            self._sqs().delete_message(QueueUrl=self._queue_url(), ReceiptHandle=delivery.receipt_handle)
+
+    def bury(self, delivery: Delivery, reason: str) -> None:
+        """Move a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.
+
+        It is sent first and deleted then: whatever fails between leaves two copies, never none.
+        """
+        attributes = {
+            "reason": _NOT_ALLOWED_IN_SQS.sub("?", reason)[:REASON_CHARACTERS_MAX],
+            "correlation_id": delivery.correlation_id,
+            "source_message_id": delivery.sqs_message_id,
+        }
+        self._send(self._dead_letter_queue_url(), delivery.body, attributes)
+        self.delete(delivery)
+
+    def _send(self, queue_url: str, body: str, attributes: Mapping[str, str]) -> None:
+        typed: dict[str, MessageAttributeValueTypeDef] = {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        }
+        with aws.calling("SQS"):
+            self._sqs().send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=typed)

@@ -1,0 +1,167 @@
+"""The Chalice application class: what every answer has in common, and what happens when something raises."""
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request, Response
+
+from chalicelib.identity import Caller, caller_from_claims
+from chalicelib.telemetry import logger
+from chalicelib.web import requests
+from chalicelib.web.problems import CONTENT_TYPE, Problem, internal_error, problem_for, status_title
+from chalicelib.web.responses import problem_reply
+
+REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Request-Id")
+EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Request-Id")
+PREFLIGHT_MAX_AGE_S = 600
+
+View = Callable[..., Response]
+
+
+class UserPoolAuthorizer(CognitoUserPoolAuthorizer):
+    """Has API Gateway verify tokens of the stage's user pool.
+
+    The pool's ARN is only needed when the API is deployed, so it is only asked for then.
+    """
+
+    def __init__(self, name: str, pool_arn: str | None, stage: str) -> None:
+        super().__init__(name, provider_arns=[pool_arn or ""])
+        self._pool_arn = pool_arn
+        self._stage = stage
+
+    def to_swagger(self) -> dict[str, Any]:
+        """Return the authorizer for API Gateway's import. Ends the process if the pool is not known."""
+        if not self._pool_arn:
+            raise SystemExit(
+                "DRAGONPOST_USER_POOL_ARN is not set: the API's authorizer needs the ARN of the stage's user pool. "
+                f"Run `make deploy STAGE={self._stage}` (or `make deploy STAGE={self._stage} WITH=chalice`), which "
+                "deploys infrastructure/resources.yaml first and fills it in from the stack's outputs."
+            )
+        return dict(super().to_swagger())
+
+
+class Dragonpost(Chalice):
+    """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems."""
+
+    def __init__(self, app_name: str, allow_origin: str, audience: Callable[[], str]) -> None:
+        """Take the origin that browsers may call from, and how to ask for the user pool client's id."""
+        super().__init__(app_name, configure_logs=False)
+        self._audience = audience
+        # All of them: API Gateway then hands over bodies as bytes (base64), and invalid UTF-8 can be told.
+        self.api.binary_types = ["*/*"]
+        self.api.cors = CORSConfig(
+            allow_origin,
+            allow_headers=list(REQUEST_HEADERS),
+            expose_headers=list(EXPOSED_HEADERS),
+            max_age=PREFLIGHT_MAX_AGE_S,
+        )
+        self._common_headers = {
+            "Access-Control-Allow-Origin": allow_origin,
+            "Access-Control-Expose-Headers": ",".join(EXPOSED_HEADERS),
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    @property
+    def request(self) -> Request:
+        """The request that is being answered."""
+        assert self.current_request is not None  # noqa: S101 - views run inside a request
+        return self.current_request
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request that is being answered; it correlates logs, queue messages and executions, too."""
+        return str(self.request.context["requestId"])
+
+    def caller(self) -> Caller:
+        """Return who is calling. Raises `Unauthenticated`."""
+        return caller_from_claims(requests.claims(self.request), self._audience())
+
+    def get(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
+        """Declare a view for GET and HEAD."""
+        return self._declare(path, ["GET", "HEAD"], authorizer)
+
+    def post(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
+        """Declare a view for POST."""
+        return self._declare(path, ["POST"], authorizer)
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Answer one request, given as API Gateway's Lambda proxy event. Never raises."""
+        started = time.perf_counter()
+        request_id = requests.request_id_of(event)
+        logger.thread_safe_append_keys(correlation_id=request_id)
+        try:
+            answer = self._as_problem_if_error(super().__call__(_completed(event, request_id), context), request_id)
+        except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 502
+            logger.exception("request failed outside its view")
+            answer = problem_reply(internal_error(), request_id).to_dict()
+        self._finish(answer, event, request_id)
+        _log(event, answer, started)
+        logger.thread_safe_clear_keys()
+        return answer
+
+    def _declare(self, path: str, methods: list[str], authorizer: Authorizer | None) -> Callable[[View], View]:
+        # Views check content types themselves: Chalice's check passes a missing one.
+        declare = self.route(path, methods=methods, authorizer=authorizer, content_types=["*/*"])
+        return lambda view: declare(self._with_problems(view))
+
+    def _with_problems(self, view: View) -> View:
+        """Wrap a view so that the domain errors it raises become problems."""
+
+        @wraps(view)
+        def answer(**path_parameters: str) -> Response:
+            try:
+                return view(**{name: requests.path_text(text) for name, text in path_parameters.items()})
+            except Exception as error:  # noqa: BLE001 - Chalice would turn it into an answer of another form
+                problem = problem_for(error)
+                if problem is None or problem.status >= 500:
+                    logger.exception("request failed")
+                return problem_reply(problem or internal_error(), self.request_id)
+
+        # Chalice reads the path parameters from the signature and does not look through wrappers.
+        answer.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]
+        return answer
+
+    def _as_problem_if_error(self, answer: dict[str, Any], request_id: str) -> dict[str, Any]:
+        """Return Chalice's own errors (405 above all) as problems; leave all else as it is."""
+        headers: Mapping[str, str] = answer["headers"]
+        if answer["statusCode"] < 400 or headers.get("Content-Type") == CONTENT_TYPE:
+            return answer
+        status = answer["statusCode"]
+        kept = {name: value for name, value in headers.items() if name == "Allow"}
+        return problem_reply(Problem(status, f"{status_title(status)}.", headers=kept), request_id).to_dict()
+
+    def _finish(self, answer: dict[str, Any], event: Mapping[str, Any], request_id: str) -> None:
+        answer["headers"] = {**answer["headers"], **self._common_headers, "X-Request-Id": request_id}
+        if event.get("requestContext", {}).get("httpMethod") == "HEAD":
+            answer["body"] = ""
+
+
+def _completed(event: dict[str, Any], request_id: str) -> dict[str, Any]:
+    """Return the event with what Chalice and the views rely on.
+
+    No `Accept` means any media type (RFC 9110 §12.5.1), which Chalice has to be told.
+    """
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    headers.setdefault("accept", "*/*")
+    return {
+        **event,
+        "headers": headers,
+        "requestContext": {**event.get("requestContext", {}), "requestId": request_id},
+        "pathParameters": event.get("pathParameters") or {},
+    }
+
+
+def _log(event: Mapping[str, Any], answer: Mapping[str, Any], started: float) -> None:
+    request = event.get("requestContext", {})
+    logger.info(
+        "request",
+        extra={
+            "method": request.get("httpMethod"),
+            "route": request.get("resourcePath"),
+            "status": answer["statusCode"],
+            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+        },
+    )

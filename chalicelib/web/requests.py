@@ -1,0 +1,147 @@
+"""Reading a request: its body, parameters, headers and path, strictly, each fault with its place."""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from chalice.app import Request
+
+from chalicelib import exact_json
+from chalicelib.validation import Fault, InvalidInput
+from chalicelib.web.problems import Problem, ProblemRaised, not_found
+
+BODY_BYTES_MAX = 256 * 1024
+WAIT_MAX_S = 10
+
+Parsed = TypeVar("Parsed")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """Return the request's JSON object, its numbers exact.
+
+    Ends the request with 415 for another content type, 413 for more than `BODY_BYTES_MAX` (before anything is parsed)
+    and 400 for anything that `exact_json.parse_object` refuses.
+    """
+    media_type = header(request, "Content-Type") or ""
+    if media_type.split(";")[0].strip().lower() != "application/json":
+        raise ProblemRaised(Problem(415, "Send the body as application/json.", headers={"Accept": "application/json"}))
+    body = request.raw_body
+    if len(body) > BODY_BYTES_MAX:
+        raise ProblemRaised(Problem(413, f"The body must be at most {BODY_BYTES_MAX:,} bytes long."))
+    return exact_json.parse_object(body)
+
+
+def header(request: Request, name: str) -> str | None:
+    """Return a header's value, or None."""
+    value = request.headers.get(name.lower())
+    return None if value is None else str(value)
+
+
+@dataclass(slots=True)
+class Parameters:
+    """A request's query parameters: those that can be used, and what is wrong with the others."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def take(self, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
+        """Return the parameter as `parse` makes it, or None; what `parse` refuses (`ValueError`) becomes a fault."""
+        if name not in self.values:
+            return None
+        try:
+            return parse(self.values[name])
+        except ValueError as error:
+            self.faults.append(Fault("parameter", name, str(error)))
+            return None
+
+    def check(self) -> None:
+        """Raise `InvalidInput` if there is any fault."""
+        if self.faults:
+            raise InvalidInput(*self.faults)
+
+
+def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
+    """Return the query parameters; unknown ones and those given more than once are faults."""
+    found = Parameters()
+    query = request.query_params
+    for name in query or ():
+        given = query.getlist(name)  # type: ignore[union-attr]
+        if name not in known:
+            allowed = ", ".join(sorted(known)) or "none"
+            found.faults.append(Fault("parameter", name, f"is not known here (known: {allowed})"))
+        elif len(given) > 1:
+            found.faults.append(Fault("parameter", name, "is given more than once"))
+        else:
+            found.values[name] = given[0]
+    return found
+
+
+def path_text(value: str) -> str:
+    """Return a path parameter's text; API Gateway hands it over as it stood in the URL (RFC 3986 §2.1)."""
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        raise not_found("The path is not valid UTF-8.") from None
+
+
+def path_prefix(request: Request) -> str:
+    """Return what stands before this service's routes in the request's path: the API's stage, or nothing locally."""
+    below = [part for part in request.path.split("/") if part]
+    parts = [part for part in request.context["path"].split("/") if part]
+    return "".join(f"/{part}" for part in parts[: len(parts) - len(below)])
+
+
+def claims(request: Request) -> Mapping[str, Any] | None:
+    """Return the claims of the token that was verified before the request came here, or None."""
+    authorizer = request.context.get("authorizer") or {}
+    found = authorizer.get("claims")
+    return found if isinstance(found, Mapping) else None
+
+
+def request_id_of(event: Mapping[str, Any]) -> str:
+    """Return the id of a request, which is also its correlation id.
+
+    It is the client's `X-Request-Id` if that is well-formed (8 to 64 letters, digits, `.`, `_`, `-`), else API
+    Gateway's own, else a new one.
+    """
+    headers = event.get("headers") or {}
+    given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
+    if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
+        return given
+    return str(event.get("requestContext", {}).get("requestId") or uuid.uuid4())
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the `Idempotency-Key`, with or without the quotes of a structured-field string, or None.
+
+    Raises `InvalidInput` unless it is 1 to 255 visible ASCII characters
+    (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
+    """
+    value = header(request, "Idempotency-Key")
+    if value is None:
+        return None
+    key = value.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidInput(Fault("header", "Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+    return key
+
+
+def wait_preferred_s(request: Request) -> int:
+    """Return how long the client prefers to wait (`Prefer: wait=N`, RFC 7240 §4.3), at most `WAIT_MAX_S`; 0 if not.
+
+    A preference that is not understood is ignored, as RFC 7240 §2 asks; of several the first one counts.
+    """
+    for preference in (header(request, "Prefer") or "").split(","):
+        match = _WAIT.fullmatch(preference.split(";")[0].strip())
+        if match:
+            return min(int(match[1]), WAIT_MAX_S)
+    return 0

@@ -1,0 +1,62 @@
+"""How a submission is shown: while it is accepted, once it is settled, and when it is asked for."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import msgspec
+
+from chalicelib.dragons.workflow import Step, Submission
+from chalicelib.web.problems import DRAGON_REFUSED, DUPLICATE_DRAGON, SUBMISSION_FAILED, Problem, ProblemRaised
+from chalicelib.web.responses import Reply
+
+RETRY_AFTER_S = 1
+
+
+def accepted(submission: Submission, path_prefix: str, waited_s: int) -> Reply:
+    """Return the 202 for a submission that is on its way."""
+    body = {
+        "submission_id": submission.submission_id,
+        "status": "pending",
+        "execution_arn": submission.execution_arn,
+        "started_at": submission.started_at,
+    }
+    location = {"Location": f"{path_prefix}/submissions/{submission.submission_id}"}
+    return Reply(msgspec.json.encode(body), 202, location | _applied(waited_s))
+
+
+def settled(submission: Submission, path_prefix: str, waited_s: int) -> Reply:
+    """Return the 201 for a dragon that was added while the client waited. Raises the problem of one that was not."""
+    if submission.status != "added":
+        raise ProblemRaised(_problem(submission, f"{path_prefix}/submissions/{submission.submission_id}", waited_s))
+    location = {"Location": f"{path_prefix}/dragons/{quote(submission.dragon.dragon_name_str, safe='')}"}
+    return Reply(msgspec.json.encode(submission.dragon), 201, location | _applied(waited_s))
+
+
+def status_document(submission: Submission, steps: Sequence[Step]) -> Reply:
+    """Return what `GET /submissions/{id}` shows; never the reporter's phone number, which is not part of it."""
+    body = {
+        "submission_id": submission.submission_id,
+        "status": submission.status,
+        "dragon_name_str": submission.dragon.dragon_name_str,
+        "reason": submission.reason,
+        "notification": submission.notification,
+        "started_at": submission.started_at,
+        "finished_at": submission.finished_at,
+        "steps": steps,
+    }
+    pending = {"Retry-After": str(RETRY_AFTER_S)} if submission.status == "pending" else {}
+    return Reply(msgspec.json.encode(body), 200, {"Cache-Control": "no-cache"} | pending)
+
+
+def _problem(submission: Submission, location: str, waited_s: int) -> Problem:
+    headers = {"Location": location} | _applied(waited_s)
+    reason = submission.reason or "The workflow gave no reason."
+    if submission.status == "failed":
+        return Problem(500, reason, SUBMISSION_FAILED, headers=headers)
+    if submission.refusal == "duplicate":
+        return Problem(409, reason, DUPLICATE_DRAGON, headers=headers)
+    return Problem(422, reason, DRAGON_REFUSED, headers=headers)
+
+
+def _applied(waited_s: int) -> dict[str, str]:
+    return {"Preference-Applied": f"wait={waited_s}"} if waited_s else {}

@@ -1,0 +1,341 @@
+"""What CloudFormation, Step Functions and IAM are told: read from the files, without any of them."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+
+PROJECT = Path(__file__).resolve().parents[2]
+STAGES = ("local", "dev", "prod")
+FUNCTIONS = {
+    "api_handler": ("APIHandler", ""),
+    "validate_dragon": ("ValidateDragon", "-validate_dragon"),
+    "add_dragon": ("AddDragon", "-add_dragon"),
+    "store_messages": ("StoreMessages", "-store_messages"),
+}
+PARAMETERS = {
+    "dragon_data_bucket_name",
+    "dragon_data_file_name",
+    "message_archive_bucket_name",
+    "message_table_name",
+    "message_queue_url",
+    "message_dead_letter_queue_url",
+    "dragon_workflow_arn",
+    "user_pool_client_id",
+    "sms_allowed_prefixes",
+}
+
+
+def read_json(*path: str) -> dict[str, Any]:
+    return json.loads(PROJECT.joinpath(*path).read_text(encoding="utf-8"))
+
+
+CONFIG = read_json(".chalice", "config.json")
+WORKFLOW = read_json("infrastructure", "dragons.asl.json")
+STATES: dict[str, Any] = WORKFLOW["States"]
+OVERRIDES = read_json("infrastructure", "app-overrides.json")
+TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+GATEWAY_RESPONSES: dict[str, Any] = OVERRIDES["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+
+
+def policy(function: str, stage: str) -> list[dict[str, Any]]:
+    return read_json(".chalice", f"policy-{function}-{stage}.json")["Statement"]
+
+
+def resources_of_type(resource_type: str) -> dict[str, Any]:
+    return {name: item["Properties"] for name, item in RESOURCES.items() if item["Type"] == resource_type}
+
+
+def successors(state: Mapping[str, Any]) -> set[str]:
+    branches = [state, *state.get("Choices", []), *state.get("Catch", [])]
+    targets = {branch["Next"] for branch in branches if "Next" in branch}
+    return targets | ({state["Default"]} if "Default" in state else set())
+
+
+def reachable_from(name: str) -> set[str]:
+    seen: set[str] = set()
+    ahead = {name}
+    while ahead:
+        seen |= ahead
+        ahead = set().union(*(successors(STATES[state]) for state in ahead)) - seen
+    return seen
+
+
+def paths_from(name: str) -> Iterator[list[str]]:
+    """Yield every path to an end. The workflow has no loops; if it ever gets one, this ends in a RecursionError."""
+    following = successors(STATES[name])
+    if not following:
+        yield [name]
+    for state in following:
+        for path in paths_from(state):
+            yield [name, *path]
+
+
+def tasks(integration: str) -> dict[str, Any]:
+    return {name: state for name, state in STATES.items() if integration in state.get("Resource", "")}
+
+
+class TestChaliceConfig:
+    def test_every_stage_gives_every_function_its_own_policy_time_limit_and_memory(self) -> None:
+        for stage in STAGES:
+            functions = CONFIG["stages"][stage]["lambda_functions"]
+            assert functions.keys() == FUNCTIONS.keys()
+            for name, function in functions.items():
+                assert function["iam_policy_file"] == f"policy-{name}-{stage}.json"
+                assert {"lambda_timeout", "lambda_memory_size"} <= function.keys()
+
+    def test_policies_are_the_files_and_nothing_is_generated(self) -> None:
+        wanted = {f"policy-{function}-{stage}.json" for function in FUNCTIONS for stage in STAGES}
+        assert {path.name for path in (PROJECT / ".chalice").glob("policy-*.json")} == wanted
+        assert CONFIG["autogen_policy"] is False
+
+    def test_limits_are_the_same_in_every_stage(self) -> None:
+        limits = [
+            {
+                name: (function["lambda_timeout"], function["lambda_memory_size"])
+                for name, function in CONFIG["stages"][stage]["lambda_functions"].items()
+            }
+            for stage in STAGES
+        ]
+        assert limits[0] == limits[1] == limits[2]
+
+    def test_the_api_gives_up_before_the_gateway_does(self) -> None:
+        assert CONFIG["stages"]["prod"]["lambda_functions"]["api_handler"]["lambda_timeout"] <= 29
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_the_app_is_told_its_stage_and_metrics_are_told_apart(self, stage: str) -> None:
+        variables = CONFIG["stages"][stage]["environment_variables"]
+        assert variables["DRAGONPOST_STAGE"] == CONFIG["stages"][stage]["api_gateway_stage"] == stage
+        assert variables["POWERTOOLS_SERVICE_NAME"] == f"dragonpost-{stage}"
+
+    def test_only_the_local_stage_names_an_endpoint_and_keys(self) -> None:
+        for stage in ("dev", "prod"):
+            names = {*CONFIG["environment_variables"], *CONFIG["stages"][stage]["environment_variables"]}
+            assert not {name for name in names if name.startswith("AWS_")}
+
+    def test_prod_does_not_answer_every_origin(self) -> None:
+        assert CONFIG["stages"]["prod"]["environment_variables"]["DRAGONPOST_ALLOW_ORIGIN"] != "*"
+
+
+class TestPolicies:
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_stages_differ_in_nothing_but_their_name(self, function: str) -> None:
+        def neutral(stage: str) -> list[dict[str, Any]]:
+            text = re.sub(rf"(dragonpost[-/]){stage}\b", r"\1STAGE", json.dumps(policy(function, stage)))
+            return json.loads(text)
+
+        local, dev, prod = (neutral(stage) for stage in STAGES)
+        assert dev == prod
+        # The embedded AWS checks GetParametersByPath against the resource "*", whatever path is asked for.
+        for statement in (*local, *dev):
+            if statement["Sid"] == "ReadConfiguration":
+                assert statement["Action"] == ["ssm:GetParametersByPath"]
+                del statement["Resource"]
+        assert local == dev
+
+    @pytest.mark.parametrize("stage", STAGES)
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_every_resource_is_of_this_stage(self, function: str, stage: str) -> None:
+        for statement in policy(function, stage):
+            assert statement["Effect"] == "Allow"
+            for resource in statement["Resource"]:
+                if statement["Sid"] == "SendTraces" or (stage == "local" and statement["Sid"] == "ReadConfiguration"):
+                    assert resource == "*"
+                else:
+                    assert re.search(rf"dragonpost[-/]{stage}\b", resource)
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_actions_are_named_one_by_one(self, function: str) -> None:
+        actions = [action for statement in policy(function, "prod") for action in statement["Action"]]
+        assert not [action for action in actions if "*" in action]
+
+    @pytest.mark.parametrize(("function", "suffix"), [(name, suffix) for name, (_, suffix) in FUNCTIONS.items()])
+    def test_logs_go_to_the_functions_own_group(self, function: str, suffix: str) -> None:
+        (logs,) = [statement for statement in policy(function, "prod") if statement["Sid"] == "WriteLogs"]
+        group = f"arn:aws:logs:*:*:log-group:/aws/lambda/dragonpost-prod{suffix}"
+        assert logs["Resource"] == [group, f"{group}:*"]
+
+    def test_the_api_cannot_write_what_the_pipelines_write(self) -> None:
+        actions = {action for statement in policy("api_handler", "prod") for action in statement["Action"]}
+        assert not actions & {"s3:PutObject", "dynamodb:PutItem", "sns:Publish"}
+
+    def test_validating_needs_no_data_at_all(self) -> None:
+        assert {statement["Sid"] for statement in policy("validate_dragon", "prod")} == {"WriteLogs", "SendTraces"}
+
+
+class TestWorkflow:
+    def test_every_state_can_be_reached_and_every_target_exists(self) -> None:
+        assert reachable_from(WORKFLOW["StartAt"]) == STATES.keys()
+
+    def test_every_path_tells_the_world_before_it_ends(self) -> None:
+        for path in paths_from(WORKFLOW["StartAt"]):
+            told = [state for state in path if state.startswith("Notify")]
+            assert told == [{"Added": "NotifyAdded", "Rejected": "NotifyRejected", "Failed": "NotifyFailed"}[path[-1]]]
+
+    def test_once_added_it_stays_added(self) -> None:
+        assert not reachable_from("ComposeAdded") & {"Failed", "Rejected"}
+
+    def test_a_refusal_is_not_a_failure(self) -> None:
+        assert "Failed" not in reachable_from("ComposeRejected")
+
+    @pytest.mark.parametrize("choice", ["Valid?", "Added?"])
+    def test_an_unknown_outcome_is_a_fault(self, choice: str) -> None:
+        assert STATES[choice]["Default"] == "ComposeFailed"
+
+    @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Task"])
+    def test_every_task_is_limited_in_time_and_caught(self, name: str) -> None:
+        assert STATES[name]["TimeoutSeconds"] <= 60
+        assert STATES[name]["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
+
+    @pytest.mark.parametrize("name", [*tasks("lambda:invoke"), *tasks("sns:publish")])
+    def test_every_step_and_message_is_tried_again_after_a_jittered_while(self, name: str) -> None:
+        for retry in STATES[name]["Retry"]:
+            assert retry["JitterStrategy"] == "FULL"
+        assert STATES[name]["Retry"][-1]["ErrorEquals"] == ["States.ALL"]
+
+    def test_a_function_ends_by_its_own_time_limit_first(self) -> None:
+        limits = CONFIG["stages"]["prod"]["lambda_functions"]
+        assert STATES["ValidateDragon"]["TimeoutSeconds"] > limits["validate_dragon"]["lambda_timeout"]
+        assert STATES["AddDragon"]["TimeoutSeconds"] > limits["add_dragon"]["lambda_timeout"]
+
+    def test_the_phone_number_goes_to_the_text_only(self) -> None:
+        def effects(state: Mapping[str, Any]) -> str:
+            return json.dumps({key: state.get(key) for key in ("Parameters", "InputPath", "Result")})
+
+        assert [name for name, state in STATES.items() if "phone_number" in effects(state)] == ["TextReporter"]
+        whole_input = re.compile(r'"\$\$?(\.Execution\.Input)?"|\$\.reporter"')
+        assert not [name for name, state in STATES.items() if whole_input.search(effects(state))]
+
+    @pytest.mark.parametrize("name", ["Added", "Rejected"])
+    def test_the_output_holds_nothing_but_what_became_of_the_dragon(self, name: str) -> None:
+        shown = {key.removesuffix(".$") for key in STATES[name]["Parameters"]}
+        assert {"status", "reason", "notification"} <= shown <= {"status", "reason", "notification", "outcome"}
+
+    def test_the_template_substitutes_every_placeholder_and_no_others(self) -> None:
+        placeholders = set(re.findall(r"\$\{(\w+)\}", json.dumps(WORKFLOW)))
+        assert RESOURCES["DragonWorkflow"]["Properties"]["DefinitionSubstitutions"].keys() == placeholders
+
+    def test_the_event_attribute_and_the_message_agree(self) -> None:
+        for outcome in ("Added", "Rejected", "Failed"):
+            attribute = STATES[f"Notify{outcome}"]["Parameters"]["MessageAttributes"]["event"]["StringValue"]
+            assert STATES[f"Compose{outcome}"]["Parameters"]["message"]["event"] == attribute
+            assert attribute == f"dragon.{outcome.lower()}"
+
+    def test_the_alarm_watches_the_metric_that_the_workflow_counts(self) -> None:
+        alarm = RESOURCES["NotificationFailedAlarm"]["Properties"]
+        for name in tasks("putMetricData"):
+            parameters = STATES[name]["Parameters"]
+            (datum,) = parameters["MetricData"]
+            assert (parameters["Namespace"], datum["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
+            assert [item["Name"] for item in datum["Dimensions"]] == [item["Name"] for item in alarm["Dimensions"]]
+
+
+class TestResources:
+    def test_parameter_store_gets_the_nine_parameters(self) -> None:
+        names = {item["Name"]["Fn::Sub"] for item in resources_of_type("AWS::SSM::Parameter").values()}
+        assert names == {f"/dragonpost/${{Stage}}/{name}" for name in PARAMETERS}
+
+    @pytest.mark.parametrize(
+        "name", ["DragonBucket", "MessageBucket", "MessageTable", "MessageQueue", "MessageDeadLetterQueue", "UserPool"]
+    )
+    def test_data_outlives_the_stack_in_prod(self, name: str) -> None:
+        kept = {"Fn::If": ["IsProd", "Retain", "Delete"]}
+        assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == kept
+
+    @pytest.mark.parametrize("bucket", ["DragonBucket", "MessageBucket"])
+    def test_buckets_are_private_versioned_and_encrypted(self, bucket: str) -> None:
+        properties = RESOURCES[bucket]["Properties"]
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert properties["BucketEncryption"]
+
+    @pytest.mark.parametrize(
+        "name", ["DragonBucketPolicy", "MessageBucketPolicy", "MessageQueuePolicy", "DragonTopicPolicy"]
+    )
+    def test_nothing_is_reached_without_tls_but_on_the_local_stage(self, name: str) -> None:
+        (statement,) = RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert RESOURCES[name]["Condition"] == "RequireTls"
+        assert TEMPLATE["Conditions"]["RequireTls"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]}
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_a_message_stays_hidden_for_six_time_limits_of_its_consumer(self, stage: str) -> None:
+        limit = CONFIG["stages"][stage]["lambda_functions"]["store_messages"]["lambda_timeout"]
+        assert RESOURCES["MessageQueue"]["Properties"]["VisibilityTimeout"] >= 6 * limit
+
+    def test_both_queues_keep_messages_for_fourteen_days(self) -> None:
+        for queue in resources_of_type("AWS::SQS::Queue").values():
+            assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+    def test_clients_cannot_write_their_company(self) -> None:
+        assert RESOURCES["UserPoolClient"]["Properties"]["WriteAttributes"] == ["name"]
+        assert "custom:company_id" in RESOURCES["UserPoolClient"]["Properties"]["ReadAttributes"]
+        assert RESOURCES["UserPool"]["Properties"]["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+
+    def test_the_workflow_does_not_log_what_it_was_given(self) -> None:
+        assert RESOURCES["DragonWorkflow"]["Properties"]["LoggingConfiguration"]["IncludeExecutionData"] is False
+
+    def test_the_workflow_may_text_only_where_the_stage_allows_it(self) -> None:
+        policies = RESOURCES["DragonWorkflowRole"]["Properties"]["Policies"]
+        (texts,) = [item["Fn::If"] for item in policies if "Fn::If" in item]
+        assert (texts[0], texts[2]) == ("SmsAllowed", {"Ref": "AWS::NoValue"})
+        assert "NotResource" not in json.dumps([item for item in policies if "Fn::If" not in item])
+
+
+class TestAppOverrides:
+    @pytest.mark.parametrize(("logical_id", "suffix"), FUNCTIONS.values())
+    def test_functions_have_the_names_that_chalice_deploy_gives(self, logical_id: str, suffix: str) -> None:
+        name = "dragonpost-${Stage}" + suffix
+        function = OVERRIDES["Resources"][logical_id]
+        log = OVERRIDES["Resources"][f"{logical_id}Log"]["Properties"]
+        assert function["Properties"]["FunctionName"] == {"Fn::Sub": name}
+        assert function["DependsOn"] == [f"{logical_id}Log"]
+        assert log["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{name}"}
+        assert log["RetentionInDays"] > 0
+
+    def test_the_gateway_takes_tokens_of_the_one_client_only(self) -> None:
+        definitions = OVERRIDES["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["securityDefinitions"]
+        authorizer = definitions["dragonpost-users"]["x-amazon-apigateway-authorizer"]
+        assert authorizer == {"identityValidationExpression": {"Fn::Sub": "^${UserPoolClientId}$"}}
+
+    def test_every_answer_the_gateway_can_give_is_overridden(self) -> None:
+        model = botocore.session.get_session().get_service_model("apigateway")
+        assert GATEWAY_RESPONSES.keys() == set(model.shape_for("GatewayResponseType").enum)
+
+    @pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+    def test_the_gateway_answers_with_a_problem_that_says_nothing_of_aws(self, kind: str) -> None:
+        response = GATEWAY_RESPONSES[kind]
+        ((content_type, template),) = response["ResponseTemplates"].items()
+        problem = json.loads(template)
+        assert content_type == "application/json"
+        assert problem.keys() == {"type", "title", "status", "detail", "request_id"}
+        assert problem["status"] == response["StatusCode"]
+        assert problem["request_id"] == "$context.requestId"
+        assert template.count("$") == 1
+
+    @pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+    def test_the_gateways_answers_carry_the_apps_headers(self, kind: str) -> None:
+        headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
+        assert headers["Content-Type"] == "'application/problem+json'"
+        assert headers["Access-Control-Allow-Origin"] == {"Fn::Sub": "'${AllowOrigin}'"}
+        assert headers["Access-Control-Expose-Headers"] == "'ETag, Link, Location, Retry-After, X-Request-Id'"
+        assert headers["X-Content-Type-Options"] == "'nosniff'"
+        assert headers["X-Request-Id"] == "context.requestId"
+
+    @pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+    def test_the_client_is_told_what_to_do_next(self, kind: str) -> None:
+        status = GATEWAY_RESPONSES[kind]["StatusCode"]
+        headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
+        assert ("WWW-Authenticate" in headers) == (status == 401)
+        assert ("Retry-After" in headers) == (status in {429, 503, 504})
+
+    @pytest.mark.parametrize("kind", ["MISSING_AUTHENTICATION_TOKEN", "RESOURCE_NOT_FOUND", "DEFAULT_4XX"])
+    def test_an_unknown_route_is_a_404(self, kind: str) -> None:
+        assert GATEWAY_RESPONSES[kind]["StatusCode"] == 404
