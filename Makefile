@@ -1,0 +1,68 @@
+# `make run` serves the whole service on this machine; `make test` checks all of it. See README.md.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BASE_PYTHON ?= python3
+PYTHON := .venv/bin/python
+STAGE ?= dev
+WITH ?= cloudformation
+USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
+
+.PHONY: help run token reset test lint unit e2e deploy clean
+
+help: ## list what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/.run ## serve the API on http://127.0.0.1:8000, with an embedded AWS behind it
+	@exec $(PYTHON) -m devstack run
+
+token: .venv/.run ## print an ID token (USER=operator, amber or cobalt); needs `make run` in another terminal
+	@exec $(PYTHON) -m devstack token $(USER)
+
+reset: .venv/.run ## forget everything that `make run` keeps in .local
+	@exec $(PYTHON) -m devstack reset
+
+test: .venv/.dev node_modules/.installed lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
+	@exec $(PYTHON) -m pytest --cov --cov-report=term
+
+lint: .venv/.dev node_modules/.installed ## check style, types, the CloudFormation template and the state machine
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/cfn-lint infrastructure/resources.yaml
+	node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
+
+unit: .venv/.dev ## run the tests that need no embedded AWS (seconds)
+	@exec $(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term
+
+e2e: .venv/.dev node_modules/.installed ## run the tests that need an embedded AWS of their own
+	@exec $(PYTHON) -m pytest tests/e2e tests/deploy
+
+deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformation or chalice)
+	@exec $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
+
+clean: ## remove what can be made again; keeps .local
+	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
+
+.venv/.made:
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Dragonpost needs Python 3.11 or later; set BASE_PYTHON=/path/to/python3.x" >&2; exit 1; }
+	@$(BASE_PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: .venv/.made requirements-run.txt requirements.txt constraints.txt
+	@echo "installing what running needs ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-run.txt
+	@touch $@
+
+.venv/.dev: .venv/.run requirements-dev.txt
+	@echo "installing what testing needs ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "make test needs Node.js with npm (for newman and the ASL validator)" >&2; exit 1; }
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,0 +1,80 @@
+"""Verifying Cognito ID tokens as API Gateway's authorizer does; Chalice's local server lets everyone in."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+
+_TIMES = ("exp", "iat")
+
+
+class TokenRefused(Exception):
+    """The request has no token, or not one of ours; the message names the rule."""
+
+
+class KeysUnavailable(Exception):
+    """The emulator does not hand out its keys, so that no token can be checked."""
+
+
+class TokenVerifier:
+    """Checks ID tokens of one user pool and client against the keys that the emulator publishes."""
+
+    def __init__(self, aws_url: str, pool_arn: str, client_id: str) -> None:
+        region, pool_id = pool_arn.split(":")[3], pool_arn.rpartition("/")[2]
+        self._issuer = f"https://cognito-idp.{region}.amazonaws.com/{pool_id}"
+        self._client_id = client_id
+        self._keys = jwt.PyJWKClient(f"{aws_url}/{pool_id}/.well-known/jwks.json", cache_keys=True, timeout=5)
+
+    def claims(self, authorization: str | None) -> dict[str, str]:
+        """Return the claims of an `Authorization` header's token (with or without `Bearer`), as AWS passes them on.
+
+        Raises TokenRefused, or KeysUnavailable.
+        """
+        token = _token(authorization)
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") != "RS256":  # before a key is looked for: `none` and HS256 have none
+                raise TokenRefused("the token is not signed with RS256")
+            key = self._keys.get_signing_key(str(header.get("kid")))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                audience=self._client_id,
+                issuer=self._issuer,
+                options={"require": ["exp", "iat", "iss", "aud", "token_use"], "strict_aud": True},
+            )
+        except jwt.PyJWKClientConnectionError as error:
+            raise KeysUnavailable(str(error)) from error
+        except jwt.PyJWTError as error:
+            raise TokenRefused(str(error)) from error
+        if claims["token_use"] != "id":  # noqa: S105 - the kind of token
+            raise TokenRefused("the token is not an ID token")
+        return as_gateway_passes_them_on(claims)
+
+
+def as_gateway_passes_them_on(claims: Mapping[str, Any]) -> dict[str, str]:
+    """Return claims in the shape in which API Gateway hands them to a function: strings, all of them."""
+    return {name: _as_text(name, value) for name, value in claims.items() if value is not None}
+
+
+def _token(authorization: str | None) -> str:
+    scheme, _, rest = (authorization or "").strip().partition(" ")
+    token = rest.strip() if scheme.lower() == "bearer" else scheme
+    if not token:
+        raise TokenRefused("there is no token")
+    return token
+
+
+def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if name in _TIMES:
+        return time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime(value))
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict) else str(value)

@@ -1,0 +1,99 @@
+"""Deploying stage `local` into the embedded AWS: the artefact that ships, by the commands that ship it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from devstack import gateway, sources
+from devstack.settings import PROJECT, REGION, STAGE, DevstackError, Settings
+from devstack.state import StateFolder, read_json, write_json
+from operations import deploy
+from operations.deploy import DeployError, Target
+
+ACCOUNT = "000000000000"
+SMS_ALLOWED_PREFIXES = "+1,+44"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What stands in the embedded AWS, and what it was made from."""
+
+    resources_fingerprint: str
+    app_fingerprint: str
+    outputs: dict[str, str]
+    api_id: str
+
+    def gateway_url(self, settings: Settings) -> str:
+        """Return the URL of the deployed API's stage."""
+        return f"{settings.aws_url}/_aws/execute-api/{self.api_id}/{STAGE}"
+
+
+def session() -> boto3.Session:
+    """Return a session with the emulator's root credentials, whatever the user's environment says."""
+    return boto3.Session("test", "test", region_name=REGION)
+
+
+def bring_up_to_date(settings: Settings, state: StateFolder) -> Deployment:
+    """Deploy what has changed since the last time, and return what stands then. Raises DevstackError."""
+    before = _read(state)
+    resources = sources.resources_fingerprint()
+    app = sources.app_fingerprint(resources, settings.aws_url)
+    if before and (before.resources_fingerprint, before.app_fingerprint) == (resources, app):
+        return before
+    try:
+        return _deploy(settings, state, before, resources, app)
+    except DeployError as error:
+        raise DevstackError(str(error)) from error
+
+
+def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, resources: str, app: str) -> Deployment:
+    target = Target(
+        stage=STAGE,
+        build=state.build,
+        artifacts_bucket=f"{deploy.APP_NAME}-artifacts-{ACCOUNT}-{REGION}",
+        environment=settings.child_environment(),
+        sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
+        project=PROJECT,
+    )
+    state.deployed.unlink(missing_ok=True)  # what stands is unknown until this has succeeded
+    if before and before.resources_fingerprint == resources:
+        outputs = before.outputs
+    else:
+        deploy.ensure_artifacts_bucket(target)
+        outputs = deploy.deploy_resources(target)
+    template = deploy.package_app(target, outputs, _merge_template(settings, state))
+    deploy.deploy_app(target, outputs, template)
+    clients = _client(settings, "cloudformation"), _client(settings, "apigateway")
+    api_id = gateway.complete_import(*clients, target.app_stack)
+    deployment = Deployment(resources, app, outputs, api_id)
+    write_json(state.deployed, asdict(deployment))
+    return deployment
+
+
+def _merge_template(settings: Settings, state: StateFolder) -> Path:
+    """Write the overrides with this emulator's address for every function; config.json names the default port's."""
+    overrides = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+    for resource in overrides["Resources"].values():
+        properties: dict[str, Any] = resource.get("Properties", {})
+        if "FunctionName" in properties:
+            variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
+            variables["AWS_ENDPOINT_URL"] = settings.aws_url
+    merged = state.build / "app-overrides.json"
+    merged.write_text(json.dumps(overrides, indent=2), encoding="utf-8")
+    return merged
+
+
+def _client(settings: Settings, service: Any) -> Any:
+    return session().client(service, endpoint_url=settings.aws_url)
+
+
+def _read(state: StateFolder) -> Deployment | None:
+    try:
+        return Deployment(**read_json(state.deployed))
+    except TypeError:  # none yet, or of another version
+        return None

@@ -1,0 +1,107 @@
+"""Starting and ending the embedded AWS."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+import urllib.error
+import urllib.request
+
+from devstack.emulator_process import STATE_NOT_SAVED, STATE_UNREADABLE
+from devstack.processes import Child
+from devstack.settings import HOST, REGION, DevstackError, Settings
+from devstack.state import StateFolder
+
+STARTS_WITHIN_S = 30
+SAVES_WITHIN_S = 20
+
+KILLED = """\
+The emulator was killed before it could save (kill -9, power, or memory ran out).
+  Lost: everything since its last clean end but what is in S3, which is written at once. The two no longer fit together:
+  users, stacks, messages in queues, table rows and executions are older than the objects in the buckets.
+  So this starts clean. What was left is in {aside}; `make reset` removes it."""
+
+
+def start(settings: Settings, state: StateFolder, lock: int) -> Child:
+    """Start MiniStack and wait until it answers.
+
+    Raises DevstackError, with the end of its log, if it does not.
+    """
+    shutil.rmtree(state.emulator_tmp, ignore_errors=True)
+    state.emulator_tmp.mkdir()
+    state.emulator_log.unlink(missing_ok=True)
+    child = Child(
+        "devstack.emulator_process",
+        environment=_environment(settings, state),
+        log=state.emulator_log,
+        pass_fds=(lock,),
+    )
+    try:
+        _wait_until_ready(child, settings, state)
+    except BaseException:
+        child.end(SAVES_WITHIN_S)
+        raise
+    return child
+
+
+def end(child: Child) -> None:
+    """Let the emulator save and end. Raises DevstackError if its data was not saved."""
+    in_time = child.end(SAVES_WITHIN_S)
+    if child.status == STATE_NOT_SAVED:
+        raise DevstackError(f"the emulator could not save all its data; see {child.log}. The next run starts clean.")
+    if not in_time:
+        raise DevstackError(f"the emulator needed more than {SAVES_WITHIN_S} s to end and was killed; its data is lost")
+
+
+def explain_end(child: Child, state: StateFolder) -> str:
+    """Say why the emulator ended by itself."""
+    status = child.status or 0
+    if status == STATE_UNREADABLE:
+        return (
+            f"the emulator cannot read its saved state: {child.last_lines(1)}\n"
+            f"Repair or remove that file in {state.emulator / 'state'}, or forget everything with `make reset`."
+        )
+    how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
+    return f"the emulator {how}. The end of {child.log}:\n{child.last_lines()}"
+
+
+def _wait_until_ready(child: Child, settings: Settings, state: StateFolder) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while not _ready(settings):
+        if child.wait(0.05):
+            raise DevstackError(explain_end(child, state))
+        if time.monotonic() > deadline:
+            raise DevstackError(
+                f"the emulator did not answer on port {settings.aws_port} within {STARTS_WITHIN_S} s. "
+                f"The end of {child.log}:\n{child.last_lines()}"
+            )
+
+
+def _ready(settings: Settings) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{settings.aws_url}/_ministack/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
+    environment = settings.child_environment()
+    del environment["AWS_ENDPOINT_URL"]  # functions get theirs from the template
+    return environment | {
+        "GATEWAY_PORT": str(settings.aws_port),
+        "BIND_HOST": HOST,
+        "IOT_MTLS_ENABLED": "0",  # else it listens on 0.0.0.0:8883, whatever BIND_HOST says
+        "AUTH": "true",
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(state.emulator / "state"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(state.emulator / "s3"),
+        "MINISTACK_REGION": REGION,
+        "LOG_LEVEL": "WARNING",
+        "TMPDIR": str(state.emulator_tmp),  # the functions' code is unpacked here
+        "DOCKER_HOST": "unix:///nonexistent",  # else it looks for containers of its own to remove
+        "DEVSTACK_UNSAVED": str(state.unsaved),
+    }

@@ -1,0 +1,82 @@
+"""The emulator's process: MiniStack, with an honest note about whether its data is safe.
+
+MiniStack keeps everything but S3 in memory and writes it down when it gets SIGTERM. The file named by
+DEVSTACK_UNSAVED exists exactly while there is something that a kill would lose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from devstack.processes import end_with_parent
+
+WORKERS_END_WITHIN_S = 2
+STATE_UNREADABLE = 4
+STATE_NOT_SAVED = 5
+
+# ministack/core/persistence.py and _load_persisted_state in ministack/app.py, 1.5.33
+_CANNOT_READ = ("failed to load", "refusing to load", "Failed to restore persisted state")
+_CANNOT_WRITE = ("failed to save", "error getting state")
+
+
+class _PersistenceFailures(logging.Handler):
+    """MiniStack logs a state file that it cannot read or write, and goes on; here that has consequences."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.not_saved = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if any(words in message for words in _CANNOT_READ):
+            # Going on would overwrite the file at the next stop. Nothing has changed yet, so this loses nothing.
+            print(message, file=sys.stderr, flush=True)
+            Path(os.environ["DEVSTACK_UNSAVED"]).unlink(missing_ok=True)
+            os._exit(STATE_UNREADABLE)
+        if any(words in message for words in _CANNOT_WRITE):
+            self.not_saved = True
+
+
+def main() -> int:
+    """Run MiniStack until SIGTERM or the end of stdin; returns the exit status."""
+    unsaved = Path(os.environ["DEVSTACK_UNSAVED"])
+    failures = _PersistenceFailures()
+    for name in ("persistence", "ministack"):
+        logging.getLogger(name).addHandler(failures)
+    unsaved.touch()
+    end_with_parent()
+    from ministack.app import main as ministack  # type: ignore[import-untyped]  # noqa: PLC0415 - it starts on import
+
+    sys.argv = ["ministack"]
+    with contextlib.suppress(SystemExit):
+        ministack()
+    if failures.not_saved:
+        return STATE_NOT_SAVED
+    unsaved.unlink(missing_ok=True)
+    return 0
+
+
+def _end_workers() -> None:
+    """End the Lambda workers, which are in this process's group, and see them off."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(WORKERS_END_WITHIN_S)
+    os.killpg(0, signal.SIGTERM)
+    with contextlib.suppress(ChildProcessError, TimeoutError):
+        while True:
+            os.waitpid(-1, 0)
+
+
+if __name__ == "__main__":
+    status = main()
+    _end_workers()
+    sys.exit(status)

@@ -1,0 +1,178 @@
+"""`python -m devstack run`: the parent, which starts everything in order and ends it in the opposite one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from devstack import changes, emulator, seed, sources
+from devstack.api import ApiServer, check_free, listen
+from devstack.deployment import Deployment, bring_up_to_date, session
+from devstack.processes import Child
+from devstack.settings import DevstackError, Settings
+from devstack.state import StateFolder, write_json
+
+_EMULATOR_ENDED = "emulator ended"
+
+READY = """\
+ready  {local_url}  ({seconds:.1f} s)
+
+  token        TOKEN=$(make -s token)        the operator's; make token USER=amber, USER=cobalt
+  dragons      curl -H "Authorization: Bearer $TOKEN" '{local_url}/dragons?limit=3'
+  message      see README.md for the other calls
+  deployed     {gateway_url}
+  AWS          AWS_ENDPOINT_URL={aws_url}
+  state, logs  {state}  (api.log, emulator.log)
+  end          Ctrl-C; the data stays until `make reset`
+"""
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Stop(BaseException):
+    """SIGINT, SIGTERM or SIGHUP has arrived."""
+
+
+def run(settings: Settings) -> int:
+    """Run until a signal comes; returns the exit status. Raises DevstackError if something does not start."""
+    started = time.monotonic()
+    state = StateFolder(settings.state)
+    try:
+        with _stop_on_signals(), contextlib.ExitStack() as ends:
+            lock = ends.enter_context(state.held())
+            listening = ends.enter_context(listen(settings.port, "DRAGONPOST_PORT"))
+            check_free(settings.aws_port, "DRAGONPOST_AWS_PORT")
+            stack = _Stack(settings, state, listening)
+            stack.start(lock, ends)
+            print(stack.ready_text(time.monotonic() - started), flush=True)
+            stack.follow_changes()
+    except _Stop:
+        print("ended; the data is kept", flush=True)
+    return 0
+
+
+class _Stack:
+    """The two children, and what is deployed."""
+
+    def __init__(self, settings: Settings, state: StateFolder, listening: socket.socket) -> None:
+        self._settings = settings
+        self._state = state
+        self._api = ApiServer(settings, state.api_log, listening)
+        self._happened: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._seen = ""
+        self._aws: Child
+        self._deployment: Deployment
+
+    def start(self, lock: int, ends: contextlib.ExitStack) -> None:
+        """Start everything, and add to `ends` what has to be done at the end. Raises DevstackError."""
+        if self._state.unsaved.exists():
+            print(emulator.KILLED.format(aside=self._state.set_aside()), file=sys.stderr, flush=True)
+        self._state.api_log.unlink(missing_ok=True)
+        self._aws = emulator.start(self._settings, self._state, lock)
+        ends.callback(_protected, emulator.end, self._aws)
+        self._aws.on_end(lambda: self._happened.put(_EMULATOR_ENDED))
+        ends.callback(_protected, self._api.end)
+        self._deploy_and_seed()
+        if broken := self._api.replace(self._deployment):
+            raise DevstackError(f"the app cannot be loaded: {broken}\nThe end of {self._state.api_log} says where.")
+        ends.callback(self._state.run.unlink, missing_ok=True)
+        self._tell_others()
+        changes.watch(lambda: self._happened.put("changed"))
+
+    def follow_changes(self) -> None:
+        """Reload after every change, for ever. Raises DevstackError when the emulator ends."""
+        while self._happened.get() != _EMULATOR_ENDED:
+            self._reload()
+        raise DevstackError(emulator.explain_end(self._aws, self._state))
+
+    def ready_text(self, seconds: float) -> str:
+        """Return the ready line and what to try next."""
+        return READY.format(
+            local_url=self._settings.local_url,
+            gateway_url=self._deployment.gateway_url(self._settings),
+            aws_url=self._settings.aws_url,
+            state=self._state.path,
+            seconds=seconds,
+        )
+
+    def _deploy_and_seed(self) -> None:
+        try:
+            self._deployment = bring_up_to_date(self._settings, self._state)
+        except DevstackError:
+            if self._aws.status is not None:
+                raise DevstackError(emulator.explain_end(self._aws, self._state)) from None
+            raise
+        self._seen = self._deployment.app_fingerprint
+        outputs = self._deployment.outputs
+        seed.put_dragons(self._client("s3"), self._client("ssm"), outputs["DragonBucketName"])
+        seed.create_people(self._client("cognito-idp"), self._state, outputs["UserPoolId"])
+
+    def _reload(self) -> None:
+        """Serve the changed code, then deploy it. What is wrong with it is printed, and the next change awaited."""
+        fingerprint = sources.app_fingerprint(sources.resources_fingerprint(), self._settings.aws_url)
+        if fingerprint == self._seen:
+            return
+        self._seen = fingerprint
+        started = time.monotonic()
+        before = self._deployment
+        if broken := self._api.replace(before):
+            print(f"not reloaded: {broken} (503 until that is mended; {self._state.api_log} has more)", flush=True)
+            return
+        try:
+            self._deploy_and_seed()
+        except DevstackError as error:
+            print(f"served, but not deployed: {error}", flush=True)
+            return
+        if self._deployment.outputs != before.outputs:
+            self._api.replace(self._deployment)
+        self._tell_others()
+        print(f"reloaded and deployed ({time.monotonic() - started:.1f} s)", flush=True)
+
+    def _tell_others(self) -> None:
+        """Write run.json, by which tokens, tests and Postman find this devstack."""
+        outputs = self._deployment.outputs
+        running = {
+            "local_url": self._settings.local_url,
+            "gateway_url": self._deployment.gateway_url(self._settings),
+            "aws_url": self._settings.aws_url,
+            "user_pool_id": outputs["UserPoolId"],
+            "user_pool_client_id": outputs["UserPoolClientId"],
+            "outputs": outputs,
+            "pids": {"parent": os.getpid(), "emulator": self._aws.pid, "api": self._api.pid},
+        }
+        write_json(self._state.run, running)
+
+    def _client(self, service: Any) -> Any:
+        return session().client(service, endpoint_url=self._settings.aws_url)
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        _ignore_signals()  # what ends now ends in order; a second Ctrl-C does not interrupt that
+        raise _Stop(signal.Signals(number).name)
+
+    for number in _SIGNALS:
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup has SIGHUP ignored
+            signal.signal(number, stop)
+    yield
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _protected(end: Any, *arguments: Any) -> None:
+    """Run an ending to its end, even if a signal arrives after something else has started it."""
+    _ignore_signals()
+    end(*arguments)

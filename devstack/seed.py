@@ -1,0 +1,78 @@
+"""What a new embedded AWS starts with: the dragons, and people who may log in."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from devstack.settings import PROJECT, STAGE
+from devstack.state import StateFolder, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who may log in; `company_id` and `is_operator` say what for."""
+
+    name: str
+    company_id: str = ""
+    is_operator: bool = False
+
+    @property
+    def email(self) -> str:
+        """The address to log in with."""
+        return f"{self.name}@dragonpost.example"
+
+
+PEOPLE = (
+    Person("operator", is_operator=True),
+    Person("amber", company_id="e0721e56-fb09-4273-ae74-7bcbc92d43eb"),
+    Person("cobalt", company_id="5b1f3a0e-6c1d-4a55-9f2e-0d6f4c7f1b8a"),
+)
+
+
+def put_dragons(s3: Any, ssm: Any, bucket: str) -> bool:
+    """Put infrastructure/dragons.json where the registry keeps its dragons, unless there are some already.
+
+    Takes boto3 clients of the emulator; returns whether they were put.
+    """
+    name = ssm.get_parameter(Name=f"/dragonpost/{STAGE}/dragon_data_file_name")["Parameter"]["Value"]
+    body = (PROJECT / "infrastructure" / "dragons.json").read_bytes()
+    try:
+        s3.put_object(Bucket=bucket, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*")
+    except s3.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
+            return False
+        raise
+    return True
+
+
+def create_people(cognito: Any, state: StateFolder, pool_id: str) -> None:
+    """Create everybody in PEOPLE who is not there yet, with the passwords that users.json keeps.
+
+    The passwords are made once for each state folder, so that none stands in the source.
+    """
+    passwords = read_json(state.users)
+    for person in PEOPLE:
+        passwords.setdefault(person.email, f"Dp-{secrets.token_urlsafe(18)}-7")
+    write_json(state.users, passwords)
+    for person in PEOPLE:
+        _create(cognito, pool_id, person, passwords)
+
+
+def _create(cognito: Any, pool_id: str, person: Person, passwords: Mapping[str, str]) -> None:
+    who = {"UserPoolId": pool_id, "Username": person.email}
+    attributes = {"email": person.email, "email_verified": "true"}
+    if person.company_id:
+        attributes["custom:company_id"] = person.company_id
+    with contextlib.suppress(cognito.exceptions.UsernameExistsException):
+        cognito.admin_create_user(
+            **who,
+            UserAttributes=[{"Name": name, "Value": value} for name, value in attributes.items()],
+            MessageAction="SUPPRESS",
+        )
+    cognito.admin_set_user_password(**who, Password=passwords[person.email], Permanent=True)
+    if person.is_operator:
+        cognito.admin_add_user_to_group(**who, GroupName="operators")

@@ -1,0 +1,163 @@
+"""The state folder: who holds it, what is in it, and what becomes of it after an unclean end."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from devstack.settings import DevstackError
+
+PREDECESSOR_ENDS_WITHIN_S = 20
+_SET_ASIDE = "set-aside-"
+
+
+class StateFolder:
+    """Names every file in the state folder, and guards it against a second user."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = path / "lock"
+        self.emulator = path / "emulator"
+        self.emulator_tmp = path / "emulator-tmp"
+        self.emulator_log = path / "emulator.log"
+        self.api_log = path / "api.log"
+        # There exactly while an emulator runs whose memory has not been written down.
+        self.unsaved = path / "emulator.unsaved"
+        self.build = path / "build" / "local"
+        self.deployed = path / "deployed.json"
+        self.users = path / "users.json"
+        self.run = path / "run.json"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the folder, and yield the lock's file descriptor.
+
+        The emulator inherits the descriptor and so keeps the lock while it saves, even if its parent was killed.
+        Raises DevstackError if the folder cannot be written or another devstack uses it.
+        """
+        descriptor = self._open_lock()
+        try:
+            self._lock(descriptor)
+            self._check_writable()
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def set_aside(self) -> Path:
+        """Move what an emulator that was killed has left out of the way; returns where to."""
+        aside = self.path / f"{_SET_ASIDE}{time.strftime('%Y%m%d-%H%M%S')}"
+        aside.mkdir()
+        for left in (self.emulator, self.emulator_log, self.deployed):
+            if left.exists():
+                left.rename(aside / left.name)
+        self.unsaved.unlink()
+        return aside
+
+    def reset(self) -> None:
+        """Remove everything the devstack keeps here, and nothing else. Raises DevstackError while one runs."""
+        if not self.path.exists():
+            return
+        with self.held():
+            for entry in self.path.iterdir():
+                if entry in self._own() or entry.name.startswith(_SET_ASIDE):
+                    _remove(entry)
+            self.lock.unlink()
+        with contextlib.suppress(OSError):  # somebody else's files are in it
+            self.path.rmdir()
+
+    def _own(self) -> set[Path]:
+        return {path for path in vars(self).values() if path not in (self.path, self.lock)} | {self.path / "build"}
+
+    def _open_lock(self) -> int:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _lock(self, descriptor: int) -> None:
+        deadline = time.monotonic() + PREDECESSOR_ENDS_WITHIN_S
+        told = False
+        while not _try_lock(descriptor):
+            holder = _holder(descriptor)
+            if _alive(holder) or time.monotonic() > deadline:
+                raise DevstackError(
+                    f"a devstack (process {holder}) already uses {self.path}. End it, or set DRAGONPOST_STATE (and "
+                    "DRAGONPOST_PORT, DRAGONPOST_AWS_PORT) to run a second one beside it."
+                )
+            if not told:
+                print("waiting for the emulator of a run that was killed to save its data", file=sys.stderr, flush=True)
+                told = True
+            time.sleep(0.1)  # flock has no time limit of its own, and the holder may never let go
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+    def _check_writable(self) -> None:
+        """MiniStack would notice an unwritable folder only when it ends, and lose everything."""
+        try:
+            for folder in (self.emulator / "state", self.emulator / "s3", self.build):
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / ".probe"
+                probe.write_bytes(b"dragons" * 1024)
+                probe.unlink()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> DevstackError:
+        what_to_do = "set DRAGONPOST_STATE to one that can"
+        return DevstackError(f"the state folder {self.path} cannot be written ({error}); {what_to_do}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file of ours, or an empty one if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object so that readers see the old or the new one, for our eyes only."""
+    draft = path.with_suffix(".tmp")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+    draft.replace(path)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> int:
+    text = os.pread(descriptor, 32, 0)
+    return int(text) if text.isdigit() else 0
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()

@@ -1,0 +1,34 @@
+"""The devstack that all e2e tests share, on free ports and with a state folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.running import PROJECT, Api, Devstack, free_ports
+
+
+@pytest.fixture(scope="session")
+def devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
+    """The devstack that all e2e tests share. At the end it leaves nothing behind."""
+    shared = Devstack(PROJECT, tmp_path_factory.mktemp("devstack") / "state", free_ports())
+    try:
+        yield shared.until_ready()
+        assert shared.end() == 0, shared.output
+        shared.assert_nothing_left()
+    finally:
+        if shared.process.poll() is None:
+            shared.end()
+
+
+@pytest.fixture(scope="session")
+def apis(devstack: Devstack) -> dict[str, Api]:
+    """A client for each target; they last the session, so that everybody logs in once."""
+    return {target: Api(devstack, target) for target in ("local", "gateway")}
+
+
+@pytest.fixture(params=["local", "gateway"])
+def api(request: pytest.FixtureRequest, apis: dict[str, Api]) -> Api:
+    """Both targets in turn: the local server, and the deployed API."""
+    return apis[request.param]

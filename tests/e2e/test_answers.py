@@ -1,0 +1,142 @@
+"""What every answer has in common, from the app and from the gateway in front of it alike."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from typing import Any
+
+import pytest
+from tests.e2e.running import Api, Devstack
+
+PROBLEM = "application/problem+json"
+
+
+def is_problem(answer: Any, status: int) -> bool:
+    body = answer.json()
+    return (
+        answer.status_code == status
+        and answer.headers["Content-Type"] == PROBLEM
+        and {"type", "title", "status", "detail", "request_id"} <= set(body)
+        and body["status"] == status
+        and body["request_id"] == answer.headers["X-Request-Id"]
+    )
+
+
+def asked(api: Api, what: str) -> Any:
+    """Ask for one of the kinds of answer there are."""
+    return {
+        "success": lambda: api.get("/dragons"),
+        "app's problem": lambda: api.get("/dragons?limit=0"),
+        "no token": lambda: api.get("/dragons", None),
+        "unknown route": lambda: api.get("/unicorns"),
+        "unknown route, no token": lambda: api.get("/unicorns", None),
+        "unknown method": lambda: api.request("PATCH", "/dragons"),
+        "no content": lambda: api.get("/dragons", headers={"If-None-Match": "*"}),
+    }[what]()
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["success", "app's problem", "no token", "unknown route", "unknown route, no token", "unknown method", "no content"],
+)
+def test_every_answer_has_an_id_the_cors_headers_and_nosniff(api: Api, what: str) -> None:
+    answer = asked(api, what)
+
+    assert answer.headers["X-Request-Id"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    exposed = {name.strip() for name in answer.headers["Access-Control-Expose-Headers"].split(",")}
+    assert exposed == {"ETag", "Link", "Location", "Retry-After", "X-Request-Id"}
+
+
+def test_an_unknown_route_is_a_404_problem(api: Api) -> None:
+    assert is_problem(api.get("/unicorns"), 404)
+    assert is_problem(api.get("/unicorns", None), 404)
+
+
+def test_an_unknown_method_is_405_locally_and_404_at_the_gateway(api: Api) -> None:
+    answer = api.request("PATCH", "/dragons")
+
+    if api.target == "local":
+        assert is_problem(answer, 405)
+        assert {method.strip() for method in answer.headers["Allow"].split(",")} >= {"GET", "HEAD", "POST"}
+    else:
+        assert is_problem(answer, 404)
+
+
+def test_a_request_id_that_is_well_formed_is_kept_and_another_is_not(api: Api) -> None:
+    given = f"test-{uuid.uuid4()}"
+
+    assert api.get("/health", None, headers={"X-Request-Id": given}).headers["X-Request-Id"] == given
+    assert api.get("/health", None, headers={"X-Request-Id": "a b<c>"}).headers["X-Request-Id"] != "a b<c>"
+
+
+@pytest.mark.parametrize("path", ["/dragons", "/post-message", "/dragons/Amberwick"])
+def test_a_browser_may_ask_beforehand(api: Api, path: str) -> None:
+    asking = {"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
+
+    answer = api.request("OPTIONS", path, None, headers=asking)
+
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+    assert allowed >= {"authorization", "content-type", "idempotency-key", "if-none-match", "prefer", "x-request-id"}
+    assert answer.headers["Access-Control-Max-Age"] == "600"
+    expected = {"POST"} if path == "/post-message" else {"GET", "HEAD"}
+    assert expected <= set(answer.headers["Access-Control-Allow-Methods"].split(","))
+
+
+def test_health_asks_for_no_token(api: Api) -> None:
+    assert api.get("/health", None).json() == {"status": "ok"}
+
+
+def altered(token: str, **claims: Any) -> str:
+    """Return the token with other claims under the old signature."""
+    head, payload, signature = token.split(".")
+    known = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    changed = base64.urlsafe_b64encode(json.dumps({**known, **claims}).encode()).rstrip(b"=").decode()
+    return f"{head}.{changed}.{signature}"
+
+
+def unsigned(token: str) -> str:
+    """Return the token's claims under `alg: none`."""
+    head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
+    return f"{head}.{token.split('.')[1]}."
+
+
+def access_token(devstack: Devstack) -> str:
+    """Return an access token of the same user, pool and client."""
+    email = "amber@dragonpost.example"
+    passwords = json.loads((devstack.state / "users.json").read_text(encoding="utf-8"))
+    answer = devstack.client("cognito-idp").initiate_auth(
+        ClientId=devstack.running["user_pool_client_id"],
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": email, "PASSWORD": passwords[email]},
+    )
+    return str(answer["AuthenticationResult"]["AccessToken"])
+
+
+@pytest.mark.parametrize("kind", ["none", "empty", "garbage", "altered", "unsigned", "access token"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/dragons"), ("HEAD", "/dragons/x"), ("POST", "/dragons"), ("GET", "/submissions/x")]
+    + [("POST", "/post-message"), ("GET", "/message/fc0daad3-4f10-4d15-b8c6-276cca111e87")],
+)
+def test_nobody_gets_in_without_an_id_token(api: Api, devstack: Devstack, kind: str, method: str, path: str) -> None:
+    token = {
+        "none": lambda: None,
+        "empty": lambda: "Bearer ",
+        "garbage": lambda: "Bearer a.b.c",
+        "altered": lambda: "Bearer " + altered(api.token("amber"), **{"custom:company_id": str(uuid.uuid4())}),
+        "unsigned": lambda: "Bearer " + unsigned(api.token("operator")),
+        "access token": lambda: "Bearer " + access_token(devstack),
+    }[kind]()
+
+    answer = api.request(method, path, None, headers={"Authorization": token} if token is not None else {})
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    if method != "HEAD":
+        assert is_problem(answer, 401)

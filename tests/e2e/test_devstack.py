@@ -1,0 +1,272 @@
+"""`make run` and what it promises: it says when it serves, keeps its data, reloads, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.running import PROJECT, Devstack, free_ports, listens
+
+KEPT = "kept/note.txt"
+
+
+def answer(url: str) -> tuple[int, str]:
+    with requests.Session() as http:
+        http.trust_env = False
+        response = http.get(url, timeout=30)
+        return response.status_code, response.text
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+class TestRunning:
+    def test_the_ready_line_names_the_url_that_serves(self, devstack: Devstack) -> None:
+        url = devstack.until_said("^ready").split()[1]
+
+        assert url == devstack.running["local_url"]
+        assert answer(f"{url}/health")[0] == 200
+
+    def test_the_deployed_gateway_serves_too(self, devstack: Devstack) -> None:
+        assert answer(f"{devstack.running['gateway_url']}/health")[0] == 200
+
+    @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="asks Linux who listens where")
+    def test_nothing_listens_beyond_this_machine(self, devstack: Devstack) -> None:
+        listening = {line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines() if " 0A " in line}
+
+        for port in devstack.ports:
+            assert [place for place in listening if place.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
+
+    def test_token_prints_a_token_and_nothing_else(self, devstack: Devstack) -> None:
+        printed = devstack.command("token", "amber")
+
+        assert printed.stderr == ""
+        assert len(printed.stdout.strip().split(".")) == 3
+
+    def test_token_of_an_unknown_user_names_those_there_are(self, devstack: Devstack) -> None:
+        printed = devstack.command("token", "nobody")
+
+        assert (printed.returncode, printed.stdout) == (1, "")
+        assert "operator, amber, cobalt" in printed.stderr
+
+    def test_a_second_one_on_the_same_state_is_refused(self, devstack: Devstack) -> None:
+        second = Devstack(PROJECT, devstack.state, free_ports())
+
+        assert second.until_ended() == 1
+        assert f"already uses {devstack.state}" in second.output
+        second.assert_nothing_left()
+
+    @pytest.mark.parametrize(("taken", "setting"), [(0, "DRAGONPOST_PORT"), (1, "DRAGONPOST_AWS_PORT")])
+    def test_a_port_in_use_is_named_and_nothing_is_left(
+        self, devstack: Devstack, tmp_path: Path, taken: int, setting: str
+    ) -> None:
+        ports = list(free_ports())
+        ports[taken] = devstack.ports[taken]
+        second = Devstack(PROJECT, tmp_path, (ports[0], ports[1]))
+
+        assert second.until_ended() == 1
+        assert f"port {ports[taken]} is in use" in second.output
+        assert f"set {setting} to another" in second.output
+        assert not second.processes()
+
+    def test_reset_is_refused_while_it_runs(self, devstack: Devstack) -> None:
+        printed = devstack.command("reset")
+
+        assert printed.returncode == 1
+        assert "already uses" in printed.stderr
+        assert (devstack.state / "run.json").exists()
+
+    def test_a_state_folder_that_cannot_be_written_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        stack = Devstack(PROJECT, tmp_path / "file" / "state", free_ports())
+
+        assert stack.until_ended() == 1
+        assert "cannot be written" in stack.output
+        assert "DRAGONPOST_STATE" in stack.output
+
+    def test_token_without_a_running_devstack_says_what_to_do(self, devstack: Devstack, tmp_path: Path) -> None:
+        elsewhere = Devstack.__new__(Devstack)
+        elsewhere.project, elsewhere.state, elsewhere.ports, elsewhere.mark = PROJECT, tmp_path, devstack.ports, "none"
+
+        printed = elsewhere.command("token")
+
+        assert (printed.returncode, printed.stdout) == (1, "")
+        assert "make run" in printed.stderr
+
+
+class Workshop:
+    """A copy of the project, and a state folder that has been run on once and ended cleanly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self.state = folder / "state"
+        self.ports = free_ports()
+        self.made: list[Devstack] = []
+        shutil.copytree(PROJECT, self.project, ignore=_not_the_source)
+
+    def start(self) -> Devstack:
+        self.made.append(Devstack(self.project, self.state, self.ports))
+        return self.made[-1]
+
+    def put(self, stack: Devstack) -> None:
+        bucket = stack.running["outputs"]["MessageBucketName"]
+        stack.client("s3").put_object(Bucket=bucket, Key=KEPT, Body=b"kept")
+        item = {"message_id": {"S": "kept"}, "company_id": {"S": "kept"}}
+        stack.client("dynamodb").put_item(TableName=stack.running["outputs"]["MessageTableName"], Item=item)
+
+    def kept(self, stack: Devstack) -> tuple[bool, bool]:
+        outputs = stack.running["outputs"]
+        objects = stack.client("s3").list_objects_v2(Bucket=outputs["MessageBucketName"], Prefix=KEPT)
+        rows = stack.client("dynamodb").scan(TableName=outputs["MessageTableName"])
+        return bool(objects["KeyCount"]), bool(rows["Count"])
+
+
+def _not_the_source(folder: str, names: list[str]) -> set[str]:
+    if Path(folder) == PROJECT:
+        wanted = {"app.py", "chalicelib", ".chalice", "infrastructure", "devstack", "operations", "requirements.txt"}
+        return set(names) - wanted
+    return {"__pycache__", "deployments", "deployed"} & set(names)
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    shop = Workshop(tmp_path_factory.mktemp("workshop"))
+    yield shop
+    for stack in shop.made:
+        if stack.process.poll() is None:
+            stack.end()
+
+
+class TestLife:
+    """In the order of a life: each test goes on from the state that the one before has left."""
+
+    def test_a_change_reaches_the_local_server_and_the_gateway(self, workshop: Workshop) -> None:
+        stack = workshop.start().until_ready()
+        workshop.put(stack)
+        app = workshop.project / "app.py"
+        source = app.read_text(encoding="utf-8")
+
+        app.write_text(source.replace('{"status":"ok"}', '{"status":"changed"}'), encoding="utf-8")
+        stack.until_said("^reloaded and deployed")
+
+        assert answer(f"{stack.running['local_url']}/health") == (200, '{"status":"changed"}')
+        assert answer(f"{stack.running['gateway_url']}/health") == (200, '{"status":"changed"}')
+
+    def test_a_syntax_error_is_shown_and_survived(self, workshop: Workshop) -> None:
+        stack = workshop.made[-1]
+        app = workshop.project / "app.py"
+        source = app.read_text(encoding="utf-8")
+
+        app.write_text(source + "\ndef broken(:\n", encoding="utf-8")
+        stack.until_said("^not reloaded: .*(SyntaxError|invalid syntax)")
+        meanwhile = answer(f"{stack.running['local_url']}/health")
+        app.write_text(source, encoding="utf-8")
+        until(lambda: answer(f"{stack.running['local_url']}/health")[0] == 200)
+
+        assert meanwhile[0] == 503
+        assert json.loads(meanwhile[1])["status"] == 503
+
+    @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+    def test_a_restart_deploys_nothing_and_keeps_the_data(self, workshop: Workshop, ending: signal.Signals) -> None:
+        before = workshop.made[-1]
+        gateway_url = before.running["gateway_url"]
+        assert len(before.processes()) >= 4  # the parent, the emulator, the API server, a function
+        assert before.end(ending) == 0
+        before.assert_nothing_left()
+        assert not (workshop.state / "run.json").exists()
+
+        stack = workshop.start().until_ready()
+
+        assert "deploying" not in stack.output, "a start with nothing changed must not deploy"
+        assert workshop.kept(stack) == (True, True)
+        assert stack.running["gateway_url"] == gateway_url
+        assert answer(f"{gateway_url}/health")[0] == 200
+        assert stack.token("cobalt")
+
+    def test_a_killed_parent_leaves_no_process_and_no_lost_data(self, workshop: Workshop) -> None:
+        before = workshop.made[-1]
+        before.end(signal.SIGKILL)
+        before.assert_nothing_left()
+
+        stack = workshop.start().until_ready()
+
+        assert "killed" not in stack.output
+        assert workshop.kept(stack) == (True, True)
+
+    def test_a_killed_emulator_ends_everything_and_says_so(self, workshop: Workshop) -> None:
+        stack = workshop.made[-1]
+        os.kill(stack.running["pids"]["emulator"], signal.SIGKILL)
+
+        assert stack.until_ended() == 1
+        assert "the emulator was killed (SIGKILL)" in stack.output
+        stack.assert_nothing_left()
+
+    def test_after_a_killed_emulator_the_leftovers_are_set_aside(self, workshop: Workshop) -> None:
+        stack = workshop.start().until_ready()
+        (aside,) = workshop.state.glob("set-aside-*")
+
+        assert "The emulator was killed before it could save" in stack.output
+        assert str(aside) in stack.output
+        assert list((aside / "emulator" / "s3").rglob("note.txt*"))
+        assert workshop.kept(stack) == (False, False)
+        stack.end()
+
+    def test_a_failed_start_leaves_nothing_and_says_why(self, workshop: Workshop) -> None:
+        template = workshop.project / "infrastructure" / "resources.yaml"
+        source = template.read_text(encoding="utf-8")
+        template.write_text("Resources: {Broken: {Type: AWS::No::Such}}\n", encoding="utf-8")
+
+        stack = workshop.start()
+
+        assert stack.until_ended() == 1
+        assert "error: `aws cloudformation deploy --stack-name dragonpost-local-resources" in stack.output
+        stack.assert_nothing_left()
+        template.write_text(source, encoding="utf-8")
+
+    def test_unreadable_state_is_refused_and_not_overwritten(self, workshop: Workshop) -> None:
+        (damaged,) = workshop.state.glob("emulator/state/dynamodb.json")
+        damaged.write_text("{ damaged", encoding="utf-8")
+
+        stack = workshop.start()
+
+        assert stack.until_ended() == 1
+        assert "cannot read its saved state" in stack.output
+        assert damaged.read_text(encoding="utf-8") == "{ damaged"
+
+    def test_reset_forgets_everything(self, workshop: Workshop) -> None:
+        printed = workshop.made[-1].command("reset")
+
+        assert printed.returncode == 0
+        assert not workshop.state.exists()
+
+
+def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
+    stack = Devstack(PROJECT, tmp_path / "state", free_ports())
+    stack.until_said("packaging the app")
+
+    assert stack.end(signal.SIGTERM) == 0
+    stack.assert_nothing_left()
+
+
+def test_a_connection_waits_while_the_server_is_replaced(devstack: Devstack) -> None:
+    """The parent holds the listening socket, so there is no moment in which a connection is refused."""
+    assert listens(devstack.ports[0])
+    os.kill(devstack.running["pids"]["api"], signal.SIGSTOP)
+    try:
+        with socket.create_connection(("127.0.0.1", devstack.ports[0]), timeout=5):
+            pass
+    finally:
+        os.kill(devstack.running["pids"]["api"], signal.SIGCONT)

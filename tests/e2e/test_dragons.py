@@ -1,0 +1,278 @@
+"""The dragon registry as deployed: reported over HTTP, through the workflow, and read back."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.e2e.running import Api, Devstack
+from tests.e2e.waiting import until
+
+FIELDS = {
+    "dragon_name_str",
+    "family_str",
+    "description_str",
+    "location_city_str",
+    "location_country_str",
+    "location_neighborhood_str",
+    "location_state_str",
+}
+
+
+def a_dragon(**changes: Any) -> dict[str, Any]:
+    return {
+        "dragon_name_str": f"Proofwing {uuid.uuid4().hex[:12]}",
+        "family_str": "red",
+        "description_str": "Made afresh for each test.",
+        "location_city_str": "Kraków",
+        "location_country_str": "Poland",
+        "location_neighborhood_str": "Wawel",
+        "location_state_str": "Lesser Poland",
+        **changes,
+    }
+
+
+def settled(api: Api, location: str, user: str = "operator") -> dict[str, Any]:
+    """Follow a submission until the workflow has finished, as a client would."""
+
+    def finished() -> dict[str, Any] | None:
+        answer = api.get(location, user)
+        assert answer.status_code == 200, answer.text
+        if answer.json()["status"] == "pending":
+            assert answer.headers["Retry-After"]
+            return None
+        return answer.json()
+
+    return until(finished)
+
+
+@pytest.fixture(scope="module")
+def news(devstack: Devstack) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """An SQS queue that subscribes to the dragons' topic; returns what it was told of a dragon so far."""
+    sqs, sns = devstack.client("sqs"), devstack.client("sns")
+    topic = devstack.running["outputs"]["DragonTopicArn"]
+    url = sqs.create_queue(QueueName="news-of-dragons")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allow = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+            }
+        ],
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(allow)})
+    subscription = sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=arn,
+        Attributes={"RawMessageDelivery": "true"},
+        ReturnSubscriptionArn=True,
+    )["SubscriptionArn"]
+    told: list[dict[str, Any]] = []
+
+    def about(submission_id: str) -> list[dict[str, Any]]:
+        received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        told.extend(json.loads(message["Body"]) for message in received)
+        return [message for message in told if message["submission_id"] == submission_id]
+
+    yield about
+    sns.unsubscribe(SubscriptionArn=subscription)
+    sqs.delete_queue(QueueUrl=url)
+
+
+class TestReading:
+    def test_every_dragon_has_all_attributes_and_nothing_else(self, api: Api) -> None:
+        answer = api.get("/dragons", params={"limit": 1000})
+
+        assert answer.status_code == 200
+        assert len(answer.json()) >= 60
+        assert all(set(dragon) == FIELDS for dragon in answer.json())
+        assert answer.headers["Cache-Control"] == "no-cache"
+
+    def test_pages_lead_through_the_whole_registry_in_order_and_once(self, api: Api) -> None:
+        whole = api.get("/dragons", params={"limit": 1000}).json()
+        pages, reference = [], "/dragons?limit=7"
+        while reference:
+            answer = api.get(reference)
+            pages.extend(answer.json())
+            link = answer.headers.get("Link")
+            assert link is None or link.startswith(f"<{api.stage_prefix}/dragons?")
+            reference = link[1 : link.index(">")] if link else ""
+
+        assert [dragon["dragon_name_str"] for dragon in pages] == [dragon["dragon_name_str"] for dragon in whole]
+
+    def test_filters_compare_normalised_and_combine(self, api: Api) -> None:
+        reds = api.get("/dragons", params={"family": " RED "}).json()
+        both = api.get("/dragons", params={"family": "red", "dragonName": "E\u0301LAN"}).json()
+        neither = api.get("/dragons", params={"family": "blue", "dragonName": "Élan"}).json()
+
+        assert {dragon["family_str"] for dragon in reds} == {"red"}
+        assert [dragon["dragon_name_str"] for dragon in both] == ["Élan"]
+        assert neither == []
+
+    def test_what_a_client_types_is_data(self, api: Api) -> None:
+        assert api.get("/dragons", params={"dragonName": "' OR '1'='1"}).json() == []
+
+    def test_a_dragon_is_found_by_any_spelling_of_its_name(self, api: Api) -> None:
+        for spelling in ("%C3%89lan", "e%CC%81LAN", "%20%C3%A9lan%20"):
+            assert api.get(f"/dragons/{spelling}").json()["dragon_name_str"] == "Élan"
+        assert api.get("/dragons/Nobody").status_code == 404
+
+    @pytest.mark.parametrize("reference", ["/dragons?family=gold", "/dragons/Amberwick"])
+    def test_an_unchanged_answer_is_304_without_a_body(self, api: Api, reference: str) -> None:
+        first = api.get(reference)
+        again = api.get(reference, headers={"If-None-Match": f'"other", W/{first.headers["ETag"]}'})
+
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["ETag"] == first.headers["ETag"]
+
+    def test_head_answers_as_get_does_without_a_body(self, api: Api) -> None:
+        got, headed = api.get("/dragons/Amberwick"), api.request("HEAD", "/dragons/Amberwick")
+
+        assert (headed.status_code, headed.content) == (200, b"")
+        assert headed.headers["ETag"] == got.headers["ETag"]
+
+
+class TestReporting:
+    def test_a_reported_dragon_is_added_and_the_world_is_told(
+        self, api: Api, news: Callable[[str], list[dict[str, Any]]]
+    ) -> None:
+        dragon = a_dragon()
+
+        answer = api.post("/dragons", json=dragon)
+        submission = settled(api, answer.headers["Location"])
+
+        assert answer.status_code == 202
+        assert answer.headers["Location"].startswith(f"{api.stage_prefix}/submissions/")
+        assert answer.json()["status"] == "pending"
+        assert set(answer.json()) == {"submission_id", "status", "execution_arn", "started_at"}
+        assert (submission["status"], submission["notification"]) == ("added", "sent")
+        assert submission["dragon_name_str"] == dragon["dragon_name_str"]
+        names = [step["name"] for step in submission["steps"]]
+        assert [name for name in names if name in ("ValidateDragon", "AddDragon", "NotifyAdded", "Added")] == [
+            "ValidateDragon",
+            "AddDragon",
+            "NotifyAdded",
+            "Added",
+        ]
+        assert {step["status"] for step in submission["steps"]} == {"succeeded"}
+        assert api.get(f"/dragons/{dragon['dragon_name_str']}").json() == dragon
+        (told,) = until(lambda: news(submission["submission_id"]))
+        assert (told["event"], told["dragon"]) == ("dragon.added", dragon)
+
+    def test_waiting_answers_with_the_dragon_where_it_is(self, api: Api) -> None:
+        dragon = a_dragon(dragon_name_str=f"Ünal {uuid.uuid4().hex[:8]}")
+
+        answer = api.post("/dragons", json=dragon, headers={"Prefer": "respond-async, wait=10"})
+
+        assert (answer.status_code, answer.json()) == (201, dragon)
+        assert answer.headers["Preference-Applied"] == "wait=10"
+        assert api.get(answer.headers["Location"]).json() == dragon
+
+    def test_a_duplicate_is_refused_whatever_its_case(
+        self, api: Api, news: Callable[[str], list[dict[str, Any]]]
+    ) -> None:
+        dragon = a_dragon()
+        assert api.post("/dragons", json=dragon, headers={"Prefer": "wait=10"}).status_code == 201
+        again = a_dragon(dragon_name_str=dragon["dragon_name_str"].upper(), family_str="blue")
+
+        refused = api.post("/dragons", json=again, headers={"Prefer": "wait=10"})
+        submission = settled(api, refused.headers["Location"])
+
+        assert refused.status_code == 409
+        assert refused.json()["type"] == "urn:dragonpost:problem:duplicate-dragon"
+        assert submission["status"] == "rejected"
+        assert "in the registry" in submission["reason"]
+        assert api.get(f"/dragons/{dragon['dragon_name_str']}").json() == dragon
+        (told,) = until(lambda: news(submission["submission_id"]))
+        assert told["event"] == "dragon.rejected"
+
+    def test_the_course_web_client_is_understood(self, api: Api) -> None:
+        name = f"Aliasing {uuid.uuid4().hex[:8]}"
+        body = {
+            "dragonName": f"  {name} ",
+            "family": "green",
+            "description": "Sent by the course's client.",
+            "city": "Las Vegas",
+            "country": "USA",
+            "neighborhood": "e clay ave",
+            "state": "NV",
+            "reportingPhoneNumber": "+49301234567",
+            "confirmationRequired": False,
+        }
+
+        answer = api.post("/dragons", json=body, headers={"Prefer": "wait=10"})
+
+        assert answer.status_code == 201
+        assert answer.json()["dragon_name_str"] == name
+        assert answer.json()["location_neighborhood_str"] == "e clay ave"
+
+    def test_an_idempotency_key_makes_repeating_safe(self, api: Api) -> None:
+        dragon, key = a_dragon(), {"Idempotency-Key": f'"{uuid.uuid4()}"'}
+
+        first = api.post("/dragons", json=dragon, headers=key)
+        settled(api, first.headers["Location"])
+        again = api.post("/dragons", json=dragon, headers={"Idempotency-Key": key["Idempotency-Key"].strip('"')})
+        other = api.post("/dragons", json=a_dragon(), headers=key)
+        somebody_else = api.post("/dragons", "amber", json=a_dragon(), headers=key)
+
+        assert (again.status_code, again.json()) == (202, first.json())
+        assert other.status_code == 422
+        assert other.json()["type"] == "urn:dragonpost:problem:idempotency-key-reused"
+        assert somebody_else.status_code == 202
+        assert somebody_else.json()["submission_id"] != first.json()["submission_id"]
+
+    def test_a_reporter_who_asks_is_texted_and_the_number_goes_nowhere_else(
+        self, api: Api, devstack: Devstack, news: Callable[[str], list[dict[str, Any]]]
+    ) -> None:
+        number = "+1555" + str(uuid.uuid4().int)[:7]
+        dragon = a_dragon()
+
+        answer = api.post("/dragons", json={**dragon, "reportingPhoneNumber": number, "confirmationRequired": True})
+        submission = settled(api, answer.headers["Location"])
+
+        texts = api.http.get(f"{devstack.running['aws_url']}/_ministack/sns/sms-messages", timeout=10).text
+        assert submission["status"] == "added"
+        assert "TextReporter" in [step["name"] for step in submission["steps"]]
+        assert number in texts
+        assert number not in json.dumps([answer.json(), submission, until(lambda: news(submission["submission_id"]))])
+
+    def test_a_country_the_stage_does_not_list_is_not_texted(self, api: Api) -> None:
+        report = {**a_dragon(), "reportingPhoneNumber": "+882123456", "confirmationRequired": True}
+
+        submission = settled(api, api.post("/dragons", json=report).headers["Location"])
+
+        assert submission["status"] == "added"
+        assert "TextReporter" not in [step["name"] for step in submission["steps"]]
+
+    def test_submissions_are_shown_to_their_maker_and_to_operators_only(self, api: Api) -> None:
+        location = api.post("/dragons", "amber", json=a_dragon()).headers["Location"]
+
+        assert api.get(location, "amber").status_code == 200
+        assert api.get(location, "operator").status_code == 200
+        assert api.get(location, "cobalt").status_code == 404
+        assert api.get(location, "cobalt").json()["detail"] == api.get("/submissions/none", "cobalt").json()["detail"]
+
+    def test_once_added_it_stays_added_when_the_notification_fails(self, api: Api, devstack: Devstack) -> None:
+        sns, topic = devstack.client("sns"), devstack.running["outputs"]["DragonTopicArn"]
+        dragon = a_dragon()
+        sns.delete_topic(TopicArn=topic)
+        try:
+            answer = api.post("/dragons", json=dragon)
+            submission = settled(api, answer.headers["Location"])
+        finally:
+            sns.create_topic(
+                Name=topic.rsplit(":", 1)[-1]
+            )  # the last test of the file: subscriptions are gone with the topic
+
+        assert (submission["status"], submission["notification"]) == ("added", "failed")
+        assert {step["name"]: step["status"] for step in submission["steps"]}["NotifyAdded"] == "failed"
+        assert api.get(f"/dragons/{dragon['dragon_name_str']}").json() == dragon

@@ -1,0 +1,191 @@
+"""The message post as deployed: posted over HTTP, through SQS and the consumer, and read back."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.e2e.running import Api, Devstack
+from tests.e2e.waiting import until
+
+COMPANIES = {"amber": "e0721e56-fb09-4273-ae74-7bcbc92d43eb", "cobalt": "5b1f3a0e-6c1d-4a55-9f2e-0d6f4c7f1b8a"}
+
+
+def a_message(amount: str = "20", user: str = "amber", message_id: str | None = None, more: str = "") -> str:
+    """Return a fresh message as JSON text; `amount` and `more` (further members of data) go in as written."""
+    return f"""{{
+      "metadata": {{
+        "message_time": "2023-12-10T22:02:38+01:00",
+        "company_id": "{COMPANIES[user].upper()}",
+        "message_id": "{message_id or uuid.uuid4()}"
+      }},
+      "data": {{
+        "order_id": "{uuid.uuid4()}", "order_time": "2023-12-10t22:00:00.123z", "order_amount": {amount}{more}
+      }}
+    }}"""
+
+
+def post(api: Api, message: str, user: str = "amber") -> Any:
+    return api.post("/post-message", user, data=message.encode(), headers={"Content-Type": "application/json"})
+
+
+def stored(api: Api, location: str, user: str = "amber") -> str:
+    """Return the text of a stored message, once it is stored."""
+
+    def text() -> str | None:
+        answer = api.get(location, user)
+        assert answer.status_code in (200, 404), answer.text
+        return answer.text if answer.status_code == 200 else None
+
+    return until(text)
+
+
+def exactly(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def dead(devstack: Devstack, message_id: str) -> Any:
+    """Return the dead letter that holds this text, once it is there; the others go back to the queue at once."""
+    sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageDeadLetterQueueUrl"]
+
+    def letter() -> Any:
+        received = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=1
+        ).get("Messages", [])
+        return next((message for message in received if message_id in message["Body"]), None)
+
+    return until(letter)
+
+
+@pytest.mark.parametrize("amount", ["20", "19.99", "0.1", "1e-7", "12345678901234567890.12", "0", "-0", "1e100"])
+def test_a_message_comes_back_with_exactly_the_numbers_that_were_sent(api: Api, amount: str) -> None:
+    message = a_message(amount, more=', "lines": [{"price": 0.10, "text": "Grüße \\u0001"}], "big": 1e400')
+
+    answer = post(api, message)
+    read = exactly(stored(api, answer.headers["Location"]))
+
+    sent = exactly(message)
+    assert answer.status_code == 202
+    assert answer.json() == {"message_id": sent["metadata"]["message_id"], "status": "accepted"}
+    assert answer.headers["Location"] == f"{api.stage_prefix}/message/{sent['metadata']['message_id']}"
+    assert read["data"] == sent["data"]
+    assert read["metadata"] == {
+        **sent["metadata"],
+        "company_id": COMPANIES["amber"],
+        "message_s3_key": f"{COMPANIES['amber']}/{sent['metadata']['message_id']}.json",
+    }
+
+
+def test_the_archive_holds_what_the_index_shows(api: Api, devstack: Devstack) -> None:
+    read = exactly(stored(api, post(api, a_message("0.10")).headers["Location"]))
+
+    bucket = devstack.running["outputs"]["MessageBucketName"]
+    archived = devstack.client("s3").get_object(Bucket=bucket, Key=read["metadata"].pop("message_s3_key"))
+
+    assert exactly(archived["Body"].read()) == read
+
+
+def test_the_same_message_again_changes_nothing(api: Api, devstack: Devstack) -> None:
+    message = a_message("20.0")
+    location = post(api, message).headers["Location"]
+    before = stored(api, location)
+
+    # The same by value: members in another order, numbers and ids in another form.
+    members = json.loads(message)
+    members["data"]["order_amount"] = 20
+    members["metadata"]["message_id"] = members["metadata"]["message_id"].upper()
+    again = json.dumps({"data": dict(reversed(members["data"].items())), "metadata": members["metadata"]})
+    assert post(api, again).status_code == 202
+    marker = post(api, a_message()).headers["Location"]
+    stored(api, marker)
+
+    assert stored(api, location) == before
+    key = exactly(before)["metadata"]["message_s3_key"]
+    versions = devstack.client("s3").list_object_versions(
+        Bucket=devstack.running["outputs"]["MessageBucketName"], Prefix=key
+    )
+    assert len(versions["Versions"]) == 1
+
+
+def test_another_payload_under_the_same_id_ends_as_a_dead_letter_and_overwrites_nothing(
+    api: Api, devstack: Devstack
+) -> None:
+    message_id = str(uuid.uuid4())
+    location = post(api, a_message("20", message_id=message_id)).headers["Location"]
+    before = stored(api, location)
+
+    assert post(api, a_message("21", message_id=message_id)).status_code == 202
+    letter = dead(devstack, message_id)
+
+    assert letter["MessageAttributes"]["reason"]["StringValue"].startswith("conflict")
+    assert exactly(letter["Body"])["data"]["order_amount"] == 21
+    assert stored(api, location) == before
+
+
+def test_an_unreadable_message_is_a_dead_letter_and_its_neighbours_are_stored(devstack: Devstack, apis: Any) -> None:
+    api: Api = apis["local"]
+    sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
+    good = [str(uuid.uuid4()) for _ in range(4)]
+    mark = uuid.uuid4().hex
+    bodies = [a_message(message_id=message_id) for message_id in good]
+    bodies[2:2] = [f"{{ {mark}", json.dumps({"metadata": {"note": mark}})]
+
+    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)])
+
+    for message_id in good:
+        stored(api, f"/message/{message_id}")
+    reasons = set()
+    for fragment in (f"{{ {mark}", f'"note": "{mark}"'):
+        reasons.add(dead(devstack, fragment)["MessageAttributes"]["reason"]["StringValue"].split(":")[0])
+    assert reasons == {"unreadable", "invalid"}
+
+
+def test_the_correlation_id_travels_with_the_message(apis: Any, devstack: Devstack) -> None:
+    api: Api = apis["gateway"]
+    message_id, correlation_id = str(uuid.uuid4()), f"proof-{uuid.uuid4()}"
+    stored(api, post(api, a_message(message_id=message_id)).headers["Location"])
+
+    conflicting = api.post(
+        "/post-message",
+        "amber",
+        data=a_message("99", message_id=message_id),
+        headers={"Content-Type": "application/json", "X-Request-Id": correlation_id},
+    )
+    letter = dead(devstack, message_id)
+
+    assert conflicting.headers["X-Request-Id"] == correlation_id
+    assert letter["MessageAttributes"]["correlation_id"]["StringValue"] == correlation_id
+
+
+class TestCompanies:
+    def test_another_company_reads_as_if_it_were_not_there(self, api: Api) -> None:
+        location = post(api, a_message()).headers["Location"]
+        stored(api, location)
+
+        theirs = api.get(location, "cobalt")
+        nothing = api.get(f"/message/{uuid.uuid4()}", "cobalt")
+
+        assert theirs.status_code == nothing.status_code == 404
+        assert {**theirs.json(), "request_id": ""} == {**nothing.json(), "request_id": ""}
+
+    def test_posting_for_another_company_is_refused(self, api: Api) -> None:
+        refused = post(api, a_message(user="cobalt"), "amber")
+
+        assert refused.status_code == 403
+        assert refused.json()["type"] == "urn:dragonpost:problem:company-not-allowed"
+
+    def test_an_operator_posts_and_reads_for_all_and_names_the_company_where_it_matters(self, api: Api) -> None:
+        message_id = str(uuid.uuid4())
+        for user in COMPANIES:
+            location = post(api, a_message("1", user, message_id), "operator").headers["Location"]
+            stored(api, location, user)
+
+        ambiguous = api.get(f"/message/{message_id}")
+        named = api.get(f"/message/{message_id}", params={"company_id": COMPANIES["cobalt"]})
+
+        assert ambiguous.status_code == 400
+        assert ambiguous.json()["errors"][0]["parameter"] == "company_id"
+        assert named.json()["metadata"]["company_id"] == COMPANIES["cobalt"]
