@@ -1,0 +1,65 @@
+"""A copy of the project to deploy from, so that Chalice's build output and state stay out of the working tree."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+RUNS_WITHIN_S = 300
+
+# What Chalice reads, and beside it what must not get into the package.
+_COPIED = ("app.py", "chalicelib", ".chalice", "requirements.txt", "infrastructure", "devstack", "operations", "tests")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "deployed", "deployments", "venv")
+
+# What the deployed names end in, by the names that Chalice gives functions in config and templates.
+FUNCTIONS = {
+    "api_handler": "",
+    "validate_dragon": "-validate_dragon",
+    "add_dragon": "-add_dragon",
+    "store_messages": "-store_messages",
+}
+
+
+def copy_of_project(to: Path) -> Path:
+    """Copy the project to this new folder, and return it."""
+    to.mkdir()
+    for name in _COPIED:
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, to / name, ignore=_LEFT_OUT)
+        else:
+            shutil.copy(PROJECT / name, to)
+    return to
+
+
+def without_aws_settings() -> dict[str, str]:
+    """Return this process's environment without anything that could lead to a real account."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "DRAGONPOST_"))}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
+
+def chalice(project: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the `chalice` of this interpreter's environment in the project; stderr comes with stdout."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("chalice")), *arguments],
+        cwd=project,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=RUNS_WITHIN_S,
+        check=False,
+    )

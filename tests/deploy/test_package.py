@@ -1,0 +1,264 @@
+"""What `chalice package --stage prod` makes: a package that is complete and small, and a template that fits it.
+
+The embedded AWS runs functions in its own interpreter, which hides a missing dependency. So the app is imported here in
+an interpreter that sees the unzipped package, boto3 and the standard library, as Lambda's does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.deploy import Target, package_app
+from tests.deploy.project import FUNCTIONS, PROJECT, copy_of_project, without_aws_settings
+
+POOL_ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_DragonPst"
+PACKAGE_BYTES_MAX = 10_000_000
+UNZIPPED_BYTES_MAX = 30_000_000
+
+# Of what Lambda's Python has besides the standard library: boto3 and what it needs.
+BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+LOGICAL_IDS = {
+    "APIHandler": "api_handler",
+    "ValidateDragon": "validate_dragon",
+    "AddDragon": "add_dragon",
+    "StoreMessages": "store_messages",
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """The package's zip, its template, and the folder it was unzipped to."""
+
+    zipped: Path
+    template_path: Path
+    template: dict[str, Any]
+    unzipped: Path
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Package stage prod as the deployment does, from a copy of everything that a clone has."""
+    folder = tmp_path_factory.mktemp("package")
+    project = copy_of_project(folder / "project")
+    target = Target("prod", folder / "build", "unused", without_aws_settings(), project=project)
+    template_path = package_app(target, {"UserPoolArn": POOL_ARN})
+    zipped = template_path.with_name("deployment.zip")
+    with zipfile.ZipFile(zipped) as archive:
+        archive.extractall(folder / "unzipped")
+    template = json.loads(template_path.read_text(encoding="utf-8"))
+    return Package(zipped, template_path, template, folder / "unzipped")
+
+
+@pytest.fixture(scope="module")
+def boto3_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with links to boto3 and what it needs, and to nothing else that is installed here."""
+    folder = tmp_path_factory.mktemp("boto3")
+    for name in BOTO3:
+        spec = importlib.util.find_spec(name)
+        assert spec
+        assert spec.origin
+        origin = Path(spec.origin)
+        installed = origin.parent if origin.name == "__init__.py" else origin
+        (folder / installed.name).symlink_to(installed)
+    return folder
+
+
+def run_as_lambda_would(package: Package, boto3_alone: Path, program: str, *arguments: str) -> str:
+    """Run a program in an interpreter that has no other packages, and return what it printed."""
+    start = f"import sys; sys.path[:0] = {[str(package.unzipped), str(boto3_alone)]!r}\n"
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", start + program, *arguments],
+        cwd=package.unzipped,
+        env=without_aws_settings()
+        | {"DRAGONPOST_STAGE": "prod", "POWERTOOLS_METRICS_NAMESPACE": "Dragonpost", "POWERTOOLS_SERVICE_NAME": "test"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+class TestCompleteness:
+    def test_the_interpreter_of_these_tests_sees_no_other_packages(self, package: Package, boto3_alone: Path) -> None:
+        program = "import importlib.util as u; print([n for n in ('pytest', 'chalice.cli', 'moto') if u.find_spec(n)])"
+
+        assert run_as_lambda_would(package, boto3_alone, program).strip() == "[]"
+
+    def test_every_handler_of_the_template_can_be_called(self, package: Package, boto3_alone: Path) -> None:
+        handlers = {functions(package)[logical_id]["Handler"] for logical_id in LOGICAL_IDS}
+        program = """
+import app
+for handler in sys.argv[1:]:
+    module, name = handler.split(".")
+    assert module == "app" and callable(getattr(app, name)), handler
+print(app.__file__)
+"""
+        assert handlers == {"app.app", "app.validate_dragon", "app.add_dragon", "app.store_messages"}
+        imported = run_as_lambda_would(package, boto3_alone, program, *sorted(handlers))
+        assert Path(imported.strip()) == package.unzipped / "app.py"
+
+    def test_every_module_can_be_imported_also_those_imported_late(self, package: Package, boto3_alone: Path) -> None:
+        program = """
+import importlib, pkgutil, chalicelib
+names = [module.name for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib.")]
+for name in names:
+    importlib.import_module(name)
+print("\\n".join(names))
+"""
+        imported = run_as_lambda_would(package, boto3_alone, program).split()
+
+        assert set(imported) >= {"chalicelib.telemetry", "chalicelib.dragons.repository", "chalicelib.messages.queue"}
+
+    def test_it_answers_a_request(self, package: Package, boto3_alone: Path) -> None:
+        program = """
+import json
+from app import app
+event = json.loads(sys.argv[1])
+print(json.dumps(app(event, None)))
+"""
+        event = {
+            "resource": "/health",
+            "path": "/health",
+            "httpMethod": "GET",
+            "headers": {"Accept": "*/*"},
+            "multiValueHeaders": {},
+            "queryStringParameters": None,
+            "multiValueQueryStringParameters": None,
+            "pathParameters": None,
+            "stageVariables": None,
+            "requestContext": {
+                "resourcePath": "/health",
+                "httpMethod": "GET",
+                "path": "/prod/health",
+                "stage": "prod",
+                "requestId": "5e6c1f62-6f0b-4a0a-8e55-5dd33a1f2f2f",
+            },
+            "body": None,
+            "isBase64Encoded": False,
+        }
+        *_, last = run_as_lambda_would(package, boto3_alone, program, json.dumps(event)).splitlines()
+
+        answer = json.loads(last)
+        assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
+
+
+class TestContents:
+    def test_it_holds_the_app_and_its_requirements_and_nothing_else(self, package: Package) -> None:
+        metadata = {path.name for path in package.unzipped.glob("*.dist-info")}
+        requirements = [
+            line.split("==")[0].lower()
+            for line in (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+            if "==" in line
+        ]
+        of_requirements = {
+            top
+            for folder in metadata
+            for line in (package.unzipped / folder / "RECORD").read_text(encoding="utf-8").splitlines()
+            for top in [line.split(",")[0].split("/")[0]]
+        }
+
+        assert {name.split("-")[0].replace("_", "-").lower() for name in metadata} == {
+            name.replace("_", "-") for name in requirements
+        }
+        tops = {path.name for path in package.unzipped.iterdir()}
+        data = {path.name for path in package.unzipped.glob("*.data")}  # scripts of wheels
+        assert tops - data - of_requirements == {"app.py", "chalice", "chalicelib"}
+
+    def test_nothing_of_development_is_in_it(self, package: Package) -> None:
+        names = {part for path in package.unzipped.rglob("*") for part in path.relative_to(package.unzipped).parts}
+
+        assert names.isdisjoint({"devstack", "operations", "tests", "postman", "benchmarks", "infrastructure"})
+        assert names.isdisjoint({"boto3", "botocore", "pytest", "ministack", "moto"})
+
+    def test_it_is_small(self, package: Package) -> None:
+        unzipped = sum(path.stat().st_size for path in package.unzipped.rglob("*") if path.is_file())
+        print(f"package: {package.zipped.stat().st_size:,} bytes, unzipped {unzipped:,}")
+
+        assert package.zipped.stat().st_size < PACKAGE_BYTES_MAX
+        assert unzipped < UNZIPPED_BYTES_MAX
+
+
+class TestTemplate:
+    def test_cfn_lint_has_nothing_to_say(self, package: Package) -> None:
+        linted = subprocess.run(
+            [str(Path(sys.executable).with_name("cfn-lint")), str(package.template_path)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+        assert (linted.returncode, linted.stdout) == (0, "")
+
+    def test_there_are_no_functions_but_the_four(self, package: Package) -> None:
+        assert set(functions(package)) == set(LOGICAL_IDS)
+
+    @pytest.mark.parametrize(("logical_id", "function"), LOGICAL_IDS.items())
+    def test_functions_have_the_names_that_chalice_deploy_gives_them(
+        self, package: Package, logical_id: str, function: str
+    ) -> None:
+        named = functions(package)[logical_id]["FunctionName"]
+
+        assert named == {"Fn::Sub": f"dragonpost-${{Stage}}{FUNCTIONS[function]}"}
+
+    @pytest.mark.parametrize(("logical_id", "function"), LOGICAL_IDS.items())
+    def test_functions_are_set_up_as_the_stage_says(self, package: Package, logical_id: str, function: str) -> None:
+        config = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+        stage = config["stages"]["prod"]
+        wanted = stage["lambda_functions"][function]
+
+        made = functions(package)[logical_id]
+
+        assert made["Environment"]["Variables"] == config["environment_variables"] | stage["environment_variables"]
+        assert (made["Timeout"], made["MemorySize"]) == (wanted["lambda_timeout"], wanted["lambda_memory_size"])
+        assert made["Tracing"] == "Active"
+
+    @pytest.mark.parametrize(("logical_id", "function"), LOGICAL_IDS.items())
+    def test_each_function_may_do_what_its_policy_file_says(
+        self, package: Package, logical_id: str, function: str
+    ) -> None:
+        role = functions(package)[logical_id]["Role"]["Fn::GetAtt"][0]
+        file = PROJECT / ".chalice" / f"policy-{function}-prod.json"
+
+        made = package.template["Resources"][role]["Properties"]
+
+        assert [policy["PolicyDocument"] for policy in made["Policies"]] == [
+            json.loads(file.read_text(encoding="utf-8"))
+        ]
+        assert not made.get("ManagedPolicyArns")
+
+    def test_the_authorizer_is_the_user_pools_and_asks_for_the_audience(self, package: Package) -> None:
+        swagger = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+        [(name, definition)] = swagger["securityDefinitions"].items()
+
+        authorizer = definition["x-amazon-apigateway-authorizer"]
+
+        assert name == "dragonpost-users"
+        assert authorizer["providerARNs"] == [POOL_ARN]
+        assert authorizer["identityValidationExpression"] == {"Fn::Sub": "^${UserPoolClientId}$"}
+
+    def test_the_consumer_listens_to_the_stages_queue(self, package: Package) -> None:
+        [event] = functions(package)["StoreMessages"]["Events"].values()
+
+        assert event["Type"] == "SQS"
+        assert "dragonpost-prod-messages" in json.dumps(event["Properties"]["Queue"])
+
+
+def functions(package: Package) -> dict[str, dict[str, Any]]:
+    """Return the properties of the template's functions by logical id."""
+    return {
+        logical_id: resource["Properties"]
+        for logical_id, resource in package.template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }

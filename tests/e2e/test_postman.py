@@ -1,0 +1,158 @@
+"""The Postman collection, run by newman as a user of it would, against both targets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import app
+from devstack.seed import PEOPLE
+from tests.e2e.running import PROJECT, Api
+
+POSTMAN = PROJECT / "postman"
+COLLECTION = POSTMAN / "dragonpost.postman_collection.json"
+NEWMAN = PROJECT / "node_modules" / ".bin" / "newman"
+RUNS_WITHIN_S = 300
+
+# The registry may fit on one page.
+MAY_BE_SKIPPED = {"Turn the pages to the end"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def requests_of(collection: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for folder in collection["item"]:
+        yield from folder["item"]
+
+
+def environment_of(api: Api) -> dict[str, str]:
+    """What a person would fill in for this target."""
+    running, passwords = api.devstack.running, read(api.devstack.state / "users.json")
+    people = {person.name: person for person in PEOPLE}
+    amber, cobalt = people["amber"], people["cobalt"]
+    return {
+        "base_url": api.base_url,
+        "stage_prefix": api.stage_prefix,
+        "cognito_url": f"{running['aws_url']}/",
+        "client_id": running["user_pool_client_id"],
+        "company_id": amber.company_id,
+        "username": amber.email,
+        "password": passwords[amber.email],
+        "other_username": cobalt.email,
+        "other_password": passwords[cobalt.email],
+    }
+
+
+def run_newman(api: Api, report: Path, *options: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    assert NEWMAN.exists(), "newman is not installed: run `npm ci`"
+    environment = POSTMAN / ("local" if api.target == "local" else "deployed")
+    values = environment_of(api) | changed
+    return subprocess.run(
+        [
+            *(str(NEWMAN), "run", str(COLLECTION), "--environment", f"{environment}.postman_environment.json"),
+            *("--color", "off", "--reporters", "cli,json", "--reporter-json-export", str(report)),
+            *("--reporter-cli-no-banner", "--reporter-cli-no-success-assertions"),
+            *(argument for name, value in values.items() for argument in ("--env-var", f"{name}={value}")),
+            *options,
+        ],
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=RUNS_WITHIN_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("target", ["local", "gateway"])
+def test_every_request_of_the_collection_passes(target: str, apis: dict[str, Api], tmp_path: Path) -> None:
+    ran = run_newman(apis[target], tmp_path / "report.json")
+
+    assert ran.returncode == 0, f"newman, {target}:\n{ran.stdout}"
+    executed = {execution["item"]["name"] for execution in read(tmp_path / "report.json")["run"]["executions"]}
+    assert {item["name"] for item in requests_of(read(COLLECTION))} - executed <= MAY_BE_SKIPPED
+
+
+def test_newman_would_notice_a_failure(apis: dict[str, Api], tmp_path: Path) -> None:
+    api = apis["local"]
+
+    ran = run_newman(api, tmp_path / "report.json", "--folder", "Health", base_url=f"{api.base_url}/elsewhere")
+
+    assert ran.returncode != 0
+    assert "the service is up" in ran.stdout
+
+
+class TestTheFiles:
+    def test_every_request_has_a_test_of_its_own(self) -> None:
+        without = [
+            item["name"]
+            for item in requests_of(read(COLLECTION))
+            if not any(event["listen"] == "test" and "pm.test(" in _script(event) for event in item["event"])
+        ]
+
+        assert without == []
+
+    def test_request_names_are_unique_because_polling_goes_by_name(self) -> None:
+        names = [item["name"] for item in requests_of(read(COLLECTION))]
+
+        assert len(names) == len(set(names))
+
+    def test_every_route_is_called(self) -> None:
+        called = {
+            (item["request"]["method"], item["request"]["url"]["raw"].removeprefix("{{base_url}}").split("?")[0])
+            for item in requests_of(read(COLLECTION))
+        }
+        # What follows a Location has its whole path in a variable, such as {{submission_path}}.
+        followed = {("GET", "/submissions/{submission_id}"): ("GET", "{{submission_path}}")}
+
+        missing = [
+            (method, path)
+            for path, methods in app.routes.items()
+            for method in methods
+            if method != "HEAD"
+            and followed.get((method, path)) not in called
+            and not any(verb == method and _pattern(path).fullmatch(target) for verb, target in called)
+        ]
+
+        assert missing == []
+
+    def test_no_token_or_password_is_kept_in_them(self) -> None:
+        variables = read(COLLECTION)["variable"]
+        secrets = [
+            value["value"]
+            for path in POSTMAN.glob("*.postman_environment.json")
+            for value in read(path)["values"]
+            if value["type"] == "secret"
+        ]
+
+        assert {variable["value"] for variable in variables} <= {"", "0"}
+        assert secrets == ["", "", "", ""]
+        assert not any(
+            re.search(r"eyJ[A-Za-z0-9_-]{10}", path.read_text(encoding="utf-8")) for path in POSTMAN.iterdir()
+        )
+
+    def test_both_environments_have_the_same_variables(self) -> None:
+        local, deployed = (
+            [value["key"] for value in read(POSTMAN / f"{name}.postman_environment.json")["values"]]
+            for name in ("local", "deployed")
+        )
+
+        assert local == deployed
+
+
+def _script(event: dict[str, Any]) -> str:
+    return "\n".join(event["script"]["exec"])
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{[a-z_]+\\}", "[^/]+", re.escape(path)))
