@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.e2e.running import Api, Devstack
 
 PROBLEM = "application/problem+json"
@@ -24,25 +26,20 @@ def is_problem(answer: Any, status: int) -> bool:
     )
 
 
-def asked(api: Api, what: str) -> Any:
-    """Ask for one of the kinds of answer there are."""
-    return {
-        "success": lambda: api.get("/dragons"),
-        "app's problem": lambda: api.get("/dragons?limit=0"),
-        "no token": lambda: api.get("/dragons", None),
-        "unknown route": lambda: api.get("/unicorns"),
-        "unknown route, no token": lambda: api.get("/unicorns", None),
-        "unknown method": lambda: api.request("PATCH", "/dragons"),
-        "no content": lambda: api.get("/dragons", headers={"If-None-Match": "*"}),
-    }[what]()
+KINDS: dict[str, Callable[[Api], Any]] = {
+    "success": lambda api: api.get("/dragons"),
+    "app's problem": lambda api: api.get("/dragons?limit=0"),
+    "no token": lambda api: api.get("/dragons", None),
+    "unknown route": lambda api: api.get("/unicorns"),
+    "unknown route, no token": lambda api: api.get("/unicorns", None),
+    "unknown method": lambda api: api.request("PATCH", "/dragons"),
+    "no content": lambda api: api.get("/dragons", headers={"If-None-Match": "*"}),
+}
 
 
-@pytest.mark.parametrize(
-    "what",
-    ["success", "app's problem", "no token", "unknown route", "unknown route, no token", "unknown method", "no content"],
-)
+@pytest.mark.parametrize("what", KINDS)
 def test_every_answer_has_an_id_the_cors_headers_and_nosniff(api: Api, what: str) -> None:
-    answer = asked(api, what)
+    answer = KINDS[what](api)
 
     assert answer.headers["X-Request-Id"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -121,8 +118,14 @@ def access_token(devstack: Devstack) -> str:
 @pytest.mark.parametrize("kind", ["none", "empty", "garbage", "altered", "unsigned", "access token"])
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/dragons"), ("HEAD", "/dragons/x"), ("POST", "/dragons"), ("GET", "/submissions/x")]
-    + [("POST", "/post-message"), ("GET", "/message/fc0daad3-4f10-4d15-b8c6-276cca111e87")],
+    [
+        ("GET", "/dragons"),
+        ("HEAD", "/dragons/x"),
+        ("POST", "/dragons"),
+        ("GET", "/submissions/x"),
+        ("POST", "/post-message"),
+        ("GET", "/message/fc0daad3-4f10-4d15-b8c6-276cca111e87"),
+    ],
 )
 def test_nobody_gets_in_without_an_id_token(api: Api, devstack: Devstack, kind: str, method: str, path: str) -> None:
     token = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
 from tests.e2e.waiting import until
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import socket
-import time
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPResponse
 from typing import Any
 
 import jwt
@@ -115,20 +114,11 @@ class TestHttp:
     def test_a_whole_url_as_target_is_understood(self, connection: socket.socket) -> None:
         assert exchange(connection, b"GET http://here/health HTTP/1.1\r\nHost: here\r\n\r\n")[0].status == 200
 
-    def test_an_answer_is_not_held_back_by_nagle(self, devstack: Devstack) -> None:
-        """Two small writes with Nagle's algorithm cost 44 ms each time."""
-        connection = HTTPConnection("127.0.0.1", devstack.ports[0], timeout=20)
-        durations_s = sorted(_seconds_to_get_health(connection) for _ in range(20))
-        connection.close()
+    def test_an_answer_goes_out_in_one_write(self, connection: socket.socket) -> None:
+        """Two small writes with Nagle's algorithm between them cost 44 ms each time."""
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
 
-        assert durations_s[10] < 0.030
-
-
-def _seconds_to_get_health(connection: HTTPConnection) -> float:
-    started = time.perf_counter()
-    connection.request("GET", "/health")
-    connection.getresponse().read()
-    return time.perf_counter() - started
+        assert connection.recv(65536).endswith(b'{"status":"ok"}')
 
 
 class TestTokens:

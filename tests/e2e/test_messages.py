@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 

@@ -1,0 +1,37 @@
+"""The bad-input table over HTTP: on the local server, and on the deployed gateway."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bad_input import ACCEPTED, REFUSED, UNKNOWN, Case, Unknown
+from tests.e2e.running import Api
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_refused_with_every_fault_in_its_place(api: Api, case: Case) -> None:
+    answer = api.request(case.method, case.path, headers=case.headers, data=case.body)
+
+    assert answer.status_code == case.status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+    assert Case.places_in(answer.json()) == case.places
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=str)
+def test_odd_but_right_input_is_not_refused(api: Api, case: Case) -> None:
+    answer = api.request(case.method, case.path, headers=case.headers, data=case.body)
+
+    assert answer.status_code == case.status, answer.text
+
+
+@pytest.mark.parametrize("case", UNKNOWN, ids=str)
+def test_an_unknown_route_or_method_is_a_problem(api: Api, case: Unknown) -> None:
+    answer = api.request(case.method, case.path)
+
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    if api.target == "gateway":
+        assert answer.status_code == case.status_gateway
+    else:
+        assert answer.status_code == case.status_local
+        assert answer.headers.get("Allow") == case.allow_local
