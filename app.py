@@ -7,7 +7,7 @@ import msgspec
 from chalice.app import SQSEvent
 
 from chalicelib.dragons import steps
-from chalicelib.dragons.model import report_from
+from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.repository import S3DragonRepository
 from chalicelib.dragons.workflow import DragonWorkflow, Origin
 from chalicelib.messages.model import message_from
@@ -16,7 +16,7 @@ from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository
 from chalicelib.settings import SettingsReader
 from chalicelib.validation import Uuid
-from chalicelib.web import paging, requests
+from chalicelib.web import corrections, paging, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.problems import not_found
 from chalicelib.web.responses import Reply, revalidated
@@ -81,6 +81,25 @@ def report_dragon() -> Reply:
     if submission.status == "pending":
         return accepted(submission, requests.path_prefix(app.request), wait_s)
     return settled(submission, requests.path_prefix(app.request), wait_s)
+
+
+@app.put("/dragons/{dragon_name}", users)
+def correct_dragon(dragon_name: str) -> Reply:
+    """Correct a dragon (operators only), if it is still the one that the client has seen."""
+    app.caller().check_may_change_dragons()
+    dragon = correction_from(requests.json_object(app.request), dragon_name)
+    unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=True)
+    corrections.check(dragons.replace(dragon, unchanged))
+    return corrections.corrected(dragon)
+
+
+@app.delete("/dragons/{dragon_name}", users)
+def remove_dragon(dragon_name: str) -> Reply:
+    """Remove a dragon (operators only), if it is still the one that the client has seen."""
+    app.caller().check_may_change_dragons()
+    unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=False)
+    corrections.check(dragons.remove(dragon_name, unchanged))
+    return Reply(b"", 204)
 
 
 @app.get("/submissions/{submission_id}", users)

@@ -17,7 +17,6 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectTimeoutError,
     HTTPClientError,
     NoCredentialsError,
     ReadTimeoutError,
@@ -127,7 +126,7 @@ def calling(service: str) -> Iterator[None]:
         if status >= 500:
             raise DependencyUnavailable(service, f"{code} ({status})") from error
         raise DependencyFault(service, f"{code} ({status})") from error
-    except (ReadTimeoutError, ConnectTimeoutError) as error:
+    except ReadTimeoutError as error:
         raise DependencyTimeout(service, type(error).__name__) from error
     except NoCredentialsError as error:
         raise DependencyFault(service, "no AWS credentials were found") from error

@@ -19,15 +19,27 @@ _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def _as_plain_text(value: object) -> str:
-    """Let msgspec write the checked subclasses of `str`; it encodes exact types only."""
+class _Number(Decimal):
+    """A number that remembers how it was written.
+
+    `Decimal` alone writes `1e-6` as `0.000001`: a body of many such numbers would grow past what DynamoDB takes.
+    """
+
+    __slots__ = ("text",)
+    text: str
+
+
+def _as_plain_json(value: object) -> str | msgspec.Raw:
+    """Let msgspec write the subclasses of `str` and `Decimal` that are used here; it encodes exact types only."""
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, _Number):
+        return msgspec.Raw(value.text.encode())
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_as_plain_text)
-_canonical_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted", enc_hook=_as_plain_text)
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_as_plain_json)
+_canonical_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted", enc_hook=_as_plain_json)
 
 
 class MalformedJson(ValueError):
@@ -61,7 +73,7 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
 
 
 def encode(value: object) -> bytes:
-    """Write a value as compact UTF-8 JSON, its Decimals as numbers with the digits they have."""
+    """Write a value as compact UTF-8 JSON: numbers parsed here as they were written, other Decimals digit by digit."""
     return _encoder.encode(value)
 
 
@@ -114,9 +126,11 @@ def _check_nesting(text: str) -> None:
 
 def _number(digits: str) -> Decimal:
     try:
-        return Decimal(digits, _EXACT)
+        number = _Number(digits, _EXACT)
     except InvalidOperation:
         raise MalformedJson("holds a number whose exponent is out of range") from None
+    number.text = digits
+    return number
 
 
 def _refuse_constant(name: str) -> Never:

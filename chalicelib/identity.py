@@ -22,6 +22,13 @@ class Forbidden(Exception):
     """The caller is known and may not do this; the message is for the caller."""
 
 
+class OperatorsOnly(Forbidden):
+    """The caller is no operator."""
+
+    def __init__(self) -> None:
+        super().__init__("Only operators may correct and remove dragons.")
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A signed-in user: Cognito's `sub`, the company they act for (lower-case UUID, or None), and operator or not."""
@@ -40,6 +47,11 @@ class Caller:
         """Raise `Forbidden` for a caller who neither has a company nor is an operator."""
         if self.company_id is None and not self.is_operator:
             raise Forbidden("Your account belongs to no company, so it may use the dragon registry only.")
+
+    def check_may_change_dragons(self) -> None:
+        """Raise `OperatorsOnly` unless the caller may correct and remove what is in the registry."""
+        if not self.is_operator:
+            raise OperatorsOnly
 
     def may_see_submission_of(self, sub: str) -> bool:
         """Tell whether the caller may see a submission that the user `sub` made."""

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
@@ -95,8 +95,8 @@ class PhoneNumber(CheckedText):
         return cls(value)
 
 
-class DragonReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /dragons` takes: a dragon, and how to reach whoever reports it."""
+class DragonFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `PUT /dragons/{dragon_name}` takes: a dragon, each field checked."""
 
     dragon_name_str: DragonName
     family_str: Family
@@ -105,13 +105,18 @@ class DragonReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     location_country_str: Place
     location_neighborhood_str: Place
     location_state_str: Place
-    reportingPhoneNumber: PhoneNumber | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the course's name
-    confirmationRequired: bool = False  # noqa: N815 - the course's name
 
     @property
     def dragon(self) -> Dragon:
-        """The dragon that is reported."""
+        """The dragon that these are the fields of."""
         return Dragon(**{field: str(getattr(self, field)) for field in Dragon.__struct_fields__})
+
+
+class DragonReport(DragonFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `POST /dragons` takes: a dragon, and how to reach whoever reports it."""
+
+    reportingPhoneNumber: PhoneNumber | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the course's name
+    confirmationRequired: bool = False  # noqa: N815 - the course's name
 
     @property
     def phone_number(self) -> str | None:
@@ -136,24 +141,45 @@ def report_from(members: Mapping[str, Any]) -> DragonReport:
 
     Takes the members under the registry's names or the course web client's. Raises `InvalidInput` with every fault.
     """
+    faults = []
+    if members.get("confirmationRequired") is True and "reportingPhoneNumber" not in members:
+        faults.append(Fault("pointer", "#/reportingPhoneNumber", "is required when confirmationRequired is true"))
+    return _decoded(members, DragonReport, faults)
+
+
+def correction_from(members: Mapping[str, Any], name: str) -> Dragon:
+    """Make a dragon of the parsed JSON body of `PUT /dragons/{name}`.
+
+    Takes the members as `report_from` does. Raises `InvalidInput` with every fault, another name than the path's
+    among them: a dragon is corrected, not renamed.
+    """
+    faults = []
+    given = members.get("dragon_name_str", members.get("dragonName"))
+    if isinstance(given, str) and normalised_name(given) != normalised_name(name):
+        member = "dragon_name_str" if "dragon_name_str" in members else "dragonName"
+        faults.append(Fault("pointer", pointer("#", member), "must be the name in the path; dragons are not renamed"))
+    return _decoded(members, DragonFields, faults).dragon
+
+
+Fields = TypeVar("Fields", bound=DragonFields)
+
+
+def _decoded(members: Mapping[str, Any], model: type[Fields], faults: list[Fault]) -> Fields:
+    """Decode members under either of their names; raise `InvalidInput` with these faults and all others."""
     fields = {ALIASES.get(name, name): value for name, value in members.items()}
     names = {ALIASES[name]: name for name in members if name in ALIASES}
-    faults = [
+    twice = [
         Fault("pointer", pointer("#", alias), f"is the same member as {field}; send one of them")
         for field, alias in names.items()
         if field in members
     ]
-    report = None
     try:
-        report = decode(fields, DragonReport, names)
+        decoded = decode(fields, model, names)
     except InvalidInput as invalid:
-        faults.extend(invalid.faults)
-    confirmation_wanted = fields.get("confirmationRequired") is True
-    if confirmation_wanted and "reportingPhoneNumber" not in fields:
-        faults.append(Fault("pointer", "#/reportingPhoneNumber", "is required when confirmationRequired is true"))
-    if faults or report is None:
-        raise InvalidInput(*faults)
-    return report
+        raise InvalidInput(*twice, *invalid.faults, *faults) from None
+    if twice or faults:
+        raise InvalidInput(*twice, *faults)
+    return decoded
 
 
 def normalised_name(text: str) -> str:

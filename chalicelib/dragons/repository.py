@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -32,6 +32,14 @@ class Addition(StrEnum):
 
     ADDED = "added"
     DUPLICATE = "duplicate"
+
+
+class Change(StrEnum):
+    """What became of a dragon that was to be replaced or removed."""
+
+    DONE = "done"
+    ABSENT = "absent"
+    CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,18 @@ class DragonRepository(Protocol):
         """
         ...
 
+    def replace(self, dragon: Dragon, unchanged: Callable[[Dragon], bool]) -> Change:
+        """Put a dragon in the place of the one of its name.
+
+        `unchanged` tells whether what is there is what the caller means; it is asked inside the swap. Answers `DONE`,
+        `ABSENT` if there is no dragon of this name, `CHANGED` if `unchanged` says no.
+        """
+        ...
+
+    def remove(self, name: str, unchanged: Callable[[Dragon], bool]) -> Change:
+        """Remove the dragon of this name (compared normalised); answers as `replace` does."""
+        ...
+
 
 class DocumentCorrupt(Exception):
     """The dragon document is not what this service writes; it is left as it is, for a person to look at."""
@@ -109,6 +129,14 @@ class _Document:
     raw: list[msgspec.Raw]
     by_key: dict[str, _Entry]
     dragons: list[tuple[str, str, Dragon]]  # (key, normalised family, dragon), in the order of keys
+
+
+class _Swap(Enum):
+    """How a compare-and-swap ended; `UNCERTAIN` if an attempt of the SDK before the refused one may have been done."""
+
+    WRITTEN = auto()
+    LOST = auto()
+    UNCERTAIN = auto()
 
 
 class S3DragonRepository:
@@ -151,10 +179,43 @@ class S3DragonRepository:
             if present is not None:
                 return Addition.ADDED if present.submission_id == submission_id else Addition.DUPLICATE
             entry = _Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id)
-            if self._swap(document, entry):
+            if self._swap(document, [*document.raw, entry]) is _Swap.WRITTEN:
                 return Addition.ADDED
-            self._sleep(random.uniform(0, min(SWAP_WAIT_MAX_S, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
+            self._pause(attempt)
         raise DocumentContended
+
+    def replace(self, dragon: Dragon, unchanged: Callable[[Dragon], bool]) -> Change:
+        """See `DragonRepository.replace`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
+        return self._change(dragon.key, unchanged, dragon)
+
+    def remove(self, name: str, unchanged: Callable[[Dragon], bool]) -> Change:
+        """See `DragonRepository.remove`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
+        return self._change(normalised_name(name), unchanged, None)
+
+    def _change(self, key: str, unchanged: Callable[[Dragon], bool], wanted: Dragon | None) -> Change:
+        """Swap the entry of this key for the wanted one, or for none."""
+        perhaps_done = False
+        for attempt in range(SWAP_ATTEMPTS_MAX):
+            document = self._document()
+            entry = document.by_key.get(key)
+            present = None if entry is None else _without_submission(entry)
+            # A write whose answer was lost looks like a lost race; what it wanted stands there then (RFC 9110 §13.1.1).
+            if perhaps_done and present == wanted:
+                return Change.DONE
+            if present is None:
+                return Change.ABSENT
+            if not unchanged(present):
+                return Change.CHANGED
+            swap = self._swap(document, _with_change(document.raw, key, wanted))
+            if swap is _Swap.WRITTEN:
+                return Change.DONE
+            perhaps_done = perhaps_done or swap is _Swap.UNCERTAIN
+            self._pause(attempt)
+        raise DocumentContended
+
+    def _pause(self, attempt: int) -> None:
+        """Let other writers go first, for a random time that grows with the attempts."""
+        self._sleep(random.uniform(0, min(SWAP_WAIT_MAX_S, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
 
     def _document(self) -> _Document:
         bucket, key = self._place()
@@ -175,9 +236,9 @@ class S3DragonRepository:
         self._held = document = _parsed(bucket, key, answer["ETag"], body)
         return document
 
-    def _swap(self, document: _Document, entry: _Entry) -> bool:
-        """Write the document with one more entry if nobody wrote it since; tell whether that was so."""
-        body = msgspec.json.encode([*document.raw, entry])
+    def _swap(self, document: _Document, entries: Sequence[object]) -> _Swap:
+        """Write these entries in the place of that version of the document, if nobody wrote it since."""
+        body = msgspec.json.encode(entries)
         unchanged: dict[str, Any] = {"IfNoneMatch": "*"} if document.etag is None else {"IfMatch": document.etag}
         with aws.calling("S3"):
             try:
@@ -188,9 +249,9 @@ class S3DragonRepository:
                 # 409: another conditional write was under way. 404 on If-Match: the object was deleted meanwhile.
                 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
                 if aws.error_status(error) in (409, 412) or (aws.error_status(error) == 404 and document.etag):
-                    return False
+                    return _Swap.UNCERTAIN if error.response["ResponseMetadata"].get("RetryAttempts") else _Swap.LOST
                 raise
-        return True
+        return _Swap.WRITTEN
 
 
 def _parsed(bucket: str, key: str, etag: str | None, body: bytes) -> _Document:
@@ -211,6 +272,17 @@ def _parsed(bucket: str, key: str, etag: str | None, body: bytes) -> _Document:
     dragons = [(entry.key, normalised_name(entry.family_str), _without_submission(entry)) for entry in entries]
     dragons.sort(key=lambda row: row[0])
     return _Document(bucket, key, etag, raw, by_key, dragons)
+
+
+def _with_change(raw: Sequence[msgspec.Raw], key: str, wanted: Dragon | None) -> list[object]:
+    """Return the entries with those of this key replaced, or left out; members that are not ours stay in them."""
+    entries: list[object] = []
+    for item in raw:
+        if msgspec.json.decode(item, type=Dragon).key != key:
+            entries.append(item)
+        elif wanted is not None:
+            entries.append({**msgspec.json.decode(item), **msgspec.structs.asdict(wanted)})
+    return entries
 
 
 def _matching(dragons: Iterable[tuple[str, str, Dragon]], query: DragonQuery) -> Iterable[tuple[str, Dragon]]:

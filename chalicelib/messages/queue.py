@@ -63,7 +63,8 @@ class MessageQueue:
     def send(self, message: Message, correlation_id: str) -> None:
         """Put a message on the queue; when this returns, SQS has acknowledged it. Raises `QueueUnavailable`."""
         try:
-            self._send(self._queue_url(), message.as_json().decode(), {"correlation_id": correlation_id})
+            body = _escaped_for_sqs(message.as_json().decode())
+            self._send(self._queue_url(), body, {"correlation_id": correlation_id})
         except (aws.DependencyUnavailable, aws.DependencyFault) as error:
             raise QueueUnavailable from error
 
@@ -91,3 +92,8 @@ class MessageQueue:
         }
         with aws.calling("SQS"):
             self._sqs().send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=typed)
+
+
+def _escaped_for_sqs(json_text: str) -> str:
+    """Escape the characters that JSON has and SQS refuses (U+FFFE and U+FFFF); in JSON they stand in strings only."""
+    return _NOT_ALLOWED_IN_SQS.sub(lambda character: f"\\u{ord(character[0]):04x}", json_text)

@@ -137,7 +137,7 @@ class MessageRepository:
                 present: dict[str, Any] = error.response.get("Item", {})  # type: ignore[assignment]
             else:
                 return Storing.STORED
-        if _canonical_of(_stored(present)) != message.canonical():
+        if not _is_row_of(message, present):
             raise MessageConflict(f"{message.archive_key} is indexed with another payload")
         return Storing.REPEATED
 
@@ -187,7 +187,11 @@ def _stored(row: dict[str, Any]) -> StoredMessage:
     )
 
 
-def _canonical_of(stored: StoredMessage) -> bytes:
-    members = exact_json.parse_object(stored.as_json())
-    del members["metadata"]["message_s3_key"]
-    return message_from(members).canonical()
+def _is_row_of(message: Message, row: dict[str, Any]) -> bool:
+    """Tell whether an index row holds this message; a row that holds no valid message holds another one."""
+    try:
+        members = exact_json.parse_object(_stored(row).as_json())
+        del members["metadata"]["message_s3_key"]
+        return message_from(members).canonical() == message.canonical()
+    except (KeyError, exact_json.MalformedJson, InvalidInput):
+        return False

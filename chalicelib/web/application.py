@@ -11,12 +11,16 @@ from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConf
 from chalicelib.identity import Caller, caller_from_claims
 from chalicelib.telemetry import logger
 from chalicelib.web import requests
+from chalicelib.web.compression import compressed
 from chalicelib.web.problems import CONTENT_TYPE, Problem, internal_error, problem_for, status_title
 from chalicelib.web.responses import problem_reply
 
 REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Request-Id")
 EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Request-Id")
 PREFLIGHT_MAX_AGE_S = 600
+
+# Chalice puts them on every answer; browsers read them in the answer to a preflight only, which is not made here.
+_PREFLIGHT_HEADERS = ("Access-Control-Allow-Headers", "Access-Control-Max-Age")
 
 View = Callable[..., Response]
 
@@ -87,6 +91,14 @@ class Dragonpost(Chalice):
         """Declare a view for POST."""
         return self._declare(path, ["POST"], authorizer)
 
+    def put(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
+        """Declare a view for PUT."""
+        return self._declare(path, ["PUT"], authorizer)
+
+    def delete(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
+        """Declare a view for DELETE."""
+        return self._declare(path, ["DELETE"], authorizer)
+
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one request, given as API Gateway's Lambda proxy event. Never raises."""
         started = time.perf_counter()
@@ -134,9 +146,12 @@ class Dragonpost(Chalice):
         return problem_reply(Problem(status, f"{status_title(status)}.", headers=kept), request_id).to_dict()
 
     def _finish(self, answer: dict[str, Any], event: Mapping[str, Any], request_id: str) -> None:
-        answer["headers"] = {**answer["headers"], **self._common_headers, "X-Request-Id": request_id}
+        own = {name: value for name, value in answer["headers"].items() if name not in _PREFLIGHT_HEADERS}
+        answer["headers"] = {**own, **self._common_headers, "X-Request-Id": request_id}
+        asked = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        answer.update(compressed(answer, asked))
         if event.get("requestContext", {}).get("httpMethod") == "HEAD":
-            answer["body"] = ""
+            answer.update(body="", isBase64Encoded=False)
 
 
 def _completed(event: dict[str, Any], request_id: str) -> dict[str, Any]:

@@ -4,7 +4,9 @@ import base64
 import hashlib
 import re
 
-_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+from chalicelib.web.compression import plain_etag
+
+_ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 def etag_of(body: bytes) -> str:
@@ -22,4 +24,11 @@ def none_match(if_none_match: str | None, etag: str) -> bool:
         return True
     if if_none_match.strip() == "*":
         return False
-    return etag not in _ENTITY_TAG.findall(if_none_match)
+    return etag not in {plain_etag(tag) for _, tag in _ENTITY_TAG.findall(if_none_match)}
+
+
+def match(if_match: str, etag: str) -> bool:
+    """Tell whether `If-Match` holds: one of its tags is this one, compared strongly (RFC 9110 §13.1.1); `*` is any."""
+    if if_match.strip() == "*":
+        return True
+    return etag in {plain_etag(tag) for weak, tag in _ENTITY_TAG.findall(if_match) if not weak}

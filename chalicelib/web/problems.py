@@ -13,7 +13,7 @@ import msgspec
 from chalicelib import aws
 from chalicelib.dragons.workflow import IdempotencyKeyReused
 from chalicelib.exact_json import MalformedJson
-from chalicelib.identity import Forbidden, Unauthenticated
+from chalicelib.identity import Forbidden, OperatorsOnly, Unauthenticated
 from chalicelib.messages.repository import Ambiguous
 from chalicelib.validation import Fault, InvalidInput
 
@@ -21,6 +21,7 @@ CONTENT_TYPE = "application/problem+json"
 
 INVALID_REQUEST = "urn:dragonpost:problem:invalid-request"
 COMPANY_NOT_ALLOWED = "urn:dragonpost:problem:company-not-allowed"
+OPERATORS_ONLY = "urn:dragonpost:problem:operators-only"
 DUPLICATE_DRAGON = "urn:dragonpost:problem:duplicate-dragon"
 DRAGON_REFUSED = "urn:dragonpost:problem:dragon-refused"
 SUBMISSION_FAILED = "urn:dragonpost:problem:submission-failed"
@@ -29,6 +30,7 @@ IDEMPOTENCY_KEY_REUSED = "urn:dragonpost:problem:idempotency-key-reused"
 TITLES: Mapping[str, str] = {
     INVALID_REQUEST: "The request is not valid",
     COMPANY_NOT_ALLOWED: "Not allowed for this company",
+    OPERATORS_ONLY: "Only operators may do this",
     DUPLICATE_DRAGON: "A dragon of this name is in the registry",
     DRAGON_REFUSED: "The dragon was refused",
     SUBMISSION_FAILED: "The submission could not be finished",
@@ -119,6 +121,7 @@ _PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (InvalidInput, lambda error: invalid_request(*error.faults)),
     (MalformedJson, lambda error: invalid_request(Fault("pointer", "#", str(error)))),
     (Unauthenticated, lambda error: Problem(401, str(error), headers={"WWW-Authenticate": "Bearer"})),
+    (OperatorsOnly, lambda error: Problem(403, str(error), OPERATORS_ONLY)),
     (Forbidden, lambda error: Problem(403, str(error), COMPANY_NOT_ALLOWED)),
     (
         IdempotencyKeyReused,

@@ -163,7 +163,9 @@ class TestPolicies:
 
     def test_the_api_cannot_write_what_the_pipelines_write(self) -> None:
         actions = {action for statement in policy("api_handler", "prod") for action in statement["Action"]}
-        assert not actions & {"s3:PutObject", "dynamodb:PutItem", "sns:Publish"}
+        assert not actions & {"dynamodb:PutItem", "sns:Publish"}
+        writes = [s["Resource"] for s in policy("api_handler", "prod") if "s3:PutObject" in s["Action"]]
+        assert writes == [["arn:aws:s3:::dragonpost-prod-dragons-*/*"]], "operators correct dragons, nobody the archive"
 
     def test_validating_needs_no_data_at_all(self) -> None:
         assert {statement["Sid"] for statement in policy("validate_dragon", "prod")} == {"WriteLogs", "SendTraces"}

@@ -1,0 +1,64 @@
+"""Compressed answers (RFC 9110 §8.4, §12.5.3), made here because API Gateway and the local server then agree.
+
+A compressed representation is another one than the plain, so it has a strong ETag of its own (RFC 9110 §8.8.3.3): the
+plain one's with `-gzip` inside the quotes. Preconditions take either for the other.
+"""
+
+import base64
+import gzip
+import re
+from collections.abc import Mapping
+from typing import Any
+
+SIZE_MIN_BYTES = 1_400  # what fits one packet gains nothing
+LEVEL = 5
+
+_COMPRESSIBLE = re.compile(r"text/.*|application/(.*\+)?json|(application|text)/javascript|image/svg\+xml")
+_GZIP_WANTED = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?P<quality>[01](?:\.[0-9]{0,3})?)\s*)?(?=,|$)")
+
+
+def compressed(answer: Mapping[str, Any], request_headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return an answer as this client gets it: with gzip if it is large enough, compressible and wanted.
+
+    Takes the answer as the Lambda proxy integration has it, and the request's headers with lower-case names.
+    """
+    headers = dict(answer["headers"])
+    if answer["statusCode"] == 304:
+        return {**answer, "headers": _with_the_tag_the_client_has(headers, request_headers)}
+    if answer.get("isBase64Encoded") or not _COMPRESSIBLE.fullmatch(headers.get("Content-Type", "").split(";")[0]):
+        return dict(answer)
+    body = answer["body"].encode()
+    if len(body) < SIZE_MIN_BYTES:
+        return dict(answer)
+    headers["Vary"] = "Accept-Encoding"
+    if not _accepts_gzip(request_headers):
+        return {**answer, "headers": headers}
+    headers["Content-Encoding"] = "gzip"
+    if "ETag" in headers:
+        headers["ETag"] = gzip_etag(headers["ETag"])
+    packed = base64.b64encode(gzip.compress(body, LEVEL, mtime=0)).decode()
+    return {**answer, "headers": headers, "body": packed, "isBase64Encoded": True}
+
+
+def gzip_etag(etag: str) -> str:
+    """Return the entity tag of the compressed form of what has this tag."""
+    return f'{etag[:-1]}-gzip"'
+
+
+def plain_etag(etag: str) -> str:
+    """Return the entity tag of the plain form, whichever form this tag is of."""
+    return etag.removesuffix('-gzip"') + '"' if etag.endswith('-gzip"') else etag
+
+
+def _accepts_gzip(headers: Mapping[str, str]) -> bool:
+    """Tell whether gzip may be sent. Without `Accept`, API Gateway does not turn base64 back into bytes."""
+    if not headers.get("accept"):
+        return False
+    match = _GZIP_WANTED.search(headers.get("accept-encoding", "").lower())
+    return match is not None and float(match["quality"] or 1) > 0
+
+
+def _with_the_tag_the_client_has(headers: dict[str, str], request_headers: Mapping[str, str]) -> dict[str, str]:
+    of_gzip = gzip_etag(headers["ETag"])
+    has_gzip = of_gzip in request_headers.get("if-none-match", "")
+    return {**headers, "Vary": "Accept-Encoding", "ETag": of_gzip if has_gzip else headers["ETag"]}

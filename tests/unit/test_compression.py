@@ -1,0 +1,90 @@
+"""Compressed answers, and entity tags that stay right with them."""
+
+import base64
+import gzip
+from typing import Any
+
+import pytest
+
+from chalicelib.web.compression import SIZE_MIN_BYTES, compressed
+from chalicelib.web.conditional import match, none_match
+
+LARGE = "[" + "1," * SIZE_MIN_BYTES + "1]"
+WANTED = {"accept": "*/*", "accept-encoding": "br, gzip;q=0.8"}
+
+
+def answer(body: str = LARGE, status: int = 200, **headers: str) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json", **headers},
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+def test_a_large_answer_is_the_same_after_unpacking() -> None:
+    packed = compressed(answer(), WANTED)
+
+    assert packed["headers"]["Content-Encoding"] == "gzip"
+    assert packed["headers"]["Vary"] == "Accept-Encoding"
+    assert packed["isBase64Encoded"] is True
+    assert gzip.decompress(base64.b64decode(packed["body"])).decode() == LARGE
+    assert compressed(answer(), WANTED) == packed, "the same bytes each time, as a strong ETag promises"
+
+
+def test_a_small_answer_is_left_alone() -> None:
+    assert compressed(answer("[]"), WANTED) == answer("[]")
+
+
+@pytest.mark.parametrize(
+    "accepted", ["", "br", "gzip;q=0", "gzip; q=0.0", "identity, gzip;q=0.000", "gzipped", "x-gzip-2"]
+)
+def test_a_client_that_does_not_take_gzip_gets_the_plain_form_and_caches_are_told(accepted: str) -> None:
+    plain = compressed(answer(ETag='"a"'), {"accept": "*/*", "accept-encoding": accepted})
+
+    assert plain["body"] == LARGE
+    assert plain["headers"]["ETag"] == '"a"'
+    assert plain["headers"]["Vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "GZIP", "deflate, gzip", "gzip;q=1.0, br", "*", "gzip ; q=0.001"])
+def test_every_way_to_ask_for_gzip_is_understood(accepted: str) -> None:
+    packed = compressed(answer(), {"accept": "application/json", "accept-encoding": accepted})
+
+    assert packed["headers"].get("Content-Encoding") == "gzip"
+
+
+def test_without_accept_the_gateway_would_send_base64_so_it_stays_plain() -> None:
+    assert compressed(answer(), {"accept-encoding": "gzip"})["body"] == LARGE
+
+
+def test_what_is_packed_or_no_text_is_left_alone() -> None:
+    image = answer(**{"Content-Type": "image/png"})
+    binary = answer() | {"isBase64Encoded": True}
+
+    assert compressed(image, WANTED) == image
+    assert compressed(binary, WANTED) == binary
+
+
+@pytest.mark.parametrize("content_type", ["application/problem+json", "text/html; charset=utf-8", "image/svg+xml"])
+def test_every_kind_of_text_is_compressed(content_type: str) -> None:
+    assert compressed(answer(**{"Content-Type": content_type}), WANTED)["isBase64Encoded"]
+
+
+def test_each_form_has_a_tag_of_its_own_and_either_serves_as_precondition() -> None:
+    of_gzip = compressed(answer(ETag='"abc"'), WANTED)["headers"]["ETag"]
+
+    assert of_gzip == '"abc-gzip"'
+    assert not none_match(of_gzip, '"abc"')
+    assert not none_match(f'"other", W/{of_gzip}', '"abc"')
+    assert match(of_gzip, '"abc"')
+    assert not match(f"W/{of_gzip}", '"abc"'), "If-Match compares strongly"
+
+
+@pytest.mark.parametrize(("held", "told"), [('"abc-gzip"', '"abc-gzip"'), ('"abc"', '"abc"'), ("*", '"abc"')])
+def test_not_modified_names_the_tag_of_the_form_that_the_client_has(held: str, told: str) -> None:
+    unchanged = compressed(answer("", 304, ETag='"abc"'), {**WANTED, "if-none-match": held})
+
+    assert unchanged["headers"]["ETag"] == told
+    assert unchanged["headers"]["Vary"] == "Accept-Encoding"
+    assert unchanged["body"] == ""
