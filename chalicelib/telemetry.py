@@ -4,6 +4,8 @@ Nothing here logs a request body, a token or a phone number; pass identifiers an
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
@@ -12,6 +14,19 @@ SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "dragonpost")
 NAMESPACE = "Dragonpost"
 
 logger = Logger(service=SERVICE, utc=True)
+
+
+@contextmanager
+def correlated(correlation_id: str) -> Iterator[None]:
+    """Put the correlation id into every log line of the block's thread; an exception that leaves it is logged, too."""
+    logger.thread_safe_append_keys(correlation_id=correlation_id)
+    try:
+        yield
+    except Exception:
+        logger.exception("failed")
+        raise
+    finally:
+        logger.thread_safe_clear_keys()
 
 
 def count(name: str, value: int = 1, **dimensions: str) -> None:

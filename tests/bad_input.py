@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.paging import cursor_after
-from tests.samples import dragon_body, message_body, raw_object
+from tests.samples import MESSAGE_METADATA, ORDER_DATA, dragon_body, message_body, raw_object
 
 BODY_BYTES_MAX = 256 * 1024
 JSON = {"Content-Type": "application/json"}
@@ -174,19 +174,21 @@ TIMES_REFUSED = (
 AMOUNTS_REFUSED = ("-1", '"20"', "true", "null", "1" * 39, "0." + "1" * 39, "1e101", "1e-101", "-1e-7", "[]", "{}")
 
 
-def _messages() -> Iterable[Case]:
-    for member in ("metadata", "data"):
+def _message_parts() -> Iterable[Case]:
+    whole = {"metadata": raw_object(MESSAGE_METADATA), "data": raw_object(ORDER_DATA)}
+    for member in whole:
         for name, text in {"missing": "", "null": "null", "a list": "[]", "a string": '"x"'}.items():
-            parts = {"metadata": raw_object({}), "data": raw_object({})} | {member: text}
-            whole = json.loads(message_body())
-            parts = {other: json.dumps(whole[other]) for other in parts} | {member: text}
+            parts = whole | {member: text}
             yield _post_message(f"{member} {name}", raw_object(parts).encode(), 400, f"pointer #/{member}")
-    for member in ("message_time", "company_id", "message_id"):
+    for member in MESSAGE_METADATA:
         yield _post_message(
             f"{member} missing", message_body(metadata={member: ""}), 400, f"pointer #/metadata/{member}"
         )
-    for member in ("order_id", "order_time", "order_amount"):
+    for member in ORDER_DATA:
         yield _post_message(f"{member} missing", message_body(data={member: ""}), 400, f"pointer #/data/{member}")
+
+
+def _message_values() -> Iterable[Case]:
     for text in UUIDS_REFUSED:
         for member in ("company_id", "message_id"):
             body = message_body(metadata={member: text})
@@ -200,6 +202,9 @@ def _messages() -> Iterable[Case]:
     for text in AMOUNTS_REFUSED:
         body = message_body(data={"order_amount": text})
         yield _post_message(f"order_amount {text}", body, 400, "pointer #/data/order_amount")
+
+
+def _message_faults() -> Iterable[Case]:
     unknown = message_body(metadata={"a/b~é": "1"})
     yield _post_message("unknown member of metadata", unknown, 400, "pointer #/metadata/a~1b~0%C3%A9")
     outside = raw_object({"metadata": raw_object({}), "data": raw_object({}), "more": "1"}).encode()
@@ -208,8 +213,8 @@ def _messages() -> Iterable[Case]:
         outside,
         400,
         "pointer #/more",
-        *(f"pointer #/metadata/{member}" for member in ("message_time", "company_id", "message_id")),
-        *(f"pointer #/data/{member}" for member in ("order_id", "order_time", "order_amount")),
+        *(f"pointer #/metadata/{member}" for member in MESSAGE_METADATA),
+        *(f"pointer #/data/{member}" for member in ORDER_DATA),
     )
     yield _post_message(
         "several faults at once",
@@ -221,6 +226,9 @@ def _messages() -> Iterable[Case]:
         "pointer #/data/order_amount",
         "pointer #/data/order_id",
     )
+
+
+def _message_reads() -> Iterable[Case]:
     for name in ("not-a-uuid", "e0721e56fb094273ae747bcbc92d43eb", quote("{e0721e56-fb09-4273-ae74-7bcbc92d43eb}")):
         yield _get(f"message id {name}", f"/message/{name}", 400, "parameter message_id")
     yield _get(
@@ -319,6 +327,33 @@ def _dragons() -> Iterable[Case]:
         yield _post_dragon(f"idempotency key {name}", dragon_body(), 400, "header Idempotency-Key", headers=headers)
 
 
+def _put_dragon(name: str, body: bytes, status: int, *places: str, headers: Mapping[str, str] = JSON) -> Case:
+    seen = {"If-Match": "*", **headers}
+    return Case(f"correction: {name}", "PUT", "/dragons/Ember", status, tuple(sorted(places)), seen, body)
+
+
+def _corrections() -> Iterable[Case]:
+    for name in ("empty", "a list", "invalid UTF-8", "33 levels", "10,000 levels"):
+        yield _put_dragon(name, MALFORMED[name], 400, "pointer #")
+    yield _put_dragon("256 KiB and a byte", OVERSIZED["256 KiB and a byte"], 413)
+    for name, headers in OTHER_MEDIA_TYPES.items():
+        yield _put_dragon(name, dragon_body(), 415, headers=headers)
+    yield _put_dragon("another name", dragon_body("Ash"), 400, "pointer #/dragon_name_str")
+    aliased = dragon_body(dragon_name_str=None, dragonName="Ash")
+    yield _put_dragon("another name, under its alias", aliased, 400, "pointer #/dragonName")
+    yield _put_dragon(
+        "several faults at once",
+        dragon_body("Ash", family_str="", description_str=None, reportingPhoneNumber="+15555550100", submission_id="x"),
+        400,
+        "pointer #/dragon_name_str",
+        "pointer #/family_str",
+        "pointer #/description_str",
+        "pointer #/reportingPhoneNumber",
+        "pointer #/submission_id",
+    )
+    yield Case("correction: of what was not seen", "PUT", "/dragons/Ember", 428, headers=JSON, body=dragon_body())
+
+
 def _cursor_of_version(version: int) -> str:
     text = json.dumps([version, "0" * 16, "a"]).encode()
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
@@ -361,7 +396,16 @@ def _queries() -> Iterable[Case]:
     )
 
 
-REFUSED: tuple[Case, ...] = (*_bodies(), *_messages(), *_dragons(), *_queries())
+REFUSED: tuple[Case, ...] = (
+    *_bodies(),
+    *_message_parts(),
+    *_message_values(),
+    *_message_faults(),
+    *_message_reads(),
+    *_dragons(),
+    *_corrections(),
+    *_queries(),
+)
 
 TIMES_ACCEPTED = (
     "2023-12-10T22:02:38Z",
@@ -430,7 +474,7 @@ ACCEPTED: tuple[Case, ...] = (
 UNKNOWN: tuple[Unknown, ...] = (
     Unknown("no such route", "GET", "/nothing-here", 404, None),
     Unknown("no such method of the dragons", "PUT", "/dragons", 405, "GET, HEAD, POST"),
-    Unknown("no such method of a dragon", "DELETE", "/dragons/Ember", 405, "GET, HEAD"),
+    Unknown("no such method of a dragon", "PATCH", "/dragons/Ember", 405, "GET, HEAD, PUT, DELETE"),
     Unknown("no such method of the message post", "GET", "/post-message", 405, "POST"),
     Unknown("no such method of the health check", "POST", "/health", 405, "GET, HEAD"),
 )

@@ -10,7 +10,7 @@ import msgspec
 
 from chalicelib.dragons.model import Dragon, report_from
 from chalicelib.dragons.repository import Addition, DragonRepository
-from chalicelib.telemetry import count, logger
+from chalicelib.telemetry import correlated, count, logger
 from chalicelib.validation import InvalidInput
 
 Outcome = dict[str, str | None]
@@ -37,8 +37,9 @@ def add(step_input: Mapping[str, Any], dragons: DragonRepository) -> Outcome:
     with a reason. Raises what the repository raises; the workflow retries, which is safe because adding is idempotent.
     """
     dragon = msgspec.convert(step_input["dragon"], Dragon)
-    addition = dragons.add(dragon, step_input["submission_id"])
-    logger.info("dragon settled", extra={"submission_id": step_input["submission_id"], "outcome": addition.value})
+    with correlated(step_input["correlation_id"]):
+        addition = dragons.add(dragon, step_input["submission_id"])
+        logger.info("dragon settled", extra={"submission_id": step_input["submission_id"], "outcome": addition.value})
     count("DragonsAdded" if addition is Addition.ADDED else "DragonsRefused")
     if addition is Addition.DUPLICATE:
         return {"outcome": addition.value, "reason": f"A dragon named {dragon.dragon_name_str} is in the registry."}

@@ -9,7 +9,7 @@ from typing import Any
 from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request, Response
 
 from chalicelib.identity import Caller, caller_from_claims
-from chalicelib.telemetry import logger
+from chalicelib.telemetry import correlated, logger
 from chalicelib.web import requests
 from chalicelib.web.compression import compressed
 from chalicelib.web.problems import CONTENT_TYPE, Problem, internal_error, problem_for, status_title
@@ -47,6 +47,13 @@ class UserPoolAuthorizer(CognitoUserPoolAuthorizer):
         return dict(super().to_swagger())
 
 
+class _Cors(CORSConfig):
+    """CORS headers, with what else every answer has: preflights are answered by API Gateway, from these alone."""
+
+    def get_access_control_headers(self) -> dict[str, str]:
+        return {**super().get_access_control_headers(), "X-Content-Type-Options": "nosniff"}
+
+
 class Dragonpost(Chalice):
     """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems."""
 
@@ -56,7 +63,7 @@ class Dragonpost(Chalice):
         self._audience = audience
         # All of them: API Gateway then hands over bodies as bytes (base64), and invalid UTF-8 can be told.
         self.api.binary_types = ["*/*"]
-        self.api.cors = CORSConfig(
+        self.api.cors = _Cors(
             allow_origin,
             allow_headers=list(REQUEST_HEADERS),
             expose_headers=list(EXPOSED_HEADERS),
@@ -103,15 +110,14 @@ class Dragonpost(Chalice):
         """Answer one request, given as API Gateway's Lambda proxy event. Never raises."""
         started = time.perf_counter()
         request_id = requests.request_id_of(event)
-        logger.thread_safe_append_keys(correlation_id=request_id)
-        try:
-            answer = self._as_problem_if_error(super().__call__(_completed(event, request_id), context), request_id)
-        except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 502
-            logger.exception("request failed outside its view")
-            answer = problem_reply(internal_error(), request_id).to_dict()
-        self._finish(answer, event, request_id)
-        _log(event, answer, started)
-        logger.thread_safe_clear_keys()
+        with correlated(request_id):
+            try:
+                answer = self._as_problem_if_error(super().__call__(_completed(event, request_id), context), request_id)
+            except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 502
+                logger.exception("request failed outside its view")
+                answer = problem_reply(internal_error(), request_id).to_dict()
+            self._finish(answer, event, request_id)
+            _log(event, answer, started)
         return answer
 
     def _declare(self, path: str, methods: list[str], authorizer: Authorizer | None) -> Callable[[View], View]:

@@ -81,6 +81,7 @@ def test_a_browser_may_ask_beforehand(api: Api, path: str) -> None:
     allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
     assert allowed >= {"authorization", "content-type", "idempotency-key", "if-none-match", "prefer", "x-request-id"}
     assert answer.headers["Access-Control-Max-Age"] == "600"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     expected = {"POST"} if path == "/post-message" else {"GET", "HEAD"}
     assert expected <= set(answer.headers["Access-Control-Allow-Methods"].split(","))
 

@@ -1,0 +1,69 @@
+"""The service in this process, on moto's AWS: resources by the names that the stack gives them, for each test anew."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from types import ModuleType
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core.models import MockAWS
+
+from chalicelib import aws
+from chalicelib.dragons.workflow import DragonWorkflow
+from tests.fakes.clock import FakeClock
+from tests.fakes.step_functions import FakeStepFunctions
+from tests.integration.service import Service, workflow_of
+from tests.integration.stage import Stage
+
+REGION = "us-east-1"
+
+
+@pytest.fixture(scope="session")
+def moto_aws() -> Iterator[MockAWS]:
+    """AWS for the whole run; making clients is slow, so they are made once."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "DRAGONPOST_"))]:
+            environment.delenv(name)
+        environment.setenv("AWS_DEFAULT_REGION", REGION)
+        environment.setenv("DRAGONPOST_STAGE", "local")
+        environment.setattr(boto3, "DEFAULT_SESSION", None)
+        aws.forget_clients()
+        with mock_aws() as mocked:
+            yield mocked
+        aws.forget_clients()
+
+
+@pytest.fixture
+def stage(moto_aws: MockAWS) -> Stage:
+    """An AWS account that holds the stage's empty resources and nothing else."""
+    moto_aws.reset()
+    return Stage.created()
+
+
+@pytest.fixture
+def step_functions() -> FakeStepFunctions:
+    """Step Functions, whose executions end when they are first asked for, or when the test says so."""
+    return FakeStepFunctions()
+
+
+@pytest.fixture
+def app(stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """app.py as a new Lambda instance has it: no settings read, no document held."""
+    import app as fresh  # noqa: PLC0415 - it reads the environment
+
+    fresh = importlib.reload(fresh)
+    clock = FakeClock()
+    workflow = DragonWorkflow(lambda: fresh.settings().dragon_workflow_arn, lambda: step_functions, clock, clock.sleep)
+    monkeypatch.setattr(fresh, "workflow", workflow)
+    step_functions.run = workflow_of(fresh)
+    return fresh
+
+
+@pytest.fixture
+def service(app: ModuleType) -> Service:
+    """The deployed API, called as its gateway does."""
+    return Service(app)

@@ -1,0 +1,106 @@
+"""The resources of a stage, as infrastructure/resources.yaml makes them, on whatever AWS is there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib import aws
+from tests.fakes.step_functions import STATE_MACHINE_ARN
+from tests.lambda_events import AUDIENCE
+
+DRAGON_BUCKET = "dragonpost-local-dragons-123456789012"
+DRAGON_FILE = "dragons.json"
+MESSAGE_BUCKET = "dragonpost-local-messages-123456789012"
+TABLE = "dragonpost-local-messages"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the tests look at behind the service's back."""
+
+    queue_url: str
+    dead_letter_queue_url: str
+
+    @classmethod
+    def created(cls) -> Stage:
+        """Make everything, empty."""
+        for bucket in (DRAGON_BUCKET, MESSAGE_BUCKET):
+            aws.s3().create_bucket(Bucket=bucket)
+        aws.dynamodb().create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "message_id", "AttributeType": "S"},
+                {"AttributeName": "company_id", "AttributeType": "S"},
+            ],
+            KeySchema=[
+                {"AttributeName": "message_id", "KeyType": "HASH"},
+                {"AttributeName": "company_id", "KeyType": "RANGE"},
+            ],
+        )
+        queues = [
+            aws.sqs().create_queue(QueueName=name)["QueueUrl"]
+            for name in ("dragonpost-local-messages", "dragonpost-local-messages-dead")
+        ]
+        stage = cls(*queues)
+        stage.put_parameters(
+            dragon_data_bucket_name=DRAGON_BUCKET,
+            dragon_data_file_name=DRAGON_FILE,
+            message_archive_bucket_name=MESSAGE_BUCKET,
+            message_table_name=TABLE,
+            message_queue_url=stage.queue_url,
+            message_dead_letter_queue_url=stage.dead_letter_queue_url,
+            dragon_workflow_arn=STATE_MACHINE_ARN,
+            user_pool_client_id=AUDIENCE,
+            sms_allowed_prefixes="+1,+44",
+        )
+        return stage
+
+    def put_parameters(self, **values: str) -> None:
+        """Set parameters of the stage."""
+        for name, value in values.items():
+            path = f"/dragonpost/local/{name}"
+            aws.ssm().put_parameter(Name=path, Value=value, Type="String", Overwrite=True)
+
+    def put_document(self, body: bytes) -> None:
+        """Replace the dragon document."""
+        aws.s3().put_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE, Body=body)
+
+    def document(self) -> bytes:
+        """Return the dragon document."""
+        return aws.s3().get_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)["Body"].read()
+
+    def dragons(self) -> list[dict[str, Any]]:
+        """Return the dragon document's entries."""
+        return list(json.loads(self.document()))
+
+    def archived(self, key: str) -> bytes:
+        """Return an archived message."""
+        return aws.s3().get_object(Bucket=MESSAGE_BUCKET, Key=key)["Body"].read()
+
+    def archive_keys(self) -> list[str]:
+        """Return the keys of all archived messages."""
+        return [entry["Key"] for entry in aws.s3().list_objects_v2(Bucket=MESSAGE_BUCKET).get("Contents", [])]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all rows of the index."""
+        return list(aws.dynamodb().scan(TableName=TABLE)["Items"])
+
+    def received(self, queue_url: str) -> list[dict[str, Any]]:
+        """Receive what the queue has to deliver."""
+        found: list[Any] = []
+        while True:
+            answer = aws.sqs().receive_message(
+                QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=0
+            )
+            if not answer.get("Messages"):
+                return found
+            found += answer["Messages"]
+
+    def waiting(self, queue_url: str) -> int:
+        """Return how many messages the queue holds, those in flight included."""
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        found = aws.sqs().get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(names))["Attributes"]
+        return sum(int(found[name]) for name in names)

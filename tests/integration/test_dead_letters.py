@@ -1,0 +1,193 @@
+"""The operators' tool for dead letters."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from operations import dead_letters
+from operations.dead_letters import DeadLetters
+from tests.integration.stage import Stage
+from tests.samples import COMPANY, MESSAGE_ID, message_body
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "POLL_S", 0)
+
+
+@pytest.fixture
+def sqs(stage: Stage) -> Any:
+    return boto3.client("sqs", region_name="us-east-1")
+
+
+@pytest.fixture
+def letters(sqs: Any, stage: Stage) -> DeadLetters:
+    return DeadLetters(sqs, stage.dead_letter_queue_url, stage.queue_url)
+
+
+@pytest.fixture
+def buried(sqs: Any, stage: Stage) -> Callable[..., str]:
+    """Put a letter into the dead-letter queue and return its id."""
+
+    def bury(body: str = message_body().decode(), **attributes: str) -> str:
+        typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        answer = sqs.send_message(QueueUrl=stage.dead_letter_queue_url, MessageBody=body, MessageAttributes=typed)
+        return str(answer["MessageId"])
+
+    return bury
+
+
+def test_a_list_has_reason_age_message_and_company(
+    letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    conflict = buried(reason="conflict: archived with another payload")
+    unreadable = buried("{", reason="unreadable: not valid JSON")
+    unexplained = buried('{"metadata": [1]}')
+
+    dead_letters.list_letters(letters)
+
+    first, _, *lines = capsys.readouterr().out.splitlines()
+    by_id = {line.split()[0]: line for line in lines}
+    assert first == "3 dead letters"
+    assert MESSAGE_ID in by_id[conflict]
+    assert COMPANY in by_id[conflict]
+    assert by_id[conflict].endswith("conflict: archived with another payload")
+    assert " 0 s " in by_id[conflict] or " 1 s " in by_id[conflict]
+    assert by_id[unreadable].endswith("unreadable: not valid JSON")
+    assert by_id[unexplained].endswith("failed every delivery")
+
+
+def test_an_empty_queue_is_said_to_be_empty(letters: DeadLetters, capsys: pytest.CaptureFixture[str]) -> None:
+    dead_letters.list_letters(letters)
+
+    assert capsys.readouterr().out == "0 dead letters\n"
+
+
+def test_looking_leaves_every_letter_where_it_is_and_to_be_seen(
+    letters: DeadLetters, buried: Callable[..., str]
+) -> None:
+    there = {buried() for _ in range(23)}
+
+    for _ in range(3):
+        assert {letter.letter_id for letter in letters.each()} == there
+
+
+def test_one_letter_is_shown_in_full(
+    letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    buried()
+    wanted = buried('{"é": 1.50}', reason="invalid: x", correlation_id="c1")
+
+    dead_letters.show(letters, wanted)
+
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["letter_id"] == wanted
+    assert shown["body"] == '{"é": 1.50}'
+    assert shown["attributes"] == {"reason": "invalid: x", "correlation_id": "c1"}
+
+
+def test_all_are_redriven_with_their_correlation_and_without_the_reason(
+    letters: DeadLetters, buried: Callable[..., str], stage: Stage, sqs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(12):
+        buried(reason="conflict", correlation_id=f"c{number}", source_message_id="x")
+
+    dead_letters.redrive(letters, None)
+
+    assert stage.waiting(stage.queue_url) == 12
+    assert stage.waiting(stage.dead_letter_queue_url) == 0
+    message = sqs.receive_message(QueueUrl=stage.queue_url, MessageAttributeNames=["All"])["Messages"][0]
+    assert set(message["MessageAttributes"]) == {"correlation_id"}
+    assert "12  redriven" in capsys.readouterr().out
+
+
+def test_chosen_ones_are_redriven_and_missing_ones_are_named(
+    letters: DeadLetters, buried: Callable[..., str], stage: Stage
+) -> None:
+    chosen, left, missing = buried(), buried(), str(uuid.uuid4())
+
+    with pytest.raises(dead_letters.DeadLetterError, match=missing):
+        dead_letters.redrive(letters, [chosen, missing])
+
+    assert [letter.letter_id for letter in letters.each()] == [left]
+    assert stage.waiting(stage.queue_url) == 1
+
+
+def test_an_interrupted_redrive_loses_nothing(
+    letters: DeadLetters, buried: Callable[..., str], stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worst moment: the message is sent again, and the letter not yet deleted."""
+    for _ in range(5):
+        buried()
+    taken: list[Any] = []
+    delete = DeadLetters.delete
+
+    def interrupted(self: DeadLetters, letter: Any) -> None:
+        taken.append(letter)
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        delete(self, letter)
+
+    monkeypatch.setattr(DeadLetters, "delete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dead_letters.redrive(letters, None)
+    monkeypatch.undo()
+    monkeypatch.setattr(dead_letters, "POLL_S", 0)
+    assert len(list(letters.each())) == 3
+
+    dead_letters.redrive(letters, None)
+
+    assert stage.waiting(stage.dead_letter_queue_url) == 0
+    assert stage.waiting(stage.queue_url) == 6  # one of them twice, which the consumer stores once
+
+
+def test_a_letter_is_deleted_only_after_it_was_saved(
+    letters: DeadLetters, buried: Callable[..., str], tmp_path: Path
+) -> None:
+    kept, unwanted = buried(), buried('{"x": 1}', reason="invalid")
+    file = tmp_path / "letter.json"
+
+    dead_letters.delete(letters, unwanted, file)
+
+    assert json.loads(file.read_text(encoding="utf-8"))["body"] == '{"x": 1}'
+    assert [letter.letter_id for letter in letters.each()] == [kept]
+
+
+@pytest.mark.parametrize("place", ["there/is/no/such/folder.json", "taken.json"])
+def test_what_cannot_be_saved_is_not_deleted(
+    letters: DeadLetters, buried: Callable[..., str], tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "taken.json").write_text("mine", encoding="utf-8")
+    letter_id = buried()
+
+    with pytest.raises(dead_letters.DeadLetterError):
+        dead_letters.delete(letters, letter_id, tmp_path / place)
+
+    assert [letter.letter_id for letter in letters.each()] == [letter_id]
+    assert (tmp_path / "taken.json").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_letter_that_is_not_there_is_an_error_that_says_what_to_do(letters: DeadLetters, tmp_path: Path) -> None:
+    with pytest.raises(dead_letters.DeadLetterError, match="`list` shows"):
+        dead_letters.delete(letters, "none", tmp_path / "x")
+    with pytest.raises(dead_letters.DeadLetterError, match="`list` shows"):
+        dead_letters.show(letters, "none")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("arguments", [["redrive"], ["redrive", "--all", "some-id"], ["delete", "x"], ["other"], []])
+def test_a_command_line_that_is_not_clear_does_nothing(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        dead_letters.main(["--stage", "dev", *arguments])
+
+
+def test_a_stage_that_is_not_deployed_is_said_to_be_missing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dead_letters.main(["--stage", "prod", "list"]) == 1
+    assert "Is the stage deployed" in capsys.readouterr().err

@@ -1,0 +1,427 @@
+"""The dragon registry's routes."""
+
+import gzip
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.web.problems import (
+    DRAGON_REFUSED,
+    DUPLICATE_DRAGON,
+    IDEMPOTENCY_KEY_REUSED,
+    SUBMISSION_FAILED,
+)
+from tests.bad_input import ONE_NAME
+from tests.fakes.aws_errors import client_error
+from tests.fakes.step_functions import STATE_MACHINE_ARN, FakeStepFunctions
+from tests.integration.service import CLERK, OPERATOR, VISITOR, Service
+from tests.integration.stage import Stage
+from tests.lambda_events import claims
+from tests.samples import dragon_body, dragon_members
+
+PHONE = "+15555550100"
+
+
+@pytest.fixture
+def registry(stage: Stage) -> list[dict[str, Any]]:
+    """Five dragons of two families, in the order of their names."""
+    dragons = [
+        dragon_members(name, family_str=("red", "Grün")[number % 2])
+        for number, name in enumerate(["Amber", "ash 2", "D'Arcy", "Zed", "Élan"])
+    ]
+    stage.put_document(json.dumps(dragons[::-1]).encode())
+    return dragons
+
+
+class TestListing:
+    def test_an_empty_registry_is_an_empty_array(self, service: Service) -> None:
+        answer = service.get("/dragons")
+
+        assert (answer.status, answer.body) == (200, b"[]")
+        assert "Link" not in answer.headers
+
+    def test_every_dragon_has_all_fields_and_no_other(self, service: Service, registry: list[dict[str, Any]]) -> None:
+        answer = service.get("/dragons", VISITOR)
+
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.json() == registry
+
+    def test_the_id_of_the_submission_that_added_a_dragon_stays_inside(self, service: Service, stage: Stage) -> None:
+        stage.put_document(json.dumps([dragon_members() | {"submission_id": "s1", "other": 1}]).encode())
+
+        assert service.get("/dragons").json() == [dragon_members()]
+        assert service.get("/dragons/Ember").json() == dragon_members()
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ("family=red", ["Amber", "D'Arcy", "Élan"]),
+            ("family=%20GRU%CC%88N", ["ash 2", "Zed"]),
+            ("dragonName=%C3%89LAN", ["Élan"]),
+            ("dragonName=D%27Arcy", ["D'Arcy"]),
+            ("dragonName=ash+2", ["ash 2"]),
+            ("dragonName=ash%202&family=gr%C3%BCn", ["ash 2"]),
+            ("dragonName=Zed&family=red", []),
+            ("dragonName=Ze", []),
+            ("family=%25", []),
+        ],
+    )
+    @pytest.mark.usefixtures("registry")
+    def test_filters_compare_normalised_and_whole(self, service: Service, query: str, names: list[str]) -> None:
+        assert [found["dragon_name_str"] for found in service.get(f"/dragons?{query}").json()] == names
+
+    @pytest.mark.parametrize("stage_name", ["prod", ""])
+    def test_following_links_shows_every_dragon_once(
+        self, service: Service, registry: list[dict[str, Any]], stage_name: str
+    ) -> None:
+        seen: list[Any] = []
+        reference: str | None = "/dragons?limit=2"
+        while reference is not None:
+            answer = service.get(reference, stage=stage_name)
+            seen += answer.json()
+            reference = _next_of(answer.headers, stage_name)
+
+        assert seen == registry
+
+    @pytest.mark.usefixtures("registry")
+    def test_the_next_link_keeps_filter_and_limit(self, service: Service) -> None:
+        link = service.get("/dragons?limit=2&family=GR%C3%9CN").headers.get("Link")
+        assert link is None, "the last page, although it is full"
+
+        reference = _next_of(service.get("/dragons?limit=1&family=GR%C3%9CN").headers, "prod")
+        assert reference is not None
+        assert [found["dragon_name_str"] for found in service.get(reference).json()] == ["Zed"]
+
+    def test_a_hundred_dragons_make_a_page(self, service: Service, stage: Stage) -> None:
+        stage.put_document(json.dumps([dragon_members(f"dragon {number}") for number in range(101)]).encode())
+
+        assert len(service.get("/dragons").json()) == 100
+        assert len(service.get("/dragons?limit=1000").json()) == 101
+
+
+def _next_of(headers: Any, stage_name: str) -> str | None:
+    if "Link" not in headers:
+        return None
+    target, relation = headers["Link"].split("; ")
+    assert relation == 'rel="next"'
+    prefix = f"</{stage_name}/dragons?" if stage_name else "</dragons?"
+    assert target.startswith(prefix)
+    return "/dragons?" + target[len(prefix) : -1]
+
+
+class TestOneDragon:
+    @pytest.mark.parametrize("path", ["/dragons/%C3%89lan", "/dragons/E%CC%81LAN", "/dragons/%20%C3%A9lan%20"])
+    def test_is_found_by_any_spelling_of_its_name(
+        self, service: Service, registry: list[dict[str, Any]], path: str
+    ) -> None:
+        answer = service.get(path)
+
+        assert (answer.status, answer.json()) == (200, registry[-1])
+
+    @pytest.mark.parametrize("path", ["/dragons/nobody", "/dragons/%FF", "/dragons/a%2Fb", "/dragons/%00"])
+    @pytest.mark.usefixtures("registry")
+    def test_one_that_is_not_there_is_a_404_problem(self, service: Service, path: str) -> None:
+        answer = service.get(path)
+
+        assert answer.status == 404
+        assert answer.json()["type"] == "about:blank"
+
+
+@pytest.mark.usefixtures("registry")
+class TestConditionalRequests:
+    @pytest.mark.parametrize("path", ["/dragons", "/dragons?family=red&limit=1", "/dragons/Amber"])
+    def test_what_the_client_has_is_not_sent_again(self, service: Service, path: str) -> None:
+        first = service.get(path)
+        etag = first.headers["ETag"]
+        again = service.get(path, headers={"If-None-Match": f'"other", W/{etag}'})
+
+        assert (again.status, again.body) == (304, b"")
+        assert again.headers["ETag"] == etag
+        assert again.headers["Cache-Control"] == first.headers["Cache-Control"] == "no-cache"
+        assert again.headers.get("Link") == first.headers.get("Link")
+
+    def test_a_new_dragon_makes_a_new_version(self, service: Service) -> None:
+        etag = service.get("/dragons").headers["ETag"]
+        service.post("/dragons", dragon_body("Ember"), Prefer="wait=5")
+
+        assert service.get("/dragons", headers={"If-None-Match": etag}).status == 200
+
+    def test_a_change_elsewhere_is_no_new_version_of_a_page(self, service: Service) -> None:
+        etag = service.get("/dragons/Amber").headers["ETag"]
+        service.post("/dragons", dragon_body("Ember"), Prefer="wait=5")
+
+        assert service.get("/dragons/Amber", headers={"If-None-Match": etag}).status == 304
+
+
+class TestReporting:
+    def test_without_preference_it_is_accepted_and_pending(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
+        answer = service.post("/dragons", dragon_body("Ember"))
+
+        assert answer.status == 202
+        submission_id = answer.json()["submission_id"]
+        assert answer.json() == {
+            "submission_id": submission_id,
+            "status": "pending",
+            "execution_arn": STATE_MACHINE_ARN.replace(":stateMachine:", ":execution:") + ":" + submission_id,
+            "started_at": "2026-11-24T07:20:01.500Z",
+        }
+        assert answer.headers["Location"] == f"/prod/submissions/{submission_id}"
+        assert "Preference-Applied" not in answer.headers
+        assert step_functions.described == 0
+
+    def test_the_execution_gets_the_dragon_and_who_asked(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
+        body = dragon_body(" E\u0301lan ", reportingPhoneNumber=PHONE, confirmationRequired=True)
+        service.post("/dragons", body, CLERK, X_Request_Id="my-request-1")
+
+        assert step_functions.only_input() == {
+            "submission_id": next(iter(step_functions.executions)),
+            "dragon": dragon_members("Élan"),
+            "reporter": {"phone_number": PHONE, "text": True},
+            "confirmation_required": True,
+            "requested_by": "clerk",
+            "correlation_id": "my-request-1",
+        }
+
+    def test_aliases_of_the_web_client_are_the_same_dragon(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
+        named = dict(zip(("dragonName", "family", "description", "city", "country", "neighborhood", "state"),
+                         dragon_members().values(), strict=True))  # fmt: skip
+        service.post("/dragons", json.dumps(named).encode())
+
+        assert step_functions.only_input()["dragon"] == dragon_members()
+
+    @pytest.mark.parametrize(
+        ("prefixes", "texted"), [("+1,+44", True), (" +44 , +1 ", True), ("+44", False), ("none", False)]
+    )
+    def test_texts_go_where_the_stage_allows_them_only(
+        self, service: Service, stage: Stage, step_functions: FakeStepFunctions, prefixes: str, texted: bool
+    ) -> None:
+        stage.put_parameters(sms_allowed_prefixes=prefixes)
+        service.post("/dragons", dragon_body(reportingPhoneNumber=PHONE, confirmationRequired=True))
+
+        assert step_functions.only_input()["reporter"]["text"] is texted
+
+    def test_no_confirmation_wanted_no_text_sent(self, service: Service, step_functions: FakeStepFunctions) -> None:
+        service.post("/dragons", dragon_body(reportingPhoneNumber=PHONE))
+
+        assert step_functions.only_input()["reporter"] == {"phone_number": PHONE, "text": False}
+
+    def test_who_waits_gets_the_added_dragon(self, service: Service, stage: Stage) -> None:
+        answer = service.post("/dragons", dragon_body("D'Élan the 2nd"), Prefer="respond-async, wait=99")
+
+        assert (answer.status, answer.json()) == (201, dragon_members("D'Élan the 2nd"))
+        assert answer.headers["Preference-Applied"] == "wait=10"
+        assert answer.headers["Location"] == "/prod/dragons/" + quote("D'Élan the 2nd", safe="")
+        assert service.get(answer.headers["Location"].removeprefix("/prod")).json() == answer.json()
+        assert len(stage.dragons()) == 1
+
+    def test_who_waits_in_vain_gets_a_202(self, service: Service, step_functions: FakeStepFunctions) -> None:
+        step_functions.run = None
+        answer = service.post("/dragons", dragon_body(), Prefer="wait=5")
+
+        assert answer.status == 202
+        assert answer.headers["Preference-Applied"] == "wait=5"
+        assert step_functions.described > 1
+
+    def test_throttled_while_waiting_is_a_202(self, service: Service, step_functions: FakeStepFunctions) -> None:
+        step_functions.failures = [None, client_error("ThrottlingException")]
+
+        assert service.post("/dragons", dragon_body(), Prefer="wait=5").status == 202
+
+    @pytest.mark.parametrize("second", ONE_NAME)
+    def test_a_duplicate_is_told_who_waits(self, service: Service, stage: Stage, second: str) -> None:
+        service.post("/dragons", dragon_body("Élan"), Prefer="wait=5")
+        answer = service.post("/dragons", dragon_body(second), Prefer="wait=5")
+
+        assert answer.status == 409
+        assert answer.json()["type"] == DUPLICATE_DRAGON
+        assert answer.headers["Location"].startswith("/prod/submissions/")
+        assert answer.headers["Preference-Applied"] == "wait=5"
+        assert len(stage.dragons()) == 1
+
+    @pytest.mark.parametrize(
+        ("output", "status", "problem_type"),
+        [
+            (
+                {"status": "rejected", "outcome": "invalid", "reason": "family_str: must not be blank"},
+                422,
+                DRAGON_REFUSED,
+            ),
+            ({"status": "nobody knows"}, 500, SUBMISSION_FAILED),
+        ],
+    )
+    def test_other_ends_of_the_workflow_are_told_who_waits(
+        self,
+        service: Service,
+        step_functions: FakeStepFunctions,
+        output: dict[str, str],
+        status: int,
+        problem_type: str,
+    ) -> None:
+        step_functions.run = lambda _: output
+        answer = service.post("/dragons", dragon_body(), Prefer="wait=5")
+
+        assert (answer.status, answer.json()["type"]) == (status, problem_type)
+
+    @pytest.mark.parametrize("body", [dragon_body("Ember"), dragon_body("Ash")])
+    def test_reports_without_a_key_are_reports_of_their_own(
+        self, service: Service, step_functions: FakeStepFunctions, body: bytes
+    ) -> None:
+        service.post("/dragons", dragon_body("Ember"))
+        service.post("/dragons", body)
+
+        assert len(step_functions.executions) == 2
+
+    def test_a_workflow_that_cannot_be_started_is_a_503_to_be_tried_again(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
+        step_functions.failures = [client_error("ExecutionLimitExceeded")]
+        answer = service.post("/dragons", dragon_body())
+
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+class TestIdempotencyKey:
+    def test_a_repeated_report_is_answered_as_the_first(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
+        first = service.post("/dragons", dragon_body("Élan"), Idempotency_Key="key-1")
+        again = service.post("/dragons", dragon_body(" E\u0301lan "), Idempotency_Key='"key-1"')
+
+        assert (again.status, again.body) == (first.status, first.body) == (202, first.body)
+        assert again.headers["Location"] == first.headers["Location"]
+        assert len(step_functions.executions) == 1
+
+    def test_also_once_the_first_is_finished(self, service: Service, stage: Stage) -> None:
+        first = service.post("/dragons", dragon_body(), Idempotency_Key="key-1", Prefer="wait=5")
+        again = service.post("/dragons", dragon_body(), Idempotency_Key="key-1", Prefer="wait=5")
+
+        assert (again.status, again.body) == (first.status, first.body) == (201, first.body)
+        assert len(stage.dragons()) == 1
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            dragon_body("Ash"),
+            dragon_body(family_str="Red"),
+            dragon_body(reportingPhoneNumber=PHONE),
+            dragon_body(reportingPhoneNumber="+447700900123", confirmationRequired=True),
+        ],
+    )
+    def test_another_report_under_the_key_is_refused(self, service: Service, other: bytes) -> None:
+        service.post("/dragons", dragon_body(), Idempotency_Key="key-1")
+        answer = service.post("/dragons", other, Idempotency_Key="key-1")
+
+        assert (answer.status, answer.json()["type"]) == (422, IDEMPOTENCY_KEY_REUSED)
+
+    def test_a_key_is_the_callers_own(self, service: Service, step_functions: FakeStepFunctions) -> None:
+        service.post("/dragons", dragon_body("Ember"), OPERATOR, Idempotency_Key="key-1")
+        answer = service.post("/dragons", dragon_body("Ash"), CLERK, Idempotency_Key="key-1")
+
+        assert answer.status == 202
+        assert len(step_functions.executions) == 2
+
+    def test_a_changed_sms_policy_does_not_make_it_another_report(self, service: Service, stage: Stage) -> None:
+        body = dragon_body(reportingPhoneNumber=PHONE, confirmationRequired=True)
+        service.post("/dragons", body, Idempotency_Key="key-1")
+        stage.put_parameters(sms_allowed_prefixes="none")
+        service.app.settings._refresh_at = 0.0
+
+        assert service.post("/dragons", body, Idempotency_Key="key-1").status == 202
+
+
+def test_a_compressed_listing_is_revalidated_by_its_own_tag(service: Service, stage: Stage) -> None:
+    stage.put_document(json.dumps([dragon_members(f"dragon {number}") for number in range(20)]).encode())
+    plain = service.get("/dragons")
+    packed = service.get("/dragons", headers={"Accept-Encoding": "gzip"})
+    again = service.get("/dragons", headers={"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]})
+
+    assert gzip.decompress(packed.body) == plain.body
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["ETag"] == packed.headers["ETag"] != plain.headers["ETag"]
+
+
+class TestBrokenDocument:
+    @pytest.mark.parametrize("document", [b"", b" \n", b"[]"])
+    def test_an_empty_one_is_an_empty_registry(self, service: Service, stage: Stage, document: bytes) -> None:
+        stage.put_document(document)
+
+        assert service.get("/dragons").json() == []
+        assert service.post("/dragons", dragon_body(), Prefer="wait=1").status == 201
+
+    @pytest.mark.parametrize("document", [b"{}", b"[", b"null", b'[{"dragon_name_str":"x"}]', b"[]]", b"\xff", b"[1]"])
+    def test_a_corrupt_one_is_a_500_that_tells_nothing_and_stays(
+        self, service: Service, stage: Stage, document: bytes
+    ) -> None:
+        stage.put_document(document)
+        answer = service.get("/dragons")
+
+        assert answer.status == 500
+        assert "dragons.json" not in answer.body.decode()
+        with pytest.raises(Exception, match="not a JSON array of dragons"):
+            service.app.add_dragon({"dragon": dragon_members(), "submission_id": "s1", "correlation_id": "c"}, None)
+        assert stage.document() == document
+
+    def test_a_bucket_that_is_not_there_is_a_500_that_tells_nothing(self, service: Service, stage: Stage) -> None:
+        stage.put_parameters(dragon_data_bucket_name="dragonpost-no-such-bucket")
+        answer = service.get("/dragons")
+
+        assert answer.status == 500
+        assert "bucket" not in answer.body.decode().lower()
+
+
+def test_the_file_may_move_while_the_service_runs(service: Service, stage: Stage) -> None:
+    stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+    service.get("/dragons")
+    aws.s3().put_object(
+        Bucket="dragonpost-local-dragons-123456789012",
+        Key="elsewhere.json",
+        Body=json.dumps([dragon_members("Ash")]).encode(),
+    )
+    stage.put_parameters(dragon_data_file_name="elsewhere.json")
+    service.app.settings._refresh_at = 0.0
+
+    assert [found["dragon_name_str"] for found in service.get("/dragons").json()] == ["Ash"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/dragons"),
+        ("GET", "/dragons/Ember"),
+        ("PUT", "/dragons/Ember"),
+        ("DELETE", "/dragons/Ember"),
+        ("POST", "/dragons"),
+        ("GET", "/submissions/some-id"),
+        ("POST", "/post-message"),
+        ("GET", "/message/fc0daad3-4f10-4d15-b8c6-276cca111e87"),
+    ],
+)
+@pytest.mark.parametrize(
+    "token_claims",
+    [
+        None,
+        {},
+        claims(token_use="access"),
+        claims(aud="another-client"),
+        claims(aud=None, client_id="x"),
+        claims(sub=""),
+    ],
+    ids=["no token", "no claims", "access token", "other client's", "no audience", "nobody's"],
+)
+def test_every_route_checks_the_token_itself(service: Service, method: str, path: str, token_claims: Any) -> None:
+    answer = service.request(method, path, token_claims, body=b"{}", headers={"Content-Type": "application/json"})
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.headers["Content-Type"] == "application/problem+json"

@@ -1,0 +1,396 @@
+"""The dragon document in S3."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from chalicelib import aws
+from chalicelib.dragons.repository import (
+    SWAP_ATTEMPTS_MAX,
+    Addition,
+    Change,
+    DocumentContended,
+    DocumentCorrupt,
+    DragonQuery,
+    S3DragonRepository,
+)
+from tests.contracts.dragon_repository import DragonRepositoryContract, always, names
+from tests.fakes.aws_errors import client_error
+from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
+from tests.samples import dragon, dragon_members
+
+PLACE = (DRAGON_BUCKET, DRAGON_FILE)
+
+
+class AtomicS3:
+    """moto's S3, one call at a time: its conditional writes are atomic, as S3's are. Counts and alters calls."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.gets: list[str | None] = []
+        self.puts: list[dict[str, Any]] = []
+        self.before_put: Callable[[], None] = lambda: None
+        self.after_put: Callable[[], None] = lambda: None
+
+    def get_object(self, **parameters: Any) -> Any:
+        with self.lock:
+            self.gets.append(parameters.get("IfNoneMatch"))
+            return aws.s3().get_object(**parameters)
+
+    def put_object(self, **parameters: Any) -> Any:
+        with self.lock:
+            self.puts.append(parameters)
+            self.before_put()
+            answer = aws.s3().put_object(**parameters)
+            self.after_put()
+            return answer
+
+
+def once(action: Callable[[], Any]) -> Callable[[], None]:
+    """Return a function that acts the first time it is called."""
+    left = [action]
+
+    def act() -> None:
+        if left:
+            left.pop()()
+
+    return act
+
+
+def failing(error: Exception) -> Callable[[], None]:
+    """Return a function that raises."""
+
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.fixture
+def s3(stage: Stage) -> AtomicS3:
+    """The stage's S3."""
+    return AtomicS3()
+
+
+@pytest.fixture
+def dragons(s3: AtomicS3) -> S3DragonRepository:
+    """A repository on an S3 without a document, whose waits are over at once."""
+    return S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+
+
+class TestS3DragonRepository(DragonRepositoryContract):
+    @pytest.fixture
+    def dragons(self, s3: AtomicS3) -> S3DragonRepository:
+        return S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+
+
+class TestSeveralFunctions(DragonRepositoryContract):
+    """Each writer has a repository of its own, as each warm function has."""
+
+    @pytest.fixture
+    def dragons(self, s3: AtomicS3) -> Any:
+        own = threading.local()
+
+        def mine() -> S3DragonRepository:
+            if not hasattr(own, "dragons"):
+                own.dragons = S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+            return own.dragons  # type: ignore[no-any-return]
+
+        class Each:
+            page = staticmethod(lambda *arguments: mine().page(*arguments))
+            get = staticmethod(lambda *arguments: mine().get(*arguments))
+            add = staticmethod(lambda *arguments: mine().add(*arguments))
+            replace = staticmethod(lambda *arguments: mine().replace(*arguments))
+            remove = staticmethod(lambda *arguments: mine().remove(*arguments))
+
+        return Each
+
+
+class TestCompareAndSwap:
+    def test_the_first_write_requires_that_nobody_wrote(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
+        dragons.add(dragon("Ember"), "s1")
+
+        assert s3.puts[0]["IfNoneMatch"] == "*"
+        assert "IfMatch" not in s3.puts[0]
+
+    def test_later_writes_require_the_version_that_was_read(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        stage.put_document(b"[]")
+        etag = aws.s3().head_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)["ETag"]
+        dragons.add(dragon("Ember"), "s1")
+
+        assert s3.puts[0]["IfMatch"] == etag
+
+    @pytest.mark.parametrize("document", [None, b"[]"])
+    def test_a_dragon_that_came_between_is_kept(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage, document: bytes | None
+    ) -> None:
+        if document is not None:
+            stage.put_document(document)
+        s3.before_put = once(lambda: stage.put_document(json.dumps([dragon_members("Ash")]).encode()))
+
+        assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
+        assert names(dragons) == ["Ash", "Ember"]
+
+    def test_the_same_name_that_came_between_is_a_duplicate(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        s3.before_put = once(lambda: stage.put_document(json.dumps([dragon_members("EMBER")]).encode()))
+
+        assert dragons.add(dragon("Ember"), "s1") is Addition.DUPLICATE
+        assert names(dragons) == ["EMBER"]
+
+    def test_a_document_that_was_deleted_between_is_begun_anew(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        stage.put_document(b"[]")
+        s3.before_put = once(lambda: aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE))
+
+        assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
+        assert names(dragons) == ["Ember"]
+
+    @pytest.mark.parametrize("status", [409, 412])
+    def test_lost_races_end_in_a_failure_that_may_pass(self, s3: AtomicS3, status: int) -> None:
+        s3.before_put = failing(client_error("PreconditionFailed", status))
+        waits: list[float] = []
+        dragons = S3DragonRepository(lambda: PLACE, lambda: s3, waits.append)  # type: ignore[arg-type,return-value]
+
+        with pytest.raises(DocumentContended):
+            dragons.add(dragon("Ember"), "s1")
+        assert len(waits) == SWAP_ATTEMPTS_MAX
+        assert sum(waits) < 25, "a function's time limit is 30 s"
+        assert len(set(waits)) > 1, "waits without jitter collide again"
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (client_error("AccessDenied", 403), aws.DependencyFault),
+            (client_error("NoSuchBucket", 404), aws.DependencyFault),
+            (client_error("SlowDown", 503), aws.DependencyUnavailable),
+        ],
+    )
+    def test_other_refusals_are_not_tried_again_here(
+        self, dragons: S3DragonRepository, s3: AtomicS3, error: Exception, kind: type[Exception]
+    ) -> None:
+        s3.before_put = failing(error)
+
+        with pytest.raises(kind):
+            dragons.add(dragon("Ember"), "s1")
+        assert len(s3.puts) == 1
+
+    def test_after_a_lost_answer_the_retry_is_no_duplicate(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
+        s3.after_put = once(failing(ReadTimeoutError(endpoint_url="https://s3")))
+
+        with pytest.raises(aws.DependencyTimeout):
+            dragons.add(dragon("Ember"), "s1")
+        assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
+        assert names(dragons) == ["Ember"]
+
+    def test_an_own_write_that_looks_like_a_lost_race_is_no_duplicate(
+        self, dragons: S3DragonRepository, s3: AtomicS3
+    ) -> None:
+        """botocore repeats a put whose answer was lost; the repetition meets the first one's version."""
+        s3.after_put = once(failing(client_error("PreconditionFailed", 412)))
+
+        assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
+        assert names(dragons) == ["Ember"]
+
+
+def refused_after_a_retry() -> ClientError:
+    """Return what botocore raises when its second attempt meets the version that its first one wrote."""
+    error = client_error("PreconditionFailed", 412)
+    error.response["ResponseMetadata"]["RetryAttempts"] = 1
+    return error
+
+
+class TestChanges:
+    """Changes have no submission id to know their own work by; only the SDK's own retries make a refusal doubtful."""
+
+    def test_an_own_change_that_looks_like_a_lost_race_is_done(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
+        dragons.add(dragon("Ember"), "s1")
+        seen = dragon("Ember")
+        s3.after_put = once(failing(refused_after_a_retry()))
+        assert dragons.replace(dragon("Ember", family_str="black"), lambda found: found == seen) is Change.DONE
+
+        s3.after_put = once(failing(refused_after_a_retry()))
+        assert dragons.remove("Ember", lambda found: found.family_str == "black") is Change.DONE
+        assert names(dragons) == []
+
+    def test_the_same_change_by_somebody_else_is_not_taken_for_ones_own(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        dragons.add(dragon("Ember"), "s1")
+        s3.before_put = once(lambda: stage.put_document(b"[]"))
+
+        assert dragons.remove("Ember", lambda _: True) is Change.ABSENT
+
+    def test_a_correction_keeps_members_that_are_not_ours(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        stage.put_document(json.dumps([dragon_members("Ash"), dragon_members("Ember") | {"weight": 3}]).encode())
+        dragons.replace(dragon("Ember", family_str="black"), lambda _: True)
+
+        assert stage.dragons() == [dragon_members("Ash"), dragon_members("Ember", family_str="black") | {"weight": 3}]
+
+    def test_lost_races_end_in_a_failure_that_may_pass(self, s3: AtomicS3, stage: Stage) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+        s3.before_put = failing(client_error("PreconditionFailed", 412))
+        dragons = S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+
+        with pytest.raises(DocumentContended):
+            dragons.remove("Ember", lambda _: True)
+
+    def test_a_change_that_came_between_is_not_overwritten(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        dragons.add(dragon("Ember"), "s1")
+        other = json.dumps([dragon_members("Ember", family_str="green")]).encode()
+        s3.before_put = once(lambda: stage.put_document(other))
+
+        assert dragons.replace(dragon("Ember", family_str="black"), dragon("Ember").__eq__) is Change.CHANGED
+        assert stage.document() == other
+
+    def test_a_change_elsewhere_that_came_between_is_kept(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        dragons.add(dragon("Ember"), "s1")
+        other = json.dumps([dragon_members("Ash"), dragon_members("Ember")]).encode()
+        s3.before_put = once(lambda: stage.put_document(other))
+
+        assert dragons.remove("Ember", dragon("Ember").__eq__) is Change.DONE
+        assert names(dragons) == ["Ash"]
+
+    def test_members_that_are_not_ours_are_kept_exactly(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        entry = json.dumps(dragon_members("Ember"))[:-1] + ', "n": 12345678901234567890.12, "o": {"a": [1e-7]}}'
+        stage.put_document(f"[{entry}]".encode())
+        dragons.replace(dragon("Ember", family_str="black"), always)
+
+        assert b"12345678901234567890.12" in stage.document()
+        assert b"1e-7" in stage.document()
+        assert dragons.get("Ember") == dragon("Ember", family_str="black")
+
+    def test_a_corrupt_document_is_not_changed(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        stage.put_document(b"{}")
+
+        with pytest.raises(DocumentCorrupt):
+            dragons.remove("Ember", always)
+        with pytest.raises(DocumentCorrupt):
+            dragons.replace(dragon("Ember"), always)
+        assert stage.document() == b"{}"
+
+
+class TestDocument:
+    def test_entries_that_others_made_are_kept_to_the_byte(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        entry = json.dumps(dragon_members("Ash") | {"weight_num": "1.50e3", "more": {"a": [1]}}, indent=1)
+        entry = entry.replace('"1.50e3"', "1.50e3")
+        stage.put_document(f"[ {entry} ]".encode())
+        dragons.add(dragon("Ember"), "s1")
+
+        assert entry.encode() in stage.document()
+        assert stage.dragons()[1] == dragon_members("Ember") | {"submission_id": "s1"}
+
+    def test_entries_without_a_submission_are_nobodys_own(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+
+        assert dragons.add(dragon("Ember"), "s1") is Addition.DUPLICATE
+
+    @pytest.mark.parametrize("document", [b"", b"\n", b"[]", b" [ ] "])
+    def test_an_empty_one_is_an_empty_registry(
+        self, dragons: S3DragonRepository, stage: Stage, document: bytes
+    ) -> None:
+        stage.put_document(document)
+
+        assert names(dragons) == []
+        assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
+        assert names(dragons) == ["Ember"]
+
+    @pytest.mark.parametrize(
+        "document",
+        [b"{}", b"null", b"[", b"[1]", b"[{}]", b"[] []", b"\xef\xbb\xbf[]", b"\xff", b'[{"dragon_name_str":"\xff"}]'],
+    )
+    def test_a_corrupt_one_is_told_by_place_and_never_overwritten(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage, document: bytes
+    ) -> None:
+        stage.put_document(document)
+
+        for use in (
+            lambda: dragons.page(DragonQuery()),
+            lambda: dragons.get("Ember"),
+            lambda: dragons.add(dragon("Ember"), "s1"),
+        ):
+            with pytest.raises(DocumentCorrupt, match=f"s3://{DRAGON_BUCKET}/{DRAGON_FILE}"):
+                use()
+        assert s3.puts == []
+        assert stage.document() == document
+
+    def test_one_that_is_mended_is_read_again(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        stage.put_document(b"{}")
+        with pytest.raises(DocumentCorrupt):
+            dragons.get("Ember")
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+
+        assert dragons.get("Ember") == dragon("Ember")
+
+
+class TestRevalidation:
+    def test_an_unchanged_document_is_parsed_once(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+        first = dragons.page(DragonQuery()).dragons[0]
+        again = dragons.page(DragonQuery()).dragons[0]
+
+        assert again is first
+        assert s3.gets[0] is None
+        assert s3.gets[1] == aws.s3().head_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)["ETag"]
+
+    def test_a_changed_document_is_seen_at_once(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+        names(dragons)
+        stage.put_document(json.dumps([dragon_members("Ash")]).encode())
+
+        assert names(dragons) == ["Ash"]
+
+    def test_a_deleted_document_is_an_empty_registry(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+        names(dragons)
+        aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
+
+        assert names(dragons) == []
+
+    def test_another_place_is_never_taken_for_the_one_held(self, s3: AtomicS3, stage: Stage) -> None:
+        body = json.dumps([dragon_members("Ember")]).encode()
+        stage.put_document(body)
+        aws.s3().put_object(Bucket=DRAGON_BUCKET, Key="other.json", Body=body)
+        place = [PLACE]
+        dragons = S3DragonRepository(lambda: place[0], lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+        names(dragons)
+        place[0] = (DRAGON_BUCKET, "other.json")
+        names(dragons)
+        place[0] = (DRAGON_BUCKET, "missing.json")
+
+        assert names(dragons) == []
+        assert s3.gets == [None, None, None]
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (client_error("AccessDenied", 403), aws.DependencyFault),
+            (client_error("InternalError", 500), aws.DependencyUnavailable),
+        ],
+    )
+    def test_a_read_that_fails_is_not_taken_for_an_empty_registry(
+        self, error: Exception, kind: type[Exception]
+    ) -> None:
+        class Refusing:
+            def get_object(self, **_: Any) -> None:
+                raise error
+
+        dragons = S3DragonRepository(lambda: PLACE, Refusing)  # type: ignore[arg-type,return-value]
+        with pytest.raises(kind):
+            dragons.add(dragon("Ember"), "s1")

@@ -1,0 +1,13 @@
+"""Unit tests reach no AWS, whatever the machine they run on is set up for."""
+
+import pytest
+
+from chalicelib import aws
+
+
+@pytest.fixture(autouse=True)
+def _no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"a unit test asked for the {name} client")
+
+    monkeypatch.setattr(aws, "_client", refuse)

@@ -1,0 +1,115 @@
+"""What botocore's errors mean to the service, and how clients are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from chalicelib import aws
+from tests.fakes.aws_errors import client_error
+
+URL = "https://s3.us-east-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (client_error("ThrottlingException"), aws.DependencyUnavailable),
+        (client_error("ThrottledException"), aws.DependencyUnavailable),
+        (client_error("ProvisionedThroughputExceededException"), aws.DependencyUnavailable),
+        (client_error("SlowDown", 503), aws.DependencyUnavailable),
+        (client_error("ExecutionLimitExceeded"), aws.DependencyUnavailable),
+        (client_error("InternalError", 500), aws.DependencyUnavailable),
+        (client_error("ServiceUnavailable", 503), aws.DependencyUnavailable),
+        (client_error("AccessDenied", 403), aws.DependencyFault),
+        (client_error("ResourceNotFoundException"), aws.DependencyFault),
+        (ClientError({}, "Operation"), aws.DependencyFault),
+        (NoCredentialsError(), aws.DependencyFault),
+        (ReadTimeoutError(endpoint_url=URL), aws.DependencyTimeout),
+        (EndpointConnectionError(endpoint_url=URL), aws.DependencyUnavailable),
+        (IncompleteReadError(actual_bytes=1, expected_bytes=2), aws.DependencyUnavailable),
+        (ConnectTimeoutError(endpoint_url=URL), aws.DependencyUnavailable),
+    ],
+)
+def test_each_error_is_one_of_this_modules(error: Exception, kind: type[Exception]) -> None:
+    with pytest.raises(kind) as raised, aws.calling("S3"):
+        raise error
+
+    assert type(raised.value) is kind
+    assert raised.value.__cause__ is error
+    assert "secret" not in str(raised.value)
+    assert raised.value.service == "S3"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), aws.DependencyUnavailable("S3", "x"), ValueError("x")])
+def test_other_errors_pass_as_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, aws.calling("SQS"):
+        raise error
+
+    assert raised.value is error
+
+
+def test_no_error_no_change() -> None:
+    with aws.calling("S3"):
+        pass
+
+
+def test_an_answer_without_a_code_or_status_has_neither() -> None:
+    assert aws.error_code(ClientError({}, "Operation")) == ""
+    assert aws.error_status(ClientError({}, "Operation")) == 0
+
+
+def test_a_call_with_wrong_parameters_shows_none_of_them() -> None:
+    with pytest.raises(aws.DependencyUnavailable) as raised, aws.calling("S3"):
+        raise ParamValidationError(report="secret")
+
+    assert "secret" not in str(raised.value)
+
+
+class TestClients:
+    @pytest.fixture
+    def made(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+        """Every client that is made, in order."""
+        made: list[tuple[str, Any]] = []
+
+        class Session:
+            def client(self, name: str, config: Any) -> object:
+                made.append((name, config))
+                return object()
+
+        monkeypatch.undo()
+        monkeypatch.setattr(aws.boto3, "DEFAULT_SESSION", None)
+        monkeypatch.setattr(aws.boto3, "Session", Session)
+        monkeypatch.setattr(aws, "_clients", {})
+        return made
+
+    def test_are_made_once_and_shared(self, made: list[tuple[str, Any]]) -> None:
+        assert aws.s3() is aws.s3()
+        assert aws.sqs() is aws.sqs()
+        assert [name for name, _ in made] == ["s3", "sqs"]
+
+    def test_can_be_forgotten(self, made: list[tuple[str, Any]]) -> None:
+        before = aws.ssm()
+        aws.forget_clients()
+
+        assert aws.ssm() is not before
+        assert len(made) == 2
+
+    def test_cannot_outlive_the_gateways_29_seconds(self, made: list[tuple[str, Any]]) -> None:
+        for client in (aws.s3, aws.dynamodb, aws.sqs, aws.ssm, aws.stepfunctions):
+            client()
+
+        for _, config in made:
+            attempt_s = config.connect_timeout + config.read_timeout
+            assert attempt_s * config.retries["total_max_attempts"] < 29
+            assert config.max_pool_connections >= 10, "as many as the consumer's threads"

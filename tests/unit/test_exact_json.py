@@ -1,0 +1,112 @@
+"""Strict reading, exact writing, and the canonical form."""
+
+from decimal import Decimal
+
+import pytest
+
+from chalicelib import exact_json
+from chalicelib.exact_json import MalformedJson
+from tests.bad_input import MALFORMED
+
+NUMBERS = ("20", "19.99", "0.1", "1e-7", "12345678901234567890.12", "-0", "0.10", "1E+2", "1e-6", "0e5", "9" * 50)
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_json_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedJson) as refused:
+        exact_json.parse_object(body)
+
+    assert len(str(refused.value)) < 120
+
+
+def test_the_reason_holds_none_of_the_input() -> None:
+    for body in (b'{"secret": nope}', b'{"secret":1,"secret":2}', b'["secret"]', b'{"a":"\\secret"}', b'"secret"'):
+        with pytest.raises(MalformedJson) as refused:
+            exact_json.parse_object(body)
+        assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["\ufeff{}", '{"a":"\\udc00"}', '{"\\ud800":1}', '{"a":["\\ud83d "]}'])
+def test_text_is_read_as_strictly_as_bytes(text: str) -> None:
+    with pytest.raises(MalformedJson):
+        exact_json.parse_object(text)
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    assert exact_json.parse_object('{"a":"\\ud83d\\udc09"}') == {"a": "\U0001f409"}
+
+
+@pytest.mark.parametrize("levels", [1, 2, 31, 32])
+def test_nesting_is_allowed_up_to_the_limit(levels: int) -> None:
+    exact_json.parse_object('{"a":' * (levels - 1) + "{}" + "}" * (levels - 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":"' + "[" * 100 + '"}', '{"a":"\\"' + "{" * 100 + '"}', '{"a":"\\\\","b":"' + "[" * 100 + '"}'],
+)
+def test_brackets_in_strings_are_no_levels(text: str) -> None:
+    exact_json.parse_object(text)
+
+
+def test_brackets_after_a_string_are_levels() -> None:
+    with pytest.raises(MalformedJson, match="nested"):
+        exact_json.parse_object('{"a":"\\\\","b":' + "[" * 40 + "]" * 40 + "}")
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    exact_json.parse_object('{"a":[' + ",".join(["[{}]"] * 1000) + "]}")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_are_read_exactly_and_written_as_they_were(number: str) -> None:
+    read = exact_json.parse_object(f'{{"a":{number}}}')
+
+    assert isinstance(read["a"], Decimal)
+    assert str(read["a"]) == str(Decimal(number))
+    assert exact_json.encode(read) == f'{{"a":{number}}}'.encode()
+
+
+def test_decimals_that_were_not_read_are_written_digit_by_digit() -> None:
+    assert exact_json.encode({"a": Decimal("0.10"), "b": [Decimal(20)]}) == b'{"a":0.10,"b":[20]}'
+
+
+def test_what_has_no_json_form_is_not_written() -> None:
+    with pytest.raises(TypeError, match="complex"):
+        exact_json.encode({"a": 1j})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("20", "2e1"),
+        ("20", "20.000"),
+        ("-0", "0"),
+        ("0e5", "0.00"),
+        ("1e-7", "0.0000001"),
+        ("1e400", "10E+399"),
+        ("12345678901234567890123456789012345678901234567890", "1234567890123456789012345678901234567890123456789e1"),
+    ],
+)
+def test_equal_numbers_have_one_canonical_form(one: str, other: str) -> None:
+    canonical = [exact_json.canonical(exact_json.parse_object(f'{{"a":[{number}]}}')) for number in (one, other)]
+
+    assert canonical[0] == canonical[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("0.1", "0.10000000000000000000000000000000000000001"), ("1", "-1"), ("1", '"1"'), ("0", "false"), ("null", "0")],
+)
+def test_values_that_differ_differ_in_canonical_form(one: str, other: str) -> None:
+    canonical = [exact_json.canonical(exact_json.parse_object(f'{{"a":{value}}}')) for value in (one, other)]
+
+    assert canonical[0] != canonical[1]
+
+
+def test_the_order_of_members_does_not_count_and_that_of_items_does() -> None:
+    def canonical(text: str) -> bytes:
+        return exact_json.canonical(exact_json.parse_object(text))
+
+    assert canonical('{"a":{"b":1,"c":2},"d":3}') == canonical('{"d":3,"a":{"c":2,"b":1}}')
+    assert canonical('{"a":[1,2]}') != canonical('{"a":[2,1]}')

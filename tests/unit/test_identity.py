@@ -1,0 +1,109 @@
+"""Who is calling, and what they may do."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.identity import Caller, Forbidden, OperatorsOnly, Unauthenticated, caller_from_claims
+from tests.lambda_events import AUDIENCE, OPERATOR_SUB, claims
+from tests.samples import COMPANY, OTHER_COMPANY
+
+
+def caller(**changes: Any) -> Caller:
+    """Return the caller of an operator's token with changes to its claims."""
+    return caller_from_claims(claims(**changes), AUDIENCE)
+
+
+def test_an_operator_without_a_company() -> None:
+    assert caller() == Caller(OPERATOR_SUB, None, is_operator=True)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "operators",
+        "drivers,operators",
+        "drivers, operators",
+        "[drivers operators]",
+        "[operators]",
+        ["operators"],
+        ["a", "operators"],
+    ],
+)
+def test_groups_arrive_in_several_forms(groups: object) -> None:
+    assert caller(cognito__groups=groups).is_operator
+
+
+@pytest.mark.parametrize(
+    "groups", [None, "", "[]", [], "operator", "operators2", "co-operators", "Operators", ["operators,x"]]
+)
+def test_other_groups_grant_nothing(groups: object) -> None:
+    assert not caller(cognito__groups=groups).is_operator
+
+
+def test_the_company_is_in_lower_case() -> None:
+    assert caller(custom__company_id=COMPANY.upper()).company_id == COMPANY
+
+
+@pytest.mark.parametrize("company", [None, "", "acme", f"{{{COMPANY}}}", 1, [COMPANY], f"{COMPANY},{OTHER_COMPANY}"])
+def test_a_company_that_is_no_uuid_grants_nothing(company: object) -> None:
+    assert caller(custom__company_id=company).company_id is None
+
+
+@pytest.mark.parametrize(
+    "token_claims",
+    [
+        None,
+        {},
+        claims(token_use="access"),
+        claims(token_use=None),
+        claims(aud="other"),
+        claims(aud=None),
+        claims(aud=[AUDIENCE]),
+        claims(sub=None),
+        claims(sub=""),
+        claims(sub=5),
+    ],
+)
+def test_other_tokens_are_not_accepted(token_claims: dict[str, Any] | None) -> None:
+    with pytest.raises(Unauthenticated):
+        caller_from_claims(token_claims, AUDIENCE)
+
+
+def test_a_company_posts_for_itself_only() -> None:
+    clerk = Caller("clerk", COMPANY, is_operator=False)
+
+    clerk.check_may_use_messages()
+    clerk.check_may_post_for(COMPANY)
+    with pytest.raises(Forbidden):
+        clerk.check_may_post_for(OTHER_COMPANY)
+
+
+@pytest.mark.parametrize("company", [None, COMPANY])
+def test_an_operator_posts_for_all(company: str | None) -> None:
+    operator = Caller("operator", company, is_operator=True)
+
+    operator.check_may_use_messages()
+    operator.check_may_post_for(OTHER_COMPANY)
+
+
+def test_who_has_neither_uses_no_messages() -> None:
+    visitor = Caller("visitor", None, is_operator=False)
+
+    with pytest.raises(Forbidden):
+        visitor.check_may_use_messages()
+    with pytest.raises(Forbidden):
+        visitor.check_may_post_for(COMPANY)
+
+
+def test_only_operators_change_dragons() -> None:
+    Caller("operator", None, is_operator=True).check_may_change_dragons()
+    for company in (None, COMPANY):
+        with pytest.raises(OperatorsOnly):
+            Caller("clerk", company, is_operator=False).check_may_change_dragons()
+
+
+def test_submissions_are_for_their_maker_and_for_operators() -> None:
+    assert Caller("clerk", COMPANY, is_operator=False).may_see_submission_of("clerk")
+    assert not Caller("other", COMPANY, is_operator=False).may_see_submission_of("clerk")
+    assert Caller("operator", None, is_operator=True).may_see_submission_of("clerk")

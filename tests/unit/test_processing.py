@@ -1,0 +1,158 @@
+"""A batch of deliveries: each is settled on its own."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.messages.model import Message
+from chalicelib.messages.processing import BatchIncomplete, process
+from chalicelib.messages.queue import Delivery
+from chalicelib.messages.repository import MessageConflict, Storing
+from tests.samples import message_body
+
+RECORD = {"messageId": "m1", "receiptHandle": "r1", "body": "{}"}
+IDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(10)]
+
+
+class Messages:
+    """A repository that stores all messages but those that `failures` names."""
+
+    def __init__(self) -> None:
+        self.failures: dict[str, Exception] = {}
+        self.stored: list[str] = []
+
+    def store(self, message: Message) -> Storing:
+        message_id = str(message.metadata.message_id)
+        if message_id in self.failures:
+            raise self.failures[message_id]
+        self.stored.append(message_id)
+        return Storing.STORED if self.stored.count(message_id) == 1 else Storing.REPEATED
+
+
+class Queue:
+    """A queue that remembers what was deleted and buried, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+        self.buried: dict[str, str] = {}
+        self.delete_failure: Exception | None = None
+        self.bury_failure: Exception | None = None
+
+    def delete(self, delivery: Delivery) -> None:
+        if self.delete_failure is not None:
+            raise self.delete_failure
+        self.deleted.append(delivery.sqs_message_id)
+
+    def bury(self, delivery: Delivery, reason: str) -> None:
+        if self.bury_failure is not None:
+            raise self.bury_failure
+        self.buried[delivery.sqs_message_id] = reason
+
+
+@pytest.fixture
+def messages() -> Messages:
+    """An empty repository."""
+    return Messages()
+
+
+@pytest.fixture
+def queue() -> Queue:
+    """The queue that the deliveries came from."""
+    return Queue()
+
+
+def delivery(message_id: str, body: str | None = None) -> Delivery:
+    """Return a delivery of a valid message, or of this body, under an SQS id that is the message's."""
+    text = message_body({"message_id": f'"{message_id}"'}).decode() if body is None else body
+    return Delivery(message_id, f"receipt-{message_id}", text, f"correlation-{message_id}")
+
+
+def run(messages: Any, queue: Any, *deliveries: Delivery) -> None:
+    """Process a batch."""
+    process(deliveries, messages, queue)
+
+
+def test_an_empty_batch_is_settled(messages: Messages, queue: Queue) -> None:
+    run(messages, queue)
+
+
+def test_what_is_stored_is_deleted(messages: Messages, queue: Queue) -> None:
+    run(messages, queue, *map(delivery, IDS))
+
+    assert sorted(messages.stored) == sorted(queue.deleted) == IDS
+    assert queue.buried == {}
+
+
+def test_a_repeated_message_is_deleted_too(messages: Messages, queue: Queue) -> None:
+    run(messages, queue, delivery(IDS[0]), delivery(IDS[0]))
+
+    assert queue.deleted == [IDS[0], IDS[0]]
+
+
+def test_a_mixed_batch_settles_each_message_by_its_own_fate(messages: Messages, queue: Queue) -> None:
+    messages.failures = {
+        IDS[3]: MessageConflict("archived with another payload"),
+        IDS[4]: aws.DependencyUnavailable("S3", "SlowDown"),
+        IDS[5]: aws.DependencyFault("DynamoDB", "AccessDenied"),
+        IDS[6]: RuntimeError("a defect of ours"),
+    }
+    broken = [delivery(IDS[1], "not JSON"), delivery(IDS[2], "{}")]
+
+    with pytest.raises(BatchIncomplete, match="3 of 10"):
+        run(messages, queue, delivery(IDS[0]), *broken, *map(delivery, IDS[3:]))
+
+    assert sorted(queue.deleted) == [IDS[0], *IDS[7:]]
+    assert {sqs_id: reason.split(":")[0] for sqs_id, reason in queue.buried.items()} == {
+        IDS[1]: "unreadable",
+        IDS[2]: "invalid",
+        IDS[3]: "conflict",
+    }
+
+
+def test_what_cannot_be_buried_is_neither_deleted_nor_forgotten(messages: Messages, queue: Queue) -> None:
+    queue.bury_failure = aws.DependencyUnavailable("SQS", "ServiceUnavailable")
+
+    with pytest.raises(BatchIncomplete, match="1 of 2"):
+        run(messages, queue, delivery(IDS[0], "not JSON"), delivery(IDS[1]))
+    assert queue.deleted == [IDS[1]]
+
+
+def test_what_cannot_be_deleted_is_told(messages: Messages, queue: Queue) -> None:
+    queue.delete_failure = aws.DependencyUnavailable("SQS", "ServiceUnavailable")
+
+    with pytest.raises(BatchIncomplete):
+        run(messages, queue, delivery(IDS[0]))
+
+
+def test_a_batch_of_ten_is_stored_at_the_same_time(queue: Queue) -> None:
+    together = threading.Barrier(10)
+
+    class Slow(Messages):
+        def store(self, message: Message) -> Storing:
+            together.wait(5)
+            return super().store(message)
+
+    run(Slow(), queue, *map(delivery, IDS))
+
+    assert len(queue.deleted) == 10
+
+
+class TestDelivery:
+    @pytest.mark.parametrize(
+        ("attributes", "correlation_id"),
+        [
+            ({"correlation_id": {"stringValue": "c1", "dataType": "String"}}, "c1"),
+            ({"correlation_id": {"binaryValue": "AA==", "dataType": "Binary"}}, "m1"),
+            ({"correlation_id": {"stringValue": ""}}, "m1"),
+            ({}, "m1"),
+            (None, "m1"),
+        ],
+    )
+    def test_goes_by_its_correlation_id_or_else_by_its_own(self, attributes: Any, correlation_id: str) -> None:
+        found = Delivery.of({**RECORD, "messageAttributes": attributes})
+
+        assert found == Delivery("m1", "r1", "{}", correlation_id)

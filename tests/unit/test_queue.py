@@ -1,0 +1,121 @@
+"""What is sent to SQS, and what its refusals mean."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.exact_json import parse_object
+from chalicelib.messages.model import message_from
+from chalicelib.messages.queue import REASON_CHARACTERS_MAX, Delivery, MessageQueue, QueueUnavailable
+from tests.fakes.aws_errors import client_error
+from tests.samples import message_body
+
+SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+DELIVERY = Delivery("m1", "receipt", "not JSON", "c1")
+
+
+class Sqs:
+    """SQS that remembers its calls in order, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.failure: Exception | None = None
+
+    def send_message(self, **parameters: Any) -> None:
+        self._call("send", parameters)
+
+    def delete_message(self, **parameters: Any) -> None:
+        self._call("delete", parameters)
+
+    def _call(self, name: str, parameters: dict[str, Any]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append((name, parameters))
+
+
+@pytest.fixture
+def sqs() -> Sqs:
+    """SQS."""
+    return Sqs()
+
+
+@pytest.fixture
+def queue(sqs: Sqs) -> MessageQueue:
+    """The queue under test."""
+    return MessageQueue(lambda: "queue", lambda: "dead", lambda: sqs)  # type: ignore[arg-type,return-value]
+
+
+def test_a_message_travels_with_its_correlation_id(queue: MessageQueue, sqs: Sqs) -> None:
+    queue.send(message_from(parse_object(message_body())), "c1")
+
+    assert sqs.calls == [
+        (
+            "send",
+            {
+                "QueueUrl": "queue",
+                "MessageBody": message_body().decode(),
+                "MessageAttributes": {"correlation_id": {"DataType": "String", "StringValue": "c1"}},
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize("character", ["\uffff", "\ufffe", "\x00", "\x1f", "\x7f", "\ufdd0", "\U0001ffff", "\\", '"'])
+def test_every_character_that_json_has_gets_through_sqs(queue: MessageQueue, sqs: Sqs, character: str) -> None:
+    note = f'"\\u{ord(character):04x}"' if ord(character) < 0x10000 else f'"{character}"'
+    message = message_from(parse_object(message_body(data={"note": note})))
+    assert message.data["note"] == character
+    queue.send(message, "c1")
+
+    sent = sqs.calls[0][1]["MessageBody"]
+    assert SQS_TEXT.fullmatch(sent)
+    assert message_from(parse_object(sent)) == message
+
+
+@pytest.mark.parametrize("failure", [client_error("ThrottlingException"), client_error("QueueDoesNotExist")])
+def test_a_message_that_sqs_did_not_take_is_the_clients_to_send_again(
+    queue: MessageQueue, sqs: Sqs, failure: Exception
+) -> None:
+    sqs.failure = failure
+
+    with pytest.raises(QueueUnavailable) as unavailable:
+        queue.send(message_from(parse_object(message_body())), "c1")
+    assert unavailable.value.retry_after_s > 0
+
+
+def test_a_hopeless_delivery_is_sent_to_the_dead_before_it_is_deleted(queue: MessageQueue, sqs: Sqs) -> None:
+    queue.bury(DELIVERY, "unreadable")
+
+    assert [(name, parameters["QueueUrl"]) for name, parameters in sqs.calls] == [("send", "dead"), ("delete", "queue")]
+    assert sqs.calls[0][1]["MessageBody"] == "not JSON"
+    attributes = {name: value["StringValue"] for name, value in sqs.calls[0][1]["MessageAttributes"].items()}
+    assert attributes == {"reason": "unreadable", "correlation_id": "c1", "source_message_id": "m1"}
+    assert sqs.calls[1][1]["ReceiptHandle"] == "receipt"
+
+
+@pytest.mark.parametrize("reason", ["x" * 10_000, "a\x00b\uffffc\ud800d", "é" * 600])
+def test_a_reason_is_cut_and_cleaned_to_what_sqs_takes(queue: MessageQueue, sqs: Sqs, reason: str) -> None:
+    queue.bury(DELIVERY, reason)
+
+    sent = sqs.calls[0][1]["MessageAttributes"]["reason"]["StringValue"]
+    assert 0 < len(sent) <= REASON_CHARACTERS_MAX
+    assert SQS_TEXT.fullmatch(sent)
+
+
+def test_what_could_not_be_sent_is_not_deleted(queue: MessageQueue, sqs: Sqs) -> None:
+    sqs.failure = client_error("ServiceUnavailable", 503)
+
+    with pytest.raises(aws.DependencyUnavailable):
+        queue.bury(DELIVERY, "unreadable")
+    assert sqs.calls == []
+
+
+def test_a_delete_that_fails_is_told(queue: MessageQueue, sqs: Sqs) -> None:
+    sqs.failure = client_error("ReceiptHandleIsInvalid")
+
+    with pytest.raises(aws.DependencyFault):
+        queue.delete(DELIVERY)

@@ -1,0 +1,91 @@
+"""What the workflow's functions return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.dragons import steps
+from chalicelib.dragons.model import Dragon
+from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery
+from tests.samples import dragon, dragon_members
+
+
+class Registry:
+    """A registry that gives one answer, or raises it."""
+
+    def __init__(self, answer: Addition | Exception) -> None:
+        self.answer = answer
+        self.asked: list[tuple[Dragon, str]] = []
+
+    def page(self, query: DragonQuery) -> DragonPage:
+        raise NotImplementedError
+
+    def get(self, name: str) -> Dragon | None:
+        raise NotImplementedError
+
+    def replace(self, dragon: Dragon, unchanged: Callable[[Dragon], bool]) -> Change:
+        raise NotImplementedError
+
+    def remove(self, name: str, unchanged: Callable[[Dragon], bool]) -> Change:
+        raise NotImplementedError
+
+    def add(self, dragon: Dragon, submission_id: str) -> Addition:
+        self.asked.append((dragon, submission_id))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def add_input(name: str = "Ember") -> dict[str, Any]:
+    """Return what AddDragon gets."""
+    return {"dragon": dragon_members(name), "submission_id": "s1", "correlation_id": "c"}
+
+
+def test_a_valid_dragon_is_valid() -> None:
+    assert steps.validate({"dragon": dragon_members("Élan"), "correlation_id": "c"}) == {
+        "outcome": "valid",
+        "reason": None,
+    }
+
+
+def test_an_invalid_dragon_is_an_outcome_with_every_fault() -> None:
+    outcome = steps.validate({"dragon": dragon_members("a/b", family_str=""), "correlation_id": "c"})
+
+    assert outcome["outcome"] == "invalid"
+    assert "#/dragon_name_str" in str(outcome["reason"])
+    assert "#/family_str" in str(outcome["reason"])
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        dragon_members("E\u0301lan"),
+        dragon_members(" Ember"),
+        dragon_members(reportingPhoneNumber="+15555550100"),
+        {("dragonName" if name == "dragon_name_str" else name): value for name, value in dragon_members().items()},
+    ],
+)
+def test_a_dragon_in_another_form_is_refused_whoever_started_the_workflow(members: dict[str, Any]) -> None:
+    assert steps.validate({"dragon": members, "correlation_id": "c"})["outcome"] == "invalid"
+
+
+def test_an_added_dragon_is_an_outcome() -> None:
+    registry = Registry(Addition.ADDED)
+
+    assert steps.add(add_input(), registry) == {"outcome": "added", "reason": None}
+    assert registry.asked == [(dragon(), "s1")]
+
+
+def test_a_duplicate_is_an_outcome_with_its_reason() -> None:
+    outcome = steps.add(add_input("Élan"), Registry(Addition.DUPLICATE))
+
+    assert outcome["outcome"] == "duplicate"
+    assert "Élan" in str(outcome["reason"])
+
+
+def test_a_fault_is_raised_for_the_workflow_to_retry() -> None:
+    with pytest.raises(OSError, match="broken"):
+        steps.add(add_input(), Registry(OSError("broken")))

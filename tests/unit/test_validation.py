@@ -1,0 +1,135 @@
+"""Checked types, and how faults are collected."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib.validation import (
+    Amount,
+    CheckedText,
+    Fault,
+    InvalidInput,
+    Timestamp,
+    Uuid,
+    decode,
+    normalised_text,
+    pointer,
+)
+from tests.bad_input import AMOUNTS_ACCEPTED, TIMES_ACCEPTED
+
+
+@pytest.mark.parametrize("time", TIMES_ACCEPTED)
+def test_times_are_kept_as_written(time: str) -> None:
+    assert Timestamp.parse(time) == time
+
+
+@pytest.mark.parametrize("amount", AMOUNTS_ACCEPTED)
+def test_amounts_keep_their_value(amount: str) -> None:
+    assert Amount.parse(Decimal(amount)) == Decimal(amount)
+
+
+@pytest.mark.parametrize("amount", ["1" + "0" * 100, "0." + "0" * 99 + "1", "0" * 3 + "1" * 38])
+def test_zeros_at_either_end_are_no_significant_digits(amount: str) -> None:
+    assert Amount.parse(Decimal(amount)) == Decimal(amount)
+
+
+@pytest.mark.parametrize("amount", ["1" * 39, "1e101", "1e-101", "9" * 38 + "e64", "-0.1"])
+def test_amounts_that_the_index_cannot_keep_are_refused(amount: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        Amount.parse(Decimal(amount))
+
+
+def test_a_uuid_is_kept_in_lower_case() -> None:
+    assert Uuid.parse("E0721E56-FB09-4273-AE74-7BCBC92D43EB") == "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
+
+
+@pytest.mark.parametrize(
+    ("text", "normalised"),
+    [(" E\u0301lan\n", "Élan"), ("\u3000x\u2029", "x"), ("x  y", "x  y"), ("e\u0301" * 3, "é" * 3)],
+)
+def test_text_is_trimmed_and_composed_before_it_is_measured(text: str, normalised: str) -> None:
+    assert normalised_text(text, 4) == normalised
+
+
+@pytest.mark.parametrize("text", [1, None, "", " ", "xxxxx", "a\x00", "a\u2028b", "a\x7fb", "a\ud800b"])
+def test_what_is_no_text_of_that_length_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="must"):
+        normalised_text(text, 4)
+
+
+@pytest.mark.parametrize(
+    ("member", "place"),
+    [
+        ("plain_name-1", "#/plain_name-1"),
+        ("a/b~c", "#/a~1b~0c"),
+        ('é "<%', "#/%C3%A9%20%22%3C%25"),
+        ("", "#/"),
+        ("\n", "#/%0A"),
+    ],
+)
+def test_pointers_are_uri_fragments(member: str, place: str) -> None:
+    assert pointer("#", member) == place
+
+
+class _Inner(msgspec.Struct, forbid_unknown_fields=True):
+    id: Uuid
+    flag: bool = False
+
+
+class _Outer(msgspec.Struct):
+    inner: _Inner
+    text: str
+    ratio: float = 0.0
+    maybe: int | None = None
+
+
+def faults_of(value: dict[str, Any], names: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return the places and sentences of what is wrong."""
+    with pytest.raises(InvalidInput) as invalid:
+        decode(value, _Outer, names)
+    return [(fault.name, fault.detail) for fault in invalid.value.faults]
+
+
+def test_what_is_right_becomes_the_model() -> None:
+    decoded = decode({"inner": {"id": "E0721E56-FB09-4273-AE74-7BCBC92D43EB"}, "text": "x", "more": 1}, _Outer)
+
+    assert decoded.inner.id == "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
+
+
+def test_every_fault_is_listed_in_the_order_of_the_model() -> None:
+    assert faults_of({"inner": {"id": "x", "flag": "yes", "more": 1}, "text": 1, "ratio": "x", "maybe": "x"}) == [
+        ("#/inner/id", "must be a UUID such as e0721e56-fb09-4273-ae74-7bcbc92d43eb"),
+        ("#/inner/flag", "must be true or false"),
+        ("#/inner/more", "is not a known member"),
+        ("#/text", "must be a string"),
+        ("#/ratio", "must be of the type float"),
+        ("#/maybe", "must be of the type int, NoneType"),
+    ]
+
+
+def test_missing_members_are_faults_of_their_own() -> None:
+    assert faults_of({}) == [("#/inner", "is required"), ("#/text", "is required")]
+    assert faults_of({"inner": [], "text": ""}) == [("#/inner", "must be an object")]
+
+
+def test_a_member_under_another_name_is_shown_as_it_was_sent() -> None:
+    inner = {"id": "e0721e56-fb09-4273-ae74-7bcbc92d43eb"}
+
+    assert faults_of({"inner": inner, "text": None}, {"text": "label"}) == [("#/label", "must be a string")]
+
+
+def test_the_error_names_all_its_faults() -> None:
+    error = InvalidInput(Fault("pointer", "#/a", "is required"), Fault("parameter", "b", "is bad"))
+
+    assert str(error) == "#/a: is required; b: is bad"
+    assert [fault.as_json() for fault in error.faults] == [
+        {"pointer": "#/a", "detail": "is required"},
+        {"parameter": "b", "detail": "is bad"},
+    ]
+
+
+def test_a_checked_type_has_to_say_how_it_checks() -> None:
+    with pytest.raises(NotImplementedError):
+        CheckedText.parse("x")

@@ -1,0 +1,200 @@
+"""Answers: their form, their version, and the problems that errors become."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.dragons.workflow import IdempotencyKeyReused, Step, Submission
+from chalicelib.exact_json import MalformedJson
+from chalicelib.identity import Forbidden, OperatorsOnly, Unauthenticated
+from chalicelib.messages.queue import QueueUnavailable
+from chalicelib.messages.repository import Ambiguous
+from chalicelib.validation import Fault, InvalidInput
+from chalicelib.web import problems
+from chalicelib.web.conditional import etag_of, none_match
+from chalicelib.web.problems import Problem, ProblemRaised, problem_for
+from chalicelib.web.responses import Reply, problem_reply, revalidated
+from chalicelib.web.submissions import accepted, settled, status_document
+from tests.samples import dragon, dragon_members
+
+
+class TestReply:
+    def test_text_goes_out_as_text_although_every_type_is_binary(self) -> None:
+        assert Reply('{"a":"é"}'.encode(), 201, {"Location": "/x"}).to_dict(["*/*"]) == {
+            "statusCode": 201,
+            "headers": {"Content-Type": "application/json", "Location": "/x"},
+            "multiValueHeaders": {},
+            "body": '{"a":"é"}',
+            "isBase64Encoded": False,
+        }
+
+    def test_what_is_no_text_goes_out_as_base64(self) -> None:
+        answer = Reply(b"\x89PNG\xff", headers={"Content-Type": "image/png"}).to_dict()
+
+        assert answer["isBase64Encoded"] is True
+        assert base64.b64decode(answer["body"]) == b"\x89PNG\xff"
+
+
+class TestConditional:
+    def test_the_same_bytes_have_the_same_tag(self) -> None:
+        assert etag_of(b"x") == etag_of(b"x") != etag_of(b"y")
+        assert etag_of(b"x").startswith('"')
+
+    @pytest.mark.parametrize(
+        ("if_none_match", "sent"),
+        [
+            (None, True),
+            ("", True),
+            ('"b"', True),
+            ('"a"', False),
+            ('W/"a"', False),
+            ('"b", "a"', False),
+            ('"b,\\"a"', True),
+            ("*", False),
+            (" * ", False),
+            ("a", True),
+            ('"A"', True),
+        ],
+    )
+    def test_the_body_is_sent_unless_the_client_has_it(self, if_none_match: str | None, sent: bool) -> None:
+        assert none_match(if_none_match, '"a"') is sent
+
+    def test_a_304_has_no_body_and_the_same_headers(self) -> None:
+        full = revalidated(b"[]", None, {"Link": "x"})
+        empty = revalidated(b"[]", full.headers["ETag"], {"Link": "x"})
+
+        assert (empty.status_code, empty.body) == (304, b"")
+        assert empty.headers == full.headers
+
+
+SUBMISSION = Submission("s1", "arn:execution", "added", dragon("D'É lan"), "sub", "start", "end", notification="sent")
+
+
+class TestSubmissions:
+    def test_accepted_is_pending_with_a_place_to_ask(self) -> None:
+        reply = accepted(replace(SUBMISSION, status="pending"), "/prod", 0)
+
+        assert reply.status_code == 202
+        assert json.loads(reply.body) == {
+            "submission_id": "s1",
+            "status": "pending",
+            "execution_arn": "arn:execution",
+            "started_at": "start",
+        }
+        assert reply.headers["Location"] == "/prod/submissions/s1"
+        assert "Preference-Applied" not in reply.headers
+
+    def test_added_shows_the_dragon_and_its_place(self) -> None:
+        reply = settled(SUBMISSION, "", 10)
+
+        assert (reply.status_code, json.loads(reply.body)) == (201, dragon_members("D'É lan"))
+        assert reply.headers["Location"] == "/dragons/D%27%C3%89%20lan"
+        assert reply.headers["Preference-Applied"] == "wait=10"
+
+    @pytest.mark.parametrize(
+        ("changes", "status", "problem_type", "detail"),
+        [
+            (
+                {"status": "rejected", "refusal": "duplicate", "reason": "taken"},
+                409,
+                problems.DUPLICATE_DRAGON,
+                "taken",
+            ),
+            ({"status": "rejected", "refusal": "invalid", "reason": "bad"}, 422, problems.DRAGON_REFUSED, "bad"),
+            ({"status": "rejected"}, 422, problems.DRAGON_REFUSED, "The workflow gave no reason."),
+            ({"status": "failed", "reason": "broken"}, 500, problems.SUBMISSION_FAILED, "broken"),
+        ],
+    )
+    def test_what_was_not_added_is_a_problem(
+        self, changes: dict[str, Any], status: int, problem_type: str, detail: str
+    ) -> None:
+        with pytest.raises(ProblemRaised) as raised:
+            settled(replace(SUBMISSION, **changes), "/prod", 5)
+
+        problem = raised.value.problem
+        assert (problem.status, problem.type, problem.detail) == (status, problem_type, detail)
+        assert problem.headers == {"Location": "/prod/submissions/s1", "Preference-Applied": "wait=5"}
+
+    def test_the_status_document_is_never_cached_unasked(self) -> None:
+        reply = status_document(SUBMISSION, [Step("Added", "succeeded", "then")])
+
+        assert reply.headers["Cache-Control"] == "no-cache"
+        assert json.loads(reply.body)["steps"] == [{"name": "Added", "status": "succeeded", "at": "then"}]
+        assert "execution_arn" not in json.loads(reply.body)
+        assert "requested_by" not in json.loads(reply.body)
+
+
+class TestProblems:
+    @pytest.mark.parametrize(
+        ("error", "status", "problem_type"),
+        [
+            (ProblemRaised(Problem(418, "x")), 418, "about:blank"),
+            (InvalidInput(Fault("pointer", "#/a", "x")), 400, problems.INVALID_REQUEST),
+            (MalformedJson("x"), 400, problems.INVALID_REQUEST),
+            (Unauthenticated("x"), 401, "about:blank"),
+            (Forbidden("x"), 403, problems.COMPANY_NOT_ALLOWED),
+            (OperatorsOnly(), 403, problems.OPERATORS_ONLY),
+            (IdempotencyKeyReused(), 422, problems.IDEMPOTENCY_KEY_REUSED),
+            (Ambiguous(), 400, problems.INVALID_REQUEST),
+            (aws.DependencyTimeout("S3", "secret"), 504, "about:blank"),
+            (aws.DependencyUnavailable("S3", "secret"), 503, "about:blank"),
+            (QueueUnavailable(), 503, "about:blank"),
+        ],
+    )
+    def test_each_domain_error_is_one(self, error: Exception, status: int, problem_type: str) -> None:
+        problem = problem_for(error)
+
+        assert problem is not None
+        assert (problem.status, problem.type) == (status, problem_type)
+        assert b"secret" not in problem.body("r1")
+
+    @pytest.mark.parametrize("error", [KeyError("x"), aws.DependencyFault("S3", "AccessDenied"), ValueError("x")])
+    def test_an_error_that_nobody_foresaw_is_none(self, error: Exception) -> None:
+        assert problem_for(error) is None
+
+    @pytest.mark.parametrize(
+        ("error", "header"),
+        [
+            (Unauthenticated("x"), "WWW-Authenticate"),
+            (aws.DependencyTimeout("S3", "x"), "Retry-After"),
+            (aws.DependencyUnavailable("S3", "x"), "Retry-After"),
+            (QueueUnavailable(), "Retry-After"),
+        ],
+    )
+    def test_what_the_client_needs_next_is_in_a_header(self, error: Exception, header: str) -> None:
+        problem = problem_for(error)
+
+        assert problem is not None
+        assert problem.headers[header]
+
+    def test_the_document_has_every_fault(self) -> None:
+        problem = problems.invalid_request(Fault("pointer", "#/a", "is x"), Fault("header", "b", "is y"))
+        reply = problem_reply(problem, "r1")
+
+        assert reply.headers == {"Content-Type": "application/problem+json"}
+        assert json.loads(reply.body) == {
+            "type": problems.INVALID_REQUEST,
+            "title": "The request is not valid",
+            "status": 400,
+            "detail": "2 things are wrong with the request; see errors.",
+            "request_id": "r1",
+            "errors": [{"pointer": "#/a", "detail": "is x"}, {"header": "b", "detail": "is y"}],
+        }
+
+    def test_without_a_kind_the_title_is_the_statuss(self) -> None:
+        document = json.loads(problems.not_found("gone").problem.body("r1"))
+
+        assert document == {
+            "type": "about:blank", "title": "Not Found", "status": 404, "detail": "gone", "request_id": "r1"
+        }  # fmt: skip
+
+    def test_every_kind_has_a_title(self) -> None:
+        kinds = {value for name, value in vars(problems).items() if str(value).startswith("urn:")}
+
+        assert kinds == set(problems.TITLES)

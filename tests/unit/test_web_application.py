@@ -1,0 +1,204 @@
+"""What every answer has in common, and what becomes of errors, on an app of one's own."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from chalice.app import BadRequestError, Response
+
+from chalicelib.identity import Caller, Unauthenticated
+from chalicelib.validation import Fault, InvalidInput
+from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
+from chalicelib.web.responses import Reply
+from tests.lambda_events import AUDIENCE, OPERATOR_SUB, claims, proxy_event
+
+ORIGIN = "https://dragonpost.example"
+
+
+@pytest.fixture
+def app() -> Dragonpost:
+    """An app without routes."""
+    return Dragonpost("test", ORIGIN, audience=lambda: AUDIENCE)
+
+
+def answer(app: Dragonpost, method: str = "GET", path: str = "/", route: str | None = None, **options: Any) -> Any:
+    """Send a request; return status, headers and body."""
+    found = app(proxy_event(method, path, route or path, **options), None)
+    return found["statusCode"], found["headers"], found["body"]
+
+
+def raising(error: Exception) -> Any:
+    """Return a view that raises."""
+
+    def view() -> Response:
+        raise error
+
+    return view
+
+
+def test_a_domain_error_is_its_problem(app: Dragonpost) -> None:
+    app.get("/")(raising(InvalidInput(Fault("parameter", "a", "is x"))))
+    status, headers, body = answer(app)
+
+    assert status == 400
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(body)["errors"] == [{"parameter": "a", "detail": "is x"}]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("secret"), BadRequestError("secret"), RecursionError("secret"), Exception("secret")]
+)
+def test_an_unforeseen_error_is_a_500_without_details(app: Dragonpost, log: io.StringIO, error: Exception) -> None:
+    app.get("/")(raising(error))
+    status, headers, body = answer(app)
+
+    assert (status, headers["Content-Type"]) == (500, "application/problem+json")
+    assert "secret" not in body
+    assert "secret" in log.getvalue(), "nobody could find out what broke"
+
+
+def test_an_expected_error_is_no_error_in_the_log(app: Dragonpost, log: io.StringIO) -> None:
+    app.get("/")(raising(Unauthenticated("x")))
+    answer(app)
+
+    assert '"level":"ERROR"' not in log.getvalue()
+
+
+@pytest.mark.parametrize("reply", ["text", {"a": 1j}, Response({1, 2}), Response(b"x", {"Content-Type": "image/png"})])
+def test_a_view_that_returns_something_else_does_not_crash_the_gateway(app: Dragonpost, reply: Any) -> None:
+    app.get("/")(lambda: reply)
+    status, headers, body = answer(app)
+
+    assert status in (200, 500)
+    assert headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert isinstance(body, str)
+
+
+def test_a_header_that_would_split_the_answer_is_a_500(app: Dragonpost) -> None:
+    app.get("/")(lambda: Reply(b"{}", headers={"Location": "/x\nSet-Cookie: y"}))
+    status, headers, _ = answer(app)
+
+    assert status == 500
+    assert "Location" not in headers
+
+
+def test_another_method_is_told_which_there_are(app: Dragonpost) -> None:
+    app.get("/")(lambda: Reply(b"{}"))
+    status, headers, body = answer(app, "DELETE")
+
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert json.loads(body)["status"] == 405
+    assert headers["X-Request-Id"] == json.loads(body)["request_id"]
+
+
+def test_head_is_get_without_the_body(app: Dragonpost) -> None:
+    app.get("/")(lambda: Reply(b"{}", headers={"ETag": '"x"'}))
+    get, head = answer(app), answer(app, "HEAD")
+
+    assert head == (get[0], get[1], "")
+
+
+def test_a_post_is_no_get(app: Dragonpost) -> None:
+    app.post("/")(lambda: Reply(b"{}"))
+
+    assert answer(app, "POST")[0] == 200
+    assert answer(app, "GET")[1]["Allow"] == "POST"
+    assert answer(app, "HEAD")[0] == 405
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_the_stages_cors_headers_are_on_every_answer(app: Dragonpost, method: str) -> None:
+    app.get("/")(lambda: Reply(b"{}"))
+    _, headers, _ = answer(app, method)
+
+    assert headers["Access-Control-Allow-Origin"] == ORIGIN
+    exposed = set(headers["Access-Control-Expose-Headers"].split(","))
+    assert {"ETag", "Link", "Location", "Retry-After", "X-Request-Id"} <= exposed
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_preflights_allow_what_the_api_reads(app: Dragonpost) -> None:
+    allowed = app.api.cors.get_access_control_headers()  # type: ignore[union-attr]
+
+    assert allowed["Access-Control-Allow-Origin"] == ORIGIN
+    names = set(allowed["Access-Control-Allow-Headers"].split(","))
+    assert {"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Prefer", "X-Request-Id"} <= names
+
+
+def test_path_parameters_are_decoded_for_the_view(app: Dragonpost) -> None:
+    seen: list[str] = []
+
+    def view(name: str) -> Reply:
+        seen.append(name)
+        return Reply(b"{}")
+
+    app.get("/x/{name}")(view)
+    answer(app, path="/x/%C3%89%20%2F", route="/x/{name}")
+
+    assert seen == ["É /"]
+
+
+def test_the_request_id_is_the_same_everywhere(app: Dragonpost, log: io.StringIO) -> None:
+    seen: list[str] = []
+
+    def view() -> Reply:
+        seen.append(app.request_id)
+        return Reply(b"{}")
+
+    app.get("/")(view)
+    _, headers, _ = answer(app, headers={"X-Request-Id": "my-request-1"})
+
+    assert seen == [headers["X-Request-Id"]] == ["my-request-1"]
+    assert json.loads(log.getvalue())["correlation_id"] == "my-request-1"
+
+
+def test_one_log_line_tells_what_was_answered_and_nothing_of_the_client(app: Dragonpost, log: io.StringIO) -> None:
+    app.get("/x/{name}")(lambda name: Reply(name.encode()))
+    answer(app, path="/x/secret?q=secret", route="/x/{name}", headers={"Authorization": "Bearer secret"})
+    line = json.loads(log.getvalue())
+
+    assert (line["method"], line["route"], line["status"]) == ("GET", "/x/{name}", 200)
+    assert line["duration_ms"] >= 0
+    assert "secret" not in log.getvalue()
+
+
+def test_the_next_requests_log_does_not_have_this_ones_id(app: Dragonpost, log: io.StringIO) -> None:
+    app.get("/")(lambda: Reply(b"{}"))
+    answer(app, headers={"X-Request-Id": "my-request-1"})
+    answer(app, headers={"X-Request-Id": "my-request-2"})
+    first, second = (json.loads(line) for line in log.getvalue().splitlines())
+
+    assert (first["correlation_id"], second["correlation_id"]) == ("my-request-1", "my-request-2")
+
+
+def test_the_caller_comes_of_the_verified_claims(app: Dragonpost) -> None:
+    seen: list[Caller] = []
+
+    def view() -> Reply:
+        seen.append(app.caller())
+        return Reply(b"{}")
+
+    app.get("/")(view)
+
+    assert answer(app, token_claims=claims())[0] == 200
+    assert answer(app)[0] == 401
+    assert answer(app, token_claims=claims(aud="other"))[0] == 401
+    assert seen == [Caller(OPERATOR_SUB, None, is_operator=True)]
+
+
+class TestAuthorizer:
+    POOL = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_AbCdEfGhI"
+
+    def test_has_the_gateway_verify_tokens_of_the_pool(self) -> None:
+        swagger = UserPoolAuthorizer("users", self.POOL, "dev").to_swagger()
+
+        assert swagger["x-amazon-apigateway-authtype"] == "cognito_user_pools"
+        assert swagger["x-amazon-apigateway-authorizer"]["providerARNs"] == [self.POOL]
+
+    @pytest.mark.parametrize("pool_arn", [None, ""])
+    def test_without_the_pool_nothing_is_deployed_and_the_message_says_what_to_run(self, pool_arn: str | None) -> None:
+        with pytest.raises(SystemExit, match="make deploy STAGE=dev"):
+            UserPoolAuthorizer("users", pool_arn, "dev").to_swagger()

@@ -1,0 +1,76 @@
+"""Queries, cursors and links."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from chalicelib.dragons.repository import DragonQuery
+from chalicelib.validation import InvalidInput
+from chalicelib.web import paging
+from chalicelib.web.requests import Parameters
+from tests.bad_input import CURSORS_REFUSED
+
+KEYS = ["ember", "élan", "x" * 64, "d'arcy 2", "龍"]
+
+
+def query(**values: str) -> DragonQuery:
+    """Return the query of these parameters."""
+    return paging.query_from(Parameters(values))
+
+
+def test_without_parameters_it_is_the_first_hundred() -> None:
+    assert query() == DragonQuery(limit=100)
+
+
+def test_filters_are_normalised() -> None:
+    assert query(family=" RED ", dragonName="E\u0301lan") == DragonQuery("red", "élan")
+
+
+@pytest.mark.parametrize(("limit", "number"), [("1", 1), ("1000", 1000), ("007", 7)])
+def test_limits_within_bounds_are_taken(limit: str, number: int) -> None:
+    assert query(limit=limit).limit == number
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_cursor_leads_on_after_its_key(key: str) -> None:
+    cursor = paging.cursor_after(key, DragonQuery("red"))
+
+    assert query(family="Red", cursor=cursor).after == key
+    assert all(character.isalnum() or character in "-_" for character in cursor)
+
+
+def test_a_cursor_does_not_depend_on_the_page_size() -> None:
+    cursor = paging.cursor_after("ember", DragonQuery(limit=5))
+
+    assert query(cursor=cursor, limit="7") == DragonQuery(after="ember", limit=7)
+
+
+@pytest.mark.parametrize("cursor", CURSORS_REFUSED.values(), ids=CURSORS_REFUSED.keys())
+def test_other_cursors_are_refused(cursor: str) -> None:
+    with pytest.raises(InvalidInput) as invalid:
+        query(cursor=cursor)
+
+    assert [(fault.place, fault.name) for fault in invalid.value.faults] == [("parameter", "cursor")]
+
+
+def test_the_same_words_in_another_filter_are_another_query() -> None:
+    with pytest.raises(InvalidInput):
+        query(dragonName="red", cursor=paging.cursor_after("ember", DragonQuery(family="red")))
+
+
+def test_a_link_keeps_the_query_and_replaces_the_cursor() -> None:
+    asked = DragonQuery.of("GRÜN & Co", None, "ember")
+    sent = {"family": "GRÜN & Co", "limit": "2", "cursor": "old"}
+    link = paging.next_link("/prod/dragons", sent, asked, "zed")
+
+    assert link.isascii()
+    assert link.endswith('>; rel="next"')
+    url = urlsplit(link[1:].split(">")[0])
+    assert url.path == "/prod/dragons"
+    assert parse_qs(url.query) == {
+        "family": ["GRÜN & Co"],
+        "limit": ["2"],
+        "cursor": [paging.cursor_after("zed", asked)],
+    }

@@ -1,0 +1,205 @@
+"""Reading a request strictly."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from chalice.app import Request
+
+from chalicelib.validation import Fault, InvalidInput
+from chalicelib.web import requests
+from chalicelib.web.problems import ProblemRaised
+from tests.lambda_events import claims, proxy_event
+
+
+def request(reference: str = "/dragons", route: str | None = None, **options: Any) -> Request:
+    """Return a request as Chalice makes it of the gateway's event."""
+    return Request(proxy_event("POST", reference, route or urlsplit(reference).path, **options))
+
+
+class TestBody:
+    @pytest.mark.parametrize(
+        "media_type", ["application/json", "Application/JSON; charset=UTF-8", " application/json ;x=y"]
+    )
+    def test_json_by_any_spelling_is_read(self, media_type: str) -> None:
+        assert requests.json_object(request(headers={"content-type": media_type}, body=b'{"a":"b"}')) == {"a": "b"}
+
+    @pytest.mark.parametrize(
+        "media_type", [None, "", "text/plain", "application/jsonp", "text/json", "application/problem+json", "*/*"]
+    )
+    def test_other_media_types_are_a_415(self, media_type: str | None) -> None:
+        headers = {} if media_type is None else {"Content-Type": media_type}
+        with pytest.raises(ProblemRaised) as raised:
+            requests.json_object(request(headers=headers, body=b"{}"))
+
+        assert raised.value.problem.status == 415
+        assert raised.value.problem.headers == {"Accept": "application/json"}
+
+    def test_a_body_of_the_largest_size_is_read(self) -> None:
+        body = b"{}".ljust(requests.BODY_BYTES_MAX)
+
+        assert requests.json_object(request(headers={"Content-Type": "application/json"}, body=body)) == {}
+
+    def test_a_byte_more_is_a_413_before_anything_is_parsed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(body: bytes) -> None:
+            raise AssertionError("parsed")
+
+        monkeypatch.setattr(requests.exact_json, "parse_object", refuse)
+        body = b"{}".ljust(requests.BODY_BYTES_MAX + 1)
+        with pytest.raises(ProblemRaised) as raised:
+            requests.json_object(request(headers={"Content-Type": "application/json"}, body=body))
+
+        assert raised.value.problem.status == 413
+
+    def test_a_body_that_came_as_text_is_read_too(self) -> None:
+        event = proxy_event("POST", "/dragons", "/dragons", headers={"Content-Type": "application/json"})
+
+        assert requests.json_object(Request(event | {"body": '{"a":"é"}'})) == {"a": "é"}
+
+
+class TestParameters:
+    def test_known_ones_are_taken_and_all_others_are_faults(self) -> None:
+        found = requests.parameters(request("/dragons?a=1&b=&c=x&c=y&d=1&%C3%A9=2"), frozenset("abc"))
+
+        assert found.values == {"a": "1", "b": ""}
+        assert [(fault.name, fault.detail) for fault in found.faults] == [
+            ("c", "is given more than once"),
+            ("d", "is not known here (known: a, b, c)"),
+            ("é", "is not known here (known: a, b, c)"),
+        ]
+
+    def test_where_none_is_known_the_fault_says_so(self) -> None:
+        assert "known: none" in requests.parameters(request("/dragons?a=1")).faults[0].detail
+
+    def test_no_query_no_faults(self) -> None:
+        found = requests.parameters(request(), frozenset("a"))
+        found.check()
+
+        assert found.take("a", int) is None
+
+    def test_what_a_parser_refuses_is_a_fault_with_its_sentence(self) -> None:
+        found = requests.parameters(request("/dragons?a=x&b=2"), frozenset("ab"))
+
+        assert (found.take("a", int), found.take("b", int)) == (None, 2)
+        with pytest.raises(InvalidInput) as invalid:
+            found.check()
+        (fault,) = invalid.value.faults
+        assert fault == Fault("parameter", "a", "invalid literal for int() with base 10: 'x'")
+
+
+class TestPath:
+    @pytest.mark.parametrize(
+        ("reference", "route", "stage", "prefix"),
+        [
+            ("/dragons", "/dragons", "prod", "/prod"),
+            ("/dragons", "/dragons", "", ""),
+            ("/dragons/a%2Fb", "/dragons/{dragon_name}", "dev", "/dev"),
+            ("/dragons/Ember", "/dragons/{dragon_name}", "", ""),
+            ("/dragons", "/dragons", "base/path", "/base/path"),
+            ("/", "/", "prod", "/prod"),
+        ],
+    )
+    def test_the_prefix_is_what_stands_before_the_route(
+        self, reference: str, route: str, stage: str, prefix: str
+    ) -> None:
+        assert requests.path_prefix(request(reference, route, stage=stage)) == prefix
+
+    @pytest.mark.parametrize(
+        ("encoded", "text"),
+        [("a", "a"), ("a%20b", "a b"), ("%C3%89", "É"), ("a+b", "a+b"), ("100%", "100%"), ("É", "É")],
+    )
+    def test_path_parameters_are_decoded(self, encoded: str, text: str) -> None:
+        assert requests.path_text(encoded) == text
+
+    def test_a_path_that_is_no_utf8_is_not_found(self) -> None:
+        with pytest.raises(ProblemRaised) as raised:
+            requests.path_text("%ff")
+
+        assert raised.value.problem.status == 404
+
+
+class TestClaims:
+    def test_are_those_of_the_gateways_authorizer(self) -> None:
+        assert requests.claims(request(token_claims=claims())) == claims()
+
+    @pytest.mark.parametrize("authorizer", [None, {}, {"claims": None}, {"claims": "x"}, {"principalId": "x"}])
+    def test_without_an_authorizer_there_are_none(self, authorizer: Any) -> None:
+        event = proxy_event("GET", "/dragons", "/dragons")
+        event["requestContext"]["authorizer"] = authorizer
+
+        assert requests.claims(Request(event)) is None
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("given", ["a" * 8, "a" * 64, "A-Z_0.9-x"])
+    def test_is_the_clients_if_that_is_well_formed(self, given: str) -> None:
+        assert requests.request_id_of({"headers": {"x-Request-ID": given}}) == given
+
+    @pytest.mark.parametrize("given", ["a" * 7, "a" * 65, "with space", "né-123456", 'a"bcdefgh', "abcdefgh\n", None])
+    def test_is_the_gateways_otherwise(self, given: str | None) -> None:
+        event = {"headers": {"X-Request-Id": given}, "requestContext": {"requestId": "gateways"}}
+
+        assert requests.request_id_of(event) == "gateways"
+
+    @pytest.mark.parametrize("event", [{}, {"headers": None}, {"requestContext": {"requestId": None}}])
+    def test_is_a_new_one_where_there_is_none(self, event: dict[str, Any]) -> None:
+        assert requests.request_id_of(event) != requests.request_id_of(event)
+
+
+class TestIdempotencyKey:
+    @pytest.mark.parametrize(
+        ("value", "key"),
+        [
+            (None, None),
+            ("abc", "abc"),
+            ('"abc"', "abc"),
+            (' "abc" ', "abc"),
+            ('"', '"'),
+            ("k" * 255, "k" * 255),
+            ('a"b', 'a"b'),
+        ],
+    )
+    def test_is_taken_with_or_without_quotes(self, value: str | None, key: str | None) -> None:
+        headers = {} if value is None else {"idempotency-key": value}
+
+        assert requests.idempotency_key(request(headers=headers)) == key
+
+    @pytest.mark.parametrize("value", ["", '""', "a b", "é", "k" * 256, "a\tb"])
+    def test_must_be_visible_ascii(self, value: str) -> None:
+        with pytest.raises(InvalidInput) as invalid:
+            requests.idempotency_key(request(headers={"Idempotency-Key": value}))
+
+        assert [(fault.place, fault.name) for fault in invalid.value.faults] == [("header", "Idempotency-Key")]
+
+
+@pytest.mark.parametrize(
+    ("prefer", "wait_s"),
+    [
+        (None, 0),
+        ("", 0),
+        ("wait=5", 5),
+        ("WAIT=5", 5),
+        ("wait = 5", 5),
+        ('wait="5"', 5),
+        ("respond-async, wait=5", 5),
+        ("wait=5; x=1, wait=2", 5),
+        ("wait=0", 0),
+        ("wait=10", 10),
+        ("wait=11", 10),
+        ("wait=999999999", 10),
+        ("wait=9999999999999", 0),
+        ("wait=-1", 0),
+        ("wait=1.5", 0),
+        ("wait", 0),
+        ("waiting=5", 0),
+        ("return=minimal", 0),
+    ],
+)
+def test_a_preference_to_wait_is_clamped_and_one_that_is_not_understood_ignored(
+    prefer: str | None, wait_s: int
+) -> None:
+    headers = {} if prefer is None else {"Prefer": prefer}
+
+    assert requests.wait_preferred_s(request(headers=headers)) == wait_s

@@ -1,0 +1,352 @@
+"""Starting the workflow, and reading back how far it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.dragons.model import report_from
+from chalicelib.dragons.workflow import (
+    POLL_FIRST_S,
+    POLL_MAX_S,
+    DragonWorkflow,
+    IdempotencyKeyReused,
+    Origin,
+    Step,
+    Submission,
+)
+from tests.fakes.aws_errors import client_error
+from tests.fakes.clock import FakeClock
+from tests.fakes.step_functions import STATE_MACHINE_ARN, FakeStepFunctions, history
+from tests.samples import dragon, dragon_members
+
+PHONE = "+15555550100"
+ADDED = {"status": "added", "reason": None, "notification": "sent"}
+
+
+@pytest.fixture
+def step_functions() -> FakeStepFunctions:
+    """Step Functions, where executions run until the test settles them."""
+    return FakeStepFunctions()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The workflow's time."""
+    return FakeClock()
+
+
+@pytest.fixture
+def workflow(step_functions: FakeStepFunctions, clock: FakeClock) -> DragonWorkflow:
+    """The client under test."""
+    return DragonWorkflow(lambda: STATE_MACHINE_ARN, lambda: step_functions, clock, clock.sleep)  # type: ignore[arg-type,return-value]
+
+
+def start(workflow: DragonWorkflow, key: str | None = None, may_text: bool = False, **changes: Any) -> Submission:
+    """Report a dragon."""
+    report = report_from(dragon_members(**changes))
+    return workflow.start(report, Origin("sub", "correlation", key), may_text=may_text)
+
+
+class TestStart:
+    def test_a_submission_is_pending_when_it_starts(self, workflow: DragonWorkflow) -> None:
+        submission = start(workflow)
+
+        assert submission.status == "pending"
+        assert submission.dragon == dragon()
+        assert submission.execution_arn.endswith(f":execution:dragonpost-local-dragons:{submission.submission_id}")
+        assert submission.started_at == "2026-11-24T07:20:01.500Z"
+
+    @pytest.mark.parametrize(("wanted", "may_text"), [(False, False), (False, True), (True, False)])
+    def test_a_text_is_sent_if_it_is_wanted_and_allowed_only(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, wanted: bool, may_text: bool
+    ) -> None:
+        start(workflow, may_text=may_text, reportingPhoneNumber=PHONE, confirmationRequired=wanted)
+
+        assert step_functions.only_input()["reporter"] == {"phone_number": PHONE, "text": False}
+
+    def test_who_gives_no_number_is_in_the_input_without_one(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
+    ) -> None:
+        start(workflow, may_text=True)
+
+        assert step_functions.only_input()["reporter"] == {"text": False}
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (client_error("ExecutionLimitExceeded"), aws.DependencyUnavailable),
+            (client_error("StateMachineDoesNotExist"), aws.DependencyFault),
+        ],
+    )
+    def test_what_cannot_be_started_is_the_services_failure(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, error: Exception, kind: type[Exception]
+    ) -> None:
+        step_functions.failures = [error]
+
+        with pytest.raises(kind):
+            start(workflow)
+
+
+class TestIdempotencyKey:
+    def test_without_one_every_submission_has_an_id_of_its_own(self) -> None:
+        assert len({Origin("sub", "c").submission_id() for _ in range(100)}) == 100
+
+    def test_user_and_key_make_the_id(self) -> None:
+        ids = [Origin(*origin).submission_id() for origin in (("a", "c", "k"), ("a", "d", "k"))]
+        others = [Origin(*origin).submission_id() for origin in (("b", "c", "k"), ("a", "c", "l"), ("a\nk", "c", ""))]
+
+        assert ids[0] == ids[1]
+        assert ids[0] not in others
+        assert len(ids[0]) <= 80, "the longest name that Step Functions takes"
+
+    @pytest.mark.parametrize("output", [None, ADDED, {"status": "rejected", "outcome": "duplicate", "reason": "x"}])
+    def test_a_repeated_report_is_answered_as_the_first(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, output: dict[str, Any] | None
+    ) -> None:
+        first = start(workflow, "key")
+        if output is not None:
+            step_functions.settle(first.submission_id, output)
+
+        assert start(workflow, "key") == first
+
+    def test_whether_the_stage_may_text_now_does_not_count(self, workflow: DragonWorkflow) -> None:
+        wanted = {"reportingPhoneNumber": PHONE, "confirmationRequired": True}
+        first = start(workflow, "key", may_text=True, **wanted)
+
+        assert start(workflow, "key", may_text=False, **wanted) == first
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"name": "Ash"}, {"description_str": "x"}, {"reportingPhoneNumber": PHONE}],
+    )
+    def test_another_report_is_refused(self, workflow: DragonWorkflow, changes: dict[str, Any]) -> None:
+        start(workflow, "key")
+
+        with pytest.raises(IdempotencyKeyReused):
+            start(workflow, "key", **changes)
+
+    def test_an_execution_that_vanishes_meanwhile_is_a_failure_that_may_pass(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
+    ) -> None:
+        start(workflow, "key")
+        step_functions.failures = [None, client_error("ExecutionDoesNotExist")]
+
+        with pytest.raises(aws.DependencyUnavailable):
+            start(workflow, "key")
+
+
+class TestFind:
+    @pytest.mark.parametrize("aws_status", ["RUNNING", "PENDING_REDRIVE"])
+    def test_an_execution_that_goes_on_is_pending(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, aws_status: str
+    ) -> None:
+        submission_id = start(workflow).submission_id
+        step_functions.settle(submission_id, status=aws_status)
+        found = workflow.find(submission_id)
+
+        assert found is not None
+        assert (found.status, found.finished_at, found.reason, found.notification) == ("pending", None, None, None)
+
+    @pytest.mark.parametrize(
+        "output",
+        [
+            ADDED,
+            ADDED | {"notification": "failed"},
+            {"status": "rejected", "outcome": "duplicate", "reason": "taken", "notification": "sent"},
+            {"status": "rejected", "outcome": "invalid", "reason": "bad", "notification": "failed"},
+        ],
+    )
+    def test_tells_what_the_workflow_said(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, output: dict[str, Any]
+    ) -> None:
+        submission_id = start(workflow).submission_id
+        step_functions.settle(submission_id, output)
+        found = workflow.find(submission_id)
+
+        assert found is not None
+        assert (found.status, found.reason, found.notification) == tuple(
+            output[name] for name in ("status", "reason", "notification")
+        )
+        assert found.refusal == output.get("outcome")
+        assert found.finished_at == "2026-11-24T07:20:02.750Z"
+        assert found.requested_by == "sub"
+
+    @pytest.mark.parametrize(
+        ("aws_status", "output"),
+        [
+            ("FAILED", None),
+            ("TIMED_OUT", None),
+            ("ABORTED", None),
+            ("SUCCEEDED", None),
+            ("SUCCEEDED", {}),
+            ("SUCCEEDED", {"status": "failed", "reason": "arn:aws:secret"}),
+        ],
+    )
+    def test_every_other_end_is_a_failure_that_tells_nothing_of_the_inside(
+        self,
+        workflow: DragonWorkflow,
+        step_functions: FakeStepFunctions,
+        aws_status: str,
+        output: dict[str, Any] | None,
+    ) -> None:
+        submission_id = start(workflow).submission_id
+        step_functions.settle(submission_id, output, aws_status)
+        step_functions.executions[submission_id]["cause"] = "arn:aws:secret"
+        found = workflow.find(submission_id)
+
+        assert found is not None
+        assert found.status == "failed"
+        assert found.reason
+        assert "secret" not in repr(found)
+
+    def test_the_phone_number_is_no_part_of_it(self, workflow: DragonWorkflow) -> None:
+        submission_id = start(workflow, reportingPhoneNumber=PHONE).submission_id
+
+        assert PHONE not in repr(workflow.find(submission_id))
+
+    @pytest.mark.parametrize("submission_id", ["", "x" * 81, "a:b", "a/b", "a b", "é", "*", "a\n"])
+    def test_what_cannot_be_an_id_is_not_asked_for(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, submission_id: str
+    ) -> None:
+        assert workflow.find(submission_id) is None
+        assert step_functions.described == 0
+
+    def test_none_of_this_id(self, workflow: DragonWorkflow) -> None:
+        assert workflow.find("nobody") is None
+
+    def test_other_errors_are_not_taken_for_none(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
+    ) -> None:
+        step_functions.failures = [client_error("AccessDeniedException")]
+
+        with pytest.raises(aws.DependencyFault):
+            workflow.find("nobody")
+
+
+class TestWait:
+    def test_ends_as_soon_as_the_submission_is_settled(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, clock: FakeClock
+    ) -> None:
+        submission = start(workflow)
+        step_functions.run = lambda _: ADDED
+
+        assert workflow.wait(submission, 10).status == "added"
+        assert clock.slept == [POLL_FIRST_S]
+
+    def test_polls_less_and_less_often_and_not_beyond_the_time(
+        self, workflow: DragonWorkflow, clock: FakeClock
+    ) -> None:
+        began = clock.now
+        waited = workflow.wait(start(workflow), 10)
+
+        assert waited.status == "pending"
+        assert clock.now - began <= 10
+        assert clock.slept == sorted(clock.slept)
+        assert clock.slept[-1] == POLL_MAX_S
+
+    def test_no_time_no_poll(self, workflow: DragonWorkflow, step_functions: FakeStepFunctions) -> None:
+        submission = start(workflow)
+
+        assert workflow.wait(submission, 0.1) is submission
+        assert step_functions.described == 0
+
+    def test_throttled_is_pending(self, workflow: DragonWorkflow, step_functions: FakeStepFunctions) -> None:
+        submission = start(workflow)
+        step_functions.failures = [None, client_error("ThrottlingException")]
+
+        assert workflow.wait(submission, 10).status == "pending"
+        assert step_functions.described == 2
+
+    def test_an_execution_that_is_not_seen_yet_is_pending(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
+    ) -> None:
+        submission = start(workflow)
+        step_functions.failures = [client_error("ExecutionDoesNotExist")]
+        step_functions.run = lambda _: ADDED
+
+        assert workflow.wait(submission, 10).status == "added"
+
+
+class TestSteps:
+    def steps(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow, *types: str) -> list[tuple[str, str]]:
+        """Return the names and statuses of the steps that a history amounts to."""
+        submission = start(workflow)
+        step_functions.histories[submission.submission_id] = history(*types)
+        return [(step.name, step.status) for step in workflow.steps(submission)]
+
+    def test_nothing_was_entered_yet(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+        assert self.steps(step_functions, workflow, "ExecutionStarted") == []
+
+    def test_the_last_one_runs(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+        types = ("ExecutionStarted", "ValidateDragon:TaskStateEntered", "TaskScheduled", "TaskStarted")
+
+        assert self.steps(step_functions, workflow, *types) == [("ValidateDragon", "running")]
+
+    def test_steps_follow_each_other(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+        types = ("ExecutionStarted", "ValidateDragon:TaskStateEntered", "TaskScheduled", "TaskSucceeded",
+                 "TaskStateExited", "Valid?:ChoiceStateEntered", "ChoiceStateExited", "AddDragon:TaskStateEntered",
+                 "LambdaFunctionScheduled")  # fmt: skip
+
+        assert self.steps(step_functions, workflow, *types) == [
+            ("ValidateDragon", "succeeded"), ("Valid?", "succeeded"), ("AddDragon", "running")
+        ]  # fmt: skip
+
+    def test_a_failed_attempt_that_is_retried_runs_again(
+        self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
+    ) -> None:
+        failed = ("AddDragon:TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskFailed")
+
+        assert self.steps(step_functions, workflow, *failed) == [("AddDragon", "failed")]
+        assert self.steps(step_functions, workflow, *failed, "TaskScheduled") == [("AddDragon", "running")]
+        assert self.steps(
+            step_functions,
+            workflow,
+            *failed,
+            "TaskScheduled",
+            "TaskTimedOut",
+            "TaskScheduled",
+            "TaskSucceeded",
+            "TaskStateExited",
+        ) == [("AddDragon", "succeeded")]
+
+    def test_a_caught_failure_stays_one(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+        types = ("NotifyAdded:TaskStateEntered", "TaskScheduled", "TaskFailed", "TaskStateExited",
+                 "Added:PassStateEntered", "PassStateExited", "ExecutionSucceeded")  # fmt: skip
+
+        assert self.steps(step_functions, workflow, *types) == [("NotifyAdded", "failed"), ("Added", "succeeded")]
+
+    @pytest.mark.parametrize("end", ["ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"])
+    def test_the_step_that_an_execution_ended_in_failed(
+        self, step_functions: FakeStepFunctions, workflow: DragonWorkflow, end: str
+    ) -> None:
+        types = ("AddDragon:TaskStateEntered", "TaskScheduled", end)
+
+        assert self.steps(step_functions, workflow, *types) == [("AddDragon", "failed")]
+
+    def test_steps_say_since_when(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+        submission = start(workflow)
+        step_functions.histories[submission.submission_id] = history("ExecutionStarted", "Added:PassStateEntered")
+
+        assert workflow.steps(submission) == [Step("Added", "running", "2026-11-24T07:20:02.500Z")]
+
+    def test_a_history_that_cannot_be_had_is_a_failure(
+        self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
+    ) -> None:
+        submission = start(workflow)
+        step_functions.failures = [client_error("ThrottlingException")]
+
+        with pytest.raises(aws.DependencyUnavailable):
+            workflow.steps(submission)
+
+
+def test_the_input_is_json_that_others_can_start_the_workflow_with(
+    workflow: DragonWorkflow, step_functions: FakeStepFunctions
+) -> None:
+    start(workflow, name="Élan")
+    (execution,) = step_functions.executions.values()
+
+    assert json.loads(execution["input"])["dragon"] == dragon_members("Élan")
