@@ -8,9 +8,10 @@ BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
 STAGE ?= dev
 WITH ?= cloudformation
+DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token reset test lint unit e2e deploy clean
+.PHONY: help run token reset test lint unit e2e deploy dead-letters clean
 
 help: ## list what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +43,9 @@ e2e: .venv/.dev node_modules/.installed ## run the tests that need an embedded A
 
 deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformation or chalice)
 	@exec $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
+
+dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="list", "show ID", "redrive --all", "delete ID --save-to FILE")
+	@exec $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)
 
 clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments

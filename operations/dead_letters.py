@@ -1,0 +1,276 @@
+"""Look after a stage's dead letters: `python -m operations.dead_letters --stage prod list`.
+
+A dead letter is a message that could not be stored. The consumer sends the hopeless ones here, with a `reason`;
+those without one failed as many deliveries as the queue allows. Nothing here loses a letter: redriving sends before
+it deletes (the consumer stores a message once, however often it comes), and deleting saves to a file first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+PROJECT = Path(__file__).resolve().parent.parent
+STAGES = ("local", "dev", "prod")
+
+HELD_S = 120  # how long a letter that is looked at stays hidden from others
+POLL_S = 1
+NO_REASON = "failed every delivery"
+OURS = ("reason", "source_message_id")  # attributes that belong to the letter, not to the message
+
+
+class DeadLetterError(Exception):
+    """Something the person at the keyboard has to know; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One dead letter: its SQS message id, when it got here, why, and the message itself."""
+
+    letter_id: str
+    receipt_handle: str
+    sent_at: datetime
+    reason: str
+    attributes: Mapping[str, str]
+    body: str
+
+    @classmethod
+    def of(cls, message: MessageTypeDef) -> Letter:
+        """Make a letter of what `ReceiveMessage` returns."""
+        attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+        return cls(
+            letter_id=message["MessageId"],
+            receipt_handle=message["ReceiptHandle"],
+            sent_at=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
+            reason=attributes.get("reason", NO_REASON),
+            attributes=attributes,
+            body=message["Body"],
+        )
+
+    def metadata(self, name: str) -> str:
+        """Return a member of the message's metadata, or `-` where the body has none that can be read."""
+        try:
+            return str(json.loads(self.body)["metadata"][name])
+        except (ValueError, TypeError, LookupError):
+            return "-"
+
+    def as_json(self) -> str:
+        """Return the whole letter, as `show` prints and `delete` saves it. The body stays the text that it is."""
+        document = {
+            "letter_id": self.letter_id,
+            "sent_at": self.sent_at.isoformat(),
+            "reason": self.reason,
+            "attributes": dict(self.attributes),
+            "body": self.body,
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+class DeadLetters:
+    """A stage's dead-letter queue, and the message queue that letters go back to."""
+
+    def __init__(self, sqs: SQSClient, dead_letter_queue_url: str, queue_url: str) -> None:
+        self._sqs = sqs
+        self._url = dead_letter_queue_url
+        self._queue_url = queue_url
+
+    def each(self) -> Generator[Letter, None, None]:
+        """Yield every letter that was there when this began, once.
+
+        Letters are hidden from others while this runs. Those that were not taken off the queue are shown again at
+        once when it ends, however it ends.
+        """
+        begun = datetime.now(UTC)
+        held: dict[str, str] = {}
+        try:
+            while messages := self._receive():
+                received = [Letter.of(message) for message in messages]
+                new = [letter for letter in received if letter.letter_id not in held]
+                held |= {letter.letter_id: letter.receipt_handle for letter in received}
+                # A redriven letter that fails again comes back under a new id: it is for the next time.
+                yield from (letter for letter in new if letter.sent_at <= begun)
+        finally:
+            for receipt_handle in held.values():
+                self._release(receipt_handle)
+
+    def redrive(self, letter: Letter) -> None:
+        """Send a letter's message to the message queue again, then take the letter off."""
+        attributes = {name: value for name, value in letter.attributes.items() if name not in OURS}
+        self._sqs.send_message(
+            QueueUrl=self._queue_url,
+            MessageBody=letter.body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )
+        self.delete(letter)
+
+    def delete(self, letter: Letter) -> None:
+        """Take a letter off the queue."""
+        self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt_handle)
+
+    def _receive(self) -> Sequence[MessageTypeDef]:
+        return self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=POLL_S,
+            VisibilityTimeout=HELD_S,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["SentTimestamp"],
+        ).get("Messages", [])
+
+    def _release(self, receipt_handle: str) -> None:
+        try:
+            self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=0)
+        except ClientError:
+            return  # it was taken off, or its time is over: it needs no releasing
+
+
+def list_letters(letters: DeadLetters) -> None:
+    """Print one line for each letter, the oldest first."""
+    found = sorted(letters.each(), key=lambda letter: letter.sent_at)
+    print(f"{len(found)} dead letter{'' if len(found) == 1 else 's'}")
+    if found:
+        print(f"{'letter':36}  {'age':>6}  {'message':36}  {'company':36}  reason")
+    for letter in found:
+        ids = f"{letter.metadata('message_id'):36}  {letter.metadata('company_id'):36}"
+        print(f"{letter.letter_id:36}  {_age(letter.sent_at):>6}  {ids}  {letter.reason}")
+
+
+def show(letters: DeadLetters, letter_id: str) -> None:
+    """Print one letter in full. Raises `DeadLetterError` if it is not there."""
+    with closing(letters.each()) as found:
+        print(_the(found, letter_id).as_json(), end="")
+
+
+def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
+    """Redrive the letters of these ids, or all, printing each as it is done.
+
+    Raises `DeadLetterError` for ids that are not there, after the others are done. An interrupted redrive can simply be
+    run again: what was done is off the queue, what was not is still on it.
+    """
+    wanted = None if letter_ids is None else set(letter_ids)
+    done = 0
+    with closing(letters.each()) as found:
+        for letter in found:
+            if wanted is not None and letter.letter_id not in wanted:
+                continue
+            letters.redrive(letter)
+            done += 1
+            print(f"{done}  redriven {letter.letter_id}  ({letter.reason})", flush=True)
+            if wanted is not None:
+                wanted.remove(letter.letter_id)
+                if not wanted:
+                    break
+    print(f"{done} redriven; `list` shows those that fail again")
+    if wanted:
+        raise DeadLetterError(f"not in the dead-letter queue: {', '.join(sorted(wanted))}")
+
+
+def delete(letters: DeadLetters, letter_id: str, save_to: Path) -> None:
+    """Save a letter to a new file, then take it off the queue. Raises `DeadLetterError`; nothing is deleted then."""
+    with closing(letters.each()) as found:
+        letter = _the(found, letter_id)
+        _save(letter, save_to)
+        letters.delete(letter)
+    print(f"saved to {save_to}, and deleted {letter_id}")
+
+
+def _the(letters: Iterable[Letter], letter_id: str) -> Letter:
+    for letter in letters:
+        if letter.letter_id == letter_id:
+            return letter
+    raise DeadLetterError(f"{letter_id} is not in the dead-letter queue; `list` shows what is")
+
+
+def _save(letter: Letter, path: Path) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(letter.as_json())
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise DeadLetterError(f"{path} exists; name a new file with --save-to") from None
+    except OSError as error:
+        raise DeadLetterError(f"{path} cannot be written ({error.strerror}); nothing was deleted") from error
+
+
+def _age(sent_at: datetime) -> str:
+    seconds = (datetime.now(UTC) - sent_at).total_seconds()
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _connected(stage: str) -> DeadLetters:
+    """Return the stage's dead letters. Stage local is the embedded AWS, whose address config.json has."""
+    if stage == "local" and "AWS_ENDPOINT_URL" not in os.environ:
+        config = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+        variables = config["stages"]["local"]["environment_variables"]
+        os.environ.update({name: value for name, value in variables.items() if name.startswith("AWS_")})
+    sqs = boto3.client("sqs")
+    urls = [sqs.get_queue_url(QueueName=f"dragonpost-{stage}-messages{suffix}")["QueueUrl"] for suffix in ("-dead", "")]
+    return DeadLetters(sqs, *urls)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parse(arguments)
+    try:
+        letters = _connected(options.stage)
+        if options.command == "list":
+            list_letters(letters)
+        elif options.command == "show":
+            show(letters, options.letter)
+        elif options.command == "redrive":
+            redrive(letters, None if options.all else options.letters)
+        else:
+            delete(letters, options.letter, options.save_to)
+    except DeadLetterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (ClientError, BotoCoreError) as error:
+        print(f"error: {error}. Is the stage deployed, and may you use its queues?", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing is lost, run it again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m operations.dead_letters", description=__doc__)
+    parser.add_argument("--stage", choices=STAGES, required=True)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="one line for each letter")
+    commands.add_parser("show", help="one letter in full").add_argument("letter")
+    again = commands.add_parser("redrive", help="send letters to the message queue again, after a fix")
+    again.add_argument("letters", nargs="*", metavar="letter")
+    again.add_argument("--all", action="store_true")
+    remove = commands.add_parser("delete", help="save one letter to a file, and delete it")
+    remove.add_argument("letter")
+    remove.add_argument("--save-to", type=Path, required=True, metavar="FILE")
+    options = parser.parse_args(arguments)
+    if options.command == "redrive" and bool(options.letters) == options.all:
+        parser.error("name the letters to redrive, or say --all")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
