@@ -11,7 +11,7 @@ WITH ?= cloudformation
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token reset test lint unit e2e deploy dead-letters clean
+.PHONY: help run token reset test prove lint unit e2e fuzz deploy dead-letters clean
 
 help: ## list what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,18 +28,29 @@ reset: .venv/.run ## forget everything that `make run` keeps in .local
 test: .venv/.dev node_modules/.installed lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
 	@exec $(PYTHON) -m pytest --cov --cov-report=term
 
+prove: .venv/.dev node_modules/.installed ## try hard to break what the service promises (under 25 minutes; PROOF_SEED=… repeats a run)
+	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(PYTHON) -m pytest tests/proof -v -s
+
 lint: .venv/.dev node_modules/.installed ## check style, types, the CloudFormation template and the state machine
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	.venv/bin/cfn-lint infrastructure/resources.yaml
 	node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
+	$(PYTHON) -m operations.workflow_graph --check
+	$(PYTHON) -m operations.openapi --check
+	$(PYTHON) -m operations.breaking_changes
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true node_modules/.bin/redocly lint \
+	  --extends=recommended-strict chalicelib/web/static/openapi.json
 
 unit: .venv/.dev ## run the tests that need no embedded AWS (seconds)
 	@exec $(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term
 
 e2e: .venv/.dev node_modules/.installed ## run the tests that need an embedded AWS of their own
 	@exec $(PYTHON) -m pytest tests/e2e tests/deploy
+
+fuzz: .venv/.dev ## generate many more requests from the API's document than `make test` does
+	@SCHEMATHESIS_EXAMPLES=300 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py -s
 
 deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformation or chalice)
 	@exec $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
@@ -48,7 +59,7 @@ dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="li
 	@exec $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)
 
 clean: ## remove what can be made again; keeps .local
-	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
+	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
 
 .venv/.made:
 	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -56,9 +67,10 @@ clean: ## remove what can be made again; keeps .local
 	@$(BASE_PYTHON) -m venv .venv
 	@touch $@
 
-.venv/.run: .venv/.made requirements-run.txt requirements.txt constraints.txt
+.venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt
 	@echo "installing what running needs ..."
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-run.txt
+	@$(PYTHON) -m operations.vendor
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt

@@ -16,8 +16,9 @@ from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository
 from chalicelib.settings import SettingsReader
 from chalicelib.validation import Uuid
-from chalicelib.web import corrections, paging, requests
+from chalicelib.web import corrections, pages, paging, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
+from chalicelib.web.bodies import AcceptedMessage, Health
 from chalicelib.web.problems import not_found
 from chalicelib.web.responses import Reply, revalidated
 from chalicelib.web.submissions import accepted, settled, status_document
@@ -39,7 +40,7 @@ users = UserPoolAuthorizer("dragonpost-users", os.environ.get("DRAGONPOST_USER_P
 @app.get("/health")
 def health() -> Reply:
     """Tell that the service runs; asks nothing of AWS."""
-    return Reply(b'{"status":"ok"}')
+    return Reply(msgspec.json.encode(Health(status="ok")))
 
 
 @app.get("/dragons", users)
@@ -122,8 +123,8 @@ def post_message() -> Reply:
     queue.send(message, app.request_id)
     message_id = str(message.metadata.message_id)
     location = f"{requests.path_prefix(app.request)}/message/{message_id}"
-    body = msgspec.json.encode({"message_id": message_id, "status": "accepted"})
-    return Reply(body, 202, {"Location": location})
+    body = AcceptedMessage(message_id=message_id, status="accepted")
+    return Reply(msgspec.json.encode(body), 202, {"Location": location})
 
 
 @app.get("/message/{message_id}", users)
@@ -139,6 +140,30 @@ def get_message(message_id: str) -> Reply:
     if stored is None:
         raise not_found("No message of this id is stored (yet).")
     return Reply(stored.as_json())
+
+
+@app.get("/")
+def show_console() -> Reply:
+    """Show the console, in which people use the service."""
+    return pages.console(app.request, settings().user_pool_client_id)
+
+
+@app.get("/docs")
+def show_docs() -> Reply:
+    """Show the interactive documentation."""
+    return pages.docs(app.request, settings().user_pool_client_id)
+
+
+@app.get("/openapi.json")
+def show_openapi() -> Reply:
+    """Show the API's OpenAPI document."""
+    return pages.openapi_document(requests.header(app.request, "If-None-Match"))
+
+
+@app.get("/static/{name}")
+def get_asset(name: str) -> Reply:
+    """Show a file that the pages are made of."""
+    return pages.asset(name, requests.header(app.request, "If-None-Match"))
 
 
 @app.on_sqs_message(queue=f"dragonpost-{STAGE}-messages", batch_size=10, name="store_messages")

@@ -1,18 +1,21 @@
 """AWS clients, made here and nowhere else, and what their failures mean to the rest of the service.
 
 Clients are shared (they are thread-safe once made, sessions are not) and made on first use: a function pays only for
-the ones it needs. Time limits and retries are bounded so that a slow dependency cannot outlive API Gateway's 29 s:
-three attempts of at most 2 s to connect and 5 s to answer.
+the ones it needs. A call has three attempts of at most 2 s to connect and 5 s to answer. Several slow calls in a row
+would still outlive API Gateway's 29 s, so whoever has a time limit makes its calls `within` a shorter one.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -21,8 +24,10 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
@@ -30,13 +35,18 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 CONNECTIONS_MAX = 16
+ATTEMPT_MAX_S = 7
+# For one request, one step or one delivery: the last attempt begins before that and ends within the functions' 29 s.
+CALLS_BEGIN_WITHIN_S = 20
 
 _CONFIG = Config(
     connect_timeout=2,
-    read_timeout=5,
+    read_timeout=ATTEMPT_MAX_S - 2,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONNECTIONS_MAX,
 )
+# Settings are small, and whoever waits for them has its own work yet to do.
+_CONFIGS = {"ssm": _CONFIG.merge(Config(connect_timeout=1, read_timeout=2))}
 
 _THROTTLED = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
@@ -44,8 +54,12 @@ _THROTTLED = frozenset({
     "ExecutionLimitExceeded",
 })  # fmt: skip
 
+_REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id")
+_json_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 _lock = threading.Lock()
 _clients: dict[str, Any] = {}
+_no_call_after: ContextVar[float] = ContextVar("no_call_after", default=float("inf"))
 
 
 class DependencyUnavailable(Exception):
@@ -100,6 +114,19 @@ def forget_clients() -> None:
         _clients.clear()
 
 
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Let calls made in this block, and repeated attempts of them, begin within this time only.
+
+    A later one raises `DependencyTimeout`. A block inside another cannot have more time than that one.
+    """
+    token = _no_call_after.set(min(_no_call_after.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _no_call_after.reset(token)
+
+
 def error_code(error: ClientError) -> str:
     """Return the service's code for an error, such as `NoSuchKey`, or the HTTP status where there is no code."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -130,7 +157,7 @@ def calling(service: str) -> Iterator[None]:
         raise DependencyTimeout(service, type(error).__name__) from error
     except NoCredentialsError as error:
         raise DependencyFault(service, "no AWS credentials were found") from error
-    except (HTTPClientError, BotoCoreError) as error:
+    except (HTTPClientError, BotoCoreError, ResponseParserError) as error:
         raise DependencyUnavailable(service, type(error).__name__) from error
 
 
@@ -142,5 +169,34 @@ def _client(name: str) -> Any:
             if client is None:
                 session = boto3.DEFAULT_SESSION or boto3.Session()
                 boto3.DEFAULT_SESSION = session
-                client = _clients[name] = session.client(name, config=_CONFIG)  # type: ignore[call-overload]
+                client = session.client(name, config=_CONFIGS.get(name, _CONFIG))  # type: ignore[call-overload]
+                client.meta.events.register(f"request-created.{name}", _check_time)
+                client.meta.events.register(f"before-parse.{name}", _check_came_from_aws)
+                _clients[name] = client
     return client
+
+
+def _check_time(operation_name: str, **_: Any) -> None:
+    """Refuse to begin an attempt that is too late; botocore asks before each (`Endpoint._send_request`)."""
+    if time.monotonic() > _no_call_after.get():
+        raise DependencyTimeout(operation_name, "no time is left for another attempt")
+
+
+def _check_came_from_aws(operation_model: OperationModel, response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Refuse an answer that only looks like a success: something on the way gave it, or it is damaged.
+
+    botocore takes a 200 whose body is no JSON for a success without members, and a 200 to a PutObject for one whatever
+    it says: a message that nobody has would count as sent, a row that is nowhere as written. AWS's own answers carry a
+    request id (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html,
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html).
+    """
+    if response_dict["status_code"] >= 400:
+        return
+    service = str(operation_model.service_model.service_name)
+    if not any(name in response_dict["headers"] for name in _REQUEST_ID_HEADERS):
+        raise DependencyUnavailable(service, "something else answered in its place")
+    if operation_model.service_model.resolved_protocol == "json" and operation_model.output_shape is not None:
+        try:
+            _json_object.decode(response_dict["body"])
+        except msgspec.DecodeError as error:
+            raise DependencyUnavailable(service, "its answer is not JSON") from error

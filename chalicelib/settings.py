@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 REFRESH_S = 60.0
-RETRY_AFTER_FAILURE_S = 10.0
+RETRY_AFTER_FAILURE_S = 30.0
+# One attempt: whoever asks has earlier values to go on with, and a request to answer.
+REFRESH_BEGINS_WITHIN_S = 0.2
 
 
 class MissingParameter(Exception):
@@ -68,16 +70,24 @@ class SettingsReader:
         held = self._held
         if held is not None and self._clock() < self._refresh_at:
             return held
-        with self._lock:
-            if self._held is not None and self._clock() < self._refresh_at:
-                return self._held
-            self._refresh()
+        if not self._lock.acquire(blocking=held is None):
+            assert held is not None  # noqa: S101 - mypy cannot tell
+            return held  # another thread is refreshing them
+        try:
+            if self._held is None or self._clock() >= self._refresh_at:
+                self._refresh()
             assert self._held is not None  # noqa: S101 - _refresh raises otherwise
             return self._held
+        finally:
+            self._lock.release()
 
     def _refresh(self) -> None:
         try:
-            self._held = self._read()
+            if self._held is None:
+                self._held = self._read()
+            else:
+                with aws.within(REFRESH_BEGINS_WITHIN_S):
+                    self._held = self._read()
             # Spread over time, or every warm function would ask in the same second.
             self._refresh_at = self._clock() + REFRESH_S * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
         except (MissingParameter, aws.DependencyUnavailable, aws.DependencyFault) as error:

@@ -19,6 +19,18 @@ from chalicelib.exact_json import canonical_number
 
 Model = TypeVar("Model", bound=msgspec.Struct)
 
+# What `\s` means in the patterns of JSON Schema (ECMA-262 §12.2 and §12.3), so that what is documented is exact.
+WHITE_SPACE = (
+    "\t\n\v\f\r \u00a0\u1680"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+
+
+def text_pattern(length_max: int) -> str:
+    """Return what `normalised_text` takes as a pattern of JSON Schema; the length there is the normalised text's."""
+    controls = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+    return rf"^\s*[^\s{controls}][^{controls}]{{0,{length_max - 1}}}\s*$"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -92,7 +104,12 @@ class Amount(Decimal):
     __slots__ = ()
     digits_max: ClassVar[int] = 38
     exponent_max: ClassVar[int] = 100
-    schema: ClassVar[dict[str, Any]] = {"type": "number", "minimum": 0}
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "number",
+        "minimum": 0,
+        "exclusiveMaximum": 1e101,
+        "not": {"exclusiveMinimum": 0, "exclusiveMaximum": 1e-100},
+    }
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -116,7 +133,7 @@ def normalised_text(value: object, length_max: int) -> str:
     """
     if not isinstance(value, str):
         raise ValueError("must be a string")
-    text = unicodedata.normalize("NFC", value.strip())
+    text = unicodedata.normalize("NFC", value.strip(WHITE_SPACE))
     if not text:
         raise ValueError("must not be blank")
     if len(text) > length_max:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from devstack import tokens
 from devstack.run import run
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
+
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,9 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             StateFolder(settings.state).reset()
             print(f"forgot {settings.state}")
     except DevstackError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for message in _told(error):
+            print(f"error: {message}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        print(f"error: the state folder {settings.state} cannot be written any more ({error})", file=sys.stderr)
         return 1
     return 0
+
+
+def _told(error: DevstackError) -> Iterator[str]:
+    """Yield what went wrong, in order: ending what was started may fail because of what ended it."""
+    if isinstance(error.__context__, DevstackError) and not error.__suppress_context__:
+        yield from _told(error.__context__)
+    yield str(error)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

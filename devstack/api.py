@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from devstack.deployment import Deployment
@@ -40,7 +41,9 @@ def check_free(port: int, name: str) -> None:
 class ApiServer:
     """The one API server that runs at a time."""
 
-    def __init__(self, settings: Settings, log: Path, listening: socket.socket) -> None:
+    def __init__(self, settings: Settings, log: Path, listening: socket.socket, on_end: Callable[[], None]) -> None:
+        """Take what to call, from another thread, whenever a server has ended; `ended_by_itself` tells why."""
+        self._on_end = on_end
         self._settings = settings
         self._log = log
         self._listening = listening
@@ -50,6 +53,11 @@ class ApiServer:
     def pid(self) -> int | None:
         """The server's process id, if one runs."""
         return self.child.pid if self.child else None
+
+    @property
+    def ended_by_itself(self) -> str:
+        """How the server ended without being told to; empty if it did not."""
+        return self.child.how_it_ended if self.child else ""
 
     def replace(self, deployment: Deployment) -> str:
         """End the server, if there is one, and start one with the code as it is now.
@@ -76,6 +84,7 @@ class ApiServer:
             child, log = self.child, self._log
             self.end()
             raise DevstackError(f"the API server did not start; the end of {log}:\n{child.last_lines()}")
+        self.child.on_end(self._on_end)
         return "" if told.strip() == "ok" else told.strip()
 
     def end(self) -> None:

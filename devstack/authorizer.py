@@ -9,15 +9,13 @@ from typing import Any
 
 import jwt
 
+from devstack.keys import KeySet
+
 _TIMES = ("exp", "iat")
 
 
 class TokenRefused(Exception):
     """The request has no token, or not one of ours; the message names the rule."""
-
-
-class KeysUnavailable(Exception):
-    """The emulator does not hand out its keys, so that no token can be checked."""
 
 
 class TokenVerifier:
@@ -27,19 +25,21 @@ class TokenVerifier:
         region, pool_id = pool_arn.split(":")[3], pool_arn.rpartition("/")[2]
         self._issuer = f"https://cognito-idp.{region}.amazonaws.com/{pool_id}"
         self._client_id = client_id
-        self._keys = jwt.PyJWKClient(f"{aws_url}/{pool_id}/.well-known/jwks.json", cache_keys=True, timeout=5)
+        self._keys = KeySet(f"{aws_url}/{pool_id}/.well-known/jwks.json")
 
     def claims(self, authorization: str | None) -> dict[str, str]:
         """Return the claims of an `Authorization` header's token (with or without `Bearer`), as AWS passes them on.
 
-        Raises TokenRefused, or KeysUnavailable.
+        Raises TokenRefused, or `devstack.keys.KeysUnavailable`.
         """
         token = _token(authorization)
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") != "RS256":  # before a key is looked for: `none` and HS256 have none
                 raise TokenRefused("the token is not signed with RS256")
-            key = self._keys.get_signing_key(str(header.get("kid")))
+            key = self._keys.key(str(header.get("kid")))
+            if key is None:
+                raise TokenRefused("the token is signed with a key that the pool does not have")
             claims = jwt.decode(
                 token,
                 key,
@@ -48,8 +48,6 @@ class TokenVerifier:
                 issuer=self._issuer,
                 options={"require": ["exp", "iat", "iss", "aud", "token_use"], "strict_aud": True},
             )
-        except jwt.PyJWKClientConnectionError as error:
-            raise KeysUnavailable(str(error)) from error
         except jwt.PyJWTError as error:
             raise TokenRefused(str(error)) from error
         if claims["token_use"] != "id":  # noqa: S105 - the kind of token

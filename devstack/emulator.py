@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import time
 import urllib.error
 import urllib.request
 
+from devstack import saved
 from devstack.emulator_process import STATE_NOT_SAVED, STATE_UNREADABLE
 from devstack.processes import Child
 from devstack.settings import HOST, REGION, DevstackError, Settings
-from devstack.state import StateFolder
+from devstack.state import StateFolder, is_full
 
 STARTS_WITHIN_S = 30
 SAVES_WITHIN_S = 20
@@ -26,8 +26,9 @@ The emulator was killed before it could save (kill -9, power, or memory ran out)
 def start(settings: Settings, state: StateFolder, lock: int) -> Child:
     """Start MiniStack and wait until it answers.
 
-    Raises DevstackError, with the end of its log, if it does not.
+    Raises DevstackError, with the end of its log, if it does not, and if its saved state is damaged.
     """
+    saved.check(state.emulator / "state")
     shutil.rmtree(state.emulator_tmp, ignore_errors=True)
     state.emulator_tmp.mkdir()
     state.emulator_log.unlink(missing_ok=True)
@@ -49,21 +50,23 @@ def end(child: Child) -> None:
     """Let the emulator save and end. Raises DevstackError if its data was not saved."""
     in_time = child.end(SAVES_WITHIN_S)
     if child.status == STATE_NOT_SAVED:
-        raise DevstackError(f"the emulator could not save all its data; see {child.log}. The next run starts clean.")
+        full = " (no space is left on its disk)" if is_full(child.log.parent) else ""
+        raise DevstackError(
+            f"the emulator could not save all its data{full}; see {child.log}. "
+            "The next run sets aside what was saved, and starts clean."
+        )
     if not in_time:
         raise DevstackError(f"the emulator needed more than {SAVES_WITHIN_S} s to end and was killed; its data is lost")
 
 
 def explain_end(child: Child, state: StateFolder) -> str:
     """Say why the emulator ended by itself."""
-    status = child.status or 0
-    if status == STATE_UNREADABLE:
+    if child.status == STATE_UNREADABLE:
         return (
             f"the emulator cannot read its saved state: {child.last_lines(1)}\n"
-            f"Repair or remove that file in {state.emulator / 'state'}, or forget everything with `make reset`."
+            f"Repair that file in {state.emulator / 'state'}, or forget everything with `make reset`."
         )
-    how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
-    return f"the emulator {how}. The end of {child.log}:\n{child.last_lines()}"
+    return f"the emulator {child.how_it_ended}. The end of {child.log}:\n{child.last_lines()}"
 
 
 def _wait_until_ready(child: Child, settings: Settings, state: StateFolder) -> None:

@@ -21,19 +21,22 @@ STATE_NOT_SAVED = 5
 
 # ministack/core/persistence.py and _load_persisted_state in ministack/app.py, 1.5.33
 _CANNOT_READ = ("failed to load", "refusing to load", "Failed to restore persisted state")
-_CANNOT_WRITE = ("failed to save", "error getting state")
+_CANNOT_WRITE = ("failed to save", "error getting state", "Failed to persist S3")  # the last: ministack/services/s3.py
 
 
 class _PersistenceFailures(logging.Handler):
-    """MiniStack logs a state file that it cannot read or write, and goes on; here that has consequences."""
+    """MiniStack logs a state file that it cannot read or write, and goes on; here that has consequences.
+
+    What S3 could not write is a warning there, and an object that was answered for and is in memory only.
+    """
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self.not_saved = False
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        if any(words in message for words in _CANNOT_READ):
+        if record.levelno >= logging.ERROR and any(words in message for words in _CANNOT_READ):
             # Going on would overwrite the file at the next stop. Nothing has changed yet, so this loses nothing.
             print(message, file=sys.stderr, flush=True)
             Path(os.environ["DEVSTACK_UNSAVED"]).unlink(missing_ok=True)
@@ -46,7 +49,7 @@ def main() -> int:
     """Run MiniStack until SIGTERM or the end of stdin; returns the exit status."""
     unsaved = Path(os.environ["DEVSTACK_UNSAVED"])
     failures = _PersistenceFailures()
-    for name in ("persistence", "ministack"):
+    for name in ("persistence", "ministack", "s3"):
         logging.getLogger(name).addHandler(failures)
     unsaved.touch()
     end_with_parent()

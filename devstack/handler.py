@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from chalice.local import ChaliceRequestHandler, LambdaEventConverter, LocalGateway, LocalGatewayException
 
-from devstack.authorizer import KeysUnavailable, TokenRefused, TokenVerifier
+from devstack.authorizer import TokenRefused, TokenVerifier
+from devstack.keys import KeysUnavailable
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # API Gateway's own limit
 CHUNK_LINE_BYTES_MAX = 1024
@@ -116,7 +117,7 @@ class RequestHandler(ChaliceRequestHandler):
             self._answer()
 
     # http.server looks for methods of these names; HTTP verbs have no lower case.
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = do_QUERY = _generic_handle  # noqa: N815
 
     def _answer(self) -> None:
         try:

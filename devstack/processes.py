@@ -54,6 +54,14 @@ class Child:
         """The exit status, negative for a signal; None while it runs."""
         return self._process.poll()
 
+    @property
+    def how_it_ended(self) -> str:
+        """Say by which signal it was killed, or with which status it ended; empty while it runs."""
+        status = self.status
+        if status is None:
+            return ""
+        return f"was killed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; returns whether it came in time."""
         try:

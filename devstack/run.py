@@ -21,14 +21,16 @@ from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder, write_json
 
 _EMULATOR_ENDED = "emulator ended"
+_API_ENDED = "API server ended"
 
 READY = """\
 ready  {local_url}  ({seconds:.1f} s)
 
   token        TOKEN=$(make -s token)        the operator's; make token USER=amber, USER=cobalt
   dragons      curl -H "Authorization: Bearer $TOKEN" '{local_url}/dragons?limit=3'
-  message      see README.md for the other calls
-  deployed     {gateway_url}
+  console      {local_url}/    docs {local_url}/docs    (operator@dragonpost.example; passwords in {state}/users.json)
+  more calls   README.md, docs/api.md
+  deployed     {gateway_url}/
   AWS          AWS_ENDPOINT_URL={aws_url}
   state, logs  {state}  (api.log, emulator.log)
   end          Ctrl-C; the data stays until `make reset`
@@ -49,6 +51,7 @@ def run(settings: Settings) -> int:
     try:
         with _stop_on_signals(), contextlib.ExitStack() as ends:
             lock = ends.enter_context(state.held())
+            state.check_writable()
             listening = ends.enter_context(listen(settings.port, "DRAGONPOST_PORT"))
             check_free(settings.aws_port, "DRAGONPOST_AWS_PORT")
             stack = _Stack(settings, state, listening)
@@ -66,8 +69,8 @@ class _Stack:
     def __init__(self, settings: Settings, state: StateFolder, listening: socket.socket) -> None:
         self._settings = settings
         self._state = state
-        self._api = ApiServer(settings, state.api_log, listening)
         self._happened: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._api = ApiServer(settings, state.api_log, listening, lambda: self._happened.put(_API_ENDED))
         self._seen = ""
         self._aws: Child
         self._deployment: Deployment
@@ -90,8 +93,11 @@ class _Stack:
 
     def follow_changes(self) -> None:
         """Reload after every change, for ever. Raises DevstackError when the emulator ends."""
-        while self._happened.get() != _EMULATOR_ENDED:
-            self._reload()
+        while (what := self._happened.get()) != _EMULATOR_ENDED:
+            if what == _API_ENDED:
+                self._start_api_again()
+            else:
+                self._reload()
         raise DevstackError(emulator.explain_end(self._aws, self._state))
 
     def ready_text(self, seconds: float) -> str:
@@ -136,6 +142,13 @@ class _Stack:
             self._api.replace(self._deployment)
         self._tell_others()
         print(f"reloaded and deployed ({time.monotonic() - started:.1f} s)", flush=True)
+
+    def _start_api_again(self) -> None:
+        """Start a new API server, if the one that has ended was not told to. It keeps nothing that could be lost."""
+        if how := self._api.ended_by_itself:
+            print(f"the API server {how}; starting it again ({self._state.api_log} may say why)", flush=True)
+            self._api.replace(self._deployment)
+            self._tell_others()
 
     def _tell_others(self) -> None:
         """Write run.json, by which tokens, tests and Postman find this devstack."""

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from devstack.settings import PROJECT
 
-_APP_FILES = ("app.py", "requirements.txt", ".chalice/config.json", "infrastructure/app-overrides.json")
+_APP_FILES = (
+    "app.py",
+    "requirements.txt",
+    "requirements-vendor.txt",
+    ".chalice/config.json",
+    "infrastructure/app-overrides.json",
+)
 _NOT_RESOURCES = ("app-overrides.json", "dragons.json")
 _TOOLS = ("chalice", "ministack", "aws-sam-translator", "awscli")
 

@@ -16,6 +16,8 @@ from typing import Any
 from devstack.settings import DevstackError
 
 PREDECESSOR_ENDS_WITHIN_S = 20
+FREE_BYTES_MIN = 64 * 1024 * 1024  # a run writes about 30 MiB, the unpacked functions among them
+FULL_BYTES = 64 * 1024
 _SET_ASIDE = "set-aside-"
 
 
@@ -41,12 +43,11 @@ class StateFolder:
         """Hold the folder, and yield the lock's file descriptor.
 
         The emulator inherits the descriptor and so keeps the lock while it saves, even if its parent was killed.
-        Raises DevstackError if the folder cannot be written or another devstack uses it.
+        Raises DevstackError if the lock cannot be written or another devstack uses the folder.
         """
         descriptor = self._open_lock()
         try:
             self._lock(descriptor)
-            self._check_writable()
             yield descriptor
         finally:
             os.close(descriptor)
@@ -100,8 +101,11 @@ class StateFolder:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
-    def _check_writable(self) -> None:
-        """MiniStack would notice an unwritable folder only when it ends, and lose everything."""
+    def check_writable(self) -> None:
+        """Raise DevstackError if the folder cannot be written, or its disk has no room for what a run writes.
+
+        MiniStack would notice that only when it ends, and lose everything.
+        """
         try:
             for folder in (self.emulator / "state", self.emulator / "s3", self.build):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -110,10 +114,21 @@ class StateFolder:
                 probe.unlink()
         except OSError as error:
             raise self._unwritable(error) from error
+        free = shutil.disk_usage(self.path).free
+        if free < FREE_BYTES_MIN:
+            raise DevstackError(
+                f"only {free / 2**20:.1f} MiB are free on the disk of the state folder {self.path}, too little to keep "
+                f"data on ({FREE_BYTES_MIN // 2**20} MiB). Make room, or set DRAGONPOST_STATE to a folder elsewhere."
+            )
 
     def _unwritable(self, error: OSError) -> DevstackError:
         what_to_do = "set DRAGONPOST_STATE to one that can"
         return DevstackError(f"the state folder {self.path} cannot be written ({error}); {what_to_do}")
+
+
+def is_full(folder: Path) -> bool:
+    """Tell whether the folder's disk has no room left for a file of any use."""
+    return shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def read_json(path: Path) -> dict[str, Any]:

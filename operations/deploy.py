@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from operations import vendor
+
 APP_NAME = "dragonpost"
 PROJECT = Path(__file__).resolve().parent.parent
 STAGES = ("local", "dev", "prod")
@@ -157,8 +159,10 @@ def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path
     command = ["chalice", "package", "--stage", target.stage, "--template-format", "json"]
     environment = {**target.environment, **app_environment(outputs)}
     with _one_packager_at_a_time(target.project):
+        _fill_vendor(target)
         said = run(*command, "--merge-template", str(merge), str(folder), env=environment, cwd=target.project)
-    _require_complete_package(said, folder / "deployment.zip", target.project / "requirements.txt")
+    requirements = [target.project / name for name in ("requirements.txt", "requirements-vendor.txt")]
+    _require_complete_package(said, folder / "deployment.zip", *requirements)
     return folder / "sam.json"
 
 
@@ -177,6 +181,7 @@ def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
     target.say(f"chalice deploy --stage {target.stage}")
     environment = {**target.environment, **app_environment(outputs)}
     with _one_packager_at_a_time(target.project):
+        _fill_vendor(target)
         said = run("chalice", "deploy", "--stage", target.stage, env=environment, cwd=target.project)
     if _INCOMPLETE in said:
         raise DeployError(f"deployed, but the package is incomplete: fix the dependencies and deploy again.\n{said}")
@@ -261,12 +266,20 @@ def _deploy_template(target: Target, stack: str, template: Path, parameters: Map
 _INCOMPLETE = "Could not install dependencies"
 
 
-def _require_complete_package(said: str, package: Path, requirements: Path) -> None:
+def _fill_vendor(target: Target) -> None:
+    try:
+        vendor.fill(target.project, target.environment)
+    except vendor.VendorError as error:
+        raise DeployError(str(error)) from error
+
+
+def _require_complete_package(said: str, package: Path, *requirements: Path) -> None:
     if _INCOMPLETE in said:
         raise DeployError(f"the package would be incomplete; pin versions that have wheels for Lambda.\n{said.strip()}")
     with zipfile.ZipFile(package) as archive:
         packed = {_normal(name.split("-")[0]) for name in archive.namelist() if ".dist-info/" in name}
-    wanted = {_normal(re.split(r"[\s\[=<>!~;]", line)[0]) for line in _requirement_lines(requirements)}
+    lines = (line for file in requirements for line in _requirement_lines(file))
+    wanted = {_normal(re.split(r"[\s\[=<>!~;]", line)[0]) for line in lines}
     if missing := sorted(wanted - packed):
         raise DeployError(f"the package lacks {', '.join(missing)}; pin versions that have wheels for Lambda.")
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
-from chalicelib.validation import CheckedText, Fault, InvalidInput, decode, normalised_text, pointer
+from chalicelib.validation import CheckedText, Fault, InvalidInput, decode, normalised_text, pointer, text_pattern
 
 
 class Dragon(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,10 @@ class DragonName(CheckedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 64
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 64}
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": r"^\s*(?=[\p{M} .'-]*[\p{L}\p{Nd}])[\p{L}\p{M}\p{Nd} .'-]{1,64}\s*$",
+    }
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -62,7 +65,7 @@ class Family(_BoundedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 32
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 32}
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
 
 
 class Description(_BoundedText):
@@ -70,7 +73,7 @@ class Description(_BoundedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 1_000
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 1000}
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
 
 
 class Place(_BoundedText):
@@ -78,7 +81,7 @@ class Place(_BoundedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 100
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 100}
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
 
 
 class PhoneNumber(CheckedText):

@@ -281,7 +281,7 @@ def _with_change(raw: Sequence[msgspec.Raw], key: str, wanted: Dragon | None) ->
         if msgspec.json.decode(item, type=Dragon).key != key:
             entries.append(item)
         elif wanted is not None:
-            entries.append({**msgspec.json.decode(item), **msgspec.structs.asdict(wanted)})
+            entries.append({**msgspec.json.decode(item, type=dict[str, msgspec.Raw]), **msgspec.structs.asdict(wanted)})
     return entries
 
 

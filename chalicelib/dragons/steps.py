@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from chalicelib import aws
 from chalicelib.dragons.model import Dragon, report_from
 from chalicelib.dragons.repository import Addition, DragonRepository
 from chalicelib.telemetry import correlated, count, logger
@@ -37,7 +38,7 @@ def add(step_input: Mapping[str, Any], dragons: DragonRepository) -> Outcome:
     with a reason. Raises what the repository raises; the workflow retries, which is safe because adding is idempotent.
     """
     dragon = msgspec.convert(step_input["dragon"], Dragon)
-    with correlated(step_input["correlation_id"]):
+    with correlated(step_input["correlation_id"]), aws.within(aws.CALLS_BEGIN_WITHIN_S):
         addition = dragons.add(dragon, step_input["submission_id"])
         logger.info("dragon settled", extra={"submission_id": step_input["submission_id"], "outcome": addition.value})
     count("DragonsAdded" if addition is Addition.ADDED else "DragonsRefused")

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -31,6 +31,10 @@ POLL_FIRST_S = 0.3
 POLL_MAX_S = 2.0
 HISTORY_EVENTS_MAX = 1000
 
+Status = Literal["pending", "added", "rejected", "failed"]
+StepStatus = Literal["running", "succeeded", "failed"]
+Notification = Literal["sent", "failed"]
+
 _SUBMISSION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
@@ -40,10 +44,10 @@ class IdempotencyKeyReused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A state that the execution entered: `running`, `succeeded` or `failed`, and since when (RFC 3339)."""
+    """A state of the workflow that was entered, what became of it, and since when (RFC 3339)."""
 
     name: str
-    status: str
+    status: StepStatus
     at: str
 
 
@@ -57,14 +61,14 @@ class Submission:
 
     submission_id: str
     execution_arn: str
-    status: str
+    status: Status
     dragon: Dragon
     requested_by: str
     started_at: str
     finished_at: str | None = None
     reason: str | None = None
     refusal: str | None = None
-    notification: str | None = None
+    notification: Notification | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,15 @@ class DragonWorkflow:
         )
 
     def find(self, submission_id: str) -> Submission | None:
-        """Return the submission of this id, or None if there is none (any more)."""
+        """Return the submission of this id, or None if there is none (any more).
+
+        An execution that somebody started by hand, with other input than the API's, is no submission.
+        """
         described = self._described(submission_id)
-        return None if described is None else _submission(described)
+        try:
+            return None if described is None else _submission(described)
+        except (KeyError, msgspec.MsgspecError):
+            return None
 
     def steps(self, submission: Submission) -> list[Step]:
         """Return the states that the submission's execution entered, in order."""
@@ -138,17 +148,17 @@ class DragonWorkflow:
     def wait(self, submission: Submission, timeout_s: float) -> Submission:
         """Wait until the submission is settled, for at most `timeout_s`.
 
-        Returns it as it is then: settled, or still pending. A Step Functions that throttles ends the wait, too.
+        Returns it as it is then: settled, or still pending. Not being able to look ends the wait, too: it has started.
         """
         deadline = self._clock() + timeout_s
         pause_s = POLL_FIRST_S
         latest = submission
-        while self._clock() + pause_s <= deadline:
-            self._sleep(pause_s)
+        while (left_s := deadline - self._clock()) > 0:
+            self._sleep(min(pause_s, left_s))
             pause_s = min(POLL_MAX_S, pause_s * 1.5)
             try:
                 found = self.find(submission.submission_id)
-            except aws.DependencyUnavailable:
+            except (aws.DependencyUnavailable, aws.DependencyFault):
                 return latest
             latest = found or latest
             if latest.status != "pending":
@@ -205,7 +215,7 @@ def _asked_for(execution_input: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _submission(described: DescribeExecutionOutputTypeDef) -> Submission:
-    execution_input = msgspec.json.decode(described["input"])
+    execution_input = msgspec.json.decode(described["input"], type=dict[str, Any])
     finished = described.get("stopDate")
     status, outcome = _status(described)
     return Submission(
@@ -222,7 +232,7 @@ def _submission(described: DescribeExecutionOutputTypeDef) -> Submission:
     )
 
 
-def _status(described: DescribeExecutionOutputTypeDef) -> tuple[str, dict[str, Any]]:
+def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str, Any]]:
     """Return the submission's status and what the workflow said of its outcome."""
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         return "pending", {}

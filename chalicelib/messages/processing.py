@@ -8,7 +8,7 @@ whether or not the event source mapping reports batch item failures, and neighbo
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from chalicelib import exact_json
+from chalicelib import aws, exact_json
 from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageConflict, MessageRepository
@@ -28,10 +28,16 @@ def process(deliveries: Sequence[Delivery], messages: MessageRepository, queue: 
     Raises `BatchIncomplete` if any failed for a reason that may pass, after all others are settled.
     """
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        settled = list(pool.map(lambda delivery: _settle(delivery, messages, queue), deliveries))
+        settled = list(pool.map(lambda delivery: _settle_in_time(delivery, messages, queue), deliveries))
     unsettled = settled.count(False)
     if unsettled:
         raise BatchIncomplete(f"{unsettled} of {len(deliveries)} messages stay on the queue; the log says why")
+
+
+def _settle_in_time(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> bool:
+    """Settle or leave one delivery before Lambda ends the function, which would hide why."""
+    with aws.within(aws.CALLS_BEGIN_WITHIN_S):
+        return _settle(delivery, messages, queue)
 
 
 def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request, Response
 
+from chalicelib import aws
 from chalicelib.identity import Caller, caller_from_claims
 from chalicelib.telemetry import correlated, logger
 from chalicelib.web import requests
@@ -110,7 +111,7 @@ class Dragonpost(Chalice):
         """Answer one request, given as API Gateway's Lambda proxy event. Never raises."""
         started = time.perf_counter()
         request_id = requests.request_id_of(event)
-        with correlated(request_id):
+        with correlated(request_id), aws.within(aws.CALLS_BEGIN_WITHIN_S):
             try:
                 answer = self._as_problem_if_error(super().__call__(_completed(event, request_id), context), request_id)
             except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 502

@@ -19,7 +19,7 @@ WAIT_MAX_S = 10
 Parsed = TypeVar("Parsed")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
 
 
@@ -121,7 +121,7 @@ def request_id_of(event: Mapping[str, Any]) -> str:
 def idempotency_key(request: Request) -> str | None:
     """Return the `Idempotency-Key`, with or without the quotes of a structured-field string, or None.
 
-    Raises `InvalidInput` unless it is 1 to 255 visible ASCII characters
+    Raises `InvalidInput` unless it is 1 to 255 visible ASCII characters without quotes
     (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
     """
     value = header(request, "Idempotency-Key")
@@ -131,7 +131,8 @@ def idempotency_key(request: Request) -> str | None:
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise InvalidInput(Fault("header", "Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+        rule = "must be 1 to 255 visible ASCII characters without quotes"
+        raise InvalidInput(Fault("header", "Idempotency-Key", rule))
     return key
 
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import msgspec
 
 from chalicelib.dragons.workflow import Step, Submission
+from chalicelib.web.bodies import AcceptedSubmission, SubmissionStatus
 from chalicelib.web.problems import DRAGON_REFUSED, DUPLICATE_DRAGON, SUBMISSION_FAILED, Problem, ProblemRaised
 from chalicelib.web.responses import Reply
 
@@ -14,12 +15,12 @@ RETRY_AFTER_S = 1
 
 def accepted(submission: Submission, path_prefix: str, waited_s: int) -> Reply:
     """Return the 202 for a submission that is on its way."""
-    body = {
-        "submission_id": submission.submission_id,
-        "status": "pending",
-        "execution_arn": submission.execution_arn,
-        "started_at": submission.started_at,
-    }
+    body = AcceptedSubmission(
+        submission_id=submission.submission_id,
+        status="pending",
+        execution_arn=submission.execution_arn,
+        started_at=submission.started_at,
+    )
     location = {"Location": f"{path_prefix}/submissions/{submission.submission_id}"}
     return Reply(msgspec.json.encode(body), 202, location | _applied(waited_s))
 
@@ -34,16 +35,16 @@ def settled(submission: Submission, path_prefix: str, waited_s: int) -> Reply:
 
 def status_document(submission: Submission, steps: Sequence[Step]) -> Reply:
     """Return what `GET /submissions/{id}` shows; never the reporter's phone number, which is not part of it."""
-    body = {
-        "submission_id": submission.submission_id,
-        "status": submission.status,
-        "dragon_name_str": submission.dragon.dragon_name_str,
-        "reason": submission.reason,
-        "notification": submission.notification,
-        "started_at": submission.started_at,
-        "finished_at": submission.finished_at,
-        "steps": steps,
-    }
+    body = SubmissionStatus(
+        submission_id=submission.submission_id,
+        status=submission.status,
+        dragon_name_str=submission.dragon.dragon_name_str,
+        reason=submission.reason,
+        notification=submission.notification,
+        started_at=submission.started_at,
+        finished_at=submission.finished_at,
+        steps=steps,
+    )
     pending = {"Retry-After": str(RETRY_AFTER_S)} if submission.status == "pending" else {}
     return Reply(msgspec.json.encode(body), 200, {"Cache-Control": "no-cache"} | pending)
 

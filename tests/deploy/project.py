@@ -12,7 +12,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 RUNS_WITHIN_S = 300
 
 # What Chalice reads, and beside it what must not get into the package.
-_COPIED = ("app.py", "chalicelib", ".chalice", "requirements.txt", "infrastructure", "devstack", "operations", "tests")
+_COPIED = (
+    *("app.py", "chalicelib", ".chalice", "requirements.txt", "requirements-vendor.txt", "infrastructure"),
+    *("devstack", "operations", "tests"),
+)
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "deployed", "deployments", "venv")
 
 # What the deployed names end in, by the names that Chalice gives functions in config and templates.

@@ -158,8 +158,9 @@ class TestContents:
         metadata = {path.name for path in package.unzipped.glob("*.dist-info")}
         requirements = [
             line.split("==")[0].lower()
-            for line in (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-            if "==" in line
+            for file in ("requirements.txt", "requirements-vendor.txt")
+            for line in (PROJECT / file).read_text(encoding="utf-8").splitlines()
+            if "==" in line and not line.startswith("#")
         ]
         of_requirements = {
             top
@@ -180,6 +181,15 @@ class TestContents:
 
         assert names.isdisjoint({"devstack", "operations", "tests", "postman", "benchmarks", "infrastructure"})
         assert names.isdisjoint({"boto3", "botocore", "pytest", "ministack", "moto"})
+
+    def test_the_pages_find_swagger_ui_in_it(self, package: Package, boto3_alone: Path) -> None:
+        program = """
+from chalicelib.web import pages
+print([pages.asset(name, None).status_code for name in (*pages.ASSETS, *pages.SWAGGER_UI)])
+"""
+        statuses = json.loads(run_as_lambda_would(package, boto3_alone, program))
+
+        assert set(statuses) == {200}
 
     def test_it_is_small(self, package: Package) -> None:
         unzipped = sum(path.stat().st_size for path in package.unzipped.rglob("*") if path.is_file())

@@ -154,9 +154,7 @@ class TestReading:
 
 
 class TestSizes:
-    @pytest.mark.parametrize(
-        "element", ["1e-6", "0e1", "1e5", "-0", '"\uffff"', '"\\u007f"', '"\\/"', '"\U0001f409"', "{}"]
-    )
+    @pytest.mark.parametrize("element", ["1e-6", "0e1", '"\uffff"', '"\U0001f409"', "{}"])
     def test_what_is_accepted_fits_the_queue_the_table_and_the_answer(
         self, service: Service, stage: Stage, element: str
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import (
@@ -14,6 +15,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from chalicelib import aws
 from tests.fakes.aws_errors import client_error
@@ -39,6 +41,7 @@ URL = "https://s3.us-east-1.amazonaws.com"
         (EndpointConnectionError(endpoint_url=URL), aws.DependencyUnavailable),
         (IncompleteReadError(actual_bytes=1, expected_bytes=2), aws.DependencyUnavailable),
         (ConnectTimeoutError(endpoint_url=URL), aws.DependencyUnavailable),
+        (ResponseParserError("secret"), aws.DependencyUnavailable),  # no BotoCoreError
     ],
 )
 def test_each_error_is_one_of_this_modules(error: Exception, kind: type[Exception]) -> None:
@@ -85,7 +88,7 @@ class TestClients:
         class Session:
             def client(self, name: str, config: Any) -> object:
                 made.append((name, config))
-                return object()
+                return Mock()
 
         monkeypatch.undo()
         monkeypatch.setattr(aws.boto3, "DEFAULT_SESSION", None)
@@ -98,6 +101,21 @@ class TestClients:
         assert aws.sqs() is aws.sqs()
         assert [name for name, _ in made] == ["s3", "sqs"]
 
+    def test_one_that_another_thread_has_just_made_is_taken(
+        self, made: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class MadeMeanwhile(dict[str, Any]):
+            looks = 0
+
+            def get(self, name: str, default: Any = None) -> Any:
+                self.looks += 1
+                return default if self.looks == 1 else f"the other thread's {name}"
+
+        monkeypatch.setattr(aws, "_clients", MadeMeanwhile())
+
+        assert aws.s3() == "the other thread's s3"
+        assert made == []
+
     def test_can_be_forgotten(self, made: list[tuple[str, Any]]) -> None:
         before = aws.ssm()
         aws.forget_clients()
@@ -105,11 +123,13 @@ class TestClients:
         assert aws.ssm() is not before
         assert len(made) == 2
 
-    def test_cannot_outlive_the_gateways_29_seconds(self, made: list[tuple[str, Any]]) -> None:
+    def test_last_attempts_end_before_the_gateways_29_seconds(self, made: list[tuple[str, Any]]) -> None:
         for client in (aws.s3, aws.dynamodb, aws.sqs, aws.ssm, aws.stepfunctions):
             client()
 
         for _, config in made:
             attempt_s = config.connect_timeout + config.read_timeout
-            assert attempt_s * config.retries["total_max_attempts"] < 29
+            assert attempt_s <= aws.ATTEMPT_MAX_S
+            assert attempt_s + aws.CALLS_BEGIN_WITHIN_S < 29
+            assert config.retries == {"mode": "standard", "total_max_attempts": 3}
             assert config.max_pool_connections >= 10, "as many as the consumer's threads"

@@ -9,7 +9,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from devstack.authorizer import KeysUnavailable, TokenRefused, TokenVerifier, as_gateway_passes_them_on
+from devstack.authorizer import TokenRefused, TokenVerifier, as_gateway_passes_them_on
+from devstack.keys import KeysUnavailable
 
 POOL_ARN = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
 ISSUER = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_abc"
@@ -19,9 +20,9 @@ KEY = rsa.generate_private_key(65537, 2048)
 class Keys:
     """Stands in for the pool's published keys."""
 
-    def get_signing_key(self, kid: str) -> Any:
-        if kid != "ours":
-            raise jwt.PyJWKClientError("no such key")
+    def key(self, key_id: str) -> Any:
+        if key_id != "ours":
+            return None
         return jwt.PyJWK.from_json(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()), algorithm="RS256")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -139,6 +140,20 @@ def test_a_batch_of_ten_is_stored_at_the_same_time(queue: Queue) -> None:
     run(Slow(), queue, *map(delivery, IDS))
 
     assert len(queue.deleted) == 10
+
+
+def test_every_delivery_is_settled_or_left_before_lambda_ends_the_function(queue: Queue) -> None:
+    limits = []
+
+    class Watching(Messages):
+        def store(self, message: Message) -> Storing:
+            limits.append(aws._no_call_after.get() - time.monotonic())
+            return super().store(message)
+
+    run(Watching(), queue, *map(delivery, IDS))
+
+    assert len(limits) == len(IDS)
+    assert all(aws.ATTEMPT_MAX_S + limit < 30 for limit in limits), "the function's limit in .chalice/config.json"
 
 
 class TestDelivery:

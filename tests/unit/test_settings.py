@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any
@@ -152,6 +153,36 @@ def test_threads_that_start_together_read_once(store: FakeParameterStore) -> Non
 
     assert slow.reads == 1
     assert all(each is found[0] for each in found)
+
+
+def test_a_refresh_makes_one_short_attempt_and_other_threads_do_not_wait_for_it(
+    store: FakeParameterStore, clock: FakeClock
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    beginnings = []
+
+    class Hanging(FakeParameterStore):
+        def get_parameters_by_path(self, **parameters: Any) -> dict[str, Any]:
+            if self.reads:
+                beginnings.append(aws._no_call_after.get() - time.monotonic())
+                asked.set()
+                answer.wait(5)
+            return super().get_parameters_by_path(**parameters)
+
+    hanging = Hanging(store.path, store.values)
+    settings = SettingsReader("local", lambda: hanging, clock)  # type: ignore[arg-type,return-value]
+    before = settings()
+    clock.now += 100
+    with ThreadPoolExecutor(1) as pool:
+        refreshing = pool.submit(settings)
+        assert asked.wait(5)
+
+        assert settings() is before, "another request goes on with what there is"
+        answer.set()
+        assert refreshing.result(5) is not before
+
+    assert beginnings[0] < 1, "so that a second attempt never begins"
+    assert hanging.reads == 2
 
 
 @pytest.mark.parametrize(

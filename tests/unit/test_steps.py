@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from chalicelib import aws
 from chalicelib.dragons import steps
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery
@@ -89,3 +91,16 @@ def test_a_duplicate_is_an_outcome_with_its_reason() -> None:
 def test_a_fault_is_raised_for_the_workflow_to_retry() -> None:
     with pytest.raises(OSError, match="broken"):
         steps.add(add_input(), Registry(OSError("broken")))
+
+
+def test_adding_is_over_before_lambda_ends_the_function() -> None:
+    limits = []
+
+    class Watching(Registry):
+        def add(self, dragon: Dragon, submission_id: str) -> Addition:
+            limits.append(aws._no_call_after.get() - time.monotonic())
+            return super().add(dragon, submission_id)
+
+    steps.add(add_input(), Watching(Addition.ADDED))
+
+    assert aws.ATTEMPT_MAX_S + limits[0] < 30, "the function's limit in .chalice/config.json"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
 from chalice.app import BadRequestError, Response
 
+from chalicelib import aws
 from chalicelib.identity import Caller, Unauthenticated
 from chalicelib.validation import Fault, InvalidInput
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
@@ -58,6 +60,19 @@ def test_an_unforeseen_error_is_a_500_without_details(app: Dragonpost, log: io.S
     assert (status, headers["Content-Type"]) == (500, "application/problem+json")
     assert "secret" not in body
     assert "secret" in log.getvalue(), "nobody could find out what broke"
+
+
+def test_several_slow_calls_in_a_row_are_not_waited_for_beyond_the_gateways_limit(app: Dragonpost) -> None:
+    limits = []
+
+    def view() -> Response:
+        limits.append(aws._no_call_after.get() - time.monotonic())
+        return Reply(b"{}")
+
+    app.get("/")(view)
+    answer(app)
+
+    assert aws.ATTEMPT_MAX_S + limits[0] < 29
 
 
 def test_an_expected_error_is_no_error_in_the_log(app: Dragonpost, log: io.StringIO) -> None:

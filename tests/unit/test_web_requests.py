@@ -156,9 +156,7 @@ class TestIdempotencyKey:
             ("abc", "abc"),
             ('"abc"', "abc"),
             (' "abc" ', "abc"),
-            ('"', '"'),
             ("k" * 255, "k" * 255),
-            ('a"b', 'a"b'),
         ],
     )
     def test_is_taken_with_or_without_quotes(self, value: str | None, key: str | None) -> None:
@@ -166,8 +164,8 @@ class TestIdempotencyKey:
 
         assert requests.idempotency_key(request(headers=headers)) == key
 
-    @pytest.mark.parametrize("value", ["", '""', "a b", "é", "k" * 256, "a\tb"])
-    def test_must_be_visible_ascii(self, value: str) -> None:
+    @pytest.mark.parametrize("value", ["", '""', '"', 'a"b', '"a', "a b", "é", "k" * 256, "a\tb"])
+    def test_must_be_visible_ascii_without_quotes(self, value: str) -> None:
         with pytest.raises(InvalidInput) as invalid:
             requests.idempotency_key(request(headers={"Idempotency-Key": value}))
 

@@ -140,6 +140,14 @@ class TestIdempotencyKey:
 
 
 class TestFind:
+    @pytest.mark.parametrize("foreign", ["{}", "[]", '{"dragon": {}, "requested_by": "sub"}', '"x"'])
+    def test_an_execution_that_was_started_by_hand_is_no_submission(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, foreign: str
+    ) -> None:
+        step_functions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name="by-hand", input=foreign)
+
+        assert workflow.find("by-hand") is None
+
     @pytest.mark.parametrize("aws_status", ["RUNNING", "PENDING_REDRIVE"])
     def test_an_execution_that_goes_on_is_pending(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, aws_status: str
@@ -244,19 +252,26 @@ class TestWait:
         waited = workflow.wait(start(workflow), 10)
 
         assert waited.status == "pending"
-        assert clock.now - began <= 10
-        assert clock.slept == sorted(clock.slept)
-        assert clock.slept[-1] == POLL_MAX_S
+        assert clock.now - began == pytest.approx(10)
+        *pauses, _last = clock.slept
+        assert pauses == sorted(pauses)
+        assert pauses[-1] == POLL_MAX_S
 
-    def test_no_time_no_poll(self, workflow: DragonWorkflow, step_functions: FakeStepFunctions) -> None:
+    def test_a_short_wait_looks_once_at_its_end(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, clock: FakeClock
+    ) -> None:
         submission = start(workflow)
+        step_functions.run = lambda _: ADDED
 
-        assert workflow.wait(submission, 0.1) is submission
-        assert step_functions.described == 0
+        assert workflow.wait(submission, 0.1).status == "added"
+        assert clock.slept == [pytest.approx(0.1)]
 
-    def test_throttled_is_pending(self, workflow: DragonWorkflow, step_functions: FakeStepFunctions) -> None:
+    @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
+    def test_what_cannot_be_looked_at_is_pending_because_it_has_started(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, code: str
+    ) -> None:
         submission = start(workflow)
-        step_functions.failures = [None, client_error("ThrottlingException")]
+        step_functions.failures = [None, client_error(code)]
 
         assert workflow.wait(submission, 10).status == "pending"
         assert step_functions.described == 2

@@ -1,0 +1,133 @@
+"""The pages for people: the console, the interactive documentation, and the files they are made of.
+
+Nothing is read before somebody asks for it, and nothing is kept: an API function that is never asked for a page pays
+for neither. Pages refer to everything by relative URLs, so they work below any stage prefix.
+"""
+
+import html
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+
+from chalice.app import Request
+
+from chalicelib.web.problems import Problem, ProblemRaised, not_found
+from chalicelib.web.requests import header
+from chalicelib.web.responses import Reply, revalidated
+
+STATIC = Path(__file__).parent / "static"
+
+ASSETS = frozenset({
+    "api.js", "console.css", "console.js", "docs.css", "docs.js", "dom.js", "dragonpost.svg", "dragons.js", "editor.js",
+    "fields.js", "graph.js", "messages.js", "registry.js", "report.js", "session.js", "signin.js", "workflow.json",
+})  # fmt: skip
+
+# Swagger UI comes from a pinned package in vendor/ (requirements-vendor.txt). It is found, never imported: its Python
+# needs what is not installed.
+SWAGGER_UI_PACKAGE = "star_openapi_swagger"
+SWAGGER_UI = {
+    "swagger-ui.css": "templates/swagger/css/swagger-ui.css",
+    "swagger-ui-bundle.js": "templates/swagger/js/swagger-ui-bundle.js",
+}
+SWAGGER_UI_MAX_AGE_S = 86_400
+
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+
+# https://www.w3.org/TR/CSP3/. Swagger UI needs nothing beyond it: it sets styles through the DOM, and its icons are
+# data: images of its own style sheet.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {cognito}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# The console makes no HTML of text, and the browser sees to it. (Swagger UI does, of text that it has cleaned.)
+_NO_HTML_FROM_TEXT = "; require-trusted-types-for 'script'; trusted-types 'none'"
+
+
+def console(request: Request, client_id: str) -> Reply:
+    """Return the console, or a redirect to its one address.
+
+    Takes the user pool client's id, with which people sign in.
+    """
+    path: str = request.context["path"]
+    if not path.endswith("/"):  # AWS serves `/prod` as well, from where `static/…` would lead to `/static/…`
+        return _moved(path.rpartition("/")[2] + "/")
+    return _page("console.html", request, client_id, _POLICY + _NO_HTML_FROM_TEXT)
+
+
+def docs(request: Request, client_id: str) -> Reply:
+    """Return the interactive documentation, or a redirect to its one address.
+
+    Takes the user pool client's id, with which people sign in. Ends the request with 404 if this deployment was
+    packaged without Swagger UI.
+    """
+    if request.context["path"].endswith("/"):
+        return _moved("../docs")
+    for name in SWAGGER_UI:
+        _swagger_ui_file(name)
+    return _page("docs.html", request, client_id, _POLICY)
+
+
+def asset(name: str, if_none_match: str | None) -> Reply:
+    """Return a file that a page refers to, or 304. Ends the request with 404 for any other name."""
+    if name in SWAGGER_UI:
+        # A new version comes with a deployment, seldom: so browsers need not ask each time.
+        return _file(_swagger_ui_file(name), if_none_match, f"public, max-age={SWAGGER_UI_MAX_AGE_S}")
+    if name in ASSETS:
+        return _file(STATIC / name, if_none_match, "no-cache")
+    raise not_found("There is no such file.")
+
+
+def openapi_document(if_none_match: str | None) -> Reply:
+    """Return the API's OpenAPI document, or 304. `python -m operations.openapi` writes it."""
+    return _file(STATIC / "openapi.json", if_none_match, "no-cache")
+
+
+def cognito_endpoint() -> str:
+    """Return where browsers sign in: the stage's region on AWS, the embedded AWS locally."""
+    local = os.environ.get("AWS_ENDPOINT_URL")
+    if local:
+        return local.rstrip("/") + "/"
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return f"https://cognito-idp.{region}.amazonaws.com/"
+
+
+def _page(name: str, request: Request, client_id: str, policy: str) -> Reply:
+    endpoint = cognito_endpoint()
+    template = Template((STATIC / name).read_text(encoding="utf-8"))
+    page = template.substitute(cognito_endpoint=html.escape(endpoint), client_id=html.escape(client_id))
+    headers = {
+        "Content-Type": _CONTENT_TYPES[".html"],
+        "Content-Security-Policy": policy.format(cognito=endpoint),
+        "Referrer-Policy": "no-referrer",
+    }
+    return revalidated(page.encode(), header(request, "If-None-Match"), headers)
+
+
+def _file(path: Path, if_none_match: str | None, cache_control: str) -> Reply:
+    headers = {"Content-Type": _CONTENT_TYPES[path.suffix], "Cache-Control": cache_control}
+    return revalidated(path.read_bytes(), if_none_match, headers)
+
+
+def _swagger_ui_file(name: str) -> Path:
+    spec = find_spec(SWAGGER_UI_PACKAGE)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        path = Path(folder, SWAGGER_UI[name])
+        if path.is_file():
+            return path
+    detail = (
+        "This deployment was packaged without Swagger UI. Run `python -m operations.vendor` and deploy again; "
+        "openapi.json, beside this address, needs nothing of it."
+    )
+    raise ProblemRaised(Problem(404, detail))
+
+
+def _moved(reference: str) -> Reply:
+    # Relative (RFC 9110 §10.2.2), so that it is right behind a proxy that adds a prefix of its own.
+    return Reply(b"", 308, {"Location": reference, "Content-Type": "text/plain"})

@@ -1,0 +1,81 @@
+// Calling the API that this page came from, with the token of whoever is signed in.
+
+import { session } from "./session.js";
+
+/** Where the API's routes begin. */
+export const base = new URL(".", location.href.split("#")[0]);
+
+/** Nobody is signed in (any more), so there is nothing to show. */
+export class SignedOut extends Error {}
+
+/** The API says no: a problem document (RFC 9457), or something else that is no success. */
+export class Problem extends Error {
+  constructor(status, document, headers) {
+    super(document?.detail ?? `The service answered ${status}.`);
+    this.status = status;
+    this.title = document?.title ?? "Unexpected answer";
+    this.requestId = document?.request_id ?? headers?.get("X-Request-Id") ?? "";
+    this.errors = document?.errors ?? [];
+    this.retryAfterS = Number(headers?.get("Retry-After")) || 0;
+  }
+}
+
+/** Return the URL of a route, or of what a `Location` or `Link` refers to.
+ *
+ * Those carry the path that the API knows itself by, such as `/prod/dragons`. Whatever serves it below a longer path
+ * (a proxy, or the embedded AWS) keeps the last part of that.
+ */
+export function resolve(reference) {
+  const stage = `/${base.pathname.split("/").at(-2)}/`;
+  if (!reference.startsWith(base.pathname) && reference.startsWith(stage)) {
+    return new URL(reference.slice(stage.length), base);
+  }
+  return new URL(reference, base);
+}
+
+/** Send a request and return its answer: status, headers, text, and value if it is JSON. Throws Problem or SignedOut. */
+export async function call(method, reference, { headers = {}, body } = {}) {
+  const token = session.token;
+  if (!token) throw new SignedOut();
+  const content = body === undefined ? {} : { "Content-Type": "application/json" };
+  let response;
+  let text;
+  try {
+    const sent = { Authorization: `Bearer ${token}`, ...content, ...headers };
+    response = await fetch(resolve(reference), { method, headers: sent, body });
+    text = await response.text();
+  } catch {
+    throw new Problem(0, { title: "No answer", detail: "The service cannot be reached. Try again in a moment." });
+  }
+  if (session.token !== token) throw new SignedOut(); // the answer is for somebody who has left
+  const value = parsed(text, response.headers.get("Content-Type") ?? "");
+  if (response.status === 401) {
+    session.end("The service no longer takes your token. Sign in again.");
+    throw new SignedOut();
+  }
+  if (!response.ok) throw new Problem(response.status, value, response.headers);
+  return { status: response.status, headers: response.headers, text, value };
+}
+
+/** Return where a `Link` header's `next` leads, or null. */
+export function nextOf(headers) {
+  return /<([^>]*)>\s*;\s*rel="next"/.exec(headers.get("Link") ?? "")?.[1] ?? null;
+}
+
+/** Return a random UUID. `crypto.randomUUID` is there on secure origins only. */
+export function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+function parsed(text, contentType) {
+  if (!/[/+]json\b/.test(contentType)) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,28 @@
+// Making elements. Text is always text: nothing here, and nothing that uses it, turns text into HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+/** Return a new element with these attributes (`onclick` and its like are listeners) and children. */
+export function element(name, attributes = {}, ...children) {
+  return completed(document.createElement(name), attributes, children);
+}
+
+/** Return a new SVG element. */
+export function drawing(name, attributes = {}, ...children) {
+  return completed(document.createElementNS(SVG, name), attributes, children);
+}
+
+/** Return a promise that is kept after so many seconds. */
+export const pause = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
+
+function completed(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return made;
+}

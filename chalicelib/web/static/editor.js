@@ -1,0 +1,64 @@
+// For operators: correcting and removing a dragon, provided it is still the one that they have seen (`If-Match`).
+
+import { call } from "./api.js";
+import { byId } from "./dom.js";
+import { dragonFields, dragonIn, fillIn } from "./dragons.js";
+import { clearFaults, showProblem } from "./fields.js";
+import { session } from "./session.js";
+
+const dialog = byId("editor");
+const form = byId("editor-form");
+const box = byId("editor-problem");
+const remove = byId("editor-remove");
+const opened = { reference: "", etag: "", changed: () => {} };
+
+/** Wire the dialog's controls. */
+export function wireEditor() {
+  byId("editor-fields").append(...dragonFields("editor-"));
+  form.elements.namedItem("/dragon_name_str").readOnly = true; // a dragon is corrected, not renamed
+  byId("editor-close").addEventListener("click", () => dialog.close());
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send("PUT", JSON.stringify(dragonIn(form)));
+  });
+  remove.addEventListener("click", () => {
+    if (remove.dataset.sure) send("DELETE");
+    else ask(true);
+  });
+  remove.addEventListener("blur", () => ask(false));
+  session.addEventListener("end", () => dialog.close());
+}
+
+/** Open the dialog for a dragon; `changed` is called once it has been corrected or removed. */
+export async function correct(name, changed) {
+  Object.assign(opened, { reference: `dragons/${encodeURIComponent(name)}`, changed });
+  ask(false);
+  clearFaults(form, box);
+  form.reset();
+  dialog.showModal();
+  try {
+    const answer = await call("GET", opened.reference);
+    opened.etag = answer.headers.get("ETag");
+    fillIn(form, answer.value);
+    form.elements.namedItem("/family_str").focus();
+  } catch (error) {
+    showProblem(error, box);
+  }
+}
+
+async function send(method, body) {
+  clearFaults(form, box);
+  try {
+    await call(method, opened.reference, { headers: { "If-Match": opened.etag }, body });
+    dialog.close();
+    opened.changed();
+  } catch (error) {
+    showProblem(error, box, form);
+  }
+}
+
+function ask(sure) {
+  remove.textContent = sure ? "Really remove it?" : "Remove";
+  if (sure) remove.dataset.sure = "yes";
+  else delete remove.dataset.sure;
+}

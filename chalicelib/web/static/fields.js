@@ -1,0 +1,68 @@
+// What the API finds fault with, shown where it is. A field's name is the place that the API calls it by: a JSON
+// pointer without its `#` (`/metadata/company_id`), or a query parameter.
+
+import { SignedOut } from "./api.js";
+import { element } from "./dom.js";
+
+/** Return a labelled field. */
+export function field(id, name, label, { hint, tag = "input", ...attributes } = {}) {
+  const hintId = hint ? `${id}-hint` : undefined;
+  return element(
+    "p",
+    { class: "field" },
+    element("label", { for: id }, label),
+    element(tag, { id, name, autocomplete: "off", "aria-describedby": hintId, ...attributes }),
+    hint ? element("span", { id: hintId, class: "hint" }, hint) : null,
+  );
+}
+
+/** Remove what was found fault with before. */
+export function clearFaults(form, box) {
+  box.replaceChildren();
+  for (const fault of form.querySelectorAll(".fault")) fault.remove();
+  for (const control of form.querySelectorAll("[aria-invalid]")) {
+    control.removeAttribute("aria-invalid");
+    const hint = `${control.id}-hint`;
+    if (document.getElementById(hint)) control.setAttribute("aria-describedby", hint);
+    else control.removeAttribute("aria-describedby");
+  }
+}
+
+/** Show a problem in the box and its faults at their fields; the first of those gets the focus. */
+export function showProblem(error, box, form = null) {
+  if (error instanceof SignedOut) return;
+  const elsewhere = [];
+  let first = null;
+  for (const { pointer, parameter, header, detail } of error.errors ?? []) {
+    const place = pointer?.slice(1) ?? parameter;
+    const control = place && form?.elements.namedItem(place);
+    if (control) {
+      showFault(control, detail);
+      first ??= control;
+    } else {
+      elsewhere.push(element("li", {}, element("code", {}, pointer ?? parameter ?? header ?? ""), ` ${detail}`));
+    }
+  }
+  box.replaceChildren(
+    element(
+      "div",
+      { class: "problem" },
+      element("strong", {}, error.title ?? "This page has a fault"),
+      element("span", {}, error.message),
+      elsewhere.length ? element("ul", {}, elsewhere) : null,
+      error.requestId ? element("small", {}, "Request ", element("code", {}, error.requestId)) : null,
+    ),
+  );
+  first?.focus();
+  if (error.status === undefined) throw error; // not the API's: the console should have it, too
+}
+
+function showFault(control, detail) {
+  const id = `${control.id}-fault`;
+  const described = [id, document.getElementById(`${control.id}-hint`)?.id].filter(Boolean).join(" ");
+  control.setAttribute("aria-invalid", "true");
+  control.setAttribute("aria-describedby", described);
+  const known = document.getElementById(id);
+  if (known) known.textContent += `; ${detail}`;
+  else control.after(element("span", { id, class: "fault" }, detail));
+}

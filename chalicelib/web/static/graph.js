@@ -1,0 +1,86 @@
+// The workflow, drawn from its definition (workflow.json), and the path that a submission has taken through it.
+
+import { drawing } from "./dom.js";
+
+const LANE = 152;
+const RANK = 56;
+const NODE = { width: 118, height: 38, radius: 8 };
+const BYPASS = 15; // how far beside its lane a line runs that passes a state by
+const BEND = 8;
+const MARGIN = 4;
+
+/** Draw a graph into an SVG element; returns a function that lights up a submission's steps, given its status, too. */
+export function draw(svg, graph) {
+  const width = graph.lanes * LANE;
+  const height = (graph.ranks - 1) * RANK + NODE.height + 2 * MARGIN;
+  const states = new Map(graph.states.map((state) => [state.name, state]));
+  const nodes = new Map(graph.states.map((state) => [state.name, node(state)]));
+  const edges = new Map();
+  for (const from of graph.states) {
+    for (const { to, kind } of from.edges) {
+      const path = drawing("path", { class: `edge ${kind}`, d: way(from, states.get(to)) });
+      edges.set(`${from.name}→${to}`, path);
+    }
+  }
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.replaceChildren(drawing("g", {}, ...edges.values()), drawing("g", {}, ...nodes.values()));
+  return (steps, status = "") => {
+    light(steps, nodes, edges);
+    const last = steps.at(-1)?.name;
+    if (states.get(last)?.edges.length === 0) nodes.get(last).dataset.outcome = status;
+  };
+}
+
+function light(steps, nodes, edges) {
+  for (const part of [...nodes.values(), ...edges.values()]) {
+    delete part.dataset.status;
+    delete part.dataset.outcome;
+  }
+  steps.forEach(({ name, status }, index) => {
+    const shown = nodes.get(name);
+    if (shown) shown.dataset.status = status;
+    const line = edges.get(`${steps[index - 1]?.name}→${name}`);
+    if (!line) return;
+    line.dataset.status = "taken";
+    line.parentNode.append(line); // above those that were not taken
+  });
+}
+
+function node(state) {
+  const { x, y } = place(state);
+  const end = state.edges.length === 0;
+  const radius = state.type === "Choice" || end ? NODE.height / 2 : NODE.radius;
+  const box = { x: x - NODE.width / 2, y: y - NODE.height / 2, width: NODE.width, height: NODE.height, rx: radius };
+  const lines = linesOf(state.name);
+  const text = lines.map((line, index) =>
+    drawing("tspan", { x, y: y + 4.5 + (index - (lines.length - 1) / 2) * 14 }, line),
+  );
+  return drawing("g", { class: `state ${state.type.toLowerCase()}${end ? " end" : ""}` }, drawing("rect", box), drawing("text", {}, text));
+}
+
+/** Break a name that is too long for one line where a word begins. */
+function linesOf(name) {
+  if (name.length <= 14) return [name];
+  const words = name.split(/(?=[A-Z])/);
+  return [words.slice(0, -1).join(""), words.at(-1)];
+}
+
+const place = ({ lane, rank }) => ({ x: lane * LANE + LANE / 2, y: rank * RANK + NODE.height / 2 + MARGIN });
+
+function way(from, to) {
+  const a = place(from);
+  const b = place(to);
+  const top = b.y - NODE.height / 2;
+  if (from.lane !== to.lane) {
+    const side = Math.sign(b.x - a.x);
+    const turn = `${b.x - side * BEND} ${a.y} Q ${b.x} ${a.y} ${b.x} ${a.y + BEND}`;
+    return `M ${a.x + (side * NODE.width) / 2} ${a.y} L ${turn} L ${b.x} ${top}`;
+  }
+  if (to.rank - from.rank === 1) return `M ${a.x} ${a.y + NODE.height / 2} L ${b.x} ${top}`;
+  const edge = a.x - NODE.width / 2;
+  const beside = edge - BYPASS;
+  return (
+    `M ${edge} ${a.y} L ${beside + BEND} ${a.y} Q ${beside} ${a.y} ${beside} ${a.y + BEND} ` +
+    `L ${beside} ${b.y - BEND} Q ${beside} ${b.y} ${beside + BEND} ${b.y} L ${edge} ${b.y}`
+  );
+}

@@ -1,0 +1,132 @@
+// Posting an order message, and seeing it accepted and then stored.
+
+import { call, uuid } from "./api.js";
+import { byId, element, pause } from "./dom.js";
+import { clearFaults, showProblem } from "./fields.js";
+import { session } from "./session.js";
+
+const POLL_FIRST_S = 0.3;
+const POLL_MAX_S = 2;
+const POLL_FOR_S = 60;
+const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
+
+const form = byId("message-form");
+const box = byId("message-problem");
+const log = byId("message-log");
+const stored = byId("stored");
+let followed = 0;
+
+/** Wire the form. */
+export function wireMessages() {
+  byId("message-example").addEventListener("click", fillInExample);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    post();
+  });
+  session.addEventListener("start", fillInExample);
+  session.addEventListener("end", () => {
+    followed++;
+    form.reset();
+    forget();
+  });
+}
+
+function fillInExample() {
+  const now = new Date();
+  const earlier = new Date(now - 2 * 60 * 1000);
+  const example = {
+    "/metadata/message_id": uuid(),
+    "/metadata/message_time": now.toISOString(),
+    "/metadata/company_id": session.company || uuid(), // an operator has none, and posts for any
+    "/data/order_id": uuid(),
+    "/data/order_time": earlier.toISOString(),
+    "/data/order_amount": (Math.floor(Math.random() * 20_000) / 100).toFixed(2),
+  };
+  for (const [name, value] of Object.entries(example)) form.elements.namedItem(name).value = value;
+  clearFaults(form, box);
+}
+
+async function post() {
+  forget();
+  const number = ++followed;
+  const button = form.querySelector("[type=submit]");
+  button.disabled = true;
+  try {
+    const answer = await call("POST", "post-message", { body: bodyOf(form) });
+    tell("accepted", `Accepted: the queue has message ${answer.value.message_id}.`);
+    log.focus();
+    await follow(answer.headers.get("Location"), number);
+  } catch (error) {
+    if (number === followed) showProblem(error, box, form);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function follow(location, number) {
+  const deadline = Date.now() + POLL_FOR_S * 1000;
+  const waiting = tell("waiting", "Not stored yet: the service answers 404 so far.", true);
+  for (let seconds = POLL_FIRST_S; Date.now() < deadline; seconds = Math.min(POLL_MAX_S, seconds * 1.5)) {
+    const answer = await asked(location);
+    if (number !== followed) return;
+    if (answer) {
+      waiting.remove();
+      tell("stored", "Stored: the service reads it back as below.");
+      stored.textContent = indented(answer.text);
+      stored.hidden = false;
+      return;
+    }
+    waiting.hidden = false;
+    await pause(seconds);
+  }
+  waiting.remove();
+  tell("waiting", `Not stored after ${POLL_FOR_S} seconds. It is accepted, and not lost: look for it again later.`);
+}
+
+/** Return the answer, or null if the message is not stored yet. */
+async function asked(location) {
+  try {
+    return await call("GET", location);
+  } catch (error) {
+    if (error.status === 404) return null;
+    if (!error.retryAfterS) throw error;
+    await pause(error.retryAfterS);
+    return null;
+  }
+}
+
+/** Return the message as JSON. An amount goes out digit for digit; one that is no number goes out as text. */
+function bodyOf(form) {
+  const text = (name) => form.elements.namedItem(name).value.trim();
+  const members = (parent, names) => names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(text(`${parent}${name}`))}`);
+  const amount = text("/data/order_amount");
+  const metadata = members("/metadata/", ["message_time", "company_id", "message_id"]);
+  const data = members("/data/", ["order_id", "order_time"]);
+  data.push(`"order_amount":${JSON_NUMBER.test(amount) ? amount : JSON.stringify(amount)}`);
+  return `{"metadata":{${metadata}},"data":{${data}}}`;
+}
+
+/** Indent JSON without parsing it: a number that JavaScript cannot hold stays as it was sent. */
+function indented(json) {
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  return json.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]/g, (token) => {
+    if (token === "{" || token === "[") return token + (depth++, line());
+    if (token === "}" || token === "]") return (depth--, line()) + token;
+    if (token === ",") return token + line();
+    return token === ":" ? ": " : token;
+  });
+}
+
+function tell(kind, text, hidden = false) {
+  const entry = element("li", { "data-status": kind, hidden }, text);
+  log.append(entry);
+  return entry;
+}
+
+function forget() {
+  clearFaults(form, box);
+  log.replaceChildren();
+  stored.textContent = "";
+  stored.hidden = true;
+}

@@ -1,0 +1,130 @@
+// Reporting a dragon, and watching what the workflow makes of it: only what the submission's resource says.
+
+import { call, uuid } from "./api.js";
+import { byId, element, pause } from "./dom.js";
+import { dragonFields, dragonIn, exampleDragon, fillIn } from "./dragons.js";
+import { clearFaults, showProblem } from "./fields.js";
+import { draw } from "./graph.js";
+import { session } from "./session.js";
+
+const RETRY_AFTER_S = 1;
+
+const form = byId("report-form");
+const box = byId("report-problem");
+const outcome = byId("outcome");
+const stepList = byId("steps");
+const svg = byId("workflow");
+let light = () => {};
+let sending = null; // the idempotency key of a report whose answer has not come
+let watched = 0;
+
+/** Wire the form, and draw the workflow. */
+export async function wireReport() {
+  byId("report-fields").append(...dragonFields("report-"));
+  byId("report-example").addEventListener("click", () => fillIn(form, exampleDragon()));
+  form.addEventListener("input", () => (sending = null));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    report();
+  });
+  session.addEventListener("end", forget);
+  const answer = await fetch(new URL("workflow.json", import.meta.url));
+  light = draw(svg, await answer.json());
+}
+
+async function report() {
+  clearFaults(form, box);
+  const button = form.querySelector("[type=submit]");
+  button.disabled = true;
+  // Sent again because no answer came, the same report is still the same submission.
+  sending ??= uuid();
+  try {
+    const name = form.elements.namedItem("/dragon_name_str").value;
+    const answer = await call("POST", "dragons", { headers: { "Idempotency-Key": sending }, body: bodyOf(form) });
+    sending = null;
+    form.reset();
+    show({ ...answer.value, dragon_name_str: name });
+    outcome.focus();
+    watch(answer.headers.get("Location"));
+  } catch (error) {
+    if (error.status) sending = null;
+    showProblem(error, box, form);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function bodyOf(form) {
+  const report = dragonIn(form);
+  const phone = form.elements.namedItem("/reportingPhoneNumber").value.trim();
+  if (phone) report.reportingPhoneNumber = phone;
+  if (form.elements.namedItem("/confirmationRequired").checked) report.confirmationRequired = true;
+  return JSON.stringify(report);
+}
+
+async function watch(location) {
+  const number = ++watched;
+  try {
+    for (;;) {
+      const answer = await read(location);
+      if (number !== watched) return; // another dragon was reported since
+      show(answer.value);
+      if (answer.value.status !== "pending") return;
+      await pause(Number(answer.headers.get("Retry-After")) || RETRY_AFTER_S);
+    }
+  } catch (error) {
+    if (number === watched) showProblem(error, box);
+  }
+}
+
+/** Ask for the submission, as often as the service says that it is worth trying again. */
+async function read(location) {
+  for (;;) {
+    try {
+      return await call("GET", location);
+    } catch (error) {
+      if (!error.retryAfterS) throw error;
+      await pause(error.retryAfterS);
+    }
+  }
+}
+
+function show(submission) {
+  const { status, steps = [] } = submission;
+  outcome.replaceChildren(
+    element("h3", {}, submission.dragon_name_str),
+    element("span", { class: `status ${status}` }, status),
+    ...(submission.reason ? [element("p", { class: "reason" }, submission.reason)] : []),
+    facts([
+      ["Submission", element("code", {}, submission.submission_id)],
+      ["Started", moment(submission.started_at)],
+      ["Finished", moment(submission.finished_at)],
+      ["Notification", submission.notification],
+    ]),
+  );
+  stepList.replaceChildren(
+    ...steps.map((step) =>
+      element("li", { "data-status": step.status }, element("span", {}, step.name), element("em", {}, step.status), moment(step.at)),
+    ),
+  );
+  light(steps, status);
+  const path = steps.map((step) => step.name).join(", ");
+  svg.setAttribute("aria-label", path ? `The workflow. Path taken: ${path}.` : "The workflow. No step is known yet.");
+}
+
+function facts(pairs) {
+  const known = pairs.filter(([, value]) => value);
+  return element("dl", {}, known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}
+
+const moment = (at) => (at ? element("time", { datetime: at, title: at }, `${at.slice(11, 23)} UTC`) : null);
+
+function forget() {
+  watched++;
+  sending = null;
+  form.reset();
+  clearFaults(form, box);
+  outcome.replaceChildren(element("p", { class: "empty" }, "Report a dragon, and its way lights up here."));
+  stepList.replaceChildren();
+  light([]);
+}

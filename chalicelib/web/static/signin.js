@@ -1,0 +1,39 @@
+// The sign-in form, the same on every page.
+
+import { NewPasswordWanted, SignInRefused, session } from "./session.js";
+
+/** Have a form (fields `username`, `password`, `new_password`; a `.refusal` to tell why not) sign people in. */
+export function wireSignIn(form) {
+  const { username, password, new_password: newPassword } = form.elements;
+  const refusal = form.querySelector(".refusal");
+  const button = form.querySelector("button");
+  let challenge = null;
+
+  function expectNewPassword(wanted) {
+    challenge = wanted?.challenge ?? null;
+    newPassword.disabled = newPassword.parentElement.hidden = !challenge;
+    if (challenge) newPassword.focus();
+  }
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    refusal.textContent = "";
+    button.disabled = true;
+    try {
+      if (challenge) await session.startWithNewPassword(challenge, newPassword.value);
+      else await session.start(username.value.trim(), password.value);
+    } catch (error) {
+      refusal.textContent = error.message;
+      if (error instanceof NewPasswordWanted) expectNewPassword(error);
+      else if (error instanceof SignInRefused) password.focus();
+      else throw error;
+    } finally {
+      button.disabled = false;
+    }
+  });
+  session.addEventListener("start", () => {
+    form.reset();
+    expectNewPassword(null);
+  });
+  session.addEventListener("end", ({ detail }) => (refusal.textContent = detail));
+}

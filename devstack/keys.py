@@ -1,0 +1,65 @@
+"""The keys that a user pool publishes: fetched when one is missing, kept while they cannot be had.
+
+PyJWT's own client would do, but for outages: it tries anew for every token whose key it does not know, each time for as
+long as a hanging server lets it wait.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+
+import jwt
+
+FETCH_TIMEOUT_S = 2
+FETCH_BYTES_MAX = 1024 * 1024
+AFTER_SUCCESS_S = 10.0
+AFTER_FAILURE_S = 2.0
+
+
+class KeysUnavailable(Exception):
+    """The emulator does not hand out its keys, so that a token whose key is not known cannot be checked."""
+
+
+class KeySet:
+    """A user pool's keys by their ids. Safe to share between threads."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take where the keys are published (RFC 7517 §5); nothing is fetched yet."""
+        self._url = url
+        self._clock = clock
+        # The emulator is on this machine: never through a proxy that the environment names.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._lock = threading.Lock()
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._failure: str | None = None
+        self._fetch_at = float("-inf")
+
+    def key(self, key_id: str) -> jwt.PyJWK | None:
+        """Return the key of this id, or None if the pool has none.
+
+        A missing one is looked for with a fetch, but not sooner than `AFTER_SUCCESS_S` after the last one, or
+        `AFTER_FAILURE_S` after one that failed. Raises `KeysUnavailable` for a missing one if the last fetch failed.
+        """
+        if (known := self._keys.get(key_id)) is not None:
+            return known
+        with self._lock:
+            if key_id not in self._keys and self._clock() >= self._fetch_at:
+                self._fetch()
+            if (found := self._keys.get(key_id)) is None and self._failure is not None:
+                raise KeysUnavailable(self._failure)
+            return found
+
+    def _fetch(self) -> None:
+        try:
+            with self._opener.open(self._url, timeout=FETCH_TIMEOUT_S) as answer:
+                published = jwt.PyJWKSet.from_dict(json.loads(answer.read(FETCH_BYTES_MAX)))
+            self._keys = {key.key_id: key for key in published.keys if key.key_id is not None}
+            self._failure = None
+        except (OSError, http.client.HTTPException, ValueError, AttributeError, TypeError, jwt.PyJWTError) as error:
+            self._failure = f"{self._url}: {type(error).__name__}: {error}"
+        self._fetch_at = self._clock() + (AFTER_SUCCESS_S if self._failure is None else AFTER_FAILURE_S)

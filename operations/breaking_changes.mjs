@@ -1,0 +1,18 @@
+// Print what the second OpenAPI document breaks for clients of the first, as JSON: node breaking_changes.mjs OLD NEW
+import { readFileSync } from "node:fs";
+import { apiCompare } from "api-smart-diff";
+
+// Adding one of these narrows what a request may be; api-smart-diff 1.0.6 takes it for harmless.
+const NARROWING = /\/(parameters|requestBody)\/.*\/(enum\/0|const|additionalProperties)$/;
+
+function breaks({ action, type, path }) {
+  // References are resolved, so every change shows where it is used; components by themselves are nobody's contract.
+  if (path[0] !== "paths") return false;
+  if (type === "breaking" || (action === "add" && NARROWING.test(path.join("/")))) return true;
+  // What it cannot judge (if, allOf, dependentRequired) is for a person to judge.
+  return type === "unclassified" && path.includes("schema");
+}
+
+const [before, after] = process.argv.slice(2).map((path) => JSON.parse(readFileSync(path, "utf8")));
+const breaking = apiCompare(before, after).diffs.filter(breaks);
+console.log(JSON.stringify(breaking.map(({ action, path, description }) => ({ action, path, description }))));

@@ -1,0 +1,124 @@
+"""The document's examples, as real clients send and get them; a test holds each of them against its schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.web import problems
+
+REQUEST_ID = "8f0f8f0e-52a6-4f6c-9a3e-6c3f6a0f9a52"
+SUBMISSION_ID = "2b0f6a53-6a3e-4c0e-8f62-0a4e3a9d6f11"
+COMPANY_ID = "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
+MESSAGE_ID = "fc0daad3-4f10-4d15-b8c6-276cca111e87"
+ETAG = '"yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
+
+DRAGON: dict[str, Any] = {
+    "dragon_name_str": "Amberwick",
+    "family_str": "gold",
+    "description_str": "Sleeps on warm granaries and is paid in honey.",
+    "location_city_str": "Bruges",
+    "location_country_str": "Belgium",
+    "location_neighborhood_str": "Sint-Anna",
+    "location_state_str": "West Flanders",
+}
+
+OTHER_DRAGON: dict[str, Any] = {
+    "dragon_name_str": "Áldozó",
+    "family_str": "red",
+    "description_str": "Guards a vineyard and can tell vintages by the smell of the cork.",
+    "location_city_str": "Eger",
+    "location_country_str": "Hungary",
+    "location_neighborhood_str": "Tourist Quarter",
+    "location_state_str": "Heves",
+}
+
+REPORT: dict[str, Any] = {**DRAGON, "reportingPhoneNumber": "+15555550100", "confirmationRequired": True}
+
+WEB_CLIENT_REPORT: dict[str, Any] = {
+    "dragonName": "Áldozó",
+    "family": "red",
+    "description": "Guards a vineyard and can tell vintages by the smell of the cork.",
+    "city": "Eger",
+    "country": "Hungary",
+    "neighborhood": "Tourist Quarter",
+    "state": "Heves",
+    "confirmationRequired": False,
+}
+
+ACCEPTED_SUBMISSION: dict[str, Any] = {
+    "submission_id": SUBMISSION_ID,
+    "status": "pending",
+    "execution_arn": f"arn:aws:states:eu-west-1:123456789012:execution:dragonpost-dev-dragons:{SUBMISSION_ID}",
+    "started_at": "2026-11-22T08:00:00.000Z",
+}
+
+PENDING_SUBMISSION: dict[str, Any] = {
+    "submission_id": SUBMISSION_ID,
+    "status": "pending",
+    "dragon_name_str": "Amberwick",
+    "reason": None,
+    "notification": None,
+    "started_at": "2026-11-22T08:00:00.000Z",
+    "finished_at": None,
+    "steps": [{"name": "ValidateDragon", "status": "running", "at": "2026-11-22T08:00:00.012Z"}],
+}
+
+ADDED_SUBMISSION: dict[str, Any] = {
+    **PENDING_SUBMISSION,
+    "status": "added",
+    "notification": "sent",
+    "finished_at": "2026-11-22T08:00:00.412Z",
+    "steps": [
+        {"name": "ValidateDragon", "status": "succeeded", "at": "2026-11-22T08:00:00.012Z"},
+        {"name": "Valid?", "status": "succeeded", "at": "2026-11-22T08:00:00.121Z"},
+        {"name": "AddDragon", "status": "succeeded", "at": "2026-11-22T08:00:00.124Z"},
+        {"name": "Added?", "status": "succeeded", "at": "2026-11-22T08:00:00.301Z"},
+    ],
+}
+
+REJECTED_SUBMISSION: dict[str, Any] = {
+    **ADDED_SUBMISSION,
+    "status": "rejected",
+    "reason": "A dragon named Amberwick is in the registry.",
+}
+
+MESSAGE: dict[str, Any] = {
+    "metadata": {
+        "message_time": "2023-12-10T22:02:38Z",
+        "company_id": COMPANY_ID,
+        "message_id": MESSAGE_ID,
+    },
+    "data": {
+        "order_id": "a929b88e-bc47-4f7d-9584-61c3c94ad2f2",
+        "order_time": "2023-12-10T22:00:00Z",
+        "order_amount": 20,
+    },
+}
+
+STORED_MESSAGE: dict[str, Any] = {
+    "metadata": {**MESSAGE["metadata"], "message_s3_key": f"{COMPANY_ID}/{MESSAGE_ID}.json"},
+    "data": MESSAGE["data"],
+}
+
+ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted"}
+
+
+def problem(
+    status: int, detail: str, kind: str = "about:blank", errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """Return a problem document as the service writes it."""
+    document: dict[str, Any] = {
+        "type": kind,
+        "title": problems.TITLES.get(kind) or problems.status_title(status),
+        "status": status,
+        "detail": detail,
+        "request_id": REQUEST_ID,
+    }
+    return document if errors is None else {**document, "errors": errors}
+
+
+def invalid(*errors: dict[str, str]) -> dict[str, Any]:
+    """Return the problem document that lists these faults."""
+    many = f"{len(errors)} things are" if len(errors) > 1 else "One thing is"
+    detail = f"{many} wrong with the request; see errors."
+    return problem(400, detail, problems.INVALID_REQUEST, list(errors))

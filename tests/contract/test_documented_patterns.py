@@ -1,0 +1,60 @@
+"""The patterns in the OpenAPI document say what the service takes: neither more nor less."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+import regress
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.dragons.model import Description, DragonName, Family, PhoneNumber, Place
+from chalicelib.validation import CheckedText
+from chalicelib.web.requests import _IDEMPOTENCY_KEY
+from operations.contract.components import PARAMETERS
+
+KINDS = (DragonName, Family, Place, Description, PhoneNumber)
+
+# Letters, marks, digits, what names may hold besides, white space of all sorts, controls, and what is none of these.
+CHARACTERS = "aÉЖ龍\u0301\u05b00٣ .'-_\"<+1\t\n\x0b\x1c\x1f\x7f\x85\xa0\u2003\u2028\u200b\ufeff\U0001f409"
+
+
+def accepts(kind: type[CheckedText], text: str) -> bool:
+    try:
+        kind.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_documented(kind: type[CheckedText], text: str) -> bool:
+    return regress.Regex(kind.schema["pattern"], "u").find(text) is not None
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(text=st.text(CHARACTERS, max_size=6))
+def test_what_is_documented_is_what_is_accepted(kind: type[CheckedText], text: str) -> None:
+    text = unicodedata.normalize("NFC", text)
+
+    assert accepts(kind, text) == is_documented(kind, text)
+
+
+@pytest.mark.parametrize("kind", [DragonName, Family, Place, Description], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("edge", ["", " ", "\t", "\ufeff\u3000"])
+@pytest.mark.parametrize("excess", [-1, 0, 1])
+def test_lengths_are_counted_without_the_white_space_around(kind: type[CheckedText], edge: str, excess: int) -> None:
+    length_max: int = kind.length_max  # type: ignore[attr-defined]
+    text = edge + "x" * (length_max + excess) + edge
+
+    assert accepts(kind, text) is is_documented(kind, text) is (excess <= 0)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(key=st.text('ab"~! é', min_size=1, max_size=4))
+def test_idempotency_keys_are_documented_as_they_are_accepted(key: str) -> None:
+    documented = regress.Regex(PARAMETERS["IdempotencyKey"]["schema"]["pattern"], "u").find(key) is not None
+    unquoted = key[1:-1] if len(key) >= 2 and key[0] == key[-1] == '"' else key
+
+    assert documented is (_IDEMPOTENCY_KEY.fullmatch(unquoted) is not None)

@@ -1,0 +1,153 @@
+"""The OpenAPI document is the committed one, valid, complete and true to the code that it is generated from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from openapi_spec_validator import validate
+
+from chalicelib.web.bodies import AcceptedMessage
+from operations import openapi
+from operations.contract.operations import OPERATIONS
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The committed document."""
+    return dict(json.loads(openapi.DOCUMENT.read_text(encoding="utf-8")))
+
+
+def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def test_the_committed_document_is_the_generated_one() -> None:
+    assert openapi.DOCUMENT.read_text(encoding="utf-8") == openapi.text(), "run python -m operations.openapi"
+
+
+def test_check_tells_an_outdated_document(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(openapi, "PROJECT", tmp_path)
+    monkeypatch.setattr(openapi, "DOCUMENT", tmp_path / "openapi.json")
+    monkeypatch.setattr(openapi, "version", lambda: "9.9.9")
+
+    assert openapi.main(["--check"]) == 1
+    assert "run python -m operations.openapi" in capsys.readouterr().err
+    assert openapi.main([]) == 0
+    assert openapi.main(["--check"]) == 0
+
+
+def test_a_route_without_a_description_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(OPERATIONS, ("GET", "/health"))
+
+    with pytest.raises(openapi.Undescribed, match="GET /health has no description"):
+        openapi.document()
+
+
+def test_a_description_without_a_route_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATIONS, ("PATCH", "/dragons"), OPERATIONS["GET", "/health"])
+
+    with pytest.raises(openapi.Undescribed, match="PATCH /dragons is described, and no route"):
+        openapi.document()
+
+
+def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+def test_every_operation_has_what_readers_and_generators_need(document: dict[str, Any]) -> None:
+    for method, path, operation in operations_of(document):
+        assert operation["summary"], (method, path)
+        assert operation["description"], (method, path)
+        assert operation["tags"], (method, path)
+        assert {"429", "500", "503"} <= set(operation["responses"]), (method, path)
+    names = [operation["operationId"] for _, _, operation in operations_of(document)]
+    assert len(names) == len(set(names))
+
+
+def test_operations_need_a_token_exactly_where_their_routes_have_an_authorizer(document: dict[str, Any]) -> None:
+    for method, path, operation in operations_of(document):
+        guarded = openapi.routes()[method.upper(), path].authorizer is not None
+        assert bool(operation["security"]) is guarded, (method, path)
+        assert ("401" in operation["responses"]) is guarded, (method, path)
+
+
+def test_every_answer_names_the_request_id(document: dict[str, Any]) -> None:
+    answers = [
+        answer for _, _, operation in operations_of(document) for answer in operation["responses"].values()
+    ] + list(document["components"]["responses"].values())
+
+    assert all("$ref" in answer or "X-Request-Id" in answer["headers"] for answer in answers)
+
+
+def bodies_of(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Find every schema that has examples beside it, and each of these."""
+    if isinstance(node, list):
+        for item in node:
+            yield from bodies_of(item)
+    if isinstance(node, dict):
+        if "schema" in node:
+            for example in node.get("examples", {}).values():
+                yield node["schema"], example["value"]
+            if "example" in node:
+                yield node["schema"], node["example"]
+        for member in node.values():
+            yield from bodies_of(member)
+
+
+def test_every_example_is_valid_by_its_schema(document: dict[str, Any]) -> None:
+    found = list(bodies_of(document))
+
+    assert len(found) > 40
+    for schema, example in found:
+        bundled = {**schema, "components": document["components"]}
+        jsonschema_rs.Draft202012Validator(bundled, validate_formats=True).validate(example)
+
+
+def test_every_body_of_json_has_an_example(document: dict[str, Any]) -> None:
+    without = [
+        (method, path, status)
+        for method, path, operation in operations_of(document)
+        for status, answer in operation["responses"].items()
+        for media_type, content in answer.get("content", {}).items()
+        if "json" in media_type and "examples" not in content and path != "/openapi.json"
+    ]
+
+    assert without == []
+
+
+def test_every_link_leads_to_an_operation_and_fills_its_parameters(document: dict[str, Any]) -> None:
+    parameters = {
+        operation["operationId"]: {resolved(document, item)["name"] for item in operation.get("parameters", [])}
+        for _, _, operation in operations_of(document)
+    }
+    for _, _, operation in operations_of(document):
+        for answer in operation["responses"].values():
+            for link in answer.get("links", {}).values():
+                filled = {name.partition(".")[2] or name for name in link["parameters"]}
+                assert filled <= parameters[link["operationId"]]
+
+
+def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in node:
+        return node
+    _, _, kind, name = node["$ref"].split("/")
+    return dict(document["components"][kind][name])
+
+
+def test_the_version_is_the_projects(document: dict[str, Any]) -> None:
+    assert document["info"]["version"] == openapi.version()
+
+
+def test_models_of_answers_are_the_structs_that_the_code_encodes(document: dict[str, Any]) -> None:
+    schema = document["components"]["schemas"]["AcceptedMessage"]
+
+    assert tuple(schema["properties"]) == AcceptedMessage.__struct_fields__
+    assert schema["required"] == list(AcceptedMessage.__struct_fields__)

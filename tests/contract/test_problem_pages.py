@@ -1,0 +1,41 @@
+"""Each kind of problem has a section that says what happened and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from chalicelib.web import problems
+from operations.openapi import DOCUMENT, PROJECT
+
+PAGE = (PROJECT / "docs" / "problems.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))
+
+
+def test_every_type_has_a_section_and_no_section_is_of_another() -> None:
+    types = {value for name, value in vars(problems).items() if name.isupper() and str(value).startswith("urn:")}
+
+    assert types == set(problems.TITLES)
+    assert set(SECTIONS) == types | {"about:blank"}
+
+
+def test_every_section_says_what_to_do() -> None:
+    for kind in problems.TITLES:
+        assert "*What to do:*" in SECTIONS[kind], kind
+        assert re.search(r"^\*\*[45]\d\d\b", SECTIONS[kind], re.MULTILINE), kind
+
+
+def test_every_status_that_the_document_knows_is_explained() -> None:
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    statuses = {
+        status
+        for item in document["paths"].values()
+        for operation in item.values()
+        for status in operation["responses"]
+        if status >= "400"
+    }
+
+    explained = set(re.findall(r"^\| (\d{3}) \|", SECTIONS["about:blank"], re.MULTILINE))
+    explained |= {status for text in SECTIONS.values() for status in re.findall(r"^\*\*(\d{3})", text, re.MULTILINE)}
+
+    assert statuses <= explained

@@ -1,0 +1,432 @@
+"""The console and the docs page in a real browser, as people use them, on the local server and behind the gateway."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.e2e import browser as real_browser
+from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
+from tests.e2e.running import PROJECT, Api
+
+PROGRAM = real_browser.program()
+if PROGRAM is None:
+    missing = "the console and docs are not looked at: no Chromium was found (install one, or set DRAGONPOST_BROWSER)"
+    if os.environ.get("DRAGONPOST_REQUIRE_BROWSER") == "1":
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing, allow_module_level=True)
+
+AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
+# Swagger UI's own: each operation's summary is a button that holds a link to the operation.
+NOT_OURS = {"nested-interactive"}
+MESSAGE_STORED_WITHIN_MS = 30_000
+
+expect.set_options(timeout=ACTS_WITHIN_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert PROGRAM
+    with real_browser.running(PROGRAM) as running:
+        yield running
+
+
+@pytest.fixture
+def local(browser: Browser, apis: dict[str, Api]) -> Iterator[Visit]:
+    """A window for the local server's pages; it must not have complained in the end."""
+    with visit(browser, apis["local"]) as visited:
+        yield visited
+        assert visited.complaints == []
+
+
+@pytest.fixture
+def anywhere(browser: Browser, api: Api) -> Iterator[Visit]:
+    """A window for the pages of both targets in turn."""
+    with visit(browser, api) as visited:
+        yield visited
+        assert visited.complaints == []
+
+
+def a_name(kind: str = "Seen") -> str:
+    return f"{kind} {uuid.uuid4().hex[:10]}"
+
+
+def console(visited: Visit, user: str = "operator", view: str = "Registry") -> Page:
+    """Open the console, sign in, and go to a view."""
+    page = visited.open()
+    visited.sign_in(user)
+    page.get_by_role("link", name=view, exact=True).click()
+    expect(page.get_by_role("heading", name=view, level=2)).to_be_focused()
+    return page
+
+
+def report(page: Page, name: str, **fields: str) -> None:
+    """Fill in an example with this name and send it."""
+    form = page.get_by_role("form", name="Report")
+    form.get_by_role("button", name="Fill in an example").click()
+    form.get_by_label("Name").fill(name)
+    for label, text in fields.items():
+        form.get_by_label(label).fill(text)
+    form.get_by_role("button", name="Report").click()
+
+
+def outcome(page: Page) -> Locator:
+    return page.locator("#outcome")
+
+
+def serious(page: Page) -> list[str]:
+    """Return what axe finds that is serious or critical."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+class TestBothPipelines:
+    """What the console is for, on both targets: everything is relative, so a stage prefix must not matter."""
+
+    def test_a_reported_dragon_is_watched_until_it_is_added_and_then_listed(self, anywhere: Visit) -> None:
+        name = a_name()
+        page = console(anywhere, view="Report a dragon")
+        expect(page.locator("#workflow .state")).to_have_count(18)
+
+        report(page, name)
+
+        expect(outcome(page)).to_contain_text("added")
+        expect(outcome(page)).to_contain_text(name)
+        expect(page.locator("#steps li").first).to_contain_text("ValidateDragon")
+        expect(page.locator("#steps li").last).to_contain_text("Added")
+        lit = page.locator("#workflow .state[data-status=succeeded]")
+        expect(lit).to_have_count(page.locator("#steps li").count())
+        page.get_by_role("link", name="Registry").click()
+        page.get_by_label("Exact name").fill(name)
+        page.get_by_role("button", name="Filter").click()
+        expect(page.locator(".card")).to_have_count(1)
+        expect(page.locator(".card")).to_contain_text(name)
+
+    def test_a_message_is_seen_accepted_and_then_stored(self, anywhere: Visit) -> None:
+        page = console(anywhere, "amber", "Post a message")
+        company = page.get_by_label("Company id").input_value()
+        page.get_by_label("Order amount").fill("12345678901234567890.12")
+
+        page.get_by_role("button", name="Post", exact=True).click()
+
+        log = page.get_by_role("list", name="What the service said")
+        expect(log).to_contain_text("Accepted")
+        expect(log).to_contain_text("Stored", timeout=MESSAGE_STORED_WITHIN_MS)
+        expect(page.locator("#stored")).to_contain_text("12345678901234567890.12")
+        expect(page.locator("#stored")).to_contain_text(company)
+
+    def test_the_docs_try_an_operation_with_the_token_of_whoever_signed_in(self, anywhere: Visit) -> None:
+        page = anywhere.open("/docs")
+        expect(page.locator(".opblock").first).to_be_visible()
+        anywhere.sign_in("operator")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+        operation = page.locator(".opblock", has=page.locator('[data-path="/dragons"]')).first
+        operation.locator(".opblock-summary-control").click()
+        operation.get_by_role("button", name="Execute").click()
+
+        expect(operation.locator(".live-responses-table .response .response-col_status")).to_contain_text("200")
+        expect(operation.locator(".live-responses-table")).to_contain_text("Amberwick")
+        assert anywhere.api.base_url + "/dragons" in {url.split("?")[0] for url in anywhere.asked}
+
+    def test_nothing_comes_from_anywhere_else(self, anywhere: Visit) -> None:
+        page = console(anywhere)
+        expect(page.locator(".card").first).to_be_visible()
+        page = anywhere.open("/docs")
+        expect(page.locator(".opblock").first).to_be_visible()
+
+        running = anywhere.api.devstack.running
+        ours = {urlsplit(url).netloc for url in (anywhere.api.base_url, running["aws_url"])}
+        assert {urlsplit(url).netloc for url in anywhere.asked if not url.startswith("data:")} <= ours
+
+
+class TestSession:
+    def test_nothing_is_shown_to_whoever_has_not_signed_in(self, local: Visit) -> None:
+        page = local.open("/#report")
+
+        expect(page.get_by_role("form", name="Sign in")).to_be_visible()
+        expect(page.get_by_role("form", name="Report")).to_be_hidden()
+        expect(page.get_by_role("navigation")).to_be_hidden()
+
+    def test_a_wrong_password_is_told(self, local: Visit) -> None:
+        page = local.open()
+        page.get_by_label("User name").fill("operator@dragonpost.example")
+        page.get_by_label("Password", exact=True).fill("Wrong-password-1")
+        page.get_by_role("button", name="Sign in").click()
+
+        expect(page.get_by_role("alert").filter(has_text="User name or password is wrong.")).to_be_visible()
+
+    def test_signing_out_leaves_nothing_behind(self, local: Visit) -> None:
+        page = console(local)
+        expect(page.locator(".card").first).to_be_visible()
+
+        page.get_by_role("button", name="Sign out").click()
+
+        expect(page.get_by_role("form", name="Sign in")).to_be_visible()
+        expect(page.get_by_text("You are signed out.")).to_be_visible()
+        expect(page.locator(".card")).to_have_count(0)
+        assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+        page.reload()
+        expect(page.get_by_role("form", name="Sign in")).to_be_visible()
+
+    def test_an_expired_session_says_so(self, local: Visit) -> None:
+        local.page.clock.install()
+        page = console(local)
+        expect(page.locator(".card").first).to_be_visible()
+
+        page.clock.fast_forward("25:00:00")
+
+        expect(page.get_by_text("Your session has expired. Sign in again.")).to_be_visible()
+
+    def test_a_new_user_chooses_a_password_first(self, local: Visit) -> None:
+        devstack = local.api.devstack
+        email = f"new-{uuid.uuid4().hex[:8]}@dragonpost.example"
+        devstack.client("cognito-idp").admin_create_user(
+            UserPoolId=devstack.running["user_pool_id"],
+            Username=email,
+            TemporaryPassword="Given-to-them-1!",
+            MessageAction="SUPPRESS",
+        )
+        page = local.open()
+        page.get_by_label("User name").fill(email)
+        page.get_by_label("Password", exact=True).fill("Given-to-them-1!")
+        page.get_by_role("button", name="Sign in").click()
+
+        page.get_by_label("New password").fill(f"Their-own-{uuid.uuid4().hex[:8]}-A!")
+        page.get_by_role("button", name="Sign in").click()
+
+        expect(page.locator(".card").first).to_be_visible()
+        expect(page.locator("#who")).to_contain_text("no company")
+
+
+class TestRegistry:
+    def test_it_is_shown_as_cards_and_as_a_table_with_family_colours(self, local: Visit) -> None:
+        page = console(local)
+        expect(page.locator(".card")).to_have_count(24)
+        expect(page.locator(".card.family-gold", has_text="Amberwick")).to_be_visible()
+
+        page.get_by_text("Table", exact=True).click()
+
+        rows = page.get_by_role("row")
+        expect(rows).to_have_count(25)
+        expect(rows.filter(has_text="Amberwick").locator(".family-gold")).to_have_text("gold")
+        expect(page.locator(".card")).to_have_count(0)
+
+    def test_the_filter_takes_family_and_name(self, local: Visit) -> None:
+        page = console(local)
+        family = page.get_by_role("form", name="Filter").get_by_label("Family")
+        family.fill("RED")
+        family.press("Enter")
+        expect(page.locator(".card.family-red").first).to_be_visible()
+        expect(page.locator(".card:not(.family-red)")).to_have_count(0)
+
+        page.get_by_label("Exact name").fill("cinder")
+        page.get_by_role("button", name="Filter").click()
+        expect(page.locator(".card h3")).to_have_text(["Cinder"])
+
+        page.get_by_label("Exact name").fill("Nobody")
+        page.get_by_role("button", name="Filter").click()
+        expect(page.get_by_text("No dragon is here that the filter lets through.")).to_be_visible()
+
+        page.get_by_role("button", name="Clear").click()
+        expect(page.locator(".card")).to_have_count(24)
+
+    def test_pages_follow_the_link_header_and_lead_back(self, local: Visit) -> None:
+        page = console(local)
+        first = page.locator(".card h3").first
+        expect(first).to_have_text("Amberwick")
+        expect(page.get_by_role("button", name="Back to the start")).to_be_disabled()
+
+        page.get_by_role("button", name="Next page").click()
+        expect(page.get_by_role("status").filter(has_text="page 2")).to_be_visible()
+        expect(first).not_to_have_text("Amberwick")
+
+        page.get_by_role("button", name="Back to the start").click()
+        expect(first).to_have_text("Amberwick")
+
+    def test_what_users_typed_is_never_html(self, local: Visit) -> None:
+        page = console(local, view="Report a dragon")
+        name, typed = a_name("Bold"), "<img src=x onerror=alert(1)><b>bold</b>"
+        report(page, name, Description=typed, Family="<i>red</i>")
+        expect(outcome(page)).to_contain_text("added")
+
+        page.get_by_role("link", name="Registry").click()
+        page.get_by_label("Exact name").fill(name)
+        page.get_by_role("button", name="Filter").click()
+
+        expect(page.locator(".card")).to_have_count(1)
+        expect(page.locator(".card")).to_contain_text(typed)
+        expect(page.locator(".card")).to_contain_text("<i>red</i>")
+        assert page.locator(".card img, .card b, .card i").count() == 0
+
+    def test_an_operator_corrects_and_removes(self, local: Visit) -> None:
+        page = console(local, view="Report a dragon")
+        name = a_name("Mistaken")
+        report(page, name)
+        expect(outcome(page)).to_contain_text("added")
+        page.get_by_role("link", name="Registry").click()
+        page.get_by_label("Exact name").fill(name)
+        page.get_by_role("button", name="Filter").click()
+        correct = page.get_by_role("button", name=f"Correct or remove {name}")
+        correct.click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_label("Name")).to_have_value(name)
+
+        dialog.get_by_label("City").fill("Elsewhere")
+        dialog.get_by_role("button", name="Save").click()
+        expect(page.locator(".card")).to_have_count(1)
+        expect(page.locator(".card")).to_contain_text("Elsewhere")
+
+        correct.click()
+        expect(dialog.get_by_label("City")).to_have_value("Elsewhere")
+        dialog.get_by_role("button", name="Remove").click()
+        dialog.get_by_role("button", name="Really remove it?").click()
+        expect(page.get_by_text("No dragon is here that the filter lets through.")).to_be_visible()
+
+    def test_only_operators_are_offered_to_correct(self, local: Visit) -> None:
+        page = console(local, "amber")
+        expect(page.locator(".card").first).to_be_visible()
+
+        expect(page.get_by_role("button", name="Correct")).to_have_count(0)
+
+
+class TestReporting:
+    def test_a_duplicate_is_refused_with_its_reason_and_its_way(self, local: Visit) -> None:
+        page = console(local, view="Report a dragon")
+
+        report(page, "Ashfall")
+
+        expect(outcome(page)).to_contain_text("rejected")
+        expect(outcome(page).locator(".reason")).not_to_be_empty()
+        expect(page.locator("#steps li").last).to_contain_text("Rejected")
+        expect(page.locator('#workflow .edge[data-status="taken"]')).to_have_count(
+            page.locator("#steps li").count() - 1
+        )
+        expect(page.get_by_role("img", name=re.compile("Path taken: ValidateDragon.*Rejected"))).to_be_visible()
+
+    def test_faults_are_shown_at_their_fields(self, local: Visit) -> None:
+        page = console(local, view="Report a dragon")
+        report(page, "../x", **{"Your phone number": "123"})
+
+        name = page.get_by_role("form", name="Report").get_by_label("Name")
+        expect(name).to_be_focused()
+        expect(name).to_have_attribute("aria-invalid", "true")
+        expect(name).to_have_accessible_description(re.compile("must hold only letters"))
+        expect(page.get_by_label("Your phone number")).to_have_accessible_description(re.compile("E.164"))
+        expect(page.get_by_role("alert").filter(has_text="Request")).to_be_visible()
+
+        report(page, a_name(), **{"Your phone number": ""})
+        expect(outcome(page)).to_contain_text("added")
+        expect(name).not_to_have_attribute("aria-invalid", "true")
+
+
+class TestPosting:
+    def test_faults_are_shown_at_their_fields(self, local: Visit) -> None:
+        page = console(local, "amber", "Post a message")
+        page.get_by_label("Order amount").fill("lots")
+        page.get_by_label("Message time").fill("yesterday")
+
+        page.get_by_role("button", name="Post", exact=True).click()
+
+        expect(page.get_by_label("Message time")).to_be_focused()
+        expect(page.get_by_label("Message time")).to_have_accessible_description(re.compile("RFC 3339 date"))
+        expect(page.get_by_label("Order amount")).to_have_accessible_description(re.compile("must be a JSON number"))
+        expect(page.get_by_label("Order id")).not_to_have_attribute("aria-invalid", "true")
+
+    def test_another_company_is_refused_in_the_services_words(self, local: Visit) -> None:
+        page = console(local, "amber", "Post a message")
+        page.get_by_label("Company id").fill(str(uuid.uuid4()))
+
+        page.get_by_role("button", name="Post", exact=True).click()
+
+        expect(page.get_by_role("alert").filter(has_text="your own company only")).to_be_visible()
+
+    def test_each_example_is_another_message_of_ones_own_company(self, local: Visit) -> None:
+        page = console(local, "amber", "Post a message")
+        ids = page.locator("#message-id, #order-id")
+        before = [field.input_value() for field in ids.all()]
+
+        page.get_by_role("button", name="Fresh example").click()
+
+        assert set(before).isdisjoint(field.input_value() for field in ids.all())
+        expect(page.get_by_label("Company id")).to_have_value("e0721e56-fb09-4273-ae74-7bcbc92d43eb")
+
+
+class TestAccessibility:
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [real_browser.WIDE, real_browser.NARROW])
+    def test_axe_finds_nothing_serious_in_the_console(
+        self, browser: Browser, apis: dict[str, Api], theme: str, width: int
+    ) -> None:
+        found: dict[str, list[str]] = {}
+        with visit(browser, apis["local"], theme=theme, width=width) as visited:
+            page = visited.open()
+            found["welcome"] = serious(page)
+            visited.sign_in("operator")
+            expect(page.locator(".card").first).to_be_visible()
+            found["cards"] = serious(page)
+            page.get_by_text("Table", exact=True).click()
+            found["table"] = serious(page)
+            page.get_by_role("button", name="Correct or remove").first.click()
+            expect(page.get_by_role("dialog").get_by_label("Name")).not_to_have_value("")
+            found["dialog"] = serious(page)
+            page.get_by_role("button", name="Cancel").click()
+            page.get_by_role("link", name="Report a dragon").click()
+            report(page, "Ashfall")
+            expect(outcome(page)).to_contain_text("rejected")
+            found["refused"] = serious(page)
+            page.get_by_role("link", name="Post a message").click()
+            page.get_by_label("Order amount").fill("lots")
+            page.get_by_role("button", name="Post", exact=True).click()
+            expect(page.locator(".fault")).to_be_visible()
+            found["faults"] = serious(page)
+            wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert {place: faults for place, faults in found.items() if faults} == {}
+        assert wider <= 0, "the page scrolls sideways"
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    def test_axe_finds_nothing_serious_in_the_docs(self, browser: Browser, apis: dict[str, Api], theme: str) -> None:
+        with visit(browser, apis["local"], theme=theme) as visited:
+            page = visited.open("/docs")
+            page.locator(".opblock-summary-control").first.click()
+            expect(page.get_by_role("button", name="Execute")).to_be_visible()
+            found = [fault for fault in serious(page) if fault.split(":")[0] not in NOT_OURS]
+        assert found == []
+
+    def test_the_keyboard_is_enough_to_report_a_dragon(self, local: Visit) -> None:
+        page = local.open()
+        email = "operator@dragonpost.example"
+        page.get_by_label("User name").focus()
+        page.keyboard.type(email)
+        page.keyboard.press("Tab")
+        page.keyboard.type(real_browser.password(local.api.devstack, email))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Registry", level=2)).to_be_focused()
+        page.get_by_role("link", name="Report a dragon").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Report a dragon", level=2)).to_be_focused()
+        for text in (a_name("Keyed"), "green", "Typed, letter by letter.", "Old Town", "Bern", "Bern", "Switzerland"):
+            page.keyboard.press("Tab")
+            page.keyboard.type(text)
+        page.keyboard.press("Enter")
+
+        expect(outcome(page)).to_contain_text("added")
+
+
+def test_the_screenshots_of_the_readme_are_small() -> None:
+    for name in ("registry.png", "workflow.png"):
+        assert 0 < Path(PROJECT, "docs", "images", name).stat().st_size < 150_000

@@ -1,0 +1,119 @@
+"""What counts as an answer of AWS, and how long calls may go on; on real clients whose network is a function."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ReadTimeoutError
+
+from chalicelib import aws, exact_json
+from chalicelib.messages.model import message_from
+from chalicelib.messages.queue import MessageQueue, QueueUnavailable
+from chalicelib.messages.repository import MessageRepository
+from tests.samples import message_body
+
+JSON_ID = {"x-amzn-requestid": "r1"}
+S3_ID = {"x-amz-request-id": "r1"}
+HTML = b"<html>please sign in to the network</html>"
+
+MESSAGE = message_from(exact_json.parse_object(message_body()))
+
+Answer = Callable[[], tuple[int, dict[str, str], bytes]]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Answer], list[float]]]:
+    """Have a service's client answered by a function; returns when each attempt was made."""
+    monkeypatch.undo()  # unit tests have no clients otherwise
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session("id", "key", region_name="us-east-1"))
+    monkeypatch.setattr(aws, "_clients", {})
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+
+    def answered(service: str, answer: Answer) -> list[float]:
+        attempts: list[float] = []
+
+        def send(request: Any, **_: Any) -> AWSResponse:
+            attempts.append(time.monotonic())
+            status, headers, body = answer()
+            raw = io.BytesIO(body)
+            raw.stream = lambda *_, **__: iter([body])  # type: ignore[attr-defined]
+            return AWSResponse(request.url, status, headers, raw)
+
+        getattr(aws, service)().meta.events.register_first("before-send", send)
+        return attempts
+
+    yield answered
+    aws.forget_clients()
+
+
+def test_a_message_is_accepted_only_when_sqs_itself_has_said_so(answers: Any) -> None:
+    queue = MessageQueue(lambda: "https://sqs.us-east-1.amazonaws.com/1/q", lambda: "")
+    for headers, body in (({}, HTML), ({}, b'{"MessageId": "m"}'), (JSON_ID, HTML), (JSON_ID, b'{"MessageId": "m')):
+        answers("sqs", lambda headers=headers, body=body: (200, headers, body))
+        with pytest.raises(QueueUnavailable):
+            queue.send(MESSAGE, "c1")
+        aws.forget_clients()
+
+    answers("sqs", lambda: (200, JSON_ID, b'{"MessageId": "m"}'))
+    queue.send(MESSAGE, "c1")
+
+
+def test_a_message_is_archived_only_when_s3_itself_has_said_so(answers: Any) -> None:
+    repository = MessageRepository(lambda: "bucket", lambda: "table")
+    answers("s3", lambda: (200, {}, HTML))
+
+    with pytest.raises(aws.DependencyUnavailable):
+        repository.store(MESSAGE)
+
+
+def test_what_something_else_says_of_an_archived_message_makes_no_conflict(answers: Any) -> None:
+    repository = MessageRepository(lambda: "bucket", lambda: "table")
+    said = iter([(412, S3_ID, b"<Error><Code>PreconditionFailed</Code></Error>"), (200, {}, HTML)])
+    answers("s3", lambda: next(said))
+
+    with pytest.raises(aws.DependencyUnavailable):
+        repository.store(MESSAGE)
+
+
+@pytest.mark.parametrize(("headers", "body"), [({}, HTML), (JSON_ID, HTML), (JSON_ID, b""), ({}, b"{}")])
+def test_a_row_is_written_or_missing_only_when_dynamodb_itself_has_said_so(
+    answers: Any, headers: dict[str, str], body: bytes
+) -> None:
+    repository = MessageRepository(lambda: "bucket", lambda: "table")
+    answers("s3", lambda: (200, S3_ID, b""))
+    answers("dynamodb", lambda: (200, headers, body))
+
+    with pytest.raises(aws.DependencyUnavailable):
+        repository.store(MESSAGE)
+    with pytest.raises(aws.DependencyUnavailable):
+        repository.find("m", "c")
+
+
+def test_calls_without_an_output_may_be_answered_with_nothing(answers: Any) -> None:
+    answers("sqs", lambda: (200, JSON_ID, b""))
+
+    aws.sqs().delete_message(QueueUrl="https://sqs.us-east-1.amazonaws.com/1/q", ReceiptHandle="r")
+
+
+def test_no_attempt_begins_when_time_is_up(answers: Any) -> None:
+    def time_out() -> Any:
+        raise ReadTimeoutError(endpoint_url="https://sqs.us-east-1.amazonaws.com")
+
+    attempts = answers("dynamodb", time_out)
+    repository = MessageRepository(lambda: "bucket", lambda: "table")
+
+    with pytest.raises(aws.DependencyTimeout):
+        repository.find("m", "c")
+    assert len(attempts) == 3
+    with pytest.raises(aws.DependencyTimeout), aws.within(60), aws.within(-1), aws.within(60):
+        repository.find("m", "c")
+    assert len(attempts) == 3
+    with pytest.raises(aws.DependencyTimeout):
+        repository.find("m", "c")
+    assert len(attempts) == 6, "the limit ends with its block"

@@ -1,0 +1,34 @@
+"""What MiniStack logs and goes on after: here it decides whether data counts as saved."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from devstack.emulator_process import _PersistenceFailures
+
+
+def _told(level: int, message: str) -> _PersistenceFailures:
+    failures = _PersistenceFailures()
+    logger = logging.Logger("of this test")
+    logger.addHandler(failures)
+    logger.log(level, message)
+    return failures
+
+
+@pytest.mark.parametrize(
+    ("level", "message"),
+    [
+        (logging.ERROR, "Persistence: failed to save sqs: [Errno 28] No space left on device"),
+        (logging.ERROR, "Persistence: error getting state for lambda: [Errno 28] No space left on device"),
+        (logging.WARNING, "Failed to persist S3 object bucket/key: [Errno 28] No space left on device"),
+        (logging.WARNING, "Failed to persist S3 object version bucket/key: [Errno 28] No space left on device"),
+    ],
+)
+def test_what_could_not_be_written_is_not_called_saved(level: int, message: str) -> None:
+    assert _told(level, message).not_saved
+
+
+def test_a_service_that_cannot_be_imported_ends_nothing() -> None:
+    assert not _told(logging.WARNING, "Service module failed to load: pgproxy - no module").not_saved

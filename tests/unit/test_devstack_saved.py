@@ -1,0 +1,51 @@
+"""Saved state that the emulator would silently drop and overwrite is found before it starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devstack import saved
+from devstack.settings import DevstackError
+
+WRITTEN = {"__ministack_format__": 1, "payload": {}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("apigateway_v1", "cloudformation", "cognito", "dynamodb", "iam", "lambda", "s3", "sns", "sqs", "ssm"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(WRITTEN), encoding="utf-8")
+    (tmp_path / "stepfunctions.json").write_text(json.dumps(WRITTEN), encoding="utf-8")
+    return tmp_path
+
+
+def test_what_the_emulator_writes_is_fine(folder: Path) -> None:
+    saved.check(folder)
+
+
+def test_nothing_saved_yet_is_fine(tmp_path: Path) -> None:
+    saved.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"{", b"null", b"[]", b"{}", b"\0" * 40, b"\xff\xfe{}", b'{"__ministack_format__": 1, "payload": [1]}'],
+)
+def test_a_damaged_file_is_named_and_left_as_it_is(folder: Path, damaged: bytes) -> None:
+    file = folder / "dynamodb.json"
+    file.write_bytes(damaged)
+
+    with pytest.raises(DevstackError, match=f"cannot read its saved state: {file}: .*") as refused:
+        saved.check(folder)
+
+    assert "make reset" in str(refused.value)
+    assert file.read_bytes() == damaged
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "sqs.json").unlink()
+
+    with pytest.raises(DevstackError, match=r"sqs\.json: it is missing"):
+        saved.check(folder)

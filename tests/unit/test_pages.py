@@ -1,0 +1,259 @@
+"""The pages as the app hands them out; what they do in a browser is tests/e2e/test_browser.py's."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chalice.app import Request
+
+from chalicelib.web import pages
+from chalicelib.web.problems import ProblemRaised
+from operations import workflow_graph
+from tests.lambda_events import proxy_event
+
+PROJECT = Path(__file__).resolve().parents[2]
+CONSOLE_BYTES_MAX = 60_000
+PAGES = {"console.html", "docs.html"}
+OF_DOCS = {"docs.css", "docs.js"}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+
+
+@pytest.fixture
+def swagger_ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package that holds the two files of Swagger UI and nothing that could be imported."""
+    package = tmp_path / pages.SWAGGER_UI_PACKAGE
+    for place in pages.SWAGGER_UI.values():
+        (package / place).parent.mkdir(parents=True, exist_ok=True)
+        (package / place).write_text("of Swagger UI", encoding="utf-8")
+    (package / "__init__.py").write_text("raise AssertionError('imported')", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *without_vendor()])
+    yield package
+    assert pages.SWAGGER_UI_PACKAGE not in sys.modules
+
+
+def without_vendor() -> list[str]:
+    return [path for path in sys.path if Path(path).name != "vendor"]
+
+
+def request(path: str, context_path: str, **headers: str) -> Request:
+    event: dict[str, Any] = proxy_event("GET", path, path, headers=headers)
+    event["requestContext"]["path"] = context_path
+    event["headers"] = {name.lower(): value for name, value in event["headers"].items()}
+    event["pathParameters"] = {}
+    return Request(event)
+
+
+def refers_to(page: str) -> set[str]:
+    """Return what a page refers to."""
+    found: set[str] = set()
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.update(value for name, value in attrs if name in ("href", "src") and value)
+
+    Reader().feed(page)
+    return found
+
+
+class TestPages:
+    @pytest.mark.usefixtures("swagger_ui")
+    @pytest.mark.parametrize("page", ["console", "docs"])
+    def test_the_policy_lets_nothing_in_but_the_server_and_cognito(self, page: str) -> None:
+        reply = answered(page)
+        policy = {
+            name: values
+            for name, *values in (part.split() for part in reply.headers["Content-Security-Policy"].split(";"))
+        }
+
+        assert policy["default-src"] == ["'none'"]
+        assert policy["script-src"] == policy["style-src"] == ["'self'"]
+        assert policy["img-src"] == ["'self'", "data:"]
+        assert policy["connect-src"] == ["'self'", "https://cognito-idp.eu-west-1.amazonaws.com/"]
+        assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == ["'none'"]
+        assert reply.headers["Referrer-Policy"] == "no-referrer"
+        assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+
+    def test_the_console_may_make_no_html_of_text(self) -> None:
+        assert (
+            "require-trusted-types-for 'script'; trusted-types 'none'"
+            in answered("console").headers["Content-Security-Policy"]
+        )
+
+    @pytest.mark.usefixtures("swagger_ui")
+    @pytest.mark.parametrize("page", ["console", "docs"])
+    def test_there_is_no_inline_script_or_style(self, page: str) -> None:
+        text = answered(page).body.decode()
+
+        assert text.count("<script") == text.count("<script defer src=") + text.count('<script type="module" src=')
+        assert "<style" not in text
+        assert not [word for word in text.split() if word.startswith(("style=", "onclick=", "onload=", "onsubmit="))]
+
+    @pytest.mark.usefixtures("swagger_ui")
+    @pytest.mark.parametrize("page", ["console", "docs"])
+    def test_a_page_refers_to_relative_and_known_files_only(self, page: str) -> None:
+        other = {"docs", "openapi.json", "./"}
+
+        files = {reference for reference in refers_to(answered(page).body.decode()) if reference[0] != "#"} - other
+
+        assert files <= {f"static/{name}" for name in (*pages.ASSETS, *pages.SWAGGER_UI)}
+
+    def test_what_comes_from_the_settings_is_escaped(self) -> None:
+        reply = pages.console(request("/", "/prod/"), '"><script>alert(1)</script>')
+
+        assert b'data-client-id="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in reply.body
+
+    def test_the_embedded_aws_is_where_to_sign_in_locally(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+
+        assert b'data-cognito-endpoint="http://127.0.0.1:4566/"' in answered("console").body
+
+    def test_a_page_that_the_browser_has_is_not_sent_again(self) -> None:
+        etag = answered("console").headers["ETag"]
+
+        reply = pages.console(request("/", "/prod/", **{"If-None-Match": etag}), "client")
+
+        assert (reply.status_code, reply.body) == (304, b"")
+
+    @pytest.mark.usefixtures("swagger_ui")
+    def test_each_page_has_one_address_so_that_relative_references_fit(self) -> None:
+        """`/prod/static/…` is asked for from `/prod/` and `/prod/docs`, not from `/prod` and `/prod/docs/`."""
+        of_stage = pages.console(request("/", "/prod"), "client")
+        of_docs = pages.docs(request("/docs", "/prod/docs/"), "client")
+
+        assert (of_stage.status_code, of_stage.headers["Location"]) == (308, "prod/")
+        assert (of_docs.status_code, of_docs.headers["Location"]) == (308, "../docs")
+
+    def test_docs_without_swagger_ui_say_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "path", without_vendor())
+
+        with pytest.raises(ProblemRaised, match=r"packaged without Swagger UI.*operations\.vendor") as raised:
+            answered("docs")
+
+        assert raised.value.problem.status == 404
+
+
+class TestAssets:
+    def test_every_file_there_is_can_be_had_or_is_a_page(self) -> None:
+        files = {path.name for path in pages.STATIC.iterdir()}
+
+        assert files == pages.ASSETS | PAGES | {"openapi.json"}
+
+    @pytest.mark.parametrize(
+        ("name", "content_type"),
+        [
+            ("console.js", "text/javascript; charset=utf-8"),
+            ("console.css", "text/css; charset=utf-8"),
+            ("dragonpost.svg", "image/svg+xml"),
+            ("workflow.json", "application/json"),
+        ],
+    )
+    def test_an_asset_has_its_type_and_is_revalidated(self, name: str, content_type: str) -> None:
+        reply = pages.asset(name, None)
+
+        assert (reply.status_code, reply.headers["Content-Type"]) == (200, content_type)
+        assert reply.headers["Cache-Control"] == "no-cache"
+        assert pages.asset(name, reply.headers["ETag"]).status_code == 304
+
+    @pytest.mark.parametrize("name", ["console.html", "../pages.py", "..%2Fpages.py", "/etc/passwd", "", "x.js"])
+    def test_nothing_else_can_be_had(self, name: str) -> None:
+        with pytest.raises(ProblemRaised) as raised:
+            pages.asset(name, None)
+
+        assert raised.value.problem.status == 404
+
+    @pytest.mark.usefixtures("swagger_ui")
+    def test_swagger_ui_is_kept_by_browsers(self) -> None:
+        reply = pages.asset("swagger-ui.css", None)
+
+        assert (reply.body, reply.headers["Content-Type"]) == (b"of Swagger UI", "text/css; charset=utf-8")
+        assert reply.headers["Cache-Control"] == "public, max-age=86400"
+
+    def test_the_console_is_light(self) -> None:
+        files = (pages.ASSETS | {"console.html"}) - OF_DOCS
+        size = sum(len(gzip.compress((pages.STATIC / name).read_bytes(), 5)) for name in files)
+        print(f"console: {size:,} bytes compressed")
+
+        assert size < CONSOLE_BYTES_MAX
+
+    def test_no_script_makes_html_of_text(self) -> None:
+        forbidden = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function")
+
+        for path in pages.STATIC.glob("*.js"):
+            assert not [word for word in forbidden if word in path.read_text(encoding="utf-8")], path.name
+
+    def test_no_script_stores_anything(self) -> None:
+        for path in pages.STATIC.glob("*.js"):
+            text = path.read_text(encoding="utf-8")
+            assert not [word for word in ("localStorage", "sessionStorage", "indexedDB", "cookie =") if word in text]
+
+
+def test_the_app_reads_no_page_before_it_is_asked_for_one() -> None:
+    program = """
+import sys
+opened = []
+sys.addaudithook(lambda event, details: opened.append(str(details[0])) if event == "open" else None)
+import app
+print([path for path in opened if "/static/" in path or "swagger" in path])
+print([name for name in sys.modules if "swagger" in name])
+"""
+    ran = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    assert ran.stdout.split() == ["[]", "[]"]
+
+
+class TestWorkflowGraph:
+    def test_the_committed_graph_is_that_of_the_definition(self) -> None:
+        assert workflow_graph.main(["--check"]) == 0
+
+    def test_an_outdated_graph_is_noticed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(workflow_graph, "GRAPH", tmp_path / "workflow.json")
+
+        assert workflow_graph.main(["--check"]) == 1
+        assert workflow_graph.main([]) == 0
+        assert workflow_graph.main(["--check"]) == 0
+
+    def test_it_has_every_state_and_every_way(self) -> None:
+        definition = json.loads(workflow_graph.DEFINITION.read_text(encoding="utf-8"))
+        graph = workflow_graph.graph_of(definition)
+        states = {state["name"]: state for state in graph["states"]}
+
+        assert states.keys() == definition["States"].keys()
+        for name, state in definition["States"].items():
+            rules = [state, *state.get("Choices", ()), *state.get("Catch", ())]
+            ways = {rule["Next"] for rule in rules if "Next" in rule} | (
+                {state["Default"]} if "Default" in state else set()
+            )
+            assert {edge["to"] for edge in states[name]["edges"]} == ways
+
+    def test_no_two_states_are_in_one_place_and_ways_lead_down(self) -> None:
+        graph = json.loads(workflow_graph.GRAPH.read_text(encoding="utf-8"))
+        states = {state["name"]: state for state in graph["states"]}
+
+        assert len({(state["lane"], state["rank"]) for state in graph["states"]}) == len(states)
+        for state in graph["states"]:
+            assert all(states[edge["to"]]["rank"] > state["rank"] for edge in state["edges"])
+
+    def test_a_loop_is_refused(self) -> None:
+        loop = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}}}
+
+        with pytest.raises(ValueError, match="loop"):
+            workflow_graph.graph_of(loop)
+
+
+def answered(page: str) -> Any:
+    if page == "console":
+        return pages.console(request("/", "/prod/"), "client")
+    return pages.docs(request("/docs", "/prod/docs"), "client")

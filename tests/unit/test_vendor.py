@@ -1,0 +1,94 @@
+"""Filling vendor/, with a package made here in place of a registry's."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from operations import vendor
+
+PAGE = "carried/page.js"
+
+
+def wheel(folder: Path, version: str) -> None:
+    """Make a wheel of package `carried` that needs what cannot be had."""
+    info = f"carried-{version}.dist-info"
+    record = f"{PAGE},,{len(version)}\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / f"carried-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(PAGE, version)
+        metadata = f"Metadata-Version: 2.1\nName: carried\nVersion: {version}\nRequires-Dist: cannot-be-had\n"
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", record)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project that pins version 1 of the two there are."""
+    for version in ("1", "2"):
+        wheel(tmp_path / "wheels", version)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    pin(folder, "1")
+    return folder
+
+
+def pin(project: Path, version: str) -> None:
+    (project / "requirements-vendor.txt").write_text(f"# carried==0\ncarried=={version}\n", encoding="utf-8")
+
+
+def fill(project: Path) -> None:
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(project.parent / "wheels")}
+    vendor.fill(project, {**os.environ, **offline})
+
+
+def test_it_is_filled_with_what_is_pinned_and_without_dependencies_once(project: Path) -> None:
+    assert vendor.missing(project) == ["carried==1"]
+
+    fill(project)
+    filled = (project / "vendor").stat().st_ino
+    fill(project)
+
+    assert vendor.missing(project) == []
+    assert (project / "vendor" / PAGE).read_text(encoding="utf-8") == "1"
+    assert {path.name for path in project.iterdir()} == {"requirements-vendor.txt", "vendor"}
+    assert (project / "vendor").stat().st_ino == filled, "what is complete must be left alone"
+
+
+def test_another_version_takes_its_place(project: Path) -> None:
+    fill(project)
+    pin(project, "2")
+    assert vendor.missing(project) == ["carried==1", "carried==2"]
+
+    fill(project)
+
+    assert vendor.missing(project) == []
+    assert (project / "vendor" / PAGE).read_text(encoding="utf-8") == "2"
+
+
+def test_what_is_damaged_is_filled_again(project: Path) -> None:
+    fill(project)
+    page = project / "vendor" / PAGE
+    page.unlink()
+    assert vendor.missing(project) == ["carried==1"]
+    page.write_text("", encoding="utf-8")
+    assert vendor.missing(project) == ["carried==1"]
+
+    fill(project)
+
+    assert page.read_text(encoding="utf-8") == "1"
+
+
+def test_what_cannot_be_had_is_told_and_leaves_the_old_one(project: Path) -> None:
+    fill(project)
+    pin(project, "3")
+
+    with pytest.raises(vendor.VendorError, match=r"(?s)pip could not install.*carried==3"):
+        fill(project)
+
+    assert (project / "vendor" / PAGE).read_text(encoding="utf-8") == "1"
+    assert {path.name for path in project.iterdir()} == {"requirements-vendor.txt", "vendor"}
