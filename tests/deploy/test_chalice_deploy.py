@@ -24,7 +24,7 @@ CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="u
 DEV = CONFIG["stages"]["dev"]
 
 # Everything else takes a token.
-PUBLIC = {"/", "/docs", "/health", "/openapi.json"}
+PUBLIC = {"/", "/docs", "/static/{name}", "/health", "/openapi.json"}
 
 
 @dataclass(frozen=True)
