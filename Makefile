@@ -28,13 +28,14 @@ reset: .venv/.run ## forget everything that `make run` keeps in .local
 test: .venv/.dev node_modules/.installed lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
 	@exec $(PYTHON) -m pytest --cov --cov-report=term
 
-prove: .venv/.dev node_modules/.installed ## try hard to break what the service promises (under 25 minutes; PROOF_SEED=… repeats a run)
+prove: .venv/.dev node_modules/.installed .local/checkov/.made ## try hard to break what the service promises (under 25 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(PYTHON) -m pytest tests/proof -v -s
 
 lint: .venv/.dev node_modules/.installed ## check style, types, the CloudFormation template and the state machine
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	.venv/bin/bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
 	.venv/bin/cfn-lint infrastructure/resources.yaml
 	node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
 	$(PYTHON) -m operations.workflow_graph --check
@@ -76,6 +77,12 @@ clean: ## remove what can be made again; keeps .local
 .venv/.dev: .venv/.run requirements-dev.txt
 	@echo "installing what testing needs ..."
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Its own environment: it is large, and brings an AWS SDK of its own.
+.local/checkov/.made: requirements-checkov.txt
+	@$(BASE_PYTHON) -m venv .local/checkov
+	@.local/checkov/bin/pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

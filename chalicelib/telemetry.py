@@ -3,9 +3,11 @@
 Nothing here logs a request body, a token or a phone number; pass identifiers and reasons only.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
@@ -13,7 +15,16 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "dragonpost")
 NAMESPACE = "Dragonpost"
 
-logger = Logger(service=SERVICE, utc=True)
+
+def _as_ascii(fields: dict[str, Any]) -> str:
+    """Return a log line in which every other character is escaped.
+
+    Powertools leaves U+0085, U+009B or U+2028 as they are: ends of lines, and commands to a terminal, to some readers.
+    """
+    return json.dumps(fields, separators=(",", ":"), default=str)
+
+
+logger = Logger(service=SERVICE, utc=True, json_serializer=_as_ascii)
 
 
 @contextmanager

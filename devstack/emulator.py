@@ -8,16 +8,16 @@ import urllib.error
 import urllib.request
 
 from devstack import saved
-from devstack.emulator_process import STATE_NOT_SAVED, STATE_UNREADABLE
+from devstack.emulator_process import DISK_FULL, STATE_NOT_SAVED, STATE_UNREADABLE
 from devstack.processes import Child
 from devstack.settings import HOST, REGION, DevstackError, Settings
-from devstack.state import StateFolder, is_full
+from devstack.state import StateFolder
 
 STARTS_WITHIN_S = 30
 SAVES_WITHIN_S = 20
 
 KILLED = """\
-The emulator was killed before it could save (kill -9, power, or memory ran out).
+The emulator was killed before it could save (kill -9, power, or memory ran out), or its disk was full.
   Lost: everything since its last clean end but what is in S3, which is written at once. The two no longer fit together:
   users, stacks, messages in queues, table rows and executions are older than the objects in the buckets.
   So this starts clean. What was left is in {aside}; `make reset` removes it."""
@@ -28,7 +28,9 @@ def start(settings: Settings, state: StateFolder, lock: int) -> Child:
 
     Raises DevstackError, with the end of its log, if it does not, and if its saved state is damaged.
     """
-    saved.check(state.emulator / "state")
+    saved.check_readable(state.emulator / "state")
+    if state.deployed.exists():
+        saved.check_complete(state.emulator / "state")
     shutil.rmtree(state.emulator_tmp, ignore_errors=True)
     state.emulator_tmp.mkdir()
     state.emulator_log.unlink(missing_ok=True)
@@ -49,10 +51,10 @@ def start(settings: Settings, state: StateFolder, lock: int) -> Child:
 def end(child: Child) -> None:
     """Let the emulator save and end. Raises DevstackError if its data was not saved."""
     in_time = child.end(SAVES_WITHIN_S)
-    if child.status == STATE_NOT_SAVED:
-        full = " (no space is left on its disk)" if is_full(child.log.parent) else ""
+    if child.status in (STATE_NOT_SAVED, DISK_FULL):
+        why = " because its disk was full" if child.status == DISK_FULL else ""
         raise DevstackError(
-            f"the emulator could not save all its data{full}; see {child.log}. "
+            f"the emulator could not save all its data{why}; see {child.log}. "
             "The next run sets aside what was saved, and starts clean."
         )
     if not in_time:

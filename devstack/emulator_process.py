@@ -7,6 +7,7 @@ DEVSTACK_UNSAVED exists exactly while there is something that a kill would lose.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -18,10 +19,12 @@ from devstack.processes import end_with_parent
 WORKERS_END_WITHIN_S = 2
 STATE_UNREADABLE = 4
 STATE_NOT_SAVED = 5
+DISK_FULL = 6
 
 # ministack/core/persistence.py and _load_persisted_state in ministack/app.py, 1.5.33
 _CANNOT_READ = ("failed to load", "refusing to load", "Failed to restore persisted state")
 _CANNOT_WRITE = ("failed to save", "error getting state", "Failed to persist S3")  # the last: ministack/services/s3.py
+_NO_ROOM = os.strerror(errno.ENOSPC)
 
 
 class _PersistenceFailures(logging.Handler):
@@ -32,7 +35,7 @@ class _PersistenceFailures(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.not_saved = False
+        self.not_saved = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
@@ -42,7 +45,7 @@ class _PersistenceFailures(logging.Handler):
             Path(os.environ["DEVSTACK_UNSAVED"]).unlink(missing_ok=True)
             os._exit(STATE_UNREADABLE)
         if any(words in message for words in _CANNOT_WRITE):
-            self.not_saved = True
+            self.not_saved = DISK_FULL if _NO_ROOM in message else self.not_saved or STATE_NOT_SAVED
 
 
 def main() -> int:
@@ -59,7 +62,7 @@ def main() -> int:
     with contextlib.suppress(SystemExit):
         ministack()
     if failures.not_saved:
-        return STATE_NOT_SAVED
+        return failures.not_saved
     unsaved.unlink(missing_ok=True)
     return 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import socket
 import traceback
 import uuid
@@ -28,6 +29,7 @@ CHUNK_LINE_BYTES_MAX = 1024
 LINGER_BYTES_MAX = 64 * 1024 * 1024
 LINGER_S = 2
 IDLE_TIMEOUT_S = 75
+_UNPRINTABLE = re.compile("[^ -~]")
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
@@ -269,8 +271,9 @@ class RequestHandler(ChaliceRequestHandler):
         return self.server_version
 
     def log_message(self, format: str, *values: Any) -> None:  # noqa: A002 - http.server's own name
-        """Write one short line to the log."""
-        print(f"{self.log_date_time_string()} {format % values}", flush=True)
+        """Write one short line to the log, in ASCII: what a client sends can neither end it nor move a cursor."""
+        line = f"{self.log_date_time_string()} {format % values}"
+        print(_UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", line), flush=True)
 
 
 def _on_every_answer() -> dict[str, str]:

@@ -11,20 +11,23 @@ from pathlib import Path
 
 from devstack.settings import DevstackError
 
-# The services that the stacks are made of; MiniStack writes a file for each of them at every end.
-_NEEDED = (
+# The services that the stacks are made of; once it has been asked for one, MiniStack writes its file at every end.
+NEEDED = (
     "apigateway_v1", "cloudformation", "cognito", "dynamodb", "iam", "lambda", "s3", "sns", "sqs", "ssm",
     "stepfunctions",
 )  # fmt: skip
 
 
-def check(folder: Path) -> None:
-    """Raise DevstackError, naming the file, if what is saved in this folder cannot be used as a whole."""
-    files = sorted(folder.glob("*.json"))
-    for file in files:
+def check_readable(folder: Path) -> None:
+    """Raise DevstackError, naming the file, if a file in this folder cannot be used."""
+    for file in sorted(folder.glob("*.json")):
         if why := _what_is_wrong(file):
             raise _unusable(file, why)
-    for name in _NEEDED if files else ():
+
+
+def check_complete(folder: Path) -> None:
+    """Raise DevstackError, naming the file, if there is none of a service that deployed stacks are made of."""
+    for name in NEEDED:
         file = folder / f"{name}.json"
         if not file.exists():
             raise _unusable(file, "it is missing")

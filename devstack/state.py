@@ -17,7 +17,6 @@ from devstack.settings import DevstackError
 
 PREDECESSOR_ENDS_WITHIN_S = 20
 FREE_BYTES_MIN = 64 * 1024 * 1024  # a run writes about 30 MiB, the unpacked functions among them
-FULL_BYTES = 64 * 1024
 _SET_ASIDE = "set-aside-"
 
 
@@ -124,11 +123,6 @@ class StateFolder:
     def _unwritable(self, error: OSError) -> DevstackError:
         what_to_do = "set DRAGONPOST_STATE to one that can"
         return DevstackError(f"the state folder {self.path} cannot be written ({error}); {what_to_do}")
-
-
-def is_full(folder: Path) -> bool:
-    """Tell whether the folder's disk has no room left for a file of any use."""
-    return shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -157,11 +157,18 @@ def correction_from(members: Mapping[str, Any], name: str) -> Dragon:
     among them: a dragon is corrected, not renamed.
     """
     faults = []
-    given = members.get("dragon_name_str", members.get("dragonName"))
-    if isinstance(given, str) and normalised_name(given) != normalised_name(name):
-        member = "dragon_name_str" if "dragon_name_str" in members else "dragonName"
+    member = "dragon_name_str" if "dragon_name_str" in members else "dragonName"
+    if _is_other_name(members.get(member), name):
         faults.append(Fault("pointer", pointer("#", member), "must be the name in the path; dragons are not renamed"))
     return _decoded(members, DragonFields, faults).dragon
+
+
+def _is_other_name(given: object, name: str) -> bool:
+    """Tell whether what was given is a dragon's name, and not this one; what is no name is a fault of its own."""
+    try:
+        return normalised_name(DragonName.parse(given)) != normalised_name(name)
+    except ValueError:
+        return False
 
 
 Fields = TypeVar("Fields", bound=DragonFields)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from chalicelib import aws
 from chalicelib.messages.model import Message
 
@@ -69,9 +71,13 @@ class MessageQueue:
             raise QueueUnavailable from error
 
     def delete(self, delivery: Delivery) -> None:
-        """Take a settled delivery off the queue."""
+        """Take a settled delivery off the queue, unless it is not the latest one: whoever has that takes it off."""
         with aws.calling("SQS"):
-            self._sqs().delete_message(QueueUrl=self._queue_url(), ReceiptHandle=delivery.receipt_handle)
+            try:
+                self._sqs().delete_message(QueueUrl=self._queue_url(), ReceiptHandle=delivery.receipt_handle)
+            except ClientError as error:
+                if aws.error_code(error) != "ReceiptHandleIsInvalid":
+                    raise
 
     def bury(self, delivery: Delivery, reason: str) -> None:
         """Move a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.

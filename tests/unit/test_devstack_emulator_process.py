@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from devstack.emulator_process import _PersistenceFailures
+from devstack.emulator_process import DISK_FULL, STATE_NOT_SAVED, _PersistenceFailures
 
 
 def _told(level: int, message: str) -> _PersistenceFailures:
@@ -18,16 +18,17 @@ def _told(level: int, message: str) -> _PersistenceFailures:
 
 
 @pytest.mark.parametrize(
-    ("level", "message"),
+    ("level", "message", "status"),
     [
-        (logging.ERROR, "Persistence: failed to save sqs: [Errno 28] No space left on device"),
-        (logging.ERROR, "Persistence: error getting state for lambda: [Errno 28] No space left on device"),
-        (logging.WARNING, "Failed to persist S3 object bucket/key: [Errno 28] No space left on device"),
-        (logging.WARNING, "Failed to persist S3 object version bucket/key: [Errno 28] No space left on device"),
+        (logging.ERROR, "Persistence: failed to save sqs: [Errno 28] No space left on device", DISK_FULL),
+        (logging.ERROR, "Persistence: error getting state for lambda: [Errno 28] No space left on device", DISK_FULL),
+        (logging.ERROR, "Persistence: failed to save sqs: Object of type X is not serializable", STATE_NOT_SAVED),
+        (logging.WARNING, "Failed to persist S3 object bucket/key: [Errno 28] No space left on device", DISK_FULL),
+        (logging.WARNING, "Failed to persist S3 object bucket/key: [Errno 5] Input/output error", STATE_NOT_SAVED),
     ],
 )
-def test_what_could_not_be_written_is_not_called_saved(level: int, message: str) -> None:
-    assert _told(level, message).not_saved
+def test_what_could_not_be_written_is_not_called_saved(level: int, message: str, status: int) -> None:
+    assert _told(level, message).not_saved == status
 
 
 def test_a_service_that_cannot_be_imported_ends_nothing() -> None:

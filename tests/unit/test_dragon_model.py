@@ -1,5 +1,7 @@
 """What a dragon is, and when two names are the same."""
 
+import time
+
 import pytest
 
 from chalicelib.dragons.model import ALIASES, Dragon, DragonName, correction_from, normalised_name, report_from
@@ -103,3 +105,13 @@ def test_a_correction_is_no_new_dragon(members: dict[str, object], places: list[
         correction_from(members, "Ember")
 
     assert sorted(fault.name for fault in invalid.value.faults) == places
+
+
+def test_a_correction_whose_name_is_far_too_long_is_not_compared_with_the_paths() -> None:
+    """Comparing means normalising, which for combining marks takes time with the square of their number."""
+    started = time.process_time()
+    with pytest.raises(InvalidInput) as invalid:
+        correction_from(dragon_members("a" + "\u0315\u0300" * 60_000), "Ember")
+
+    assert [fault.name for fault in invalid.value.faults] == ["#/dragon_name_str"]
+    assert time.process_time() - started < 3

@@ -114,8 +114,14 @@ def test_what_could_not_be_sent_is_not_deleted(queue: MessageQueue, sqs: Sqs) ->
     assert sqs.calls == []
 
 
+def test_a_delivery_that_has_come_again_meanwhile_is_the_newer_ones_to_delete(queue: MessageQueue, sqs: Sqs) -> None:
+    sqs.failure = client_error("ReceiptHandleIsInvalid", 404)
+
+    queue.delete(DELIVERY)
+
+
 def test_a_delete_that_fails_is_told(queue: MessageQueue, sqs: Sqs) -> None:
-    sqs.failure = client_error("ReceiptHandleIsInvalid")
+    sqs.failure = client_error("AccessDenied", 403)
 
     with pytest.raises(aws.DependencyFault):
         queue.delete(DELIVERY)

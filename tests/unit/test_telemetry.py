@@ -1,10 +1,13 @@
-"""Metrics in the form that CloudWatch reads from the log."""
+"""Log lines and metrics in the forms that CloudWatch reads from the log."""
 
+import io
 import json
 
 import pytest
 
-from chalicelib.telemetry import count
+from chalicelib.telemetry import correlated, count, logger
+
+HOSTILE = ["a\r\nb", "\x1b[2J", "\x9b2J", "\u0085forged", "\u2028forged", '{"forged":1}', "é"]
 
 
 def test_a_count_is_a_metric_of_this_service(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,3 +20,14 @@ def test_a_count_is_a_metric_of_this_service(capsys: pytest.CaptureFixture[str])
     assert set(metrics["Dimensions"][0]) == {"service", "outcome"}
     assert line["DragonsAdded"] == [3.0]
     assert (line["service"], line["outcome"]) == ("dragonpost", "added")
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_log_line_is_one_line_of_ascii_and_holds_what_was_logged(log: io.StringIO, hostile: str) -> None:
+    with correlated(hostile):
+        logger.info("told", extra={"submission_id": hostile})
+
+    (line,) = log.getvalue().splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["correlation_id"] == json.loads(line)["submission_id"] == hostile

@@ -1,5 +1,8 @@
 """Checked types, and how faults are collected."""
 
+import sys
+import time
+import unicodedata
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +10,7 @@ import msgspec
 import pytest
 
 from chalicelib.validation import (
+    _NFC_SHRINKS_BY,
     Amount,
     CheckedText,
     Fault,
@@ -20,9 +24,9 @@ from chalicelib.validation import (
 from tests.bad_input import AMOUNTS_ACCEPTED, TIMES_ACCEPTED
 
 
-@pytest.mark.parametrize("time", TIMES_ACCEPTED)
-def test_times_are_kept_as_written(time: str) -> None:
-    assert Timestamp.parse(time) == time
+@pytest.mark.parametrize("text", TIMES_ACCEPTED)
+def test_times_are_kept_as_written(text: str) -> None:
+    assert Timestamp.parse(text) == text
 
 
 @pytest.mark.parametrize("amount", AMOUNTS_ACCEPTED)
@@ -51,6 +55,26 @@ def test_a_uuid_is_kept_in_lower_case() -> None:
 )
 def test_text_is_trimmed_and_composed_before_it_is_measured(text: str, normalised: str) -> None:
     assert normalised_text(text, 4) == normalised
+
+
+@pytest.mark.parametrize("one", ["\u1f82", "\u1e69", "\ud55c", "\u0390"])
+def test_a_text_that_is_long_before_it_is_composed_is_taken(one: str) -> None:
+    assert normalised_text(unicodedata.normalize("NFD", one) * 4, 4) == one * 4
+
+
+def test_no_character_is_composed_of_more_than_four() -> None:
+    """What is longer than that can be refused unseen; here for the Unicode version of this Python."""
+    decomposed = (unicodedata.normalize("NFD", chr(code)) for code in range(sys.maxunicode + 1))
+    assert max(map(len, decomposed)) == _NFC_SHRINKS_BY
+
+
+def test_a_text_that_is_far_too_long_is_not_normalised_first() -> None:
+    """For combining marks in wrong order that takes time with the square of their number: here it would be minutes."""
+    started = time.process_time()
+    with pytest.raises(ValueError, match="at most 1,000 characters"):
+        normalised_text("a" + "\u0315\u0300" * 130_000, 1_000)
+
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("text", [1, None, "", " ", "xxxxx", "a\x00", "a\u2028b", "a\x7fb", "a\ud800b"])

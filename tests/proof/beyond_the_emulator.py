@@ -1,0 +1,98 @@
+"""What the policies grant because AWS needs it, and the embedded AWS does not ask for: each with AWS's own page.
+
+A grant that is neither used in the run nor listed here has to go; so has a row here that no policy has any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL = ("api_handler", "validate_dragon", "add_dragon", "store_messages")
+READERS_OF_DRAGONS = ("api_handler", "add_dragon")
+READERS_OF_PARAMETERS = ("api_handler", "add_dragon", "store_messages")
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """An action that these functions need on AWS, on this resource (`{name}` is the function's), and why."""
+
+    functions: tuple[str, ...]
+    action: str
+    resource: str
+    why: str
+    source: str
+
+
+FUNCTION_POLICIES = (
+    *(
+        Beyond(
+            ALL,
+            action,
+            "arn:aws:logs:*:*:log-group:/aws/lambda/{name}:*",
+            "Lambda writes a function's log under the function's role; the emulator writes it by itself.",
+            "https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html",
+        )
+        for action in ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
+    ),
+    *(
+        Beyond(
+            ALL,
+            action,
+            "*",
+            "Active tracing sends segments under the function's role; X-Ray takes no resources here.",
+            "https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
+        )
+        for action in ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+    ),
+    Beyond(
+        READERS_OF_DRAGONS,
+        "s3:ListBucket",
+        "arn:aws:s3:::dragonpost-prod-dragons-*",
+        "Without it S3 answers 403, not 404, for a document that is not there yet; an empty registry would be a 500.",
+        "https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html",
+    ),
+    *(
+        Beyond(
+            ("store_messages",),
+            action,
+            "arn:aws:sqs:*:*:dragonpost-prod-messages",
+            "The event source mapping polls the queue under the function's role; the emulator's polls as itself.",
+            "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html",
+        )
+        for action in ("sqs:ReceiveMessage", "sqs:GetQueueAttributes")
+    ),
+    Beyond(
+        READERS_OF_PARAMETERS,
+        "ssm:GetParametersByPath",
+        "arn:aws:ssm:*:*:parameter/dragonpost/prod",
+        "Access to a path is access to the path's own ARN; whether AWS drops the slash that the request ends with "
+        "is not documented, so both forms are granted.",
+        "https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html",
+    ),
+)
+
+# What the state machine's role has beyond the calls of its definition: its log and its traces.
+WORKFLOW_ROLE = {
+    **dict.fromkeys(
+        (
+            "logs:CreateLogDelivery",
+            "logs:GetLogDelivery",
+            "logs:UpdateLogDelivery",
+            "logs:DeleteLogDelivery",
+            "logs:ListLogDeliveries",
+            "logs:PutResourcePolicy",
+            "logs:DescribeResourcePolicies",
+            "logs:DescribeLogGroups",
+        ),
+        "https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html",
+    ),
+    **dict.fromkeys(
+        (
+            "xray:PutTraceSegments",
+            "xray:PutTelemetryRecords",
+            "xray:GetSamplingRules",
+            "xray:GetSamplingTargets",
+        ),
+        "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html",
+    ),
+}

@@ -1,0 +1,66 @@
+"""What the proof suites share: the seed, the scale, the report, and a devstack of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from tests.e2e.running import PROJECT, Api, Devstack, free_ports
+from tests.proof import report as reports
+from tests.proof.report import Report, Scale
+
+_REPORT = reports.from_environment()
+
+
+def pytest_report_header() -> str:
+    """Say how to try the same again."""
+    return f"proof: PROOF_SEED={_REPORT.seed} PROOF_SCALE={_REPORT.scale.name}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures, and write them where they are asked for."""
+    if not _REPORT.rows:
+        return
+    terminalreporter.section("proof")
+    terminalreporter.write(_REPORT.as_markdown())
+    if path := reports.place():
+        path.write_text(_REPORT.as_markdown(), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def report() -> Report:
+    """The run's report; every suite adds its figures."""
+    return _REPORT
+
+
+@pytest.fixture(scope="session")
+def scale() -> Scale:
+    """How hard to try."""
+    return _REPORT.scale
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> Random:
+    """A random generator for this test, the same for the same seed."""
+    return _REPORT.random(request.node.nodeid)
+
+
+@pytest.fixture(scope="session")
+def proving_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
+    """A devstack that may be mistreated; what it holds is nobody else's. At the end it leaves nothing behind."""
+    stack = Devstack(PROJECT, tmp_path_factory.mktemp("proof") / "state", free_ports())
+    try:
+        yield stack.until_ready()
+        assert stack.end() == 0, stack.output
+        stack.assert_nothing_left()
+    finally:
+        if stack.process.poll() is None:
+            stack.end()
+
+
+@pytest.fixture(scope="session")
+def proving_apis(proving_ground: Devstack) -> dict[str, Api]:
+    """A client for each target of the proving ground."""
+    return {target: Api(proving_ground, target) for target in ("local", "gateway")}

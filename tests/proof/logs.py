@@ -1,0 +1,92 @@
+"""Everything that is written down while the service runs: its functions' logs, the devstack's, and what it tells."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+
+from tests.e2e.running import Devstack
+from tests.e2e.waiting import until
+
+# What Lambda itself writes around a function's own lines.
+_PLATFORM = re.compile(r"(START|END|REPORT|INIT_START) RequestId: [0-9a-f-]{36}[\x20-\x7e\t]*")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def function_lines(devstack: Devstack) -> dict[str, list[str]]:
+    """Return every line of every log group, in the order of time."""
+    logs = devstack.client("logs")
+    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+    lines: dict[str, list[str]] = {}
+    for group in groups:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        lines[group] = [event["message"].rstrip("\n") for page in pages for event in page["events"]]
+    return lines
+
+
+def mentions(devstack: Devstack, function: str, *texts: str) -> bool:
+    """Tell whether a function has logged a line with all of these texts."""
+    logs = devstack.client("logs")
+    found = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern=f'"{texts[0]}"')
+    return any(all(text in event["message"] for text in texts) for event in found["events"])
+
+
+def devstack_text(devstack: Devstack) -> dict[str, str]:
+    """Return what the devstack has printed and its two logs hold."""
+    found = {"terminal": devstack.output}
+    for name in ("api.log", "emulator.log"):
+        found[name] = (devstack.state / name).read_text(encoding="utf-8", errors="replace")
+    return found
+
+
+def is_well_formed(line: str) -> bool:
+    """Tell whether a function's log line is one JSON object, or one of Lambda's own."""
+    if _PLATFORM.fullmatch(line):
+        return True
+    try:
+        return isinstance(json.loads(line), dict) and not _CONTROLS.search(line)
+    except ValueError:
+        return False
+
+
+def has_controls(line: str) -> bool:
+    """Tell whether a line of text could do something to the terminal that shows it."""
+    return bool(_CONTROLS.search(line))
+
+
+class News:
+    """What the topic has told so far."""
+
+    def __init__(self, devstack: Devstack, queue_url: str) -> None:
+        self._sqs = devstack.client("sqs")
+        self._url = queue_url
+        self.told: list[str] = []
+
+    def about(self, submission_id: str) -> str:
+        """Wait for what the topic tells of a submission, and return it."""
+        return until(lambda: self._look(submission_id))
+
+    def _look(self, submission_id: str) -> str | None:
+        received = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        self.told += [json.dumps(message) for message in received.get("Messages", [])]
+        return next((message for message in self.told if submission_id in message), None)
+
+
+@contextlib.contextmanager
+def listening(devstack: Devstack) -> Iterator[News]:
+    """Subscribe a queue to the dragons' topic inside the block."""
+    sqs, sns = devstack.client("sqs"), devstack.client("sns")
+    topic = devstack.running["outputs"]["DragonTopicArn"]
+    url = sqs.create_queue(QueueName="proof-news")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allow = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = {"Version": "2012-10-17", "Statement": [{**allow, "Resource": arn}]}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    subscribed = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+    try:
+        yield News(devstack, url)
+    finally:
+        sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"])
+        sqs.delete_queue(QueueUrl=url)

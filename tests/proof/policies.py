@@ -1,0 +1,87 @@
+"""Policies read as IAM reads them: which calls they allow, and each grant they are made of.
+
+Only what this project's policies use: Allow statements, wildcards, and no conditions but those that are stated.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.running import PROJECT
+
+FUNCTIONS = ("api_handler", "validate_dragon", "add_dragon", "store_messages")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller does, and to what (an ARN, or what stands for it where a service has none)."""
+
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action on one resource pattern, as one statement allows it."""
+
+    sid: str
+    action: str
+    resource: str
+    but: bool = False  # the pattern stands in NotResource
+
+    def covers(self, call: Call) -> bool:
+        """Tell whether this grant allows the call."""
+        if not _matches(self.action.lower(), call.action.lower()):
+            return False
+        return _matches(self.resource, call.resource) is not self.but
+
+
+def policy_file(function: str, stage: str) -> Path:
+    """Return where a function's policy of a stage is."""
+    return PROJECT / ".chalice" / f"policy-{function}-{stage}.json"
+
+
+def policy(function: str, stage: str) -> dict[str, Any]:
+    """Return a function's policy of a stage."""
+    return dict(json.loads(policy_file(function, stage).read_text(encoding="utf-8")))
+
+
+def grants(document: dict[str, Any]) -> Iterator[Grant]:
+    """Yield every grant of a policy. Fails on a statement that it cannot read, rather than to read it wrongly."""
+    for statement in document["Statement"]:
+        assert statement["Effect"] == "Allow", statement
+        assert "NotAction" not in statement, statement
+        but = "NotResource" in statement
+        for action in _listed(statement["Action"]):
+            for resource in _listed(statement["NotResource" if but else "Resource"]):
+                yield Grant(statement.get("Sid", ""), action, resource, but)
+
+
+def allows(document: dict[str, Any], call: Call) -> bool:
+    """Tell whether a policy allows a call."""
+    return any(grant.covers(call) for grant in grants(document))
+
+
+def without(document: dict[str, Any], action: str) -> dict[str, Any]:
+    """Return a policy without an action; it has to be there."""
+    statements = [
+        {**statement, "Action": [kept for kept in _listed(statement["Action"]) if kept != action]}
+        for statement in document["Statement"]
+    ]
+    assert statements != document["Statement"], f"{action} is not in the policy"
+    return {**document, "Statement": [statement for statement in statements if statement["Action"]]}
+
+
+def _listed(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, text, re.DOTALL) is not None

@@ -1,0 +1,204 @@
+"""What the suite of concurrent reports works on: names in many spellings, an S3 that misbehaves, other processes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from subprocess import DEVNULL, PIPE, Popen
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+
+from chalicelib.dragons.model import Dragon
+from chalicelib.dragons.repository import Addition, DocumentContended, DragonQuery, S3DragonRepository
+from tests.samples import dragon
+
+SYLLABLES = ("Él", "an", "dra", "gö", "ß", "Ñu", "Zé", "ﬁ", "ij", "Σ", "ώς", "Ǆ", "Ẽ", "rū", "ἀ", "Å", "кá", "ø")
+PROJECT = Path(__file__).resolve().parents[2]
+
+Place = tuple[str, str]
+
+
+def distinct_names(rng: Random, count: int) -> list[str]:
+    """Return names that stay different however they are spelled."""
+    return [
+        "".join(rng.choices(SYLLABLES, k=rng.randrange(2, 5))) + f" {number:03} {rng.getrandbits(32):08x}"
+        for number in range(count)
+    ]
+
+
+def spelled(name: str, rng: Random) -> str:
+    """Return another spelling of a name: case, composition and surrounding space."""
+    form: Any = rng.choice(["NFC", "NFD"])
+    change: Callable[[str], str] = rng.choice([str.upper, str.lower, str.title, str.casefold, str.swapcase, str])
+    return rng.choice(["", " ", "  "]) + unicodedata.normalize(form, change(name)) + rng.choice(["", " "])
+
+
+def s3_client(aws_url: str, attempts: int = 1) -> Any:
+    """Return a client of the embedded AWS with root's credentials, enough connections, and this many attempts."""
+    config = Config(max_pool_connections=70, retries={"mode": "standard", "total_max_attempts": attempts})
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    return session.client("s3", endpoint_url=aws_url, config=config)  # type: ignore[call-overload]
+
+
+def repository(s3: Any, place: Place) -> S3DragonRepository:
+    """Return a repository of its own, as each warm function has one."""
+    return S3DragonRepository(lambda: place, lambda: s3)
+
+
+def persistently(write: Callable[[], Any], retried: list[str] | None = None) -> Any:
+    """Call until it is answered, as the workflow's Retry does; note in `retried` what it was that failed."""
+    from chalicelib.aws import DependencyUnavailable  # noqa: PLC0415 - by name, for those who read a traceback
+
+    while True:
+        try:
+            return write()
+        except DependencyUnavailable as error:
+            if retried is not None:
+                retried.append(type(error).__name__)
+            if isinstance(error, DocumentContended):
+                time.sleep(0.05)
+
+
+class AwkwardS3:
+    """An S3 client that is slow between reading and writing, and whose answers and requests get lost.
+
+    Lost after it was done: the caller sees a time-out, or what the SDK's own second attempt meets. Lost before: the
+    connection is cut and nothing was done. `chance` is that of each write to go wrong.
+    """
+
+    def __init__(self, s3: Any, rng: Random, *, chance: float = 0.0, latency_s: float = 0.0) -> None:
+        self._s3 = s3
+        self._rng = rng
+        self._lock = threading.Lock()
+        self._chance = chance
+        self._latency_s = latency_s
+        self.lost: dict[str, int] = {}
+
+    def get_object(self, **parameters: Any) -> Any:
+        answer = self._s3.get_object(**parameters)
+        self._dawdle()
+        return answer
+
+    def put_object(self, **parameters: Any) -> Any:
+        self._dawdle()
+        kind = self._fate()
+        if kind == "the request":
+            raise ConnectionClosedError(endpoint_url="http://s3", request=None)
+        try:
+            answer = self._s3.put_object(**parameters)
+        except ClientError as error:
+            if kind == "the request, then the SDK tried again":
+                error.response["ResponseMetadata"]["RetryAttempts"] = 1
+            raise
+        if kind == "the answer":
+            raise ReadTimeoutError(endpoint_url="http://s3")
+        if kind == "the answer, and the SDK tried again":
+            try:
+                answer = self._s3.put_object(**parameters)
+            except ClientError as error:
+                error.response["ResponseMetadata"]["RetryAttempts"] = 1
+                raise
+        return answer
+
+    def _fate(self) -> str | None:
+        with self._lock:
+            if self._rng.random() >= self._chance:
+                return None
+            kinds = (
+                "the answer",
+                "the answer, and the SDK tried again",
+                "the request",
+                "the request, then the SDK tried again",
+            )
+            kind = self._rng.choice(kinds)
+            self.lost[kind] = self.lost.get(kind, 0) + 1
+            return kind
+
+    def _dawdle(self) -> None:
+        if self._latency_s:
+            with self._lock:
+                pause_s = self._rng.uniform(0, self._latency_s)
+            time.sleep(pause_s)
+
+
+def all_dragons(dragons: S3DragonRepository) -> list[Dragon]:
+    """Return the whole registry, read in pages."""
+    found: list[Dragon] = []
+    after = None
+    while True:
+        page = dragons.page(DragonQuery(after=after, limit=100))
+        found += page.dragons
+        if page.next_after is None:
+            return found
+        after = page.next_after
+
+
+class WriterProcess:
+    """Another process that reports dragons one after another, and says before and after each what it does.
+
+    It takes lines `submission id<TAB>name` and says `begin<TAB>submission id` and `end<TAB>submission id<TAB>outcome`.
+    """
+
+    def __init__(self, aws_url: str, place: Place, work: list[tuple[str, str]]) -> None:
+        self.work = work
+        self.begun: list[str] = []
+        self.outcomes: dict[str, str] = {}
+        self._process = Popen(
+            [sys.executable, "-m", "tests.proof.registry", aws_url, *place],
+            cwd=PROJECT,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            text=True,
+        )
+        assert self._process.stdin
+        self._process.stdin.write("".join(f"{submission}\t{name}\n" for submission, name in work))
+        self._process.stdin.close()
+        self.begins = threading.Event()  # it writes, or has ended
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, whatever it is doing."""
+        self._process.kill()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self._process.wait(120)
+        self._reader.join(10)
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as said:
+            for line in said:
+                event, submission, *outcome = line.rstrip("\n").split("\t")
+                if event == "begin":
+                    self.begun.append(submission)
+                    self.begins.set()
+                elif outcome:
+                    self.outcomes[submission] = outcome[0]
+        self.begins.set()
+
+
+def main() -> None:
+    """Be a `WriterProcess`'s process."""
+    aws_url, bucket, key = sys.argv[1:]
+    dragons = repository(AwkwardS3(s3_client(aws_url), Random(), latency_s=0.02), (bucket, key))
+    for line in sys.stdin.read().splitlines():
+        submission, name = line.split("\t")
+        print(f"begin\t{submission}", flush=True)
+        outcome: Addition = persistently(lambda name=name, submission=submission: dragons.add(dragon(name), submission))
+        print(f"end\t{submission}\t{outcome.value}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

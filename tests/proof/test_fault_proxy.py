@@ -1,0 +1,172 @@
+"""The fault proxy itself: what it forwards, what it knows, and what each of its faults looks like to a client."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
+
+from tests.proof.fault_proxy import SECRET, Fault, FaultProxy, Rule
+
+SESSION = boto3.Session("AKIDTEST", "secret", region_name="us-east-1")
+QUEUE = "http://queue.example/000000000000/q"
+
+
+class Aws(http.server.BaseHTTPRequestHandler):
+    """Answers as AWS would, and remembers what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    asked: list[tuple[str, str, bytes]]
+
+    def _answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        self.asked.append((f"{self.command} {self.path}", self.headers["Host"], self.rfile.read(length)))
+        body = b'{"MessageId": "m1", "Item": {}}' if self.command == "POST" else b""
+        self.send_response(200)
+        self.send_header("x-amzn-requestid", "r1")
+        self.send_header("ETag", '"e"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_HEAD = _answer  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def upstream() -> Iterator[str]:
+    """Something that answers as AWS would."""
+    Aws.asked = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def proxy(upstream: str) -> Iterator[FaultProxy]:
+    """A proxy in front of it."""
+    with FaultProxy(upstream, Random(1)) as running:
+        yield running
+
+
+def client(proxy: FaultProxy, service: str) -> Any:
+    """Return a client that makes one attempt of at most a second."""
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=1)
+    return SESSION.client(service, endpoint_url=proxy.url, config=config)  # type: ignore[call-overload]
+
+
+def send(proxy: FaultProxy) -> Any:
+    return client(proxy, "sqs").send_message(QueueUrl=QUEUE, MessageBody="x")
+
+
+def test_what_is_sent_arrives_as_it_was_sent(proxy: FaultProxy) -> None:
+    s3 = client(proxy, "s3")
+    body = bytes(range(256)) * 8192
+    s3.put_object(Bucket="bbb", Key="a/b c.json", Body=body)
+    s3.head_object(Bucket="bbb", Key="k")
+
+    (put, host, arrived), (head, *_) = Aws.asked
+    assert put == "PUT /bbb/a/b%20c.json"
+    assert host == proxy.url.removeprefix("http://"), "signatures cover it"
+    assert arrived == body
+    assert head == "HEAD /bbb/k"
+
+
+def test_it_knows_who_asks_which_service_for_what(proxy: FaultProxy) -> None:
+    send(proxy)
+    client(proxy, "s3").get_object(Bucket="bbb", Key="k")
+    client(proxy, "dynamodb").get_item(TableName="t", Key={"a": {"S": "b"}})
+    client(proxy, "ssm").get_parameters_by_path(Path="/a/")
+    client(proxy, "stepfunctions").describe_execution(executionArn="arn:aws:states:us-east-1:1:execution:a:b")
+
+    seen = [(call.request.service, call.request.operation, call.request.resource) for call in proxy.calls]
+    assert seen == [
+        ("sqs", "SendMessage", QUEUE),
+        ("s3", "GetObject", "bbb/k"),
+        ("dynamodb", "GetItem", "t"),
+        ("ssm", "GetParametersByPath", "/a/"),
+        ("states", "DescribeExecution", "arn:aws:states:us-east-1:1:execution:a:b"),
+    ]
+    assert {call.request.access_key for call in proxy.calls} == {"AKIDTEST"}
+
+
+@pytest.mark.parametrize("service", ["s3", "sqs", "dynamodb", "ssm", "states"])
+@pytest.mark.parametrize(("fault", "kind"), [(Fault.THROTTLE, "thrott|SlowDown|Throughput"), (Fault.DENY, "AccessDen")])
+def test_refusals_are_those_of_the_service(proxy: FaultProxy, service: str, fault: Fault, kind: str) -> None:
+    calls = {
+        "s3": lambda: client(proxy, "s3").get_object(Bucket="bbb", Key="k"),
+        "sqs": lambda: send(proxy),
+        "dynamodb": lambda: client(proxy, "dynamodb").get_item(TableName="t", Key={"a": {"S": "b"}}),
+        "ssm": lambda: client(proxy, "ssm").get_parameters_by_path(Path="/a/"),
+        "states": lambda: client(proxy, "stepfunctions").list_state_machines(),
+    }
+    with proxy.misbehaving(Rule(fault, service)), pytest.raises(ClientError, match=f"(?i){kind}") as raised:
+        calls[service]()
+
+    assert SECRET in str(raised.value), "so that it would be seen if it leaked"
+    assert not Aws.asked
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSE, Fault.CUT_BEFORE])
+def test_cut_before_means_that_it_was_not_done(proxy: FaultProxy, fault: Fault) -> None:
+    with proxy.misbehaving(Rule(fault)), pytest.raises(HTTPClientError):
+        send(proxy)
+
+    assert not Aws.asked
+
+
+def test_cut_after_means_that_it_was_done(proxy: FaultProxy) -> None:
+    with proxy.misbehaving(Rule(Fault.CUT_AFTER)), pytest.raises(HTTPClientError):
+        send(proxy)
+
+    assert len(Aws.asked) == 1
+
+
+def test_slow_is_beyond_what_the_client_waits(proxy: FaultProxy) -> None:
+    with proxy.misbehaving(Rule(Fault.HANG, seconds=3)), pytest.raises(HTTPClientError, match="timeout"):
+        send(proxy)
+    began = time.monotonic()
+    with proxy.misbehaving(Rule(Fault.DELAY, seconds=0.2)):
+        send(proxy)
+
+    assert time.monotonic() - began >= 0.2
+    assert len(Aws.asked) == 2
+
+
+def test_garbage_is_a_success_that_says_nothing(proxy: FaultProxy) -> None:
+    with proxy.misbehaving(Rule(Fault.GARBAGE)):
+        assert "MessageId" not in send(proxy)
+
+    assert not Aws.asked
+
+
+def test_rules_choose_their_requests_and_end_with_their_block(proxy: FaultProxy) -> None:
+    sqs = client(proxy, "sqs")
+    second = Rule(Fault.ERROR, "sqs", "SendMessage", resource="/q$", first=2, times=1)
+    half = Rule(Fault.ERROR, "sqs", "DeleteMessage", chance=0.5)
+
+    def statuses(times: int, operation: str, **parameters: str) -> list[int]:
+        mark = len(proxy.calls)
+        for _ in range(times):
+            with contextlib.suppress(ClientError):
+                getattr(sqs, operation)(QueueUrl=QUEUE, **parameters)
+        return [call.status for call in proxy.since(mark)]
+
+    with proxy.misbehaving(second, half):
+        assert statuses(3, "send_message", MessageBody="x") == [200, 500, 200]
+        assert 5 < statuses(40, "delete_message", ReceiptHandle="r").count(500) < 35
+        assert statuses(1, "receive_message") == [200]
+    assert statuses(3, "send_message", MessageBody="x") == [200] * 3

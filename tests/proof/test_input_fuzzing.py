@@ -1,0 +1,418 @@
+"""Whatever a client sends: never a 5xx, never an answer that is no JSON, and what was accepted reads back equal."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from chalicelib import exact_json
+from chalicelib.dragons.model import normalised_name
+from tests.e2e.running import Api
+from tests.e2e.test_messages import COMPANIES
+from tests.e2e.waiting import until
+from tests.integration.conftest import app, moto_aws, stage, step_functions  # noqa: F401 - fixtures
+from tests.integration.service import OPERATOR, Answer, Service
+from tests.integration.stage import Stage
+from tests.lambda_events import claims
+from tests.proof import inputs
+from tests.proof.report import Report, Scale
+
+SUITE = "8 input fuzzing"
+PROBLEM = "application/problem+json"
+JSON = {"Content-Type": "application/json"}
+MARK = "m4rk3d"  # what no answer may show
+
+
+@dataclass
+class Fuzzing:
+    """Counts what is tried, and says how hard to."""
+
+    rng: Random
+    report: Report
+    statuses: Counter[int] = field(default_factory=Counter)
+    read_back: int = 0
+
+    @property
+    def scale(self) -> Scale:
+        """How hard to try."""
+        return self.report.scale
+
+    def run(self, examples: int, check: Callable[..., None], **strategies: st.SearchStrategy[Any]) -> None:
+        """Call `check` with as many examples."""
+        quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+        tuned = settings(
+            max_examples=examples, deadline=None, database=None, suppress_health_check=quiet, print_blob=True
+        )
+        with contextlib.redirect_stdout(io.StringIO()):  # metrics
+            seed(self.rng.getrandbits(64))(tuned(given(**strategies)(check)))()
+
+    def add(self, promise: str, note: str = "") -> None:
+        """Add a row to the report. A failure has ended the test before."""
+        tried = self.statuses.total()
+        shown = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
+        if self.read_back:
+            shown += f"; read back: {self.read_back:,}"
+        self.report.add(SUITE, promise, tried=tried, survived=tried, lost=0, note=f"{shown}{note}")
+        print(f"  {promise}: {shown}")
+
+
+@pytest.fixture
+def fuzzing(rng: Random, report: Report) -> Fuzzing:
+    return Fuzzing(rng, report)
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest) -> Stage:
+    """What the service in this process works on."""
+    return request.getfixturevalue("stage")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest, log: io.StringIO) -> Iterator[Service]:
+    """The deployed API in this process, on moto, as its gateway calls it. What is logged is JSON, line by line."""
+    yield Service(request.getfixturevalue("app"))
+    for line in log.getvalue().splitlines():
+        assert isinstance(json.loads(line), dict), line
+
+
+def check_sound(answer: Answer) -> Any:
+    """Fail unless an answer is one that a client can rely on; return its JSON value, if it has one."""
+    assert 200 <= answer.status < 500, answer
+    for name, value in answer.headers.items():
+        assert re.fullmatch(r"[\t\x20-\x7e]*", str(value)), f"{name}: {value!r}"
+    body = gzip.decompress(answer.body) if answer.headers.get("Content-Encoding") == "gzip" else answer.body
+    assert b"Traceback" not in body
+    if answer.status in (204, 304):
+        assert not body
+        return None
+    if not answer.headers["Content-Type"].split(";")[0].endswith("json"):
+        assert answer.status == 200
+        return None
+    value = json.loads(body, parse_constant=_no_json)
+    if answer.status >= 400:
+        assert answer.headers["Content-Type"] == PROBLEM
+        assert (value["status"], value["request_id"]) == (answer.status, answer.headers["X-Request-Id"])
+        for fault in value.get("errors", []):
+            assert len(fault) == 2
+            assert fault["detail"]
+            assert {"pointer", "parameter", "header"} & fault.keys()
+    return value
+
+
+def _no_json(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def exactly(text: str | bytes) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def as_kept(sent: Any) -> Any:
+    """Return a message as it is to be read back."""
+    metadata, data = dict(sent["metadata"]), dict(sent["data"])
+    for part, name in ((metadata, "company_id"), (metadata, "message_id"), (data, "order_id")):
+        part[name] = part[name].lower()
+    return {"metadata": metadata, "data": data}
+
+
+class Post:
+    """Posts messages, and reads back what was accepted."""
+
+    def __init__(self, service: Service, account: Stage, fuzzing: Fuzzing) -> None:
+        self._service = service
+        self._account = account
+        self._fuzzing = fuzzing
+        self._stored: dict[tuple[str, str], Any] = {}
+
+    def post(self, body: bytes) -> int:
+        """Post a body; returns the status. Whatever is accepted is stored and compared."""
+        answer = self._service.post("/post-message", body)
+        check_sound(answer)
+        self._fuzzing.statuses[answer.status] += 1
+        assert answer.status in (202, 400, 413)
+        received = self._account.received(self._account.queue_url)
+        assert len(received) == (answer.status == 202)
+        if not received:
+            return answer.status
+        self._service.consume(received)
+        sent = as_kept(exactly(body))
+        key = (sent["metadata"]["company_id"], sent["metadata"]["message_id"])
+        # Hypothesis likes to use the same id again; the first message stays.
+        expected = self._stored.setdefault(key, sent)
+        read = self._service.get(f"/message/{key[1]}?company_id={key[0]}")
+        found = exactly(read.body)
+        assert found["metadata"].pop("message_s3_key") == f"{key[0]}/{key[1]}.json"
+        assert found == expected
+        assert exactly(self._account.archived(f"{key[0]}/{key[1]}.json")) == expected
+        self._fuzzing.read_back += 1
+        return answer.status
+
+
+class TestBodies:
+    def test_a_valid_message_is_accepted_and_reads_back_equal(
+        self, service: Service, account: Stage, fuzzing: Fuzzing
+    ) -> None:
+        post = Post(service, account, fuzzing)
+
+        def check(message: tuple[str, str]) -> None:
+            assert post.post(message[0].encode()) == 202
+
+        fuzzing.run(fuzzing.scale.of(25, 300), check, message=inputs.messages())
+        fuzzing.add("valid messages are accepted and read back equal, through queue and consumer")
+
+    def test_a_damaged_message_is_refused_or_reads_back_equal(
+        self, service: Service, account: Stage, fuzzing: Fuzzing
+    ) -> None:
+        post = Post(service, account, fuzzing)
+
+        def check(body: bytes) -> None:
+            post.post(body)
+
+        fuzzing.run(fuzzing.scale.of(60, 800), check, body=inputs.bodies(inputs.messages()))
+        fuzzing.add("damaged messages: never a 5xx; what is accepted reads back equal")
+
+    def test_a_valid_dragon_is_added_and_reads_back_equal(self, service: Service, fuzzing: Fuzzing) -> None:
+        added: dict[str, dict[str, str]] = {}
+
+        def check(report: tuple[str, dict[str, str]]) -> None:
+            body, wanted = report
+            key = normalised_name(wanted["dragon_name_str"])
+            answer = service.post("/dragons", body.encode(), Prefer="wait=10")
+            value = check_sound(answer)
+            fuzzing.statuses[answer.status] += 1
+            assert answer.status == (409 if key in added else 201)
+            expected = added.setdefault(key, wanted)
+            if answer.status == 201:
+                assert value == wanted
+                assert urlsplit(answer.headers["Location"]).path == "/prod/dragons/" + quote(
+                    wanted["dragon_name_str"], safe=""
+                )
+            read = service.get("/dragons/" + quote(wanted["dragon_name_str"], safe=""))
+            assert read.json() == expected
+            listed = service.get(f"/dragons?dragonName={quote(wanted['dragon_name_str'], safe='')}")
+            assert listed.json() == [expected]
+            fuzzing.read_back += 1
+
+        fuzzing.run(fuzzing.scale.of(25, 400), check, report=inputs.dragons())
+        fuzzing.add("valid dragons are added and read back equal, by name and by filter")
+
+    def test_a_damaged_dragon_is_refused_or_added(self, service: Service, fuzzing: Fuzzing) -> None:
+        def check(body: bytes, etag: str) -> None:
+            for answer in (
+                service.post("/dragons", body, Prefer="wait=10"),
+                service.request("PUT", "/dragons/Ember", headers={**JSON, "If-Match": etag}, body=body),
+            ):
+                check_sound(answer)
+                fuzzing.statuses[answer.status] += 1
+                if answer.status == 201:
+                    read = service.get("/dragons/" + quote(answer.json()["dragon_name_str"], safe=""))
+                    assert read.json() == answer.json()
+                    fuzzing.read_back += 1
+
+        fuzzing.run(
+            fuzzing.scale.of(50, 600), check, body=inputs.bodies(inputs.dragons()), etag=inputs.HEADERS["If-Match"]
+        )
+        fuzzing.add("damaged dragons, reported or as corrections: never a 5xx")
+
+
+class TestEverythingElse:
+    def test_query_strings_and_cursors(self, service: Service, account: Stage, fuzzing: Fuzzing) -> None:
+        names = ("Ember", "Ash", "Élan", "ﬁre", "Straße", "Zed 2")
+        entries = [{**json.loads(_dragon(name)), "submission_id": name} for name in names]
+        account.put_document(json.dumps(entries).encode())
+
+        def check(query: str) -> None:
+            for path in ("/dragons", "/dragons/Ember", f"/message/{uuid.UUID(int=1)}"):
+                answer = service.get(f"{path}?{query}")
+                value = check_sound(answer)
+                fuzzing.statuses[answer.status] += 1
+                if link := answer.headers.get("Link"):
+                    target = link[link.index("<") + 1 : link.index(">")].removeprefix("/prod")
+                    following = service.get(target)
+                    assert following.status == 200, f"{link} does not lead on"
+                    assert not [found for found in following.json() if found in value]
+
+        fuzzing.run(fuzzing.scale.of(40, 800), check, query=inputs.queries())
+        fuzzing.add("query strings and cursors: never a 5xx, and every link leads on")
+
+    def test_paths(self, service: Service, fuzzing: Fuzzing) -> None:
+        def check(segment: str, method: str) -> None:
+            for place in ("/dragons", "/message", "/submissions", "/static"):
+                if method in ("PUT", "DELETE") and place != "/dragons":
+                    continue
+                body = _dragon("Ember") if method == "PUT" else None
+                answer = service.request(method, f"{place}/{segment}", headers={**JSON, "If-Match": "*"}, body=body)
+                check_sound(answer)
+                fuzzing.statuses[answer.status] += 1
+                assert answer.status in (200, 304, 400, 404)
+
+        methods = st.sampled_from(["GET", "GET", "PUT", "DELETE"])
+        fuzzing.run(fuzzing.scale.of(30, 600), check, segment=inputs.SEGMENTS, method=methods)
+        fuzzing.add("path parameters: never a 5xx")
+
+    def test_headers(self, service: Service, fuzzing: Fuzzing) -> None:
+        def check(headers: dict[str, str], body: str) -> None:
+            for name in headers.keys() & {"Origin", "X-Forwarded-For", "Content-Type", "Prefer", "Accept"}:
+                headers[name] += f"; {MARK}={MARK}"
+            for method, path in (("GET", "/dragons"), ("GET", "/"), ("GET", "/openapi.json"), ("POST", "/dragons")):
+                sent = body.encode() if method == "POST" else None
+                answer = service.request(method, path, headers=headers, body=sent)
+                if answer.status < 400 or "html" not in answer.headers["Content-Type"]:
+                    check_sound(answer)
+                fuzzing.statuses[answer.status] += 1
+                shown = " ".join(f"{name}: {value}" for name, value in answer.headers.items())
+                assert MARK not in shown + answer.body.decode("latin-1")
+
+        bodies = inputs.dragons().map(lambda found: found[0])
+        fuzzing.run(fuzzing.scale.of(20, 300), check, headers=inputs.headers(), body=bodies)
+        fuzzing.add("headers: never a 5xx, none reflected")
+
+    def test_claims(self, service: Service, fuzzing: Fuzzing) -> None:
+        """The gateway has verified them, and passes on whatever the pool put there."""
+
+        def check(changes: dict[str, Any]) -> None:
+            caller = {**OPERATOR, **changes}
+            for path in ("/dragons", f"/message/{uuid.UUID(int=1)}"):
+                answer = service.get(path, caller)
+                check_sound(answer)
+                fuzzing.statuses[answer.status] += 1
+                groups = str(caller.get("cognito:groups", ""))
+                if "operators" not in re.split(r"[,\s\[\]]+", groups) and not _is_uuid(caller["custom:company_id"]):
+                    assert answer.status in (401, 403) or path == "/dragons"
+
+        names = ("cognito:groups", "custom:company_id", "sub", "token_use", "aud", "email")
+        texts = st.sampled_from(["[a b]", "operators ", "operators", "a,b", "[]", "[operators", ""]) | inputs.TEXTS
+        strategy = st.fixed_dictionaries({"custom:company_id": inputs.uuids() | inputs.TEXTS}).flatmap(
+            lambda company: st.dictionaries(st.sampled_from(names), texts, max_size=4).map(lambda more: more | company)
+        )
+        fuzzing.run(fuzzing.scale.of(20, 400), check, changes=strategy)
+        fuzzing.add("claims: never a 5xx, never more than they say")
+
+
+def _dragon(name: str) -> bytes:
+    fields = dict.fromkeys(inputs.ALIASES, "x")
+    return json.dumps({**fields, "dragon_name_str": name}).encode()
+
+
+def _is_uuid(text: str) -> bool:
+    return bool(re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text))
+
+
+class TestParser:
+    def test_what_is_parsed_is_written_and_compared_without_loss(self, fuzzing: Fuzzing) -> None:
+        def check(members: Mapping[str, str]) -> None:
+            text = "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members.items()) + "}"
+            value = exact_json.parse_object(text.encode())
+            assert value == exactly(text)
+            again = exact_json.parse_object(exact_json.encode(value))
+            assert again == value
+            canonical = exact_json.canonical(value)
+            assert exact_json.canonical(again) == canonical
+            assert exact_json.canonical(exact_json.parse_object(canonical)) == canonical
+            assert exact_json.canonical(dict(reversed(value.items()))) == canonical
+            fuzzing.statuses[200] += 1
+
+        strategy = st.dictionaries(inputs.MEMBER_NAMES, inputs.VALUES, max_size=4)
+        fuzzing.run(fuzzing.scale.of(60, 1500), check, members=strategy)
+        fuzzing.add("JSON is parsed, written and compared without loss")
+
+    def test_bytes_that_are_not_json_are_refused_like_a_strict_reader_does(self, fuzzing: Fuzzing) -> None:
+        def check(body: bytes) -> None:
+            try:
+                value = exact_json.parse_object(body)
+            except exact_json.MalformedJson as error:
+                fuzzing.statuses[400 if str(error).isprintable() else 500] += 1
+            else:
+                fuzzing.statuses[200] += 1
+                assert exactly(body.decode()) == value
+
+        fuzzing.run(fuzzing.scale.of(60, 1500), check, body=inputs.bodies(inputs.messages()))
+        assert 500 not in fuzzing.statuses, "a reason that cannot be shown"
+        fuzzing.add("damaged JSON is refused with a reason, or read as it stands")
+
+
+class TestOverHttp:
+    @pytest.fixture(params=["local", "gateway"])
+    def api(self, request: pytest.FixtureRequest, proving_apis: dict[str, Api]) -> Api:
+        return proving_apis[request.param]
+
+    def test_damaged_bodies(self, api: Api, fuzzing: Fuzzing) -> None:
+        def check(body: bytes, route: str) -> None:
+            answer = api.post(route, data=body, headers=JSON)
+            _check_http(answer)
+            fuzzing.statuses[answer.status_code] += 1
+
+        strategy = inputs.bodies(inputs.messages()) | inputs.bodies(inputs.dragons())
+        routes = st.sampled_from(["/post-message", "/dragons"])
+        fuzzing.run(fuzzing.scale.of(8, 100), check, body=strategy, route=routes)
+        fuzzing.add(f"damaged bodies over HTTP ({api.target}): never a 5xx")
+
+    def test_queries_paths_and_headers(self, api: Api, fuzzing: Fuzzing) -> None:
+        def check(query: str, segment: str, headers: dict[str, str]) -> None:
+            sent = {name: value.strip().encode("latin-1") for name, value in headers.items()}
+            for reference in (f"/dragons?{query}", f"/dragons/{segment}", f"/message/{segment}"):
+                answer = api.get(reference, headers=sent)
+                _check_http(answer)
+                fuzzing.statuses[answer.status_code] += 1
+
+        # The emulator's gateway takes no encoded slash and no path that is not UTF-8; AWS hands both on.
+        fuzzing.run(
+            fuzzing.scale.of(5, 60), check, query=inputs.queries(), segment=inputs.SEGMENTS, headers=inputs.headers()
+        )
+        fuzzing.add(f"queries, paths and headers over HTTP ({api.target}): never a 5xx")
+
+    def test_what_is_accepted_reads_back_equal(self, api: Api, fuzzing: Fuzzing) -> None:
+        company = COMPANIES["amber"]
+        sent: dict[str, Any] = {}
+
+        def check(message: tuple[str, str]) -> None:
+            body, message_id = message
+            if message_id in sent:
+                return
+            fresh = str(uuid.uuid5(uuid.NAMESPACE_OID, message_id + os.urandom(8).hex()))
+            body = re.sub(re.escape(message_id), fresh, body, flags=re.IGNORECASE)
+            answer = api.post("/post-message", "amber", data=body.encode(), headers=JSON)
+            assert answer.status_code == 202, answer.text
+            fuzzing.statuses[answer.status_code] += 1
+            sent[fresh] = as_kept(exactly(body))
+
+        fuzzing.run(fuzzing.scale.of(6, 80), check, message=inputs.messages(company))
+        for message_id, expected in sent.items():
+            read = until(lambda message_id=message_id: _found(api.get(f"/message/{message_id}", "amber")))
+            found = exactly(read.content)
+            del found["metadata"]["message_s3_key"]
+            assert found == expected
+            fuzzing.read_back += 1
+        fuzzing.add(f"valid messages read back equal over HTTP ({api.target})")
+
+
+def _found(answer: requests.Response) -> requests.Response | None:
+    assert answer.status_code in (200, 404)
+    return answer if answer.status_code == 200 else None
+
+
+def _check_http(answer: requests.Response) -> None:
+    assert answer.status_code < 500, f"{answer.status_code} {answer.text}"
+    if answer.status_code not in (204, 304):
+        json.loads(answer.content, parse_constant=_no_json)
+
+
+def test_the_claims_of_the_operator_are_those_that_the_tests_change() -> None:
+    assert claims() == OPERATOR

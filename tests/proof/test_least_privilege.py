@@ -1,0 +1,332 @@
+"""No function can do more than its job: each grant is used in the run, or AWS needs it; and without one, work fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+
+from tests.e2e.running import PROJECT, Api, Devstack
+from tests.e2e.waiting import until
+from tests.proof import functions, logs
+from tests.proof.beyond_the_emulator import FUNCTION_POLICIES, WORKFLOW_ROLE
+from tests.proof.policies import FUNCTIONS, Call, Grant, allows, grants, policy, without
+from tests.proof.report import Report, Scale
+from tests.proof.roles import NAMES, redelivered_soon, start_cold, under_policy
+from tests.proof.tour import Tour
+from tests.proof.trail import recording
+
+SUITE = "5 least privilege"
+STAGES = ("local", "dev", "prod")
+
+
+def as_in(stage: str, text: str) -> str:
+    """Return a name or ARN as it is in another stage."""
+    return re.sub(r"(dragonpost[-/])(local|dev|prod)\b", rf"\g<1>{stage}", text)
+
+
+def moved(call: Call, stage: str) -> Call:
+    """Return the same call in another stage."""
+    return Call(call.action, as_in(stage, call.resource))
+
+
+def is_beyond(function: str, grant: Grant) -> bool:
+    name = as_in("prod", NAMES[function])
+    return any(
+        function in row.functions and (row.action, row.resource.format(name=name)) == (grant.action, grant.resource)
+        for row in FUNCTION_POLICIES
+    )
+
+
+@pytest.fixture(scope="module")
+def called(proving_ground: Devstack, proving_apis: dict[str, Api]) -> dict[str, set[Call]]:
+    """What each function called while everything was done once, with resources as they are in prod."""
+    with recording(proving_ground) as trail:
+        for function in FUNCTIONS:
+            start_cold(proving_ground, function)
+        Tour(proving_apis["gateway"]).everything()
+        found = {}
+        for function in FUNCTIONS:
+            actions = {grant.action for grant in grants(policy(function, "prod"))}
+            calls = trail.calls(NAMES[function], actions)
+            found[function] = {moved(call, "prod") for call in calls}
+    return found
+
+
+class TestNothingIsLeftOver:
+    def test_each_grant_is_used_or_listed_with_its_source(self, report: Report, called: dict[str, set[Call]]) -> None:
+        tried, used, left_over = 0, 0, []
+        for function in FUNCTIONS:
+            for grant in grants(policy(function, "prod")):
+                tried += 1
+                if any(grant.covers(call) for call in called[function]):
+                    used += 1
+                elif not is_beyond(function, grant):
+                    left_over.append((function, grant))
+
+        note = f"{used} grants used in the run, {tried - used - len(left_over)} listed with AWS's page"
+        report.add(
+            SUITE,
+            "no grant without a use",
+            tried=tried,
+            survived=tried - len(left_over),
+            lost=len(left_over),
+            note=note,
+        )
+        assert not left_over
+
+    def test_the_list_holds_nothing_that_no_policy_has(self) -> None:
+        for row in FUNCTION_POLICIES:
+            for function in row.functions:
+                listed = [grant for grant in grants(policy(function, "prod")) if grant.action == row.action]
+                assert any(is_beyond(function, grant) for grant in listed), (function, row)
+            assert row.source.startswith("https://docs.aws.amazon.com/")
+
+    def test_what_was_called_is_allowed_in_every_stage(self, report: Report, called: dict[str, set[Call]]) -> None:
+        """The emulator asks stage local's policies only; local's has `*` for Parameter Store, the others do not."""
+        refused = [
+            (stage, function, call)
+            for stage in ("dev", "prod")
+            for function in FUNCTIONS
+            for call in called[function]
+            if not allows(policy(function, stage), moved(call, stage))
+        ]
+        tried = 2 * sum(map(len, called.values()))
+        report.add(SUITE, "what is called is allowed", tried=tried, survived=tried - len(refused), lost=len(refused))
+        assert tried
+        assert not refused
+
+
+class TestStagesKeptApart:
+    def test_no_function_of_a_stage_may_touch_another_stages_resources(
+        self, report: Report, called: dict[str, set[Call]]
+    ) -> None:
+        tried, crossed = 0, []
+        things = {call.resource for calls in called.values() for call in calls}
+        actions = {grant.action for function in FUNCTIONS for grant in grants(policy(function, "prod"))}
+        stages = ("dev", "prod")
+        for stage, other in (stages, stages[::-1]):
+            for function in FUNCTIONS:
+                for action in actions:
+                    for thing in things:
+                        tried += 1
+                        foreign = moved(Call(action, thing), other)
+                        if allows(policy(function, stage), foreign) and not action.startswith("xray:"):
+                            crossed.append((stage, function, foreign))
+
+        report.add(SUITE, "dev cannot touch prod", tried=tried, survived=tried - len(crossed), lost=len(crossed))
+        assert things
+        assert not crossed
+
+    def test_a_function_with_another_stages_policy_gets_nothing(
+        self, report: Report, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        """The same, asked of the emulator's own evaluation: dev's policies in the place of local's."""
+        tour = Tour(proving_apis["gateway"])
+        with under_policy(proving_ground, "api_handler", policy("api_handler", "dev")):
+            answers = [tour.api.get("/dragons"), tour.post_dragon(), tour.post_message(), tour.get_message()]
+
+        statuses = [answer.status_code for answer in answers]
+        report.add(SUITE, "dev's policy opens nothing of local's", tried=len(statuses), survived=len(statuses))
+        assert set(statuses) <= {500, 503}
+        assert not [answer for answer in answers if "dragon_name_str" in answer.text or "arn:" in answer.text]
+
+
+class TestDeletions:
+    """The recording is believed rightly: without a recorded action the work that needs it fails, and says so."""
+
+    def test_the_api_fails_clearly_without_an_action(
+        self, report: Report, scale: Scale, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        tour = Tour(proving_apis["gateway"])
+        assert tour.post_dragon(headers={"Prefer": "wait=10"}).status_code == 201
+        submission = tour.post_dragon().headers["Location"]
+        assert tour.post_message().status_code == 202
+        until(lambda: tour.get_message().status_code == 200)
+        probes: dict[str, Callable[[], Any]] = {
+            "sqs:SendMessage": tour.post_message,
+            "s3:PutObject": tour.put_dragon,
+            "s3:GetObject": lambda: tour.api.get("/dragons"),
+            "states:StartExecution": tour.post_dragon,
+            "states:DescribeExecution": lambda: tour.api.get(submission),
+            "states:GetExecutionHistory": lambda: tour.api.get(submission),
+            "dynamodb:GetItem": tour.get_message,
+            "dynamodb:Query": lambda: tour.api.get(f"/message/{tour.message_id}"),
+            "ssm:GetParametersByPath": lambda: tour.api.get("/dragons"),
+        }
+        chosen = list(probes)[: scale.of(2, len(probes))]
+        for action in chosen:
+            before = probes[action]().status_code
+            with under_policy(proving_ground, "api_handler", without(policy("api_handler", "local"), action)):
+                refused = probes[action]()
+            assert before < 400, action
+            assert refused.status_code == (503 if action == "sqs:SendMessage" else 500), action
+            assert refused.headers["Content-Type"] == "application/problem+json"
+            assert not re.search("(?i)arn:|denied|dynamodb|sqs|aws", refused.text)
+        assert tour.api.get("/dragons").status_code == 200
+        report.add(SUITE, "the API without an action fails clearly", tried=len(chosen), survived=len(chosen))
+
+    def test_a_dragon_is_not_added_without_an_action(
+        self, report: Report, scale: Scale, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        chosen = ["s3:PutObject", "s3:GetObject", "ssm:GetParametersByPath"][: scale.of(1, 3)]
+        for action in chosen:
+            tour = Tour(proving_apis["gateway"])
+            with under_policy(proving_ground, "add_dragon", without(policy("add_dragon", "local"), action)):
+                place = tour.post_dragon().headers["Location"]
+                settled = until(lambda place=place, tour=tour: _settled(tour.api, place))
+            assert settled["status"] == "failed", action
+            assert tour.api.get(tour.dragon_path).status_code == 404
+            assert tour.post_dragon(headers={"Prefer": "wait=10"}).status_code == 201, "reporting again is right"
+        report.add(SUITE, "add_dragon without an action fails clearly", tried=len(chosen), survived=len(chosen))
+
+    def test_a_message_waits_while_an_action_is_missing(
+        self, report: Report, scale: Scale, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        chosen = ["dynamodb:PutItem", "s3:PutObject", "ssm:GetParametersByPath"][: scale.of(1, 3)]
+        for action in chosen:
+            tour = Tour(proving_apis["gateway"])
+            with redelivered_soon(proving_ground):
+                with under_policy(proving_ground, "store_messages", without(policy("store_messages", "local"), action)):
+                    request_id = f"missing-{uuid.uuid4()}"
+                    posted = tour.post_message(request_id=request_id)
+                    until(
+                        lambda request_id=request_id: logs.mentions(
+                            proving_ground, functions.STORE_MESSAGES, request_id, "message not settled"
+                        )
+                    )
+                    assert tour.get_message().status_code == 404, action
+                assert posted.status_code == 202
+                until(lambda tour=tour: tour.get_message().status_code == 200)
+        report.add(SUITE, "store_messages without an action loses nothing", tried=len(chosen), survived=len(chosen))
+
+    def test_validating_works_with_no_action_at_all(
+        self, report: Report, proving_ground: Devstack, proving_apis: dict[str, Api]
+    ) -> None:
+        """Its policy holds what the log and the traces need, and nothing that the embedded AWS asks for."""
+        nothing = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+        with under_policy(proving_ground, "validate_dragon", nothing):
+            added = Tour(proving_apis["gateway"]).post_dragon(headers={"Prefer": "wait=10"})
+        report.add(SUITE, "validate_dragon needs no data", tried=1, survived=1)
+        assert added.status_code == 201
+
+
+class TestRolesThatTheEmulatorDoesNotEnforce:
+    """Of the state machine and of the event source mapping: template against what they call."""
+
+    def test_the_state_machines_role_allows_its_calls_and_nothing_else(self, report: Report) -> None:
+        calls = list(_calls_of_the_definition())
+        role = [grant for document in _workflow_role() for grant in grants(document)]
+        refused = [call for call in calls if not any(grant.covers(call) for grant in role)]
+        unused = [
+            grant
+            for grant in role
+            if not any(grant.covers(call) for call in calls) and grant.action not in WORKFLOW_ROLE
+        ]
+        report.add(
+            SUITE,
+            "the state machine's role fits its definition",
+            tried=len(calls) + len(role),
+            survived=len(calls) + len(role) - len(refused) - len(unused),
+            lost=len(refused) + len(unused),
+            note=f"{len(calls)} calls, {len(role)} grants, {len(WORKFLOW_ROLE)} of them with AWS's page",
+        )
+        assert not refused
+        assert not unused
+        assert WORKFLOW_ROLE.keys() <= {grant.action for grant in role}
+
+    def test_without_texts_the_role_cannot_send_any(self) -> None:
+        role = [grant for document in _workflow_role(texts=False) for grant in grants(document)]
+        assert not any(grant.covers(Call("sns:Publish", "+15555550100")) for grant in role)
+
+    def test_metrics_are_limited_to_the_namespace(self) -> None:
+        (statement,) = [
+            statement
+            for document in _workflow_role()
+            for statement in document["Statement"]
+            if statement["Action"] == "cloudwatch:PutMetricData"
+        ]
+        spaces = {state["Parameters"]["Namespace"] for state in _tasks() if "putMetricData" in state["Resource"]}
+        assert {statement["Condition"]["StringEquals"]["cloudwatch:namespace"]} == spaces
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_the_consumers_role_allows_what_the_mapping_does(self, stage: str) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+        queue = f"arn:aws:sqs:us-east-1:123456789012:dragonpost-{stage}-messages"
+        for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
+            assert allows(policy("store_messages", stage), Call(action, queue))
+            assert not allows(policy("store_messages", stage), Call(action, queue + "-dead"))
+
+
+def _settled(api: Api, place: str) -> dict[str, Any] | None:
+    shown: dict[str, Any] = api.get(place).json()
+    return None if shown["status"] == "pending" else shown
+
+
+def _tasks() -> list[dict[str, Any]]:
+    definition = json.loads((PROJECT / "infrastructure" / "dragons.asl.json").read_text(encoding="utf-8"))
+    return [state for state in definition["States"].values() if state["Type"] == "Task"]
+
+
+_TOPIC = "arn:aws:sns:us-east-1:123456789012:dragonpost-prod-dragons"
+_SUBSTITUTED = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "123456789012",
+    "Stage": "prod",
+    "DragonTopic": _TOPIC,
+}
+
+
+def _calls_of_the_definition() -> Iterator[Call]:
+    """Yield every AWS call that the state machine's tasks make.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/integrate-optimized.html
+    """
+    named = _resources()["DragonWorkflow"]["Properties"]["DefinitionSubstitutions"]
+    for state in _tasks():
+        parameters = state["Parameters"]
+        integration = state["Resource"].removeprefix("arn:aws:states:::")
+        if integration == "lambda:invoke":
+            name = _substituted(named[parameters["FunctionName"].strip("${}")])
+            yield Call("lambda:InvokeFunction", f"arn:aws:lambda:us-east-1:123456789012:function:{name}")
+        elif integration == "sns:publish":
+            yield Call("sns:Publish", _TOPIC if "TopicArn" in parameters else "+15555550100")
+        else:
+            assert integration == "aws-sdk:cloudwatch:putMetricData", integration
+            yield Call("cloudwatch:PutMetricData", "*")
+
+
+def _resources() -> dict[str, Any]:
+    template = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+    return dict(template["Resources"])
+
+
+def _workflow_role(*, texts: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield the policies of the state machine's role in prod, with texts allowed or not."""
+    for item in _resources()["DragonWorkflowRole"]["Properties"]["Policies"]:
+        chosen = item
+        if "Fn::If" in item:
+            assert item["Fn::If"][0] == "SmsAllowed"
+            if not texts:
+                continue
+            chosen = item["Fn::If"][1]
+        yield _substituted(chosen["PolicyDocument"])
+
+
+def _substituted(node: Any) -> Any:
+    """Return a part of the template with its references to parameters and pseudo parameters replaced."""
+    if isinstance(node, list):
+        return [_substituted(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.keys() == {"Ref"}:
+        return _SUBSTITUTED[node["Ref"]]
+    if node.keys() == {"Fn::Sub"}:
+        return re.sub(r"\$\{([\w:]+)\}", lambda match: _SUBSTITUTED[match[1]], node["Fn::Sub"])
+    return {key: _substituted(value) for key, value in node.items()}

@@ -1,0 +1,208 @@
+"""Closed-loop load on the local server: nothing breaks, nothing leaks, and past capacity nothing accepted is lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running import PROJECT, Api, Devstack
+from tests.e2e.waiting import until
+from tests.proof.report import Report, Scale
+
+SUITE = "4 load"
+READS = ("/health", "/dragons?limit=20", "/dragons?family=red", "/dragons/Ashfall", "/openapi.json")
+RSS_GROWTH_MAX = 0.05
+DRAINED_WITHIN_S = 300
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of a load: latencies in ms, statuses by number, and the ids of all messages answered with 202."""
+
+    p50: float
+    p90: float
+    p99: float
+    max: float
+    rate: float
+    errors: int
+    timeouts: int
+    statuses: dict[str, int]
+    accepted: list[str]
+
+    @property
+    def answers(self) -> int:
+        """How many answers came."""
+        return sum(self.statuses.values())
+
+    @property
+    def figures(self) -> str:
+        """The percentiles, as the report shows them."""
+        return f"{self.rate:.0f}/s, p50 {self.p50:.0f} ms, p90 {self.p90:.0f}, p99 {self.p99:.0f}, max {self.max:.0f}"
+
+    def of_status(self, wanted: Callable[[int], bool]) -> int:
+        """Count the answers whose status is wanted."""
+        return sum(count for status, count in self.statuses.items() if wanted(int(status)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _autocannon(scale: Scale) -> None:
+    node = shutil.which("node")
+    found = node and subprocess.run([node, "-e", "require.resolve('autocannon')"], cwd=PROJECT, check=False)
+    if not found or found.returncode != 0:
+        tell = pytest.fail if scale.name == "full" else pytest.skip
+        tell("autocannon is not installed: npm ci")
+
+
+@pytest.fixture
+def company() -> str:
+    """A company of this test's own."""
+    return str(uuid.uuid4())
+
+
+def put_load(api: Api, company: str, *, connections: int, seconds: int, reads: tuple[str, ...], posts: int) -> Load:
+    """Send the reads and so many posts in turn on each connection, one request at a time, for so long."""
+    orders = {
+        "url": api.base_url,
+        "token": api.token("operator"),
+        "company_id": company,
+        "connections": connections,
+        "seconds": seconds,
+        "reads": reads,
+        "posts": posts,
+    }
+    ran = subprocess.run(
+        ["node", "tests/proof/load.cjs"],
+        cwd=PROJECT,
+        input=json.dumps(orders),
+        capture_output=True,
+        text=True,
+        timeout=seconds + 90,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return Load(**json.loads(ran.stdout))
+
+
+class Memory:
+    """Samples a process's resident memory until the block ends."""
+
+    def __init__(self, pid: int) -> None:
+        self._file = Path(f"/proc/{pid}/statm")
+        self._samples: list[tuple[float, int]] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def growth_after_warm_up(self) -> float:
+        """By what part the last tenth's median is above that of the tenth after the first third."""
+        pages = [resident for _, resident in self._samples]
+        tenth = max(len(pages) // 10, 1)
+        third = len(pages) // 3
+        warm, last = statistics.median(pages[third : third + tenth]), statistics.median(pages[-tenth:])
+        return last / warm - 1
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.2):
+            self._samples.append((time.monotonic(), int(self._file.read_text().split()[1])))
+
+
+def lost(devstack: Devstack, company: str, accepted: list[str]) -> set[str]:
+    """Wait until the queue is empty; return the accepted messages that are not in the index then."""
+    sqs, queue = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
+
+    def drained() -> bool:
+        waiting = sqs.get_queue_attributes(
+            QueueUrl=queue,
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        return sum(map(int, waiting.values())) == 0
+
+    until(drained, DRAINED_WITHIN_S)
+    pages = (
+        devstack.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=devstack.running["outputs"]["MessageTableName"],
+            FilterExpression="company_id = :company",
+            ExpressionAttributeValues={":company": {"S": company}},
+            ProjectionExpression="message_id",
+        )
+    )
+    return set(accepted) - {row["message_id"]["S"] for page in pages for row in page["Items"]}
+
+
+def test_steady_load_gets_no_server_errors_and_leaks_no_memory(
+    report: Report, scale: Scale, company: str, proving_ground: Devstack, proving_apis: dict[str, Api]
+) -> None:
+    seconds = scale.of(5, 180)
+    print(f"  {seconds} s of load on 16 connections", flush=True)
+    with Memory(proving_ground.running["pids"]["api"]) as memory:
+        load = put_load(proving_apis["local"], company, connections=16, seconds=seconds, reads=READS * 4, posts=1)
+    missing = lost(proving_ground, company, load.accepted)
+
+    broken = load.of_status(lambda status: status >= 500) + load.errors + load.timeouts
+    growth = memory.growth_after_warm_up
+    note = f"{load.figures}; memory {growth:+.1%} after warm-up; {len(load.accepted)} messages stored"
+    report.add(
+        SUITE,
+        f"{seconds} s, 16 connections",
+        tried=load.answers,
+        survived=load.answers - broken,
+        lost=len(missing),
+        note=note,
+    )
+    assert load.answers > 100
+    assert broken == 0, load.statuses
+    assert set(load.statuses) <= {"200", "202"}, load.statuses
+    assert not missing
+    if scale.name == "full":
+        assert growth < RSS_GROWTH_MAX
+
+
+def test_far_past_capacity_it_queues_or_refuses_recovers_and_keeps_what_it_accepted(
+    report: Report, scale: Scale, company: str, proving_ground: Devstack, proving_apis: dict[str, Api]
+) -> None:
+    api, seconds, connections = proving_apis["local"], scale.of(3, 20), scale.of(200, 600)
+    print(f"  {seconds} s of load on {connections} connections", flush=True)
+    load = put_load(api, company, connections=connections, seconds=seconds, reads=("/dragons?limit=5",), posts=1)
+
+    until(lambda: api.get("/health", None).elapsed.total_seconds() < 0.5)
+    after = put_load(api, company, connections=1, seconds=2, reads=READS, posts=0)
+    missing = lost(proving_ground, company, load.accepted)
+
+    refused = load.of_status(lambda status: status in (429, 503))
+    wrong = load.of_status(lambda status: status not in (200, 202, 429, 503, 504))
+    note = (
+        f"{load.figures}; {refused} refused, {load.errors} connections broken, {load.timeouts} timed out; "
+        f"p50 {after.p50:.0f} ms right after; {len(load.accepted)} accepted, all stored"
+    )
+    report.add(
+        SUITE,
+        f"{seconds} s, {connections} connections",
+        tried=load.answers + load.errors,
+        survived=load.answers - wrong,
+        lost=len(missing),
+        note=note,
+    )
+    assert load.accepted
+    assert wrong == 0, load.statuses
+    assert set(after.statuses) == {"200"}
+    assert not missing

@@ -1,0 +1,271 @@
+"""Nobody without a valid ID token of our pool and client gets anything, on the local server and at the gateway."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+import jwt
+import pytest
+import requests
+from chalice.app import Chalice, CognitoUserPoolAuthorizer
+from chalice.config import Config
+from chalice.local import ThreadedHTTPServer
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from devstack.authorizer import TokenVerifier
+from devstack.handler import Gateway, RequestHandler
+from tests.e2e.running import Api, Devstack
+from tests.fakes.key_server import MOODS, KeyServer
+from tests.proof import forged_tokens
+from tests.proof.report import Report, Scale
+
+SUITE = "6 tokens"
+ROUTES = (
+    ("GET", "/dragons"),
+    ("GET", "/dragons/Ember"),
+    ("POST", "/dragons"),
+    ("PUT", "/dragons/Ember"),
+    ("DELETE", "/dragons/Ember"),
+    ("GET", "/submissions/x"),
+    ("POST", "/post-message"),
+    ("GET", "/message/e0721e56-fb09-4273-ae74-7bcbc92d43eb"),
+)
+MEMBERS = {"type", "title", "status", "detail", "request_id"}
+
+
+@dataclass(frozen=True)
+class Forge:
+    """What tokens are forged from: genuine ones of an operator and a clerk, the pool's keys, tokens from elsewhere."""
+
+    genuine: str
+    clerks: str
+    keys: forged_tokens.PoolKeys
+    elsewhere: dict[str, str]
+
+    def headers(self, keys_url: str, rng: Random) -> dict[str, str | None]:
+        """Return every kind of `Authorization` header that must be refused."""
+        head, claims = parts(self.genuine)
+        tokens = {
+            **forged_tokens.altered(self.clerks, rng),
+            **forged_tokens.with_public_key_as_secret(self.genuine, self.keys.id_key.public_key()),
+            **forged_tokens.with_wrong_claims(claims, self.keys.id_key, head),
+            **forged_tokens.with_own_key(claims, self.keys.own_key, head, keys_url),
+            **self.elsewhere,
+        }
+        return {**forged_tokens.without_token(), **{name: f"Bearer {token}" for name, token in tokens.items()}}
+
+
+@pytest.fixture(scope="module")
+def forge(proving_ground: Devstack, proving_apis: dict[str, Api]) -> Forge:
+    users = proving_apis["local"]
+    keys, elsewhere = forged_tokens.PoolKeys(proving_ground), forged_tokens.genuine_elsewhere(proving_ground)
+    return Forge(users.token("operator"), users.token("amber"), keys, elsewhere)
+
+
+def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a token's header and claims."""
+    header, claims = (json.loads(base64.urlsafe_b64decode(text + "==")) for text in token.split(".")[:2])
+    return header, claims
+
+
+def send(api: Api, method: str, route: str, authorization: str | None) -> requests.Response:
+    """Send a request whose Authorization header is this, to the letter."""
+    headers = {"Content-Type": "application/json"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    body = b"{}" if method in ("POST", "PUT") else None
+    return api.request(method, route, None, headers=headers, data=body)
+
+
+def why_not_refused(answer: requests.Response) -> str | None:
+    """Return what is wrong with an answer that must be a 401 and nothing else; None if it is one."""
+    if answer.status_code != 401:
+        return f"status {answer.status_code}"
+    if not answer.headers.get("WWW-Authenticate", "").startswith("Bearer"):
+        return "no WWW-Authenticate"
+    if answer.headers["Content-Type"] != "application/problem+json" or set(answer.json()) - MEMBERS:
+        return f"no plain problem: {answer.text:.200}"
+    if "Traceback" in answer.text or "X-Forged" in answer.headers:
+        return "shows too much"
+    return None
+
+
+@pytest.mark.parametrize("target", ["local", "gateway"])
+def test_every_token_that_is_not_ours_is_a_401(
+    target: str, proving_apis: dict[str, Api], forge: Forge, rng: Random, report: Report
+) -> None:
+    api = proving_apis[target]
+    wrong: dict[str, str] = {}
+    tried = 0
+    with KeyServer(own=forge.keys.own_key).serving() as lure:
+        for name, authorization in forge.headers(lure.url, rng).items():
+            for method, route in rng.sample(ROUTES, report.scale.of(1, len(ROUTES))):
+                tried += 1
+                if why := why_not_refused(send(api, method, route, authorization)):
+                    wrong[f"{name}: {method} {route}"] = why
+        fetched = lure.asked
+
+    report.add(SUITE, f"forged and misused tokens are refused ({target})", tried=tried, survived=tried - len(wrong),
+               lost=len(wrong), note="every kind of forgery on every route that needs a token")  # fmt: skip
+    assert not wrong
+    assert fetched == 0, "keys were fetched from where the token said"
+
+
+@pytest.mark.parametrize("target", ["local", "gateway"])
+def test_what_the_forgeries_are_made_of_is_accepted_unforged(
+    target: str, proving_apis: dict[str, Api], forge: Forge
+) -> None:
+    """Without this, the 401s above could all have the same, uninteresting reason."""
+    head, claims = parts(forge.genuine)
+    resigned = forged_tokens.signed(claims, forge.keys.id_key, head)
+    now = int(time.time())
+    soon = forged_tokens.signed({**claims, "exp": now + 60, "nbf": now}, forge.keys.id_key, head)
+
+    for token in (forge.genuine, resigned, soon):
+        assert send(proving_apis[target], "GET", "/dragons", f"Bearer {token}").status_code == 200
+
+
+@pytest.mark.parametrize("target", ["local", "gateway"])
+def test_a_refused_token_changes_nothing(target: str, proving_apis: dict[str, Api], forge: Forge) -> None:
+    api = proving_apis[target]
+    before = api.get("/dragons").text
+    name = api.get("/dragons?limit=1").json()[0]["dragon_name_str"]
+    forgery = f"Bearer {forge.genuine[:-10]}AAAAAAAAAA"
+
+    assert send(api, "DELETE", f"/dragons/{quote(name)}", forgery).status_code == 401
+    assert api.get("/dragons").text == before
+
+
+def test_a_token_expires_while_it_is_used(proving_apis: dict[str, Api], forge: Forge, report: Report) -> None:
+    head, claims = parts(forge.genuine)
+    ends = int(time.time()) + 3
+    token = "Bearer " + forged_tokens.signed({**claims, "exp": ends}, forge.keys.id_key, head)
+    late = 0
+    for api in proving_apis.values():
+        assert send(api, "GET", "/dragons?limit=1", token).status_code == 200
+    time.sleep(max(0.0, ends - time.time()) + 0.01)  # the condition is the time itself
+    for api in proving_apis.values():
+        late += send(api, "GET", "/dragons?limit=1", token).status_code != 401
+
+    report.add(SUITE, "a token opens nothing after its expiry", tried=2, survived=2 - late, lost=late)
+    assert late == 0
+
+
+class LocalServer:
+    """The devstack's HTTP server in this process, with one route that needs a token, and keys from where we say."""
+
+    POOL_ARN = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_proof"
+    CLIENT = "proof-client"
+
+    def __init__(self, keys_url: str) -> None:
+        app = Chalice("proof", configure_logs=False)
+        authorizer = CognitoUserPoolAuthorizer("users", provider_arns=[self.POOL_ARN])
+        app.route("/mine", authorizer=authorizer)(lambda: {"sub": app.current_request.context["authorizer"]["claims"]})
+        verifier = TokenVerifier(keys_url, self.POOL_ARN, self.CLIENT)
+        gateway = Gateway(app, Config.create(chalice_app=app, lambda_timeout=10), verifier)
+        handler = partial(_Handler, gateway=gateway, cors={})
+        self._server = ThreadedHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/mine"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> LocalServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def token(self, key: rsa.RSAPrivateKey, key_id: str) -> str:
+        """Return a valid token of the pool, signed with this key."""
+        now = int(time.time())
+        issuer = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_proof"
+        claims = {"sub": "me", "iss": issuer, "aud": self.CLIENT, "token_use": "id", "iat": now, "exp": now + 600}
+        return jwt.encode(claims, key, "RS256", headers={"kid": key_id})
+
+    def get(self, token: str) -> requests.Response:
+        """Ask for the route."""
+        return requests.get(self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+class _Handler(RequestHandler):
+    def _generic_handle(self) -> None:  # the devstack's own server counts what is under way; this one need not
+        self._answer()
+
+    do_GET = _generic_handle  # noqa: N815 - http.server's name
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def outage() -> Iterator[tuple[KeyServer, rsa.RSAPrivateKey]]:
+    key = rsa.generate_private_key(65537, 2048)
+    with KeyServer(known=key).serving() as server:
+        yield server, key
+
+
+def test_while_the_keys_cannot_be_had_known_ones_work_and_unknown_ones_are_503(
+    outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale, rng: Random
+) -> None:
+    keys, key = outage
+    moods = [*MOODS[:-1], "hang"] if scale.name == "full" else [*rng.sample(MOODS[:-1], 2), "hang"]
+    tried = wrong = 0
+    for mood in moods:
+        with LocalServer(keys.url) as server, ThreadPoolExecutor(16) as pool:
+            known = server.token(key, "known")
+            assert server.get(known).status_code == 200
+            keys.mood = mood
+            server_keys = _verifier(server)._keys
+            server_keys._fetch_at = 0  # as if the pause after the first fetch were over
+            asked = keys.asked
+            started = time.monotonic()
+            unknown = [pool.submit(server.get, server.token(key, f"unknown-{n}")) for n in range(scale.of(20, 100))]
+            good = [pool.submit(server.get, known) for _ in range(scale.of(20, 100))]
+            for future in unknown:
+                answer = future.result()
+                tried += 1
+                wrong += not (answer.status_code == 503 and answer.headers.get("Retry-After"))
+            for future in good:
+                tried += 1
+                wrong += future.result().status_code != 200
+            seconds = time.monotonic() - started
+            assert seconds < 15, f"{mood}: {seconds:.1f} s: requests wait for one fetch at most"
+            assert keys.asked - asked <= 1 + seconds / 2, f"{mood}: the keys were asked for {keys.asked - asked} times"
+            print(f"  keys {mood}: {keys.asked - asked} fetches for {len(unknown)} unknown tokens, {seconds:.1f} s")
+            keys.mood = "answer"
+
+    report.add(SUITE, "an outage of the keys: known ones work, unknown ones are 503, fetches are few", tried=tried,
+               survived=tried - wrong, lost=wrong, note=f"{len(moods)} kinds of outage, 16 clients")  # fmt: skip
+    assert wrong == 0
+
+
+def test_tokens_of_made_up_keys_do_not_make_the_server_ask_for_keys(
+    outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale
+) -> None:
+    keys, key = outage
+    count = scale.of(50, 500)
+    with LocalServer(keys.url) as server, ThreadPoolExecutor(8) as pool:
+        started = time.monotonic()
+        answers = list(pool.map(lambda n: server.get(server.token(key, f"made-up-{n}")).status_code, range(count)))
+        seconds = time.monotonic() - started
+
+    wrong = sum(status != 401 for status in answers)
+    report.add(SUITE, "made-up key ids are 401, and cost one fetch in ten seconds", tried=count, survived=count - wrong,
+               lost=wrong, note=f"{keys.asked} fetches")  # fmt: skip
+    assert wrong == 0
+    assert keys.asked <= 1 + seconds / 10
+
+
+def _verifier(server: LocalServer) -> Any:
+    return server._server.RequestHandlerClass.keywords["gateway"]._authorizer._verifier  # type: ignore[attr-defined]

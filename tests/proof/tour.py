@@ -1,0 +1,108 @@
+"""Everything the service does, done once: all routes, both pipelines, and what goes wrong in them in good order."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from devstack.seed import PEOPLE
+from tests.e2e.running import Api
+from tests.e2e.waiting import until
+from tests.samples import dragon_members, message_body
+
+AMBER = next(person.company_id for person in PEOPLE if person.name == "amber")
+PAGES = ("/", "/docs", "/openapi.json", "/static/console.css", "/health")
+
+
+@dataclass
+class Tour:
+    """One visitor; what it has made, it can ask for again."""
+
+    api: Api
+    dragon: dict[str, Any] = field(default_factory=lambda: dragon_members(f"Tourist {uuid.uuid4().hex[:12]}"))
+    message_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    answers: dict[str, requests.Response] = field(default_factory=dict)
+
+    @property
+    def dragon_path(self) -> str:
+        """Where the dragon is shown."""
+        return "/dragons/" + quote(self.dragon["dragon_name_str"])
+
+    def look_at_pages(self) -> None:
+        """Ask for what needs no token."""
+        for path in PAGES:
+            self._keep(f"GET {path}", self.api.get(path, None))
+
+    def report(self) -> None:
+        """Report a dragon, and the same again; see what became of both."""
+        wait = {"headers": {"Prefer": "wait=10"}}
+        added = self.post_dragon(**wait)
+        self._keep("POST /dragons: added", added)
+        self._keep("POST /dragons: duplicate", self.post_dragon(**wait))
+        pending = self.post_dragon()
+        self._keep("POST /dragons: pending", pending)
+        self._keep("GET /submissions/{id}", self.api.get(pending.headers["Location"]))
+        self._keep("GET /dragons", self.api.get("/dragons?limit=1"))
+        self._keep("GET /dragons/{name}", self.api.get(self.dragon_path))
+        self._keep("HEAD /dragons/{name}", self.api.request("HEAD", self.dragon_path))
+
+    def correct(self) -> None:
+        """Correct the dragon, and remove it."""
+        self._keep("PUT /dragons/{name}", self.put_dragon())
+        self._keep("DELETE /dragons/{name}", self.api.request("DELETE", self.dragon_path))
+
+    def post_messages(self) -> None:
+        """Post a message, the same again, and another under its id; wait until all are settled, and read it."""
+        self._keep("POST /post-message", self.post_message())
+        until(lambda: self.get_message().status_code == 200)
+        self._keep("GET /message/{id}", self.get_message())
+        self._keep("GET /message/{id}: any company", self.api.get(f"/message/{self.message_id}"))
+        before = self._dead_letters()
+        self._keep("POST /post-message: again", self.post_message())
+        self._keep("POST /post-message: conflict", self.post_message(order_amount="20.01"))
+        until(lambda: self._dead_letters() > before)
+
+    def everything(self) -> Tour:
+        """Do all of it."""
+        self.look_at_pages()
+        self.report()
+        self.correct()
+        self.post_messages()
+        return self
+
+    def post_dragon(self, **options: Any) -> requests.Response:
+        """Report the dragon."""
+        return self.api.post("/dragons", json=self.dragon, **options)
+
+    def put_dragon(self) -> requests.Response:
+        """Correct the dragon."""
+        seen = self.api.get(self.dragon_path).headers.get("ETag", '"none"')
+        changed = {**self.dragon, "description_str": "Seen twice."}
+        return self.api.request("PUT", self.dragon_path, json=changed, headers={"If-Match": seen})
+
+    def post_message(self, request_id: str | None = None, **data: str) -> requests.Response:
+        """Post the message for amber's company; `data` changes its members, as JSON texts."""
+        ids = {"company_id": json.dumps(AMBER), "message_id": json.dumps(self.message_id)}
+        headers = {"Content-Type": "application/json", "X-Request-Id": request_id or str(uuid.uuid4())}
+        return self.api.post("/post-message", "amber", data=message_body(ids, data), headers=headers)
+
+    def get_message(self) -> requests.Response:
+        """Read the message as amber."""
+        return self.api.get(f"/message/{self.message_id}", "amber")
+
+    def _keep(self, name: str, answer: requests.Response) -> None:
+        assert answer.status_code < 500, f"{name}: {answer.status_code} {answer.text}"
+        self.answers[name] = answer
+
+    def _dead_letters(self) -> int:
+        running = self.api.devstack.running
+        attributes = self.api.devstack.client("sqs").get_queue_attributes(
+            QueueUrl=running["outputs"]["MessageDeadLetterQueueUrl"],
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        return sum(map(int, attributes.values()))

@@ -1,0 +1,82 @@
+"""Which AWS calls the deployed functions made, and under which role: the embedded AWS's CloudTrail, made readable."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from tests.e2e.running import Devstack
+from tests.proof.policies import Call
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+
+
+class Trail:
+    """The calls recorded while `recording` runs."""
+
+    def __init__(self, devstack: Devstack) -> None:
+        self._devstack = devstack
+
+    def calls(self, function_name: str, actions: set[str]) -> set[Call]:
+        """Return what a function called, out of these actions.
+
+        LookupEvents gives the 50 latest that match and no more pages, so each action is asked for by itself.
+        """
+        key = _access_key(self._devstack, function_name)
+        return {call for action in actions for call in self._of(key, action)}
+
+    def _of(self, access_key: str, action: str) -> Iterator[Call]:
+        wanted = {"AccessKeyId": access_key, "EventName": action.partition(":")[2]}
+        found = self._devstack.client("cloudtrail").lookup_events(
+            LookupAttributes=[{"AttributeKey": name, "AttributeValue": value} for name, value in wanted.items()],
+            MaxResults=50,
+        )
+        for event in found["Events"]:
+            service = event["EventSource"].partition(".")[0]
+            if service == action.partition(":")[0]:
+                yield Call(action, _resource(service, event))
+
+
+@contextlib.contextmanager
+def recording(devstack: Devstack) -> Iterator[Trail]:
+    """Record every AWS call inside the block."""
+    _record(devstack, on=True)
+    try:
+        yield Trail(devstack)
+    finally:
+        _record(devstack, on=False)
+
+
+def _record(devstack: Devstack, *, on: bool) -> None:
+    setting = {"cloudtrail._recording_enabled": str(on).lower()}
+    with requests.Session() as http:
+        http.trust_env = False
+        answer = http.post(f"{devstack.running['aws_url']}/_ministack/config", json=setting, timeout=10)
+    assert answer.json()["applied"], answer.text
+
+
+def _access_key(devstack: Devstack, function_name: str) -> str:
+    """Return the key a function signs with: `execution_credentials`, ministack/core/lambda_runtime.py, 1.5.33."""
+    function = devstack.client("lambda").get_function_configuration(FunctionName=function_name)
+    digest = hashlib.sha256(f"{function['FunctionArn']}:{function['Role']}".encode()).hexdigest()
+    return f"ASIA{digest[:16].upper()}"
+
+
+def _resource(service: str, event: dict[str, Any]) -> str:
+    """Return the ARN of what a recorded call was about."""
+    asked = json.loads(event["CloudTrailEvent"])["requestParameters"]
+    if service == "s3":
+        return "arn:aws:s3:::" + "/".join(named["ResourceName"] for named in event["Resources"])
+    if service == "states":
+        return str(asked.get("executionArn") or asked["stateMachineArn"])
+    names = {
+        "ssm": lambda: "parameter" + asked["Path"],
+        "sqs": lambda: asked["QueueUrl"].rpartition("/")[2],
+        "dynamodb": lambda: "table/" + asked["TableName"],
+    }
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{names[service]()}"
