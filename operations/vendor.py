@@ -5,6 +5,7 @@ What requirements-vendor.txt pins is installed without dependencies and only if 
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import subprocess
@@ -75,15 +76,20 @@ def _install(requirements: Path, target: Path, environment: Mapping[str, str]) -
 
 
 def _is_complete(distribution: Distribution) -> bool:
-    """Tell whether every file of the package is there, in the size that its RECORD has."""
-    for file in distribution.files or ():
+    """Tell whether every file of the package is there, in the size that its RECORD has.
+
+    Reads RECORD itself: `Distribution.files` leaves out what is missing from Python 3.12 on.
+    https://packaging.python.org/en/latest/specifications/recording-installed-packages/#the-record-file
+    """
+    rows = list(csv.reader((distribution.read_text("RECORD") or "").splitlines()))
+    for path, _hash, size in rows:
         try:
-            size = Path(str(file.locate())).stat().st_size
+            found = Path(str(distribution.locate_file(path))).stat().st_size
         except OSError:
             return False
-        if file.size is not None and size != file.size:
+        if size and found != int(size):
             return False
-    return bool(distribution.files)
+    return bool(rows)
 
 
 def _text(project: Path) -> str:
