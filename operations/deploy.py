@@ -38,6 +38,7 @@ class Target:
     """What is deployed, and where to.
 
     `environment` is what the commands see (credentials, region, endpoint); `build` receives templates and packages.
+    Without `sms_allowed_prefixes` a deployed stage keeps those it has, and a new one texts nobody.
     """
 
     stage: str
@@ -45,7 +46,7 @@ class Target:
     artifacts_bucket: str
     environment: Mapping[str, str]
     project: Path = PROJECT
-    sms_allowed_prefixes: str = "none"
+    sms_allowed_prefixes: str | None = None
 
     @property
     def resources_stack(self) -> str:
@@ -141,7 +142,9 @@ def deploy_resources(target: Target) -> dict[str, str]:
     """Deploy infrastructure/resources.yaml and return the stack's outputs. Raises DeployError."""
     target.say(f"deploying {target.resources_stack}")
     template = target.project / "infrastructure" / "resources.yaml"
-    parameters = {"Stage": target.stage, "SmsAllowedPrefixes": target.sms_allowed_prefixes}
+    parameters = {"Stage": target.stage}
+    if target.sms_allowed_prefixes is not None:
+        parameters["SmsAllowedPrefixes"] = target.sms_allowed_prefixes
     _deploy_template(target, target.resources_stack, template, parameters)
     return stack_outputs(target, target.resources_stack)
 
@@ -322,7 +325,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--artifacts-bucket", help="bucket for templates and packages (created if there is none)")
     parser.add_argument(
-        "--sms-allowed-prefixes", default="none", help="countries that may be texted, such as +1,+44 (default: none)"
+        "--sms-allowed-prefixes",
+        help="countries that may be texted, such as +1,+44, or none (default: as deployed; a new stage texts nobody)",
     )
     parser.add_argument(
         "--with",
