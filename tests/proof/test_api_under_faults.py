@@ -241,7 +241,7 @@ def test_neither_slow_calls_in_a_row_nor_a_lost_parameter_store_are_waited_for(
     proxy: FaultProxy, every_route: list[Route], proving_apis: dict[str, Api], report: Report, scale: Scale
 ) -> None:
     if scale.name == "fast":
-        pytest.skip("takes more than a minute; tests/unit/test_settings.py and test_aws_answers.py have the rules")
+        pytest.skip("over a minute: make prove; tests/unit/test_settings.py and test_aws_answers.py have the rules")
     _warm_up(every_route)
     mark, over = len(proxy.calls), threading.Event()
     refreshing, in_a_row = Findings(), Findings()

@@ -257,8 +257,6 @@ class TestLogs:
 class TestStaticChecks:
     def test_bandit_finds_nothing_unexplained(self, report: Report) -> None:
         bandit = Path(sys.executable).parent / "bandit"
-        if not bandit.exists():
-            pytest.skip("bandit is not installed (requirements-dev.txt)")
         code = ["app.py", "chalicelib", "operations", "devstack"]
         checked = _run(str(bandit), "--quiet", "--configfile", "bandit.yaml", "--recursive", *code)
         report.add(SUITE, "bandit", tried=1, survived=int(checked.returncode == 0))
@@ -267,8 +265,7 @@ class TestStaticChecks:
     @pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="packages prod: make prove")
     def test_checkov_finds_nothing_unexplained_in_what_is_deployed(self, report: Report, tmp_path: Path) -> None:
         checkov = PROJECT / ".local" / "checkov" / "bin" / "checkov"
-        if not checkov.exists():
-            pytest.skip("checkov is not installed (.checkov.yaml says how)")
+        assert checkov.exists(), "make prove installs it; .checkov.yaml says how to do so by hand"
         _package("prod", tmp_path)
         for template in (PROJECT / "infrastructure" / "resources.yaml", tmp_path / "sam.json"):
             checked = _run(str(checkov), "--config-file", ".checkov.yaml", "--file", str(template))

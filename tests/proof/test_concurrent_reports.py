@@ -60,15 +60,13 @@ def answered(send: Callable[[], requests.Response]) -> tuple[requests.Response, 
 def reported(api: Api, body: dict[str, Any], key: str, *, waits: bool) -> tuple[str, int]:
     """Report a dragon, again under the same key if need be.
 
-    Returns `added`, `rejected` or `failed`, and how often it was sent again.
+    Returns `added` or `rejected`, and how often it was sent again.
     """
     headers = {"Idempotency-Key": key} | ({"Prefer": "wait=10"} if waits else {})
     answer, again = answered(lambda: api.post("/dragons", headers=headers, json=body))
-    assert answer.status_code in (201, 202, 409, 500), f"{answer.status_code} {answer.text}"
-    if answer.status_code == 500:  # the workflow's failure, not one of the API
-        assert answer.json()["type"] == "urn:dragonpost:problem:submission-failed", answer.text
+    assert answer.status_code in (201, 202, 409), f"{answer.status_code} {answer.text}"
     if answer.status_code != 202:
-        return {201: "added", 409: "rejected", 500: "failed"}[answer.status_code], again
+        return {201: "added", 409: "rejected"}[answer.status_code], again
     found = settled(api, answer.headers["Location"])
     assert found["status"] != "rejected" or "is in the registry" in found["reason"]
     return found["status"], again
@@ -135,7 +133,6 @@ class Crowd:
     pace: SlowStart
     outcomes: list[tuple[str, str, str]] = field(default_factory=list)  # (normalised name, status, description)
     unseen: list[str] = field(default_factory=list)
-    in_doubt: list[str] = field(default_factory=list)  # descriptions of reports that ended as `failed`
     sent_again: int = 0
 
     def client(self, jobs: list[tuple[str, str]], seed: int) -> None:
@@ -144,24 +141,15 @@ class Crowd:
         own = {target: Api(api.devstack, target, _tokens=api._tokens) for target, api in self.apis.items()}
         for spelling, description in jobs:
             body = a_dragon(dragon_name_str=spelling, description_str=description)
+            key = f"{description} {self.run}".replace(" ", "-")
             with self.pace:
-                status = self._status(rng.choice(list(own.values())), body, waits=rng.random() < 0.5)
+                status, again = reported(rng.choice(list(own.values())), body, key, waits=rng.random() < 0.5)
+            self.sent_again += again
             self.outcomes.append((normalised_name(spelling), status, description))
             if status == "added":  # from now on everybody sees it, at either target and under any spelling
                 self.unseen += [
                     f"{spelling}: not seen at {target}" for target, api in own.items() if not is_shown(api, body)
                 ]
-
-    def _status(self, api: Api, body: dict[str, Any], *, waits: bool) -> str:
-        """Report a dragon until it is settled. `failed` leaves it in doubt, and is reported anew, as the API says."""
-        for attempt in range(5):
-            key = f"{body['description_str']} {attempt} {self.run}".replace(" ", "-")
-            status, again = reported(api, body, key, waits=waits)
-            self.sent_again += again
-            if status != "failed":
-                return status
-            self.in_doubt.append(body["description_str"])
-        raise AssertionError(f"{body} failed five times")
 
     def what_is_wrong(self, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[str]:
         """Compare what the clients were told with the registry before and after."""
@@ -172,8 +160,6 @@ class Crowd:
         for name in map(normalised_name, self.names):
             told = [(status, description) for key, status, description in self.outcomes if key == name]
             added = [description for status, description in told if status == "added"]
-            if not added:  # only if the one that is there was in doubt
-                added = [description for description in kept.get(name, []) if description in self.in_doubt]
             if len(added) != 1 or {status for status, _ in told} - {"added", "rejected"} or kept.get(name) != added:
                 wrong.append(f"{name}: {told}, kept {kept.get(name)}")
         wrong += [f"{key} is there {len(entries)} times" for key, entries in kept.items() if len(entries) != 1]
@@ -202,13 +188,12 @@ class TestThroughTheDeployedStack:
         with ThreadPoolExecutor(clients) as pool:
             seeds = [rng.getrandbits(32) for _ in range(clients)]
             list(pool.map(crowd.client, [work[number::clients] for number in range(clients)], seeds))
-        most = crowd.pace.inside_max
-        print(f"  {crowd.sent_again} of them sent again, {len(crowd.in_doubt)} in doubt, up to {most} at once")
+        print(f"  {crowd.sent_again} of them sent again, up to {crowd.pace.inside_max} at once")
 
         after = everything(proving_apis["local"])
         assert len(crowd.outcomes) == reports
         wrong = crowd.what_is_wrong(before, after) + document_differs(proving_ground, after)
-        note = f"deployed stack, {clients} clients, {len(names)} names, up to {most} at once"
+        note = f"deployed stack, {clients} clients, {len(names)} names, up to {crowd.pace.inside_max} at once"
         promise = "one `added` for each name, the others `rejected`, and all of it is read back"
         report.add(SUITE, promise, tried=reports, survived=reports - len(wrong), lost=len(wrong), note=note)
         assert not wrong

@@ -151,7 +151,7 @@ def test_a_refused_token_changes_nothing(target: str, proving_apis: dict[str, Ap
 
 def test_a_token_expires_while_it_is_used(proving_apis: dict[str, Api], forge: Forge, report: Report) -> None:
     head, claims = parts(forge.genuine)
-    ends = int(time.time()) + 2
+    ends = int(time.time()) + 3
     token = "Bearer " + forged_tokens.signed({**claims, "exp": ends}, forge.keys.id_key, head)
     late = 0
     for api in proving_apis.values():
@@ -230,7 +230,7 @@ def test_while_the_keys_cannot_be_had_known_ones_work_and_unknown_ones_are_503(
     outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale, rng: Random
 ) -> None:
     keys, key = outage
-    moods = [*MOODS[:-1], "hang"] if scale.name == "full" else [*rng.sample(MOODS[:-1], 1), "hang"]
+    moods = [*MOODS[:-1], "hang"] if scale.name == "full" else [*rng.sample(MOODS[:-1], 2), "hang"]
     tried = wrong = 0
     for mood in moods:
         with LocalServer(keys.url) as server, ThreadPoolExecutor(16) as pool:
