@@ -11,6 +11,12 @@ from chalicelib.telemetry import logger
 pytest.register_assert_rewrite("tests.contracts.dragon_repository")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that look back on a whole run at the end of their folder."""
+    folders = list(dict.fromkeys(item.path.parent for item in items))
+    items.sort(key=lambda item: (folders.index(item.path.parent), bool(item.get_closest_marker("looks_back"))))
+
+
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What the service logs, a JSON object a line. pytest's own capture misses it: the logger keeps its stream."""

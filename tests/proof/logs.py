@@ -15,30 +15,11 @@ _PLATFORM = re.compile(r"(START|END|REPORT|INIT_START) RequestId: [0-9a-f-]{36}[
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def function_lines(devstack: Devstack) -> dict[str, list[str]]:
-    """Return every line of every log group, in the order of time."""
-    logs = devstack.client("logs")
-    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-    lines: dict[str, list[str]] = {}
-    for group in groups:
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-        lines[group] = [event["message"].rstrip("\n") for page in pages for event in page["events"]]
-    return lines
-
-
 def mentions(devstack: Devstack, function: str, *texts: str) -> bool:
     """Tell whether a function has logged a line with all of these texts."""
     logs = devstack.client("logs")
     found = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern=f'"{texts[0]}"')
     return any(all(text in event["message"] for text in texts) for event in found["events"])
-
-
-def devstack_text(devstack: Devstack) -> dict[str, str]:
-    """Return what the devstack has printed and its two logs hold."""
-    found = {"terminal": devstack.output}
-    for name in ("api.log", "emulator.log"):
-        found[name] = (devstack.state / name).read_text(encoding="utf-8", errors="replace")
-    return found
 
 
 def is_well_formed(line: str) -> bool:

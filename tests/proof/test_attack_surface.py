@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.e2e import written
 from tests.e2e.running import PROJECT, Api, Devstack
 from tests.e2e.waiting import until
 from tests.lambda_events import claims, proxy_event
@@ -34,7 +36,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 EVIL = "x-evil-header"
 HOSTILE = (
     f"abcdefgh\r\n{EVIL}: 1",
-    "abcdefgh\n{EVIL}: 1",
+    f"abcdefgh\n{EVIL}: 1",
     '{"level":"INFO","message":"forged"}',
     "\x1b[2J\x1b[31mabcdefgh",
     "\u2028\u0085abcdefgh",
@@ -175,7 +177,7 @@ class TestLogs:
     def test_no_input_makes_a_log_line_of_its_own(
         self, report: Report, scale: Scale, rng: Random, proving_ground: Devstack, proving_apis: dict[str, Api]
     ) -> None:
-        before = {group: len(lines) for group, lines in logs.function_lines(proving_ground).items()}
+        began = time.time()
         token = proving_apis["local"].token("operator")
         sent = 0
         for text in rng.sample(HOSTILE, scale.of(5, len(HOSTILE))):
@@ -187,14 +189,10 @@ class TestLogs:
         _queue(proving_ground, "{", marker)
         until(lambda: logs.mentions(proving_ground, functions.STORE_MESSAGES, marker), 120)
 
-        lines = [
-            line
-            for group, written in logs.function_lines(proving_ground).items()
-            for line in written[before.get(group, 0) :]
-        ]
+        lines = [line for _, line in written.function_lines(proving_ground, began)]
         broken = [line for line in lines if not logs.is_well_formed(line)]
         forged = [line for line in lines if _is_forged(line)]
-        texts = logs.devstack_text(proving_ground)
+        texts = written.devstack_text(proving_ground)
         broken += [line for text in texts.values() for line in text.split("\n") if logs.has_controls(line)]
         lost = len(broken) + len(forged)
         note = f"{len(lines)} lines of functions looked at"
@@ -204,6 +202,7 @@ class TestLogs:
         assert not broken
         assert not forged
 
+    @pytest.mark.looks_back
     def test_no_phone_number_token_or_order_is_written_down(
         self,
         report: Report,
@@ -211,8 +210,9 @@ class TestLogs:
         rng: Random,
         proving_ground: Devstack,
         proving_apis: dict[str, Api],
+        tmp_path_factory: pytest.TempPathFactory,
     ) -> None:
-        """Searched is what the whole run has written so far, this test's reports with numbers included."""
+        """Searched is what the whole run has written, this test's reports with numbers included."""
         phones, orders = [], []
         with logs.listening(proving_ground) as news:
             for target in ("local", "gateway"):
@@ -237,17 +237,17 @@ class TestLogs:
             "token": [token.rpartition(".")[2] for api in proving_apis.values() for token in api._tokens.values()],
             "password": list(json.loads((proving_ground.state / "users.json").read_text(encoding="utf-8")).values()),
         }
-        written = {**logs.devstack_text(proving_ground), "topic": "\n".join(news.told)}
-        written |= {group: "\n".join(lines) for group, lines in logs.function_lines(proving_ground).items()}
+        texts = {**written.everything(proving_ground, tmp_path_factory.getbasetemp()), "topic": "\n".join(news.told)}
 
         found = [
             (kind, place)
             for kind, values in secrets.items()
             for value in values
-            for place, text in written.items()
+            for place, text in texts.items()
             if value in text
         ]
-        tried = sum(map(len, secrets.values())) * len(written)
+        found += written.secrets_in(texts, secrets["password"])
+        tried = sum(map(len, secrets.values())) * len(texts)
         report.add(SUITE, "no secret is written down", tried=tried, survived=tried - len(found), lost=len(found))
         assert phones[0] in texted.text, "the numbers were used"
         assert news.told

@@ -1,0 +1,88 @@
+"""Looking after dead letters as an operator does: the command, beside the deployed consumer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running import PROJECT, Api, Devstack
+from tests.e2e.test_messages import COMPANIES, a_message, exactly, post, stored
+from tests.e2e.waiting import until
+
+
+def dead_letters(devstack: Devstack, *orders: str) -> str:
+    """Run the command on the devstack's stage and return what it printed."""
+    environment = {**os.environ, "AWS_ENDPOINT_URL": devstack.running["aws_url"], "AWS_DEFAULT_REGION": "us-east-1"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "operations.dead_letters", "--stage", "local", *orders],
+        cwd=PROJECT,
+        env={**environment, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def listed(devstack: Devstack, message_id: str) -> list[str]:
+    """Return the words of the line that the list has for a message, or nothing."""
+    lines = dead_letters(devstack, "list").splitlines()
+    return next((line.split() for line in lines if message_id in line), [])
+
+
+@pytest.fixture
+def conflict(devstack: Devstack, apis: dict[str, Api]) -> tuple[str, str, str]:
+    """Two messages with one id: the second is a dead letter. Returns the message's id, the letter's, and its body."""
+    api, message_id = apis["gateway"], str(uuid.uuid4())
+    stored(api, post(api, a_message("1", message_id=message_id)).headers["Location"])
+    second = a_message("2", message_id=message_id)
+    assert post(api, second).status_code == 202
+    letter, *_ = until(lambda: listed(devstack, message_id))
+    return message_id, letter, second
+
+
+def test_a_letter_is_listed_shown_and_stored_after_a_fix_and_a_redrive(
+    devstack: Devstack, apis: dict[str, Api], conflict: tuple[str, str, str]
+) -> None:
+    message_id, letter, body = conflict
+    company = COMPANIES["amber"]
+    line = listed(devstack, message_id)
+    shown = json.loads(dead_letters(devstack, "show", letter))
+
+    # The fix: the first of the two was the wrong one.
+    outputs = devstack.running["outputs"]
+    devstack.client("s3").delete_object(Bucket=outputs["MessageBucketName"], Key=f"{company}/{message_id}.json")
+    devstack.client("dynamodb").delete_item(
+        TableName=outputs["MessageTableName"], Key={"company_id": {"S": company}, "message_id": {"S": message_id}}
+    )
+    told = dead_letters(devstack, "redrive", letter)
+
+    assert company in line
+    assert "conflict:" in line
+    assert exactly(shown["body"])["data"] == exactly(body)["data"]
+    assert shown["reason"].startswith("conflict:")
+    assert f"redriven {letter}" in told
+    assert exactly(stored(apis["gateway"], f"/message/{message_id}"))["data"] == exactly(body)["data"]
+    assert not listed(devstack, message_id)
+
+
+def test_a_letter_is_deleted_after_it_was_saved(
+    devstack: Devstack, apis: dict[str, Api], conflict: tuple[str, str, str], tmp_path: Path
+) -> None:
+    message_id, letter, body = conflict
+    saved = tmp_path / "letter.json"
+
+    dead_letters(devstack, "delete", letter, "--save-to", str(saved))
+
+    assert exactly(json.loads(saved.read_text(encoding="utf-8"))["body"])["data"] == exactly(body)["data"]
+    assert not listed(devstack, message_id)
+    first = exactly(stored(apis["gateway"], f"/message/{message_id}"))
+    assert first["data"]["order_amount"] == 1, "what was stored first stays"

@@ -1,0 +1,50 @@
+"""What the devstacks of all e2e tests, and the functions deployed there, have written down."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from tests.e2e import written
+from tests.e2e.running import Api, Devstack
+from tests.e2e.test_dragons import a_dragon, settled
+
+
+@pytest.mark.looks_back
+def test_no_phone_number_token_or_password_is_in_any_log_of_the_run(
+    devstack: Devstack, apis: dict[str, Api], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    phone, request_id = "+15555550123", f"last-{uuid.uuid4()}"
+    for api in apis.values():
+        reported = api.post(
+            "/dragons",
+            json=a_dragon(reportingPhoneNumber=phone, confirmationRequired=True),
+            headers={"X-Request-Id": request_id},
+        )
+        assert settled(api, reported.headers["Location"])["status"] == "added"
+    passwords = json.loads((devstack.state / "users.json").read_text(encoding="utf-8")).values()
+
+    texts = written.everything(devstack, tmp_path_factory.getbasetemp())
+
+    named = [place for place, text in texts.items() if request_id in text]
+    assert {"api.log", "/aws/lambda/dragonpost-local", "/aws/lambda/dragonpost-local-add_dragon"} <= set(named)
+    assert not written.secrets_in(texts, passwords)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        '{"reportingPhoneNumber":"+15555550123"}',
+        "Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln",
+        "password=correct horse",
+    ],
+)
+def test_a_secret_in_a_log_is_found(secret: str) -> None:
+    assert len(written.secrets_in({"a log": f"a line\n{secret}\n"}, ["correct horse", "another"])) == 1
+
+
+def test_times_and_ids_are_not_taken_for_secrets() -> None:
+    line = "2026-11-22T10:00:00+00:00 9007199254740993 e0721e56-fb09-4273-ae74-7bcbc92d43eb 1+1 a+12345678"
+    assert not written.secrets_in({"a log": line}, [])

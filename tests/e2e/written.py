@@ -1,0 +1,75 @@
+"""Everything that is written down while a devstack runs, and the kinds of text that must not be in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.running import Devstack
+
+# A number as the API takes it (E.164), but for those that are too short to be anybody's.
+_PHONE = re.compile(r"(?<!\w)\+[1-9]\d{7,14}(?!\d)")
+# The first two parts of a JWT (RFC 7519): both begin with an encoded `{"`.
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}")
+
+
+def function_lines(devstack: Devstack, since_s: float = 0) -> list[tuple[str, str]]:
+    """Return every line that functions have logged since a time (seconds since 1970), each with its group's name.
+
+    Stream by stream: FilterLogEvents of the embedded AWS ends after 10,000 lines without saying so.
+    """
+    logs = devstack.client("logs")
+    return [
+        (group["logGroupName"], event["message"].rstrip("\n"))
+        for groups in logs.get_paginator("describe_log_groups").paginate()
+        for group in groups["logGroups"]
+        for streams in logs.get_paginator("describe_log_streams").paginate(logGroupName=group["logGroupName"])
+        for stream in streams["logStreams"]
+        for event in _events(logs, since_s, logGroupName=group["logGroupName"], logStreamName=stream["logStreamName"])
+    ]
+
+
+def _events(logs: Any, since_s: float, **stream: str) -> Iterator[dict[str, Any]]:
+    """Yield a stream's events; the end is where the token stays the same."""
+    token: dict[str, str] = {}
+    while True:
+        page = logs.get_log_events(**stream, **token, startFromHead=True, startTime=int(since_s * 1000))
+        yield from page["events"]
+        if token.get("nextToken") == page["nextForwardToken"]:
+            return
+        token = {"nextToken": page["nextForwardToken"]}
+
+
+def devstack_text(devstack: Devstack) -> dict[str, str]:
+    """Return what the devstack has printed and its two logs hold."""
+    return {"terminal": devstack.output} | _log_files(devstack.state)
+
+
+def everything(devstack: Devstack, folder: Path) -> dict[str, str]:
+    """Return what a devstack and its functions wrote, and the logs of every devstack in a folder, ended or not."""
+    of_functions: dict[str, str] = {}
+    for group, line in function_lines(devstack):
+        of_functions[group] = of_functions.get(group, "") + line + "\n"
+    return devstack_text(devstack) | of_functions | _log_files(folder)
+
+
+def _log_files(folder: Path) -> dict[str, str]:
+    paths = (path for name in ("api.log", "emulator.log") for path in folder.rglob(name))
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8", errors="replace") for path in paths}
+
+
+def secrets_in(texts: Mapping[str, str], passwords: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the kind and place of each phone number, token and password in these texts."""
+    patterns = {
+        "phone number": _PHONE,
+        "token": _TOKEN,
+        "password": re.compile("|".join(map(re.escape, passwords)) or "(?!)"),
+    }
+    return [
+        (f"{kind} {match[0]}", place)
+        for place, text in texts.items()
+        for kind, pattern in patterns.items()
+        for match in pattern.finditer(text)
+    ]
