@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import aws
 from chalicelib.telemetry import logger
@@ -98,9 +98,7 @@ class SettingsReader:
 
     def _read(self) -> Settings:
         with aws.calling("Parameter Store"):
-            # Ten parameters fit one page, which is the most that this call returns; there are fewer.
-            answer = self._ssm().get_parameters_by_path(Path=self._path, MaxResults=10)
-        values = {entry["Name"].removeprefix(self._path): entry["Value"] for entry in answer["Parameters"]}
+            values = {name.removeprefix(self._path): value for name, value in self._parameters()}
         missing = [field.name for field in fields(Settings) if not values.get(field.name)]
         if missing:
             names = ", ".join(self._path + name for name in missing)
@@ -109,3 +107,16 @@ class SettingsReader:
                 "which creates them, or add them by hand."
             )
         return Settings(**{field.name: values[field.name] for field in fields(Settings)})
+
+    def _parameters(self) -> Iterator[tuple[str, str]]:
+        """Yield the stage's parameters. One call mostly has them all; it may have fewer, even none, and a token.
+
+        https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
+        """
+        following: dict[str, Any] = {}
+        while True:
+            answer = self._ssm().get_parameters_by_path(Path=self._path, MaxResults=10, **following)
+            yield from ((entry["Name"], entry["Value"]) for entry in answer["Parameters"])
+            if not answer.get("NextToken"):
+                return
+            following = {"NextToken": answer["NextToken"]}

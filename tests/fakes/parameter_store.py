@@ -6,18 +6,27 @@ from typing import Any
 
 
 class FakeParameterStore:
-    """Answers with `values` under the path, or raises `failure` while there is one; counts its `reads`."""
+    """Answers with `values` under the path, in pages of `page_sizes`; counts its `reads`.
+
+    Raises `failure` while there is one.
+    """
 
     def __init__(self, path: str, values: dict[str, str]) -> None:
         self.path = path
         self.values = values
         self.failure: Exception | None = None
+        self.page_sizes: list[int] = []
         self.reads = 0
 
-    def get_parameters_by_path(self, *, Path: str, MaxResults: int) -> dict[str, Any]:  # noqa: N803
+    def get_parameters_by_path(self, *, Path: str, MaxResults: int, NextToken: str = "0") -> dict[str, Any]:  # noqa: N803
         self.reads += 1
         if self.failure is not None:
             raise self.failure
         assert Path == self.path
-        assert len(self.values) <= MaxResults <= 10
-        return {"Parameters": [{"Name": Path + name, "Value": value} for name, value in self.values.items()]}
+        assert MaxResults <= 10
+        found = [{"Name": Path + name, "Value": value} for name, value in self.values.items()]
+        sizes = self.page_sizes or [MaxResults] * (len(found) // MaxResults + 1)
+        page = int(NextToken)
+        begins = sum(sizes[:page])
+        ends = begins + sizes[page]
+        return {"Parameters": found[begins:ends]} | ({"NextToken": str(page + 1)} if page + 1 < len(sizes) else {})

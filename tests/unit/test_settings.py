@@ -37,8 +37,14 @@ def settings(store: FakeParameterStore, clock: FakeClock) -> SettingsReader:
     return SettingsReader("local", lambda: store, clock)  # type: ignore[arg-type,return-value]
 
 
-def test_there_are_at_most_ten_because_one_read_returns_no_more() -> None:
-    assert len(NAMES) <= 10
+@pytest.mark.parametrize("sizes", [[4, 5], [0, 9], [8, 0, 1]], ids=str)
+def test_settings_that_come_on_several_pages_are_read_whole(
+    settings: SettingsReader, store: FakeParameterStore, sizes: list[int]
+) -> None:
+    """GetParametersByPath may return fewer than it was asked for, even none, and more with the next token."""
+    store.page_sizes = sizes
+    assert settings().user_pool_client_id == "value of user_pool_client_id"
+    assert store.reads == len(sizes)
 
 
 def test_one_read_serves_many_uses(settings: SettingsReader, store: FakeParameterStore) -> None:
