@@ -194,13 +194,16 @@ class S3DragonRepository:
 
     def _change(self, key: str, unchanged: Callable[[Dragon], bool], wanted: Dragon | None) -> Change:
         """Swap the entry of this key for the wanted one, or for none."""
-        perhaps_done = False
+        meant: _Entry | None = None  # what a change that may have been done was about
         for attempt in range(SWAP_ATTEMPTS_MAX):
             document = self._document()
             entry = document.by_key.get(key)
             present = None if entry is None else _without_submission(entry)
             # A write whose answer was lost looks like a lost race; what it wanted stands there then (RFC 9110 §13.1.1).
-            if perhaps_done and present == wanted:
+            if meant is not None and present == wanted:
+                return Change.DONE
+            # Or the dragon was removed, and somebody has reported another one since: that one stays.
+            if meant is not None and entry is not None and wanted is None and _is_other_report(entry, meant):
                 return Change.DONE
             if present is None:
                 return Change.ABSENT
@@ -209,7 +212,8 @@ class S3DragonRepository:
             swap = self._swap(document, _with_change(document.raw, key, wanted))
             if swap is _Swap.WRITTEN:
                 return Change.DONE
-            perhaps_done = perhaps_done or swap is _Swap.UNCERTAIN
+            if swap is _Swap.UNCERTAIN and meant is None:
+                meant = entry
             self._pause(attempt)
         raise DocumentContended
 
@@ -294,6 +298,11 @@ def _matching(dragons: Iterable[tuple[str, str, Dragon]], query: DragonQuery) ->
         if query.name is not None and key != query.name:
             continue
         yield key, dragon
+
+
+def _is_other_report(entry: _Entry, meant: _Entry) -> bool:
+    """Tell whether an entry came by another submission; corrections keep it."""
+    return entry.submission_id != meant.submission_id
 
 
 def _without_submission(entry: _Entry) -> Dragon:

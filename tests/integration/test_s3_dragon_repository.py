@@ -223,6 +223,22 @@ class TestChanges:
         assert dragons.remove("Ember", lambda found: found.family_str == "black") is Change.DONE
         assert names(dragons) == []
 
+    @pytest.mark.parametrize("like", ["Ember", "EMBER"], ids=["the same again", "written otherwise"])
+    def test_a_removal_whose_answer_was_lost_leaves_the_dragon_that_came_after(
+        self, dragons: S3DragonRepository, s3: AtomicS3, like: str
+    ) -> None:
+        """Whoever reported the second one was told that it is added."""
+        others = S3DragonRepository(lambda: PLACE, AtomicS3, lambda _: None)  # type: ignore[arg-type,return-value]
+        dragons.add(dragon("Ember"), "s1")
+
+        def report_again() -> None:
+            assert others.add(dragon(like), "s2") is Addition.ADDED
+            raise refused_after_a_retry()
+
+        s3.after_put = once(report_again)
+        assert dragons.remove("Ember", lambda _: True) is Change.DONE
+        assert names(dragons) == [like]
+
     def test_the_same_change_by_somebody_else_is_not_taken_for_ones_own(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
