@@ -77,6 +77,19 @@ def paths_from(name: str) -> Iterator[list[str]]:
             yield [name, *path]
 
 
+def longest_s(name: str) -> float:
+    """Return how long a state may take if every attempt takes its time and each retrier is used up."""
+    state = WORKFLOW["States"][name]
+    retriers = state.get("Retry", [])
+    attempts = 1 + sum(retrier["MaxAttempts"] for retrier in retriers)
+    waits = sum(
+        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, retrier.get("MaxDelaySeconds", 10**6))
+        for retrier in retriers
+        for attempt in range(retrier["MaxAttempts"])
+    )
+    return attempts * state.get("TimeoutSeconds", 0) + waits
+
+
 def tasks(integration: str) -> dict[str, Any]:
     return {name: state for name, state in STATES.items() if integration in state.get("Resource", "")}
 
@@ -284,6 +297,18 @@ class TestResources:
 
     def test_the_workflow_does_not_log_what_it_was_given(self) -> None:
         assert RESOURCES["DragonWorkflow"]["Properties"]["LoggingConfiguration"]["IncludeExecutionData"] is False
+
+    def test_the_workflow_does_not_log_failed_steps_because_sns_quotes_the_number(self) -> None:
+        """ERROR has TaskFailed with its cause, FATAL only what an execution ends with."""
+        assert RESOURCES["DragonWorkflow"]["Properties"]["LoggingConfiguration"]["Level"] == "FATAL"
+        failing = [state for state in WORKFLOW["States"].values() if state["Type"] == "Fail"]
+        assert failing
+        assert not [state for state in failing if "CausePath" in state or "ErrorPath" in state]
+
+    def test_the_workflow_outlives_its_steps_and_all_their_retries(self) -> None:
+        """Or a dragon that was added could end as failed."""
+        longest = max(sum(map(longest_s, path)) for path in paths_from(WORKFLOW["StartAt"]))
+        assert longest < WORKFLOW["TimeoutSeconds"]
 
     def test_the_workflow_may_text_only_where_the_stage_allows_it(self) -> None:
         policies = RESOURCES["DragonWorkflowRole"]["Properties"]["Policies"]
