@@ -14,7 +14,7 @@ import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,7 @@ class Letter:
             "attributes": dict(self.attributes),
             "body": self.body,
         }
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return _printable(json.dumps(document, indent=2, ensure_ascii=False), besides="\n") + "\n"
 
 
 class DeadLetters:
@@ -101,6 +101,8 @@ class DeadLetters:
             while messages := self._receive():
                 received = [Letter.of(message) for message in messages]
                 new = [letter for letter in received if letter.letter_id not in held]
+                if not new and datetime.now(UTC) - begun >= timedelta(seconds=HELD_S):
+                    break  # those of the beginning are shown again already
                 held |= {letter.letter_id: letter.receipt_handle for letter in received}
                 # A redriven letter that fails again comes back under a new id: it is for the next time.
                 yield from (letter for letter in new if letter.sent_at <= begun)
@@ -149,7 +151,7 @@ def list_letters(letters: DeadLetters) -> None:
         print(f"{'letter':36}  {'age':>6}  {'message':36}  {'company':36}  reason")
     for letter in found:
         ids = f"{letter.metadata('message_id'):36}  {letter.metadata('company_id'):36}"
-        print(f"{letter.letter_id:36}  {_age(letter.sent_at):>6}  {ids}  {letter.reason}")
+        print(_printable(f"{letter.letter_id:36}  {_age(letter.sent_at):>6}  {ids}  {letter.reason}"))
 
 
 def show(letters: DeadLetters, letter_id: str) -> None:
@@ -172,7 +174,7 @@ def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
                 continue
             letters.redrive(letter)
             done += 1
-            print(f"{done}  redriven {letter.letter_id}  ({letter.reason})", flush=True)
+            print(_printable(f"{done}  redriven {letter.letter_id}  ({letter.reason})"), flush=True)
             if wanted is not None:
                 wanted.remove(letter.letter_id)
                 if not wanted:
@@ -208,6 +210,11 @@ def _save(letter: Letter, path: Path) -> None:
         raise DeadLetterError(f"{path} exists; name a new file with --save-to") from None
     except OSError as error:
         raise DeadLetterError(f"{path} cannot be written ({error.strerror}); nothing was deleted") from error
+
+
+def _printable(text: str, besides: str = "") -> str:
+    """Write what does something to a terminal (ESC, C1, bidirectional overrides) as JSON escapes it."""
+    return "".join(c if c.isprintable() or c in besides else json.dumps(c)[1:-1] for c in text)
 
 
 def _age(sent_at: datetime) -> str:

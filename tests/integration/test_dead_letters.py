@@ -93,6 +93,34 @@ def test_one_letter_is_shown_in_full(
     assert shown["attributes"] == {"reason": "invalid: x", "correlation_id": "c1"}
 
 
+def test_no_letter_writes_commands_on_the_operators_terminal(
+    letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The API takes every character in a note; whoever may write to the queue sends what he likes."""
+    evil = "é \u009b2J \u202e \u2028 \U000e0001"
+    body = message_body({"message_id": json.dumps(f"\x1b[2J\n{evil}")}, {"note": json.dumps(evil, ensure_ascii=False)})
+    letter = buried(body.decode(), reason=f"invalid: {evil}\r")
+
+    dead_letters.list_letters(letters)
+    listed = capsys.readouterr().out
+    dead_letters.show(letters, letter)
+    shown = capsys.readouterr().out
+
+    assert len(listed.splitlines()) == 3
+    assert not [character for character in listed + shown if not character.isprintable() and character != "\n"]
+    assert json.loads(shown)["body"] == body.decode(), "and yet nothing of it is lost"
+    assert "é" in shown
+
+
+def test_a_queue_that_takes_longer_to_read_than_letters_are_hidden_is_read_once(
+    letters: DeadLetters, buried: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {buried() for _ in range(3)}
+    monkeypatch.setattr(dead_letters, "HELD_S", 0)
+
+    assert {letter.letter_id for letter in letters.each()} == there
+
+
 def test_all_are_redriven_with_their_correlation_and_without_the_reason(
     letters: DeadLetters, buried: Callable[..., str], stage: Stage, sqs: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
