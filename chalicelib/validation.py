@@ -84,10 +84,14 @@ class Uuid(CheckedText):
 
 
 class Timestamp(CheckedText):
-    """A date and time with an offset (RFC 3339 §5.6), kept as written; a leap second is allowed as RFC 3339 does."""
+    """A date and time with an offset (RFC 3339 §5.6), kept as written; a leap second is allowed as RFC 3339 does.
+
+    RFC 3339 knows no end to the digits of a second; what the index can keep does.
+    """
 
     __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time"}
+    length_max: ClassVar[int] = 64
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time", "maxLength": length_max}
     _form = re.compile(
         r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
         r"[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
@@ -96,9 +100,10 @@ class Timestamp(CheckedText):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        match = cls._form.fullmatch(value) if isinstance(value, str) else None
-        if match is None or not _is_calendar_date(match):
+        if not isinstance(value, str) or not (match := cls._form.fullmatch(value)) or not _is_calendar_date(match):
             raise ValueError("must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z")
+        if len(value) > cls.length_max:
+            raise ValueError(f"must be at most {cls.length_max} characters long")
         return cls(value)
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from chalicelib import aws, exact_json
 from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import Delivery, MessageQueue
-from chalicelib.messages.repository import MessageConflict, MessageRepository
+from chalicelib.messages.repository import MessageConflict, MessageRepository, MessageTooLarge
 from chalicelib.telemetry import count, logger
 from chalicelib.validation import InvalidInput
 
@@ -48,7 +48,7 @@ def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue
             message = message_from(exact_json.parse_object(delivery.body))
             fields |= {"message_id": str(message.metadata.message_id), "company_id": str(message.metadata.company_id)}
             storing = messages.store(message)
-        except (exact_json.MalformedJson, InvalidInput, MessageConflict) as hopeless:
+        except tuple(_KINDS) as hopeless:
             reason = f"{_KINDS[type(hopeless)]}: {hopeless}"
             queue.bury(delivery, reason)
             logger.warning("message buried", extra=fields | {"reason": _KINDS[type(hopeless)]})
@@ -66,5 +66,6 @@ def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue
 _KINDS: dict[type[Exception], str] = {
     exact_json.MalformedJson: "unreadable",
     InvalidInput: "invalid",
+    MessageTooLarge: "invalid",
     MessageConflict: "conflict",
 }

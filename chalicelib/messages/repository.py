@@ -6,7 +6,7 @@ changes nothing, another payload under the same key never overwrites the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (item size)
+ROW_BYTES_MAX = 400 * 1024
+
+
 class MessageConflict(Exception):
     """Another payload is stored under the same company and message id; the first one stays."""
+
+
+class MessageTooLarge(Exception):
+    """The index cannot keep a message of this size. The API takes none, but the queue does: 1 MiB."""
 
 
 class Ambiguous(Exception):
@@ -78,10 +86,17 @@ class MessageRepository:
     def store(self, message: Message) -> Storing:
         """Archive a message, then index it. Storing the same message again changes nothing and answers `REPEATED`.
 
-        Raises `MessageConflict` if another payload has the key, and `aws.calling`'s errors.
+        Raises `MessageConflict` if another payload has the key, `MessageTooLarge`, and `aws.calling`'s errors.
         """
+        row = _row_of(message)
+        if _bytes_of(row) > ROW_BYTES_MAX:
+            raise MessageTooLarge(f"the index keeps at most {ROW_BYTES_MAX:,} bytes of a message")
+        # The index is asked first: the archive may have forgotten a message whose row stays (ArchiveRetentionDays),
+        # and would take another one in its place.
+        if present := self._row(message.metadata.message_id, message.metadata.company_id):
+            return _compared(message, present[0])
         self._archive(message)
-        return self._index(message)
+        return self._index(message, row)
 
     def find(self, message_id: str, company_id: str | None) -> StoredMessage | None:
         """Return a stored message, or None.
@@ -122,12 +137,12 @@ class MessageRepository:
         if not same:
             raise MessageConflict(f"{message.archive_key} is archived with another payload")
 
-    def _index(self, message: Message) -> Storing:
+    def _index(self, message: Message, row: Mapping[str, UniversalAttributeValueTypeDef]) -> Storing:
         with aws.calling("DynamoDB"):
             try:
                 self._dynamodb().put_item(
                     TableName=self._table(),
-                    Item=_row_of(message),
+                    Item=row,
                     ConditionExpression="attribute_not_exists(message_id)",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
@@ -137,9 +152,7 @@ class MessageRepository:
                 present: dict[str, Any] = error.response.get("Item", {})  # type: ignore[assignment]
             else:
                 return Storing.STORED
-        if not _is_row_of(message, present):
-            raise MessageConflict(f"{message.archive_key} is indexed with another payload")
-        return Storing.REPEATED
+        return _compared(message, present)
 
     def _row(self, message_id: str, company_id: str) -> list[dict[str, AttributeValueTypeDef]]:
         with aws.calling("DynamoDB"):
@@ -160,6 +173,21 @@ class MessageRepository:
                 Limit=2,
             )
         return answer["Items"]
+
+
+def _compared(message: Message, present: dict[str, Any]) -> Storing:
+    """Return `REPEATED` if the row that is there holds this message. Raises `MessageConflict` if not."""
+    if not _is_row_of(message, present):
+        raise MessageConflict(f"{message.archive_key} is indexed with another payload")
+    return Storing.REPEATED
+
+
+def _bytes_of(row: Mapping[str, Any]) -> int:
+    """Return an item's size as DynamoDB counts it, or a little more: names and values in UTF-8, numbers as written.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    return sum(len(name) + len(text.encode()) for name, value in row.items() for text in value.values())
 
 
 def _row_of(message: Message) -> dict[str, UniversalAttributeValueTypeDef]:

@@ -272,3 +272,26 @@ def test_amounts_are_exact_in_the_archive_and_in_the_index(consume: Any, stage: 
     assert Decimal(row["order_amount"]["N"]) == Decimal(amount)
     assert f'"order_amount":{amount}' in row["data"]["S"]
     assert f'"order_amount":{amount}' in stage.archived(f"{COMPANY}/{IDS[0]}.json").decode()
+
+
+def test_a_conflict_after_the_archive_expired_leaves_the_archive_alone(consume: Any, stage: Stage) -> None:
+    """The bucket forgets messages where a stage says so; the index goes on knowing which one came first."""
+    consume(message_body().decode())
+    aws.s3().delete_object(Bucket=MESSAGE_BUCKET, Key=f"{COMPANY}/{MESSAGE_ID}.json")
+
+    consume(message_body(data={"order_amount": "20"}).decode())
+    consume(message_body().decode())
+
+    assert stage.archive_keys() == []
+    assert stage.rows()[0]["order_amount"] == {"N": "19.99"}
+    (buried,) = stage.received(stage.dead_letter_queue_url)
+    assert buried["MessageAttributes"]["reason"]["StringValue"].startswith("conflict:")
+
+
+def test_a_message_too_large_for_the_index_is_kept_aside_with_its_reason(consume: Any, stage: Stage) -> None:
+    """The API takes none that large, but whoever may write to the queue can send 1 MiB."""
+    consume(message_body(data={"note": json.dumps("x" * 410_000)}).decode())
+
+    assert stage.archive_keys() == []
+    (buried,) = stage.received(stage.dead_letter_queue_url)
+    assert buried["MessageAttributes"]["reason"]["StringValue"].startswith("invalid: ")

@@ -169,6 +169,17 @@ class TestSizes:
         assert len(row["data"]["S"].encode()) <= len(body), "400 KB is DynamoDB's limit, moto's estimate is not"
         assert json.loads(service.get(f"/message/{MESSAGE_ID}").body)["data"] == json.loads(body)["data"]
 
+    def test_a_time_too_long_for_the_index_is_refused_before_it_is_accepted(
+        self, service: Service, stage: Stage
+    ) -> None:
+        """The index keeps the time twice."""
+        long = f'"2023-12-10T22:00:00.{"0" * 210_000}Z"'
+        answer = service.post("/post-message", message_body(data={"order_time": long}), CLERK)
+
+        assert answer.status == 400
+        assert [fault["pointer"] for fault in answer.json()["errors"]] == ["#/data/order_time"]
+        assert stage.waiting(stage.queue_url) == 0
+
     def test_a_long_message_is_not_changed_by_the_characters_that_sqs_refuses(
         self, service: Service, stage: Stage
     ) -> None:
