@@ -237,7 +237,9 @@ def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         return "pending", {}
     if described["status"] == "SUCCEEDED":
-        outcome = msgspec.json.decode(described.get("output", "{}"), type=dict[str, Any])
+        if "output" not in described:
+            return "pending", {}  # what is described may be older than what has happened, and in parts
+        outcome = msgspec.json.decode(described["output"], type=dict[str, Any])
         if outcome.get("status") in ("added", "rejected"):
             return outcome["status"], outcome
     # Failed, timed out or aborted. What Step Functions says about it stays inside: it may name resources.

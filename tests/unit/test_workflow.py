@@ -189,7 +189,6 @@ class TestFind:
             ("FAILED", None),
             ("TIMED_OUT", None),
             ("ABORTED", None),
-            ("SUCCEEDED", None),
             ("SUCCEEDED", {}),
             ("SUCCEEDED", {"status": "failed", "reason": "arn:aws:secret"}),
         ],
@@ -210,6 +209,20 @@ class TestFind:
         assert found.status == "failed"
         assert found.reason
         assert "secret" not in repr(found)
+
+    def test_an_end_that_is_described_without_its_output_yet_is_no_failure(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
+    ) -> None:
+        """DescribeExecution is eventually consistent.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+        """
+        submission_id = start(workflow).submission_id
+        step_functions.settle(submission_id, None, "SUCCEEDED")
+        found = workflow.find(submission_id)
+
+        assert found is not None
+        assert (found.status, found.finished_at) == ("pending", None)
 
     def test_the_phone_number_is_no_part_of_it(self, workflow: DragonWorkflow) -> None:
         submission_id = start(workflow, reportingPhoneNumber=PHONE).submission_id
