@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -210,11 +212,21 @@ class Api:
 
 
 def free_ports() -> tuple[int, int]:
-    """Return two ports that nothing listens on."""
+    """Return two ports that nothing listens on.
+
+    From below those that the system hands out: any connection may take one of these before it is listened on.
+    """
+    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+        return _bound(first, below), _bound(second, below)
+
+
+def _bound(listening: socket.socket, below: int) -> int:
+    while True:
+        port = random.randrange(10_000, below)
+        with contextlib.suppress(OSError):  # in use
+            listening.bind(("127.0.0.1", port))
+            return port
 
 
 def listens(port: int) -> bool:
