@@ -13,8 +13,9 @@ import re
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from random import Random
 from typing import Any
@@ -48,13 +49,15 @@ class Request:
     """What a request asks for, as far as it can be told from the outside.
 
     `resource` is `bucket/key` for S3, and the table, queue URL, path, state machine or execution for the others;
-    `access_key` tells who asked.
+    `access_key` tells who asked. The SDK numbers the attempts of a call, and gives each call an id: `sdk_call`.
     """
 
     service: str
     operation: str
     resource: str
     access_key: str
+    sdk_call: str
+    attempt: int
 
 
 @dataclass
@@ -72,7 +75,8 @@ class Rule:
     """Which requests a fault befalls.
 
     `service`, `operation` and `resource` (a regular expression, searched) narrow it, `first` and `times` choose the
-    n-th ones of those that match, and `chance` throws the dice on each. `seconds` is for `DELAY` and `HANG`.
+    n-th ones of those that match, `attempts` the first ones of each call, and `chance` throws the dice on each.
+    `seconds` is for `DELAY` and `HANG`.
     """
 
     fault: Fault
@@ -82,35 +86,45 @@ class Rule:
     access_key: str = ""
     first: int = 1
     times: int | None = None
+    attempts: int | None = None
     chance: float = 1.0
     seconds: float = 0.0
     met: int = 0
 
-    def befalls(self, request: Request, rng: Random) -> bool:
+    def befalls(self, request: Request, dice: Random) -> bool:
         """Tell whether the fault befalls this request; counts those that match."""
         matches = (
             self.service in ("", request.service)
             and self.operation in ("", request.operation)
             and self.access_key in ("", request.access_key)
+            and (self.attempts is None or request.attempt <= self.attempts)
             and re.search(self.resource, request.resource) is not None
         )
         if not matches:
             return False
         self.met += 1
         last = None if self.times is None else self.first + self.times - 1
-        return self.met >= self.first and (last is None or self.met <= last) and rng.random() < self.chance
+        return self.met >= self.first and (last is None or self.met <= last) and dice.random() < self.chance
 
 
 @dataclass
 class FaultProxy:
-    """The proxy: `with FaultProxy(upstream, rng) as proxy`, then send requests to `proxy.url`."""
+    """The proxy: `with FaultProxy(upstream, rng) as proxy`, then send requests to `proxy.url`.
+
+    What befalls the n-th request for an operation depends on `rng` and n alone: those of several threads come in
+    another order each time.
+    """
 
     upstream: str
-    rng: Random
+    rng: InitVar[Random]
     calls: list[Call] = field(default_factory=list)
+    _counts: Counter[str] = field(default_factory=Counter)
     _rules: list[Rule] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _port: int = 0
+
+    def __post_init__(self, rng: Random) -> None:
+        self._seed = rng.getrandbits(64)
 
     def __enter__(self) -> FaultProxy:
         listening = threading.Event()
@@ -176,10 +190,17 @@ class FaultProxy:
             upstream.close()
             writer.transport.abort() if writer.transport.is_closing() else writer.close()
 
+    def _dice(self, request: Request) -> Random:
+        """Return the generator for this request, which is the next one of its kind."""
+        kind = f"{request.service}:{request.operation}"
+        self._counts[kind] += 1
+        return Random(f"{self._seed}:{kind}:{self._counts[kind]}")
+
     async def _answer(self, message: _Message, writer: asyncio.StreamWriter, upstream: _Upstream) -> bool:
         """Answer one request; tell whether the connection goes on."""
         request = _identified(message)
-        rule = next((rule for rule in self._rules if rule.befalls(request, self.rng)), None)
+        dice = self._dice(request)
+        rule = next((rule for rule in self._rules if rule.befalls(request, dice)), None)
         call = Call(request, time.monotonic(), rule.fault if rule else None)
         self.calls.append(call)
         fault = call.fault
@@ -297,17 +318,19 @@ def _identified(message: _Message) -> Request:
     """Tell service and operation from the credential's scope, the target header, the form or the path."""
     scope = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", message.header("Authorization"))
     access_key, service = (scope[1], scope[2]) if scope else ("", "")
+    numbered = re.search(r"\battempt=(\d+)", message.header("amz-sdk-request"))
+    asking = (access_key, message.header("amz-sdk-invocation-id"), int(numbered[1]) if numbered else 1)
     target = message.header("X-Amz-Target")
     if target:
         operation = target.rpartition(".")[2]
-        return Request(service, operation, _resource(_json(message.body)), access_key)
+        return Request(service, operation, _resource(_json(message.body)), *asking)
     url = urlsplit(message.target)
     if message.header("Content-Type").startswith("application/x-www-form-urlencoded"):
         form = dict(parse_qsl(message.body.decode(errors="replace")))
-        return Request(service, form.get("Action", ""), _resource(form), access_key)
+        return Request(service, form.get("Action", ""), _resource(form), *asking)
     path = unquote(url.path).lstrip("/")
     operation = _s3_operation(message.method, path, url.query) if service == "s3" else f"{message.method} /{path}"
-    return Request(service, operation, path, access_key)
+    return Request(service, operation, path, *asking)
 
 
 def _s3_operation(method: str, path: str, query: str) -> str:

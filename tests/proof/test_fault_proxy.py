@@ -62,9 +62,9 @@ def proxy(upstream: str) -> Iterator[FaultProxy]:
         yield running
 
 
-def client(proxy: FaultProxy, service: str) -> Any:
-    """Return a client that makes one attempt of at most a second."""
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=1)
+def client(proxy: FaultProxy, service: str, attempts: int = 1) -> Any:
+    """Return a client that makes that many attempts of at most a second."""
+    config = Config(retries={"total_max_attempts": attempts}, read_timeout=1)
     return SESSION.client(service, endpoint_url=proxy.url, config=config)  # type: ignore[call-overload]
 
 
@@ -170,3 +170,36 @@ def test_rules_choose_their_requests_and_end_with_their_block(proxy: FaultProxy)
         assert 5 < statuses(40, "delete_message", ReceiptHandle="r").count(500) < 35
         assert statuses(1, "receive_message") == [200]
     assert statuses(3, "send_message", MessageBody="x") == [200] * 3
+
+
+def test_it_knows_which_attempts_belong_to_one_call(proxy: FaultProxy) -> None:
+    sqs = client(proxy, "sqs", attempts=2)
+    with proxy.misbehaving(Rule(Fault.ERROR, attempts=1)):
+        sqs.send_message(QueueUrl=QUEUE, MessageBody="x")
+        sqs.send_message(QueueUrl=QUEUE, MessageBody="x")
+
+    first, again, other, _ = (call.request.sdk_call for call in proxy.calls)
+    assert first
+    assert first == again
+    assert first != other
+    assert [call.request.attempt for call in proxy.calls] == [1, 2, 1, 2]
+    assert [call.status for call in proxy.calls] == [500, 200, 500, 200]
+
+
+def test_what_befalls_the_nth_call_of_a_kind_does_not_depend_on_calls_of_another_kind(upstream: str) -> None:
+    def faulted(others_between: int, seed: int = 1) -> list[Fault | None]:
+        rules = [Rule(Fault.ERROR, chance=0.3), Rule(Fault.THROTTLE, chance=0.3)]
+        with FaultProxy(upstream, Random(seed)) as proxy, proxy.misbehaving(*rules):
+            sqs = client(proxy, "sqs")
+            for _ in range(20):
+                with contextlib.suppress(ClientError):
+                    sqs.send_message(QueueUrl=QUEUE, MessageBody="x")
+                for _ in range(others_between):
+                    with contextlib.suppress(ClientError):
+                        sqs.receive_message(QueueUrl=QUEUE)
+            return [call.fault for call in proxy.since(0, "sqs", "SendMessage")]
+
+    alone = faulted(0)
+    assert faulted(1) == alone
+    assert faulted(0, seed=2) != alone
+    assert set(alone) == {None, Fault.ERROR, Fault.THROTTLE}
