@@ -24,11 +24,15 @@ Answered = Callable[[], requests.Response]
 
 @dataclass(frozen=True)
 class Route:
-    """One route; `send` makes a new request each time, and `succeeds_with` are the statuses of its success."""
+    """One route; `send` makes a new request each time, and `succeeds_with` are the statuses of its success.
+
+    `spared` are the operations whose failure is none of the request: it says 202, as far as it had come.
+    """
 
     name: str
     send: Answered
     succeeds_with: frozenset[int]
+    spared: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -78,8 +82,9 @@ def routes(api: Api, herd: Herd) -> list[Route]:
     """Return the routes. What they read is made here."""
     seen = herd.one()["dragon_name_str"]
     location = post(api, a_message()).headers["Location"]
+    reported, once = dragon_members(f"{herd.mark} reported"), {"Idempotency-Key": str(uuid.uuid4())}
+    submission = api.post("/dragons", json=reported, headers=once).headers["Location"]
     stored(api, location)
-    submission = api.post("/dragons", json=dragon_members(f"{herd.mark} reported")).headers["Location"]
     until(lambda: api.get(submission).json()["status"] != "pending")
 
     def place(dragon: dict[str, Any]) -> str:
@@ -98,7 +103,10 @@ def routes(api: Api, herd: Herd) -> list[Route]:
         Route("PUT /dragons/{name}", correct, frozenset({200})),
         Route("DELETE /dragons/{name}", lambda: api.request("DELETE", place(herd.one())), frozenset({204})),
         Route("POST /dragons", report, frozenset({202})),
-        Route("POST /dragons, waiting", lambda: report(Prefer="wait=10"), WAITED),
+        # It has started; not being able to look is no failure.
+        Route("POST /dragons, waiting", lambda: report(Prefer="wait=10"), WAITED, frozenset({"DescribeExecution"})),
+        # Whether it was the same dragon cannot be told without looking.
+        Route("POST /dragons, repeated", lambda: api.post("/dragons", json=reported, headers=once), frozenset({202})),
         Route("GET /submissions/{id}", lambda: api.get(submission), frozenset({200})),
         Route("POST /post-message", lambda: post(api, a_message()), frozenset({202})),
         Route("GET /message/{id}", lambda: api.get(location, "amber"), frozenset({200})),
