@@ -71,27 +71,28 @@ FUNCTION_POLICIES = (
     ),
 )
 
-# What the state machine's role has beyond the calls of its definition: its log and its traces.
+# What the state machine's role has beyond the calls of its definition, on which resource: its log and its traces, none
+# of which can be limited to resources.
 WORKFLOW_ROLE = {
     **dict.fromkeys(
         (
-            "logs:CreateLogDelivery",
-            "logs:GetLogDelivery",
-            "logs:UpdateLogDelivery",
-            "logs:DeleteLogDelivery",
-            "logs:ListLogDeliveries",
-            "logs:PutResourcePolicy",
-            "logs:DescribeResourcePolicies",
-            "logs:DescribeLogGroups",
+            ("logs:CreateLogDelivery", "*"),
+            ("logs:GetLogDelivery", "*"),
+            ("logs:UpdateLogDelivery", "*"),
+            ("logs:DeleteLogDelivery", "*"),
+            ("logs:ListLogDeliveries", "*"),
+            ("logs:PutResourcePolicy", "*"),
+            ("logs:DescribeResourcePolicies", "*"),
+            ("logs:DescribeLogGroups", "*"),
         ),
         "https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html",
     ),
     **dict.fromkeys(
         (
-            "xray:PutTraceSegments",
-            "xray:PutTelemetryRecords",
-            "xray:GetSamplingRules",
-            "xray:GetSamplingTargets",
+            ("xray:PutTraceSegments", "*"),
+            ("xray:PutTelemetryRecords", "*"),
+            ("xray:GetSamplingRules", "*"),
+            ("xray:GetSamplingTargets", "*"),
         ),
         "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html",
     ),

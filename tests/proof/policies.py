@@ -78,6 +78,22 @@ def without(document: dict[str, Any], action: str) -> dict[str, Any]:
     return {**document, "Statement": [statement for statement in statements if statement["Action"]]}
 
 
+def only(document: dict[str, Any], action: str) -> dict[str, Any]:
+    """Return what a policy says about an action; it has to say something."""
+    statements = [
+        {**statement, "Action": [action]}
+        for statement in document["Statement"]
+        if action in _listed(statement["Action"])
+    ]
+    assert statements, f"{action} is not in the policy"
+    return {**document, "Statement": statements}
+
+
+def together(*documents: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy that allows what any of these does."""
+    return {**documents[0], "Statement": [statement for document in documents for statement in document["Statement"]]}
+
+
 def _listed(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
