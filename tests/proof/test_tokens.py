@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from devstack.authorizer import TokenVerifier
 from devstack.handler import Gateway, RequestHandler
 from tests.e2e.running import Api, Devstack
+from tests.e2e.waiting import until
 from tests.fakes.key_server import MOODS, KeyServer
 from tests.proof import forged_tokens
 from tests.proof.report import Report, Scale
@@ -151,14 +152,16 @@ def test_a_refused_token_changes_nothing(target: str, proving_apis: dict[str, Ap
 
 def test_a_token_expires_while_it_is_used(proving_apis: dict[str, Api], forge: Forge, report: Report) -> None:
     head, claims = parts(forge.genuine)
-    ends = int(time.time()) + 3
-    token = "Bearer " + forged_tokens.signed({**claims, "exp": ends}, forge.keys.id_key, head)
-    late = 0
-    for api in proving_apis.values():
-        assert send(api, "GET", "/dragons?limit=1", token).status_code == 200
-    time.sleep(max(0.0, ends - time.time()) + 0.01)  # the condition is the time itself
-    for api in proving_apis.values():
-        late += send(api, "GET", "/dragons?limit=1", token).status_code != 401
+    apis = list(proving_apis.values())
+    for lasting in (2, 5, 20):  # on a busy machine a short one may have ended before it was used
+        ends = int(time.time()) + lasting
+        token = "Bearer " + forged_tokens.signed({**claims, "exp": ends}, forge.keys.id_key, head)
+        before = [send(api, "GET", "/dragons?limit=1", token).status_code for api in apis]
+        if time.time() < ends:
+            break
+    assert before == [200, 200], f"{time.time() - ends:+.1f} s after its end"
+    until(lambda: time.time() > ends)
+    late = sum(send(api, "GET", "/dragons?limit=1", token).status_code != 401 for api in apis)
 
     report.add(SUITE, "a token opens nothing after its expiry", tried=2, survived=2 - late, lost=late)
     assert late == 0
@@ -230,7 +233,7 @@ def test_while_the_keys_cannot_be_had_known_ones_work_and_unknown_ones_are_503(
     outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale, rng: Random
 ) -> None:
     keys, key = outage
-    moods = [*MOODS[:-1], "hang"] if scale.name == "full" else [*rng.sample(MOODS[:-1], 2), "hang"]
+    moods = [*MOODS[:-1], "hang"] if scale.name == "full" else [rng.choice(MOODS[:-1]), "hang"]
     tried = wrong = 0
     for mood in moods:
         with LocalServer(keys.url) as server, ThreadPoolExecutor(16) as pool:
