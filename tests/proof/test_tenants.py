@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from statistics import median
+from statistics import quantiles
 from typing import Any
 
 import pytest
@@ -26,10 +26,7 @@ from tests.proof.report import Report
 SUITE = "7 tenants"
 JSON = {"Content-Type": "application/json"}
 TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
-# Medians of many calls that alternate; a difference below this is noise on a busy machine, and what a second call to a
-# data store would cost is above it.
-SAME_TIMING_CLASS = 1.6
-SAME_TIMING_SLACK_S = 0.01
+TIMED_ANEW_MAX = 6  # a busy machine blurs a few timings, not more and more of them
 
 
 @dataclass
@@ -254,6 +251,51 @@ def test_a_submission_of_another_is_as_one_that_never_was(
     assert not wrong
 
 
+@dataclass
+class Timings:
+    """How long answers took: for what is another's, for what is nobody's, and for what costs one AWS call less.
+
+    The last one says what a difference of one call looks like here and now; less than half of it is no difference.
+    What else the machine does only adds to a time, so that the lower quartile is the steadiest figure.
+    """
+
+    times: tuple[list[float], list[float], list[float]] = field(default_factory=lambda: ([], [], []))
+
+    def measure(
+        self, api: Api, tenant: Tenant, references: Sequence[Callable[[], str]], rounds: int, rng: Random
+    ) -> None:
+        """Time each kind of request so many times, in random order, so that what the machine does hits all alike."""
+        for _ in range(rounds):
+            for which in rng.sample(range(3), 3):
+                reference = references[which]()
+                started = time.perf_counter()
+                status = read(api, tenant, reference).status_code
+                self.times[which].append(time.perf_counter() - started)
+                assert status in ((404,), (404,), (400, 404))[which], (reference, status)
+
+    @property
+    def count(self) -> int:
+        """How many answers were timed."""
+        return sum(map(len, self.times))
+
+    @property
+    def figures(self) -> list[float]:
+        """The lower quartile of each kind, in ms."""
+        return [quantiles(times, n=4)[0] * 1000 for times in self.times]
+
+    @property
+    def alike(self) -> bool:
+        """Tell whether the first two cannot be told apart, while the third can be."""
+        others, nobodys, one_call_less = self.figures
+        return abs(others - nobodys) < (nobodys - one_call_less) / 2
+
+    @property
+    def shown(self) -> str:
+        """The figures, as the report shows them."""
+        others, nobodys, one_call_less = self.figures
+        return f"{others:.2f} and {nobodys:.2f} ms, one call less {one_call_less:.2f}"
+
+
 def test_how_long_an_answer_takes_does_not_tell_whose_it_is(
     proving_apis: dict[str, Api], tenants: list[Tenant], rng: Random, report: Report
 ) -> None:
@@ -265,30 +307,28 @@ def test_how_long_an_answer_takes_does_not_tell_whose_it_is(
     submitted = api.post("/dragons", None, headers=cobalt.header, json=a_dragon()).json()["submission_id"]
     until(lambda: read(api, cobalt, f"/submissions/{submitted}").json()["status"] == "added")
 
-    pairs: dict[str, tuple[Callable[[], str], Callable[[], str]]] = {
-        "message": (lambda: f"/message/{message_id}", lambda: f"/message/{uuid.uuid4()}"),
-        "submission": (lambda: f"/submissions/{submitted}", lambda: f"/submissions/{uuid.uuid4()}"),
-    }
-    rounds = report.scale.of(25, 400)
-    notes = []
-    slower = 0
-    for kind, (others, nobodys) in pairs.items():
-        times: tuple[list[float], list[float]] = ([], [])
-        for _ in range(rounds):
-            for which in rng.sample((0, 1), 2):  # in random order, so that what the machine does hits both
-                reference = (others, nobodys)[which]()
-                started = time.perf_counter()
-                assert read(api, amber, reference).status_code == 404
-                times[which].append(time.perf_counter() - started)
-        of_others, of_nobody = median(times[0]), median(times[1])
-        notes.append(f"{kind}: {of_others * 1000:.1f} and {of_nobody * 1000:.1f} ms")
-        bound = SAME_TIMING_CLASS * min(of_others, of_nobody) + SAME_TIMING_SLACK_S
-        slower += max(of_others, of_nobody) > bound
-    print("  medians, another's and nobody's:", "; ".join(notes))
+    kinds: dict[str, tuple[Callable[[], str], ...]] = {
+        "message": (lambda: f"/message/{message_id}", lambda: f"/message/{uuid.uuid4()}", lambda: "/message/none"),
+        "submission": (
+            lambda: f"/submissions/{submitted}", lambda: f"/submissions/{uuid.uuid4()}", lambda: "/submissions/+"
+        ),
+    }  # fmt: skip
+    notes, told_apart, tried = [], [], 0
+    for kind, references in kinds.items():
+        timings = Timings()
+        for _ in range(TIMED_ANEW_MAX):
+            timings.measure(api, amber, references, report.scale.of(25, 300), rng)
+            if timings.alike:
+                break
+        else:
+            told_apart.append(kind)
+        tried += timings.count
+        notes.append(f"{kind}: {timings.shown}")
+    print("  ", "; ".join(notes))
 
-    report.add(SUITE, "an answer takes as long for another's as for nobody's", tried=2 * 2 * rounds,
-               survived=2 * 2 * rounds if not slower else 0, lost=slower, note="; ".join(notes))  # fmt: skip
-    assert slower == 0
+    report.add(SUITE, "an answer takes as long for another's as for nobody's", tried=tried,
+               survived=tried if not told_apart else 0, lost=len(told_apart), note="; ".join(notes))  # fmt: skip
+    assert not told_apart, notes
 
 
 def test_a_stranger_to_all_companies_reads_no_message_and_posts_none(
