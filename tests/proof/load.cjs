@@ -1,6 +1,6 @@
 // Closed-loop load with autocannon (https://www.npmjs.com/package/autocannon): reads its orders as JSON on stdin,
 // prints what came of it as JSON, the ids of all messages that were accepted included.
-const { randomUUID } = require("node:crypto");
+const { createHash } = require("node:crypto");
 const { readFileSync } = require("node:fs");
 const autocannon = require("autocannon");
 
@@ -8,13 +8,33 @@ const orders = JSON.parse(readFileSync(0, "utf8"));
 const authorization = `Bearer ${orders.token}`;
 const accepted = [];
 const statuses = {};
+let posted = 0;
+let withoutRetryAfter = 0;
 
-function count(status) {
+function count(status, headers) {
   statuses[status] = (statuses[status] || 0) + 1;
+  const says = Object.keys(headers).some((name) => name.toLowerCase() === "retry-after");
+  if ([429, 503, 504].includes(status) && !says) withoutRetryAfter += 1;
 }
 
 function reading(path) {
-  return { method: "GET", path, headers: { authorization }, onResponse: count };
+  const onResponse = (status, _body, _context, headers) => count(status, headers);
+  return { method: "GET", path, headers: { authorization }, onResponse };
+}
+
+// The same company's messages are the same in every run: its id is the seed.
+function nextMessage() {
+  posted += 1;
+  const digest = createHash("sha256").update(`${orders.company_id} ${posted}`).digest();
+  const time = new Date(Date.UTC(2023, 11, 10) + posted * 1000).toISOString();
+  const ids = { company_id: orders.company_id, message_id: uuidOf(digest.subarray(0, 16)) };
+  const order = { order_id: uuidOf(digest.subarray(16)), order_amount: digest.readUInt32BE() / 100 };
+  return { metadata: { message_time: time, ...ids }, data: { order_time: time, ...order } };
+}
+
+function uuidOf(bytes) {
+  const digits = bytes.toString("hex");
+  return digits.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
 }
 
 function posting() {
@@ -22,14 +42,9 @@ function posting() {
     method: "POST",
     path: "/post-message",
     headers: { authorization, "content-type": "application/json" },
-    setupRequest: (request) => {
-      const time = new Date().toISOString();
-      const metadata = { message_time: time, company_id: orders.company_id, message_id: randomUUID() };
-      const data = { order_id: randomUUID(), order_time: time, order_amount: Math.random() };
-      return { ...request, body: JSON.stringify({ metadata, data }) };
-    },
-    onResponse: (status, body) => {
-      count(status);
+    setupRequest: (request) => ({ ...request, body: JSON.stringify(nextMessage()) }),
+    onResponse: (status, body, _context, headers) => {
+      count(status, headers);
       if (status === 202) accepted.push(JSON.parse(body).message_id);
     },
   };
@@ -39,10 +54,11 @@ autocannon({
   url: orders.url,
   connections: orders.connections,
   duration: orders.seconds,
-  timeout: 30,
+  timeout: 15, // s; shorter than the full scale, so that whoever is never answered is counted
   requests: [...orders.reads.map(reading), ...Array.from({ length: orders.posts }, posting)],
 }).then(({ latency, requests, errors, timeouts }) => {
   const { p50, p90, p99, max } = latency;
   const rate = requests.average;
-  console.log(JSON.stringify({ p50, p90, p99, max, rate, errors, timeouts, statuses, accepted }));
+  const figures = { p50, p90, p99, max, rate, errors, timeouts, statuses, accepted };
+  console.log(JSON.stringify({ ...figures, without_retry_after: withoutRetryAfter }));
 });
