@@ -204,15 +204,16 @@ def _with_mutations(seconds: int, seed: int) -> None:
 def main() -> None:
     """Fuzz for a time, then say how much was tried."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
+    parser.add_argument("--seconds", type=int, default=600, help="how long (default: 600)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31), help="default: random")
     options = parser.parse_args()
-    print(f"seed {options.seed}, {len(corpus())} seeds, {'atheris' if atheris else 'random mutations'}", flush=True)
+    how = "guided by atheris" if atheris else "random mutations, for atheris is not installed"
+    print(f"--seed {options.seed}, {options.seconds} s from {len(corpus())} bodies: {how}", flush=True)
     if atheris:
         _with_atheris(options.seconds, Path(tempfile.mkdtemp(prefix="fuzz-parser-")), options.seed)
     else:
         _with_mutations(options.seconds, options.seed)
-        print(counted, flush=True)
+        print(f"nothing found: {counted}", flush=True)
 
 
 if __name__ == "__main__":

@@ -292,6 +292,9 @@ def queries(draw: st.DrawFn) -> str:
     return draw(st.sampled_from([text, text, text, text + "&", "&&" + text, text.replace("=", "", 1), text + "%"]))
 
 
+# What asks for a first page of dragons whose family is `x`; of the queries above, few get that far.
+PAGES = st.builds(lambda limit, more: f"limit={limit}{more}", st.integers(1, 4), st.sampled_from(["", "&family=+X"]))
+
 SEGMENTS = (
     st.text(CHARACTERS, min_size=1, max_size=20).map(lambda text: quote(text, safe=""))
     | st.binary(min_size=1, max_size=10).map(lambda raw: quote_from_bytes(raw, safe=""))

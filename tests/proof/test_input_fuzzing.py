@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import inspect
 import io
 import json
-import os
 import re
 import uuid
 from collections import Counter
@@ -21,13 +21,15 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from moto.core.models import MockAWS
 
 from chalicelib import exact_json
 from chalicelib.dragons.model import normalised_name
 from tests.e2e.running import Api
 from tests.e2e.test_messages import COMPANIES
 from tests.e2e.waiting import until
-from tests.integration.conftest import app, moto_aws, stage, step_functions  # noqa: F401 - fixtures
+from tests.integration import conftest as on_moto
+from tests.integration.conftest import app, stage, step_functions  # noqa: F401 - fixtures
 from tests.integration.service import OPERATOR, Answer, Service
 from tests.integration.stage import Stage
 from tests.lambda_events import claims
@@ -46,36 +48,69 @@ class Fuzzing:
 
     rng: Random
     report: Report
+    promise: str = ""
+    tried: int = 0
+    held: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     read_back: int = 0
+    followed: int = 0
 
     @property
     def scale(self) -> Scale:
         """How hard to try."""
         return self.report.scale
 
-    def run(self, examples: int, check: Callable[..., None], **strategies: st.SearchStrategy[Any]) -> None:
-        """Call `check` with as many examples."""
+    def run(
+        self, promise: str, examples: int, check: Callable[..., None], **strategies: st.SearchStrategy[Any]
+    ) -> None:
+        """Call `check` with as many examples, to see whether it keeps the promise."""
+        self.promise = promise
         quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
         tuned = settings(
             max_examples=examples, deadline=None, database=None, suppress_health_check=quiet, print_blob=True
         )
-        with contextlib.redirect_stdout(io.StringIO()):  # metrics
-            seed(self.rng.getrandbits(64))(tuned(given(**strategies)(check)))()
 
-    def add(self, promise: str, note: str = "") -> None:
-        """Add a row to the report. A failure has ended the test before."""
-        tried = self.statuses.total()
+        def counted(**drawn: Any) -> None:
+            with self.trying():
+                check(**drawn)
+
+        with contextlib.redirect_stdout(io.StringIO()):  # metrics
+            seed(self.rng.getrandbits(64))(tuned(given(**strategies)(counted)))()
+
+    @contextlib.contextmanager
+    def trying(self) -> Iterator[None]:
+        """Count one try, and that the promise held, unless the block fails."""
+        self.tried += 1
+        yield
+        self.held += 1
+
+    def check_that_some_were_read_back(self) -> None:
+        """Fail if all that was damaged was refused; few examples may well be."""
+        assert self.read_back or self.scale.name == "fast"
+
+    def add(self) -> None:
+        """Add what was counted to the report."""
         shown = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
         if self.read_back:
             shown += f"; read back: {self.read_back:,}"
-        self.report.add(SUITE, promise, tried=tried, survived=tried, lost=0, note=f"{shown}{note}")
-        print(f"  {promise}: {shown}")
+        if self.followed:
+            shown += f"; links followed: {self.followed:,}"
+        lost = self.tried - self.held
+        self.report.add(SUITE, self.promise, tried=self.tried, survived=self.held, lost=lost, note=shown)
+        print(f"  {self.promise}: {shown}")
 
 
 @pytest.fixture
-def fuzzing(rng: Random, report: Report) -> Fuzzing:
-    return Fuzzing(rng, report)
+def fuzzing(rng: Random, report: Report) -> Iterator[Fuzzing]:
+    counts = Fuzzing(rng, report)
+    yield counts
+    counts.add()
+
+
+@pytest.fixture(scope="module")
+def moto_aws() -> Iterator[MockAWS]:
+    """AWS for this module alone: what integration tests have for the whole run, later suites would find as well."""
+    yield from inspect.unwrap(on_moto.moto_aws)()
 
 
 @pytest.fixture
@@ -174,8 +209,13 @@ class TestBodies:
         def check(message: tuple[str, str]) -> None:
             assert post.post(message[0].encode()) == 202
 
-        fuzzing.run(fuzzing.scale.of(25, 300), check, message=inputs.messages())
-        fuzzing.add("valid messages are accepted and read back equal, through queue and consumer")
+        fuzzing.run(
+            "valid messages are accepted and read back equal, through queue and consumer",
+            fuzzing.scale.of(25, 300),
+            check,
+            message=inputs.messages(),
+        )
+        assert fuzzing.read_back == fuzzing.tried
 
     def test_a_damaged_message_is_refused_or_reads_back_equal(
         self, service: Service, account: Stage, fuzzing: Fuzzing
@@ -185,8 +225,13 @@ class TestBodies:
         def check(body: bytes) -> None:
             post.post(body)
 
-        fuzzing.run(fuzzing.scale.of(60, 800), check, body=inputs.bodies(inputs.messages()))
-        fuzzing.add("damaged messages: never a 5xx; what is accepted reads back equal")
+        fuzzing.run(
+            "damaged messages: never a 5xx; what is accepted reads back equal",
+            fuzzing.scale.of(60, 800),
+            check,
+            body=inputs.bodies(inputs.messages()),
+        )
+        fuzzing.check_that_some_were_read_back()
 
     def test_a_valid_dragon_is_added_and_reads_back_equal(self, service: Service, fuzzing: Fuzzing) -> None:
         added: dict[str, dict[str, str]] = {}
@@ -210,8 +255,13 @@ class TestBodies:
             assert listed.json() == [expected]
             fuzzing.read_back += 1
 
-        fuzzing.run(fuzzing.scale.of(25, 400), check, report=inputs.dragons())
-        fuzzing.add("valid dragons are added and read back equal, by name and by filter")
+        fuzzing.run(
+            "valid dragons are added and read back equal, by name and by filter",
+            fuzzing.scale.of(25, 400),
+            check,
+            report=inputs.dragons(),
+        )
+        assert fuzzing.read_back == fuzzing.tried
 
     def test_a_damaged_dragon_is_refused_or_added(self, service: Service, fuzzing: Fuzzing) -> None:
         def check(body: bytes, etag: str) -> None:
@@ -227,9 +277,13 @@ class TestBodies:
                     fuzzing.read_back += 1
 
         fuzzing.run(
-            fuzzing.scale.of(50, 600), check, body=inputs.bodies(inputs.dragons()), etag=inputs.HEADERS["If-Match"]
+            "damaged dragons, reported or as corrections: never a 5xx",
+            fuzzing.scale.of(50, 600),
+            check,
+            body=inputs.bodies(inputs.dragons()),
+            etag=inputs.HEADERS["If-Match"],
         )
-        fuzzing.add("damaged dragons, reported or as corrections: never a 5xx")
+        fuzzing.check_that_some_were_read_back()
 
 
 class TestEverythingElse:
@@ -248,9 +302,15 @@ class TestEverythingElse:
                     following = service.get(target)
                     assert following.status == 200, f"{link} does not lead on"
                     assert not [found for found in following.json() if found in value]
+                    fuzzing.followed += 1
 
-        fuzzing.run(fuzzing.scale.of(40, 800), check, query=inputs.queries())
-        fuzzing.add("query strings and cursors: never a 5xx, and every link leads on")
+        fuzzing.run(
+            "query strings and cursors: never a 5xx, and every link leads on",
+            fuzzing.scale.of(40, 800),
+            check,
+            query=inputs.queries() | inputs.PAGES,
+        )
+        assert fuzzing.followed
 
     def test_paths(self, service: Service, fuzzing: Fuzzing) -> None:
         def check(segment: str, method: str) -> None:
@@ -264,8 +324,9 @@ class TestEverythingElse:
                 assert answer.status in (200, 304, 400, 404)
 
         methods = st.sampled_from(["GET", "GET", "PUT", "DELETE"])
-        fuzzing.run(fuzzing.scale.of(30, 600), check, segment=inputs.SEGMENTS, method=methods)
-        fuzzing.add("path parameters: never a 5xx")
+        fuzzing.run(
+            "path parameters: never a 5xx", fuzzing.scale.of(30, 600), check, segment=inputs.SEGMENTS, method=methods
+        )
 
     def test_headers(self, service: Service, fuzzing: Fuzzing) -> None:
         def check(headers: dict[str, str], body: str) -> None:
@@ -281,8 +342,13 @@ class TestEverythingElse:
                 assert MARK not in shown + answer.body.decode("latin-1")
 
         bodies = inputs.dragons().map(lambda found: found[0])
-        fuzzing.run(fuzzing.scale.of(20, 300), check, headers=inputs.headers(), body=bodies)
-        fuzzing.add("headers: never a 5xx, none reflected")
+        fuzzing.run(
+            "headers: never a 5xx, none reflected",
+            fuzzing.scale.of(20, 300),
+            check,
+            headers=inputs.headers(),
+            body=bodies,
+        )
 
     def test_claims(self, service: Service, fuzzing: Fuzzing) -> None:
         """The gateway has verified them, and passes on whatever the pool put there."""
@@ -302,8 +368,7 @@ class TestEverythingElse:
         strategy = st.fixed_dictionaries({"custom:company_id": inputs.uuids() | inputs.TEXTS}).flatmap(
             lambda company: st.dictionaries(st.sampled_from(names), texts, max_size=4).map(lambda more: more | company)
         )
-        fuzzing.run(fuzzing.scale.of(20, 400), check, changes=strategy)
-        fuzzing.add("claims: never a 5xx, never more than they say")
+        fuzzing.run("claims: never a 5xx, never more than they say", fuzzing.scale.of(20, 400), check, changes=strategy)
 
 
 def _dragon(name: str) -> bytes:
@@ -330,8 +395,9 @@ class TestParser:
             fuzzing.statuses[200] += 1
 
         strategy = st.dictionaries(inputs.MEMBER_NAMES, inputs.VALUES, max_size=4)
-        fuzzing.run(fuzzing.scale.of(60, 1500), check, members=strategy)
-        fuzzing.add("JSON is parsed, written and compared without loss")
+        fuzzing.run(
+            "JSON is parsed, written and compared without loss", fuzzing.scale.of(60, 1500), check, members=strategy
+        )
 
     def test_bytes_that_are_not_json_are_refused_like_a_strict_reader_does(self, fuzzing: Fuzzing) -> None:
         def check(body: bytes) -> None:
@@ -343,9 +409,13 @@ class TestParser:
                 fuzzing.statuses[200] += 1
                 assert exactly(body.decode()) == value
 
-        fuzzing.run(fuzzing.scale.of(60, 1500), check, body=inputs.bodies(inputs.messages()))
+        fuzzing.run(
+            "damaged JSON is refused with a reason, or read as it stands",
+            fuzzing.scale.of(60, 1500),
+            check,
+            body=inputs.bodies(inputs.messages()),
+        )
         assert 500 not in fuzzing.statuses, "a reason that cannot be shown"
-        fuzzing.add("damaged JSON is refused with a reason, or read as it stands")
 
 
 class TestOverHttp:
@@ -361,8 +431,13 @@ class TestOverHttp:
 
         strategy = inputs.bodies(inputs.messages()) | inputs.bodies(inputs.dragons())
         routes = st.sampled_from(["/post-message", "/dragons"])
-        fuzzing.run(fuzzing.scale.of(8, 100), check, body=strategy, route=routes)
-        fuzzing.add(f"damaged bodies over HTTP ({api.target}): never a 5xx")
+        fuzzing.run(
+            f"damaged bodies over HTTP ({api.target}): never a 5xx",
+            fuzzing.scale.of(8, 100),
+            check,
+            body=strategy,
+            route=routes,
+        )
 
     def test_queries_paths_and_headers(self, api: Api, fuzzing: Fuzzing) -> None:
         def check(query: str, segment: str, headers: dict[str, str]) -> None:
@@ -374,9 +449,13 @@ class TestOverHttp:
 
         # The emulator's gateway takes no encoded slash and no path that is not UTF-8; AWS hands both on.
         fuzzing.run(
-            fuzzing.scale.of(5, 60), check, query=inputs.queries(), segment=inputs.SEGMENTS, headers=inputs.headers()
+            f"queries, paths and headers over HTTP ({api.target}): never a 5xx",
+            fuzzing.scale.of(5, 60),
+            check,
+            query=inputs.queries(),
+            segment=inputs.SEGMENTS,
+            headers=inputs.headers(),
         )
-        fuzzing.add(f"queries, paths and headers over HTTP ({api.target}): never a 5xx")
 
     def test_what_is_accepted_reads_back_equal(self, api: Api, fuzzing: Fuzzing) -> None:
         company = COMPANIES["amber"]
@@ -384,23 +463,27 @@ class TestOverHttp:
 
         def check(message: tuple[str, str]) -> None:
             body, message_id = message
-            if message_id in sent:
-                return
-            fresh = str(uuid.uuid5(uuid.NAMESPACE_OID, message_id + os.urandom(8).hex()))
+            fresh = str(uuid.UUID(int=fuzzing.rng.getrandbits(128), version=4))
             body = re.sub(re.escape(message_id), fresh, body, flags=re.IGNORECASE)
             answer = api.post("/post-message", "amber", data=body.encode(), headers=JSON)
             assert answer.status_code == 202, answer.text
             fuzzing.statuses[answer.status_code] += 1
             sent[fresh] = as_kept(exactly(body))
 
-        fuzzing.run(fuzzing.scale.of(6, 80), check, message=inputs.messages(company))
+        fuzzing.run(
+            f"valid messages read back equal over HTTP ({api.target})",
+            fuzzing.scale.of(6, 80),
+            check,
+            message=inputs.messages(company),
+        )
         for message_id, expected in sent.items():
-            read = until(lambda message_id=message_id: _found(api.get(f"/message/{message_id}", "amber")))
-            found = exactly(read.content)
-            del found["metadata"]["message_s3_key"]
-            assert found == expected
+            with fuzzing.trying():
+                read = until(lambda message_id=message_id: _found(api.get(f"/message/{message_id}", "amber")))
+                found = exactly(read.content)
+                del found["metadata"]["message_s3_key"]
+                assert found == expected
             fuzzing.read_back += 1
-        fuzzing.add(f"valid messages read back equal over HTTP ({api.target})")
+        assert fuzzing.read_back
 
 
 def _found(answer: requests.Response) -> requests.Response | None:
@@ -409,9 +492,15 @@ def _found(answer: requests.Response) -> requests.Response | None:
 
 
 def _check_http(answer: requests.Response) -> None:
-    assert answer.status_code < 500, f"{answer.status_code} {answer.text}"
+    assert answer.status_code < 500, f"{_who_answered(answer)}: {answer.status_code} {answer.headers} {answer.text}"
     if answer.status_code not in (204, 304):
         json.loads(answer.content, parse_constant=_no_json)
+
+
+def _who_answered(answer: requests.Response) -> str:
+    """Tell the app's own errors from those of what stands before it: they are problems, and have a request id."""
+    is_problem = answer.headers.get("Content-Type") == PROBLEM
+    return "the app" if is_problem and "X-Request-Id" in answer.headers else "not the app, but what stands before it"
 
 
 def test_the_claims_of_the_operator_are_those_that_the_tests_change() -> None:
