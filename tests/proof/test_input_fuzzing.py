@@ -211,7 +211,7 @@ class TestBodies:
 
         fuzzing.run(
             "valid messages are accepted and read back equal, through queue and consumer",
-            fuzzing.scale.of(25, 300),
+            fuzzing.scale.of(15, 300),
             check,
             message=inputs.messages(),
         )

@@ -167,6 +167,10 @@ def test_a_token_expires_while_it_is_used(proving_apis: dict[str, Api], forge: F
     assert late == 0
 
 
+class _Server(ThreadedHTTPServer):
+    request_queue_size = 64  # with http.server's five, some of a crowd connect only when they try again, a second later
+
+
 class LocalServer:
     """The devstack's HTTP server in this process, with one route that needs a token, and keys from where we say."""
 
@@ -180,7 +184,7 @@ class LocalServer:
         verifier = TokenVerifier(keys_url, self.POOL_ARN, self.CLIENT)
         gateway = Gateway(app, Config.create(chalice_app=app, lambda_timeout=10), verifier)
         handler = partial(_Handler, gateway=gateway, cors={})
-        self._server = ThreadedHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/mine"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
