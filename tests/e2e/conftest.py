@@ -25,7 +25,8 @@ def devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
 @pytest.fixture(scope="session")
 def apis(devstack: Devstack) -> dict[str, Api]:
     """A client for each target; they last the session, so that everybody logs in once."""
-    return {target: Api(devstack, target) for target in ("local", "gateway")}
+    tokens: dict[str, str] = {}
+    return {target: Api(devstack, target, _tokens=tokens) for target in ("local", "gateway")}
 
 
 @pytest.fixture(params=["local", "gateway"])

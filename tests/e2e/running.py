@@ -37,6 +37,8 @@ class Devstack:
         self.ports = ports
         self.mark = uuid.uuid4().hex
         self.started = time.monotonic()
+        self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
         self._said: list[str] = []
         self._silent = False
         self._news = threading.Condition()
@@ -153,9 +155,13 @@ class Devstack:
         return printed.stdout.strip()
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client with the emulator's root credentials."""
-        session = boto3.Session("test", "test", region_name="us-east-1")
-        return session.client(service, endpoint_url=self.running["aws_url"])  # type: ignore[call-overload]
+        """Return a boto3 client with the emulator's root credentials; making one takes 0.1 s, so it is kept."""
+        with self._making:
+            if service not in self._clients:
+                session = boto3.Session("test", "test", region_name="us-east-1")
+                made: Any = session.client(service, endpoint_url=self.running["aws_url"])  # type: ignore[call-overload]
+                self._clients[service] = made
+            return self._clients[service]
 
 
 @dataclass

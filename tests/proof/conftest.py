@@ -63,4 +63,5 @@ def proving_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstac
 @pytest.fixture(scope="session")
 def proving_apis(proving_ground: Devstack) -> dict[str, Api]:
     """A client for each target of the proving ground."""
-    return {target: Api(proving_ground, target) for target in ("local", "gateway")}
+    tokens: dict[str, str] = {}
+    return {target: Api(proving_ground, target, _tokens=tokens) for target in ("local", "gateway")}
