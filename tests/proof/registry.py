@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -9,19 +10,21 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import PIPE, Popen
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
+from chalicelib.aws import DependencyUnavailable
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.repository import Addition, DocumentContended, DragonQuery, S3DragonRepository
 from tests.samples import dragon
 
 SYLLABLES = ("Él", "an", "dra", "gö", "ß", "Ñu", "Zé", "ﬁ", "ij", "Σ", "ώς", "Ǆ", "Ẽ", "rū", "ἀ", "Å", "кá", "ø")
 PROJECT = Path(__file__).resolve().parents[2]
+ANSWERED_WITHIN_S = 120  # sixty-four writers at one document wait for each other
 
 Place = tuple[str, str]
 
@@ -55,12 +58,13 @@ def repository(s3: Any, place: Place) -> S3DragonRepository:
 
 def persistently(write: Callable[[], Any], retried: list[str] | None = None) -> Any:
     """Call until it is answered, as the workflow's Retry does; note in `retried` what it was that failed."""
-    from chalicelib.aws import DependencyUnavailable  # noqa: PLC0415 - by name, for those who read a traceback
-
+    ends = time.monotonic() + ANSWERED_WITHIN_S
     while True:
         try:
             return write()
         except DependencyUnavailable as error:
+            if time.monotonic() > ends:
+                raise AssertionError(f"not answered within {ANSWERED_WITHIN_S} s") from error
             if retried is not None:
                 retried.append(type(error).__name__)
             if isinstance(error, DocumentContended):
@@ -141,22 +145,41 @@ def all_dragons(dragons: S3DragonRepository) -> list[Dragon]:
         after = page.next_after
 
 
-class WriterProcess:
-    """Another process that reports dragons one after another, and says before and after each what it does.
+class AnnouncedS3:
+    """An S3 client that says on standard output when it has read, and when it is about to write."""
 
-    It takes lines `submission id<TAB>name` and says `begin<TAB>submission id` and `end<TAB>submission id<TAB>outcome`.
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def get_object(self, **parameters: Any) -> Any:
+        try:
+            return self._s3.get_object(**parameters)
+        finally:  # not modified is an answer, too
+            print("read", flush=True)
+
+    def put_object(self, **parameters: Any) -> Any:
+        print("write", flush=True)
+        return self._s3.put_object(**parameters)
+
+
+class WriterProcess:
+    """Another process that reports dragons one after another, and says before and after each step what it does.
+
+    It takes lines `submission id<TAB>name` and says `begin<TAB>submission id`, `read` and `write` for each attempt, and
+    `end<TAB>submission id<TAB>outcome<TAB>requests or answers lost so far`. `chance` is that of each write to go wrong.
     """
 
-    def __init__(self, aws_url: str, place: Place, work: list[tuple[str, str]]) -> None:
+    def __init__(self, aws_url: str, place: Place, work: list[tuple[str, str]], chance: float, seed: int) -> None:
         self.work = work
         self.begun: list[str] = []
         self.outcomes: dict[str, str] = {}
+        self.lost = 0
+        self.said = ""  # the last thing
         self._process = Popen(
-            [sys.executable, "-m", "tests.proof.registry", aws_url, *place],
+            [sys.executable, "-m", "tests.proof.registry", aws_url, *place, str(chance), str(seed)],
             cwd=PROJECT,
             stdin=PIPE,
             stdout=PIPE,
-            stderr=DEVNULL,
             text=True,
         )
         assert self._process.stdin
@@ -166,38 +189,41 @@ class WriterProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def kill(self) -> None:
-        """End it with SIGKILL, whatever it is doing."""
+    def kill(self) -> bool:
+        """End it with SIGKILL, whatever it is doing; tells whether it was still at work."""
         self._process.kill()
-        self.wait()
+        return self.wait() == -signal.SIGKILL
 
-    def wait(self) -> None:
-        """Wait for its end."""
-        self._process.wait(120)
+    def wait(self) -> int:
+        """Wait for its end, and return its exit status."""
+        status = self._process.wait(ANSWERED_WITHIN_S)
         self._reader.join(10)
+        return status
 
     def _read(self) -> None:
         assert self._process.stdout
         with self._process.stdout as said:
             for line in said:
-                event, submission, *outcome = line.rstrip("\n").split("\t")
-                if event == "begin":
-                    self.begun.append(submission)
+                self.said, *details = line.rstrip("\n").split("\t")
+                if self.said == "begin":
+                    self.begun.append(details[0])
                     self.begins.set()
-                elif outcome:
-                    self.outcomes[submission] = outcome[0]
+                elif self.said == "end":
+                    self.outcomes[details[0]] = details[1]
+                    self.lost = int(details[2])
         self.begins.set()
 
 
 def main() -> None:
     """Be a `WriterProcess`'s process."""
-    aws_url, bucket, key = sys.argv[1:]
-    dragons = repository(AwkwardS3(s3_client(aws_url), Random(), latency_s=0.02), (bucket, key))
+    aws_url, bucket, key, chance, seed = sys.argv[1:]
+    s3 = AwkwardS3(AnnouncedS3(s3_client(aws_url)), Random(int(seed)), chance=float(chance), latency_s=0.02)
+    dragons = repository(s3, (bucket, key))
     for line in sys.stdin.read().splitlines():
         submission, name = line.split("\t")
         print(f"begin\t{submission}", flush=True)
         outcome: Addition = persistently(lambda name=name, submission=submission: dragons.add(dragon(name), submission))
-        print(f"end\t{submission}\t{outcome.value}", flush=True)
+        print(f"end\t{submission}\t{outcome.value}\t{sum(s3.lost.values())}", flush=True)
 
 
 if __name__ == "__main__":
