@@ -1,7 +1,7 @@
 """Killed, starved of disk, or damaged on disk: the devstack says which, damages nothing more, and comes up again.
 
-What tests/e2e/test_devstack.py shows already is not repeated here: the parent killed, the emulator killed, a port in
-use, a second run on the same state, a failed deployment, SIGTERM during the start.
+What tests/e2e/test_devstack.py shows already is not repeated here: the parent killed, a port in use, a second run on
+the same state, a failed deployment, SIGTERM during the start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -28,6 +29,8 @@ from tests.proof.tour import Tour
 
 SUITE = "10 restart and recovery"
 DISK = "192m"  # a run needs 64 MiB of room, and writes about 30
+ACCEPTED_WITHIN_S = 60  # a server that was killed is there again after a second or two
+STORED_WITHIN_S = 120
 
 needs_full_scale = pytest.mark.skipif(
     os.environ.get("PROOF_SCALE", "fast") != "full", reason="starts devstacks of its own: make prove"
@@ -44,16 +47,35 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def post(tour: Tour) -> bool:
-    """Post the tour's message until it is accepted; tell whether a connection broke on the way."""
+    """Post the tour's message until it is accepted, as clients do; tell whether a connection broke on the way."""
+    ends = time.monotonic() + ACCEPTED_WITHIN_S
     broke = False
-    while True:
+    said = ""
+    while time.monotonic() < ends:
         try:
             answer = tour.post_message()
-        except requests.ConnectionError:  # sent again, as clients do: posting is idempotent
-            broke = True
+        except requests.RequestException as error:  # sent again: posting is idempotent
+            broke, said = True, repr(error)
             continue
-        assert answer.status_code == 202, answer.text
-        return broke
+        if answer.status_code == 202:
+            return broke
+        said = f"{answer.status_code} {answer.text}"
+        assert answer.status_code in (503, 504), said
+        time.sleep(float(answer.headers["Retry-After"]))
+    raise AssertionError(f"not accepted within {ACCEPTED_WITHIN_S} s, at last: {said}")
+
+
+def not_stored(tours: list[Tour], within_s: float = STORED_WITHIN_S) -> list[Tour]:
+    """Wait until the tours' messages are stored; return those that are not, if the time is over."""
+    left = list(tours)
+
+    def none_left() -> bool:
+        left[:] = [tour for tour in left if tour.get_message().status_code != 200]
+        return not left
+
+    with contextlib.suppress(AssertionError):
+        until(none_left, within_s)
+    return left
 
 
 class TestKilled:
@@ -88,12 +110,12 @@ class TestKilled:
                 over.set()
             broken = sum(future.result() for future in running)
 
-        lost = 0
         for tour in accepted:
             tour.api = proving_apis["local"]
-            lost += not until(lambda tour=tour: tour.get_message().status_code == 200, 120)
-        note = f"{kills} kills, {broken} broken connections"
-        report.add(SUITE, "API server killed", tried=len(accepted), survived=len(accepted) - lost, lost=lost, note=note)
+        lost = [tour.message_id for tour in not_stored(accepted)]
+        report.add(SUITE, "API server killed", tried=len(accepted), survived=len(accepted) - len(lost), lost=len(lost),
+                   note=f"{kills} kills, {broken} broken connections")  # fmt: skip
+        assert not lost
         assert proving_ground.output.count("the API server was killed (SIGKILL); starting it again") >= kills
 
     @needs_full_scale
@@ -120,7 +142,9 @@ class TestKilled:
 
             again = Devstack(PROJECT, state, ports).until_ready()
 
-            until(lambda stack=stack: not stack.processes())
+            with contextlib.suppress(AssertionError):
+                until(lambda stack=stack: not stack.processes())
+            assert not stack.processes(), "what was killed is gone, and all that it had started"
             elsewhere = Tour(Api(again, "gateway"))
             post(elsewhere)
             until(lambda elsewhere=elsewhere: elsewhere.get_message().status_code == 200)
@@ -130,6 +154,54 @@ class TestKilled:
             again.assert_nothing_left()
             assert again.command("reset").returncode == 0  # so that the next one starts from nothing
         report.add(SUITE, "start killed half-way; a second devstack beside", tried=3, survived=3)
+
+    @needs_full_scale
+    def test_an_emulator_killed_while_it_serves_says_what_is_lost_and_the_next_run_comes_up(
+        self, report: Report, rng: Random, whole: tuple[Path, Tour], tmp_path: Path
+    ) -> None:
+        """What had been stored is kept in what is set aside, written at once; the new run begins without any of it."""
+        saved, earlier = whole
+        state = tmp_path / "state"
+        shutil.copytree(saved, state)
+        ports = earlier.api.devstack.ports  # the same: queues that were saved keep the URLs they have
+        stack = Devstack(PROJECT, state, ports).until_ready()
+        api = Api(stack, "local")
+        stored = [Tour(api) for _ in range(rng.randrange(5, 20))]
+        accepted = [Tour(api) for _ in range(20)]
+        for tour in stored:
+            post(tour)
+        assert not not_stored(stored)
+        seen = {tour.message_id: tour.get_message().json()["data"] for tour in stored}
+        for tour in accepted:  # nobody waits for these: they may be in the queue, or half stored
+            post(tour)
+        os.kill(stack.running["pids"]["emulator"], signal.SIGKILL)
+
+        assert stack.until_ended() == 1
+        assert "the emulator was killed (SIGKILL)" in stack.output
+        assert "Traceback" not in stack.output
+        stack.assert_nothing_left()
+
+        again = Devstack(PROJECT, state, ports).until_ready()
+        (aside,) = state.glob("set-aside-*")
+        assert "The emulator was killed before it could save" in again.output
+        assert "Lost: everything since its last clean end but what is in S3" in again.output
+        assert str(aside) in again.output
+        kept = {file.stem: file.read_text("utf-8") for file in (aside / "emulator" / "s3").rglob("*.json")}
+        lost = [key for key, data in seen.items() if key not in kept or json.loads(kept[key])["data"] != data]
+        new = Tour(Api(again, "local"))
+        post(new)
+        assert not not_stored([new])
+        for tour in (earlier, *stored, *accepted):
+            tour.api = new.api
+        left_over = [tour.message_id for tour in (earlier, *stored, *accepted) if tour.get_message().status_code != 404]
+        assert again.end() == 0
+        again.assert_nothing_left()
+        report.add(SUITE, "emulator killed while it serves: what was stored is set aside whole, the next run comes up",
+                   tried=len(seen), survived=len(seen) - len(lost), lost=len(lost),
+                   note=f"{len(accepted)} more accepted just before")  # fmt: skip
+        assert not lost
+        assert earlier.message_id in kept
+        assert not left_over, "it says that it starts clean"
 
 
 class TestDisk:
@@ -174,7 +246,11 @@ class TestDisk:
     def test_a_disk_that_fills_up_is_told_at_the_end_and_the_next_run_comes_up(
         self, report: Report, tmp_path: Path
     ) -> None:
+        """And so does the first one after a start on a full disk, and the next one after one on a read-only disk."""
         with small_disk(tmp_path / "disk", DISK) as disk:
+            fill(disk)
+            assert Devstack(PROJECT, disk / "state", free_ports()).until_ended() == 1
+            make_room(disk)
             stack = Devstack(PROJECT, disk / "state", free_ports()).until_ready()
             tour = Tour(Api(stack, "gateway"))
             tour.everything()  # every function is warm: a cold one could not even be unpacked
@@ -187,6 +263,10 @@ class TestDisk:
             assert stack.end() == 1
             assert "error: the emulator could not save all its data" in stack.output
             stack.assert_nothing_left()
+            before = contents(disk / "state")
+            with read_only(disk):
+                assert Devstack(PROJECT, disk / "state", free_ports()).until_ended() == 1
+            assert contents(disk / "state") == before
 
             again = Devstack(PROJECT, disk / "state", free_ports()).until_ready()
             assert "The emulator was killed before it could save" in again.output or "set-aside-" in again.output
@@ -199,6 +279,9 @@ class TestDisk:
             again.assert_nothing_left()
             assert again.command("reset").returncode == 0, "a full disk can be reset"
         report.add(SUITE, "disk full while running, and at the end", tried=2, survived=2)
+        report.add(
+            SUITE, "room made on a full disk, a read-only one writable: the next run comes up", tried=2, survived=2
+        )
 
 
 @pytest.fixture
