@@ -88,7 +88,7 @@ class _Authorizer:
         try:
             return self._verifier.claims(authorization)
         except TokenRefused as refused:
-            print(f"token refused: {refused}", flush=True)
+            _log(f"token refused: {refused}")
             detail = "A valid ID token is needed: Authorization: Bearer <token>."
             raise Refused(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"}) from refused
         except KeysUnavailable as error:
@@ -273,7 +273,12 @@ class RequestHandler(ChaliceRequestHandler):
     def log_message(self, format: str, *values: Any) -> None:  # noqa: A002 - http.server's own name
         """Write one short line to the log, in ASCII: what a client sends can neither end it nor move a cursor."""
         line = f"{self.log_date_time_string()} {format % values}"
-        print(_UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", line), flush=True)
+        _log(_UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", line))
+
+
+def _log(line: str) -> None:
+    """Write a line at once, its end included: requests are answered by many threads."""
+    print(f"{line}\n", end="", flush=True)
 
 
 def _on_every_answer() -> dict[str, str]:
