@@ -42,7 +42,7 @@ SUITE = "1 concurrent reports"
 SETTLED_WITHIN_S = 120  # on AWS it takes a second; here every function is another process on the same machine
 EARLIER = tuple(f"earlier {number}" for number in range(5))
 PATIENCE = (502, 503, 504)  # the answers that ask for it
-HISTORY_EVENTS_TOLD = 12
+HISTORY_EVENTS_TOLD = 20  # all attempts of the last step that failed, and what came after
 REPORTED_ANEW_MAX = 5
 WORKFLOW_ATTEMPTS = 3  # of a step that fails: infrastructure/dragons.asl.json
 
