@@ -31,6 +31,7 @@ def start(settings: Settings, state: StateFolder, lock: int) -> Child:
     saved.check_readable(state.emulator / "state")
     if state.deployed.exists():
         saved.check_complete(state.emulator / "state")
+        saved.move_queues([*(state.emulator / "state").glob("*.json"), state.deployed], settings.aws_port)
     shutil.rmtree(state.emulator_tmp, ignore_errors=True)
     state.emulator_tmp.mkdir()
     state.emulator_log.unlink(missing_ok=True)

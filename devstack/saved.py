@@ -7,6 +7,8 @@ file has to be found first.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from devstack.settings import DevstackError
@@ -16,6 +18,10 @@ NEEDED = (
     "apigateway_v1", "cloudformation", "cognito", "dynamodb", "iam", "lambda", "s3", "sns", "sqs", "ssm",
     "stepfunctions",
 )  # fmt: skip
+
+
+# `_queue_url_for_account`, ministack/services/sqs.py
+_QUEUE_URL = re.compile(r"(http://localhost:)\d+(/\d{12}/[\w.-]+)")
 
 
 def check_readable(folder: Path) -> None:
@@ -31,6 +37,21 @@ def check_complete(folder: Path) -> None:
         file = folder / f"{name}.json"
         if not file.exists():
             raise _unusable(file, "it is missing")
+
+
+def move_queues(files: Iterable[Path], port: int) -> None:
+    """Have the queues that these files know be at the emulator's port of this run.
+
+    A queue's URL has the port that it was made on. MiniStack looks for the queue of an event source mapping by the
+    present one, and delivers nothing where it finds none.
+    """
+    for file in files:
+        before = file.read_text(encoding="utf-8")
+        after = _QUEUE_URL.sub(rf"\g<1>{port}\g<2>", before)
+        if after != before:
+            moved = file.with_suffix(".moved")
+            moved.write_text(after, encoding="utf-8")
+            moved.replace(file)
 
 
 def _what_is_wrong(file: Path) -> str:

@@ -7,14 +7,15 @@ import os
 import shutil
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e.running import PROJECT, Devstack, free_ports, listens
+from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
+from tests.e2e.test_messages import a_message, post, stored
+from tests.e2e.waiting import until
 
 KEPT = "kept/note.txt"
 
@@ -24,13 +25,6 @@ def answer(url: str) -> tuple[int, str]:
         http.trust_env = False
         response = http.get(url, timeout=30)
         return response.status_code, response.text
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 class TestRunning:
@@ -195,6 +189,17 @@ class TestLife:
         assert stack.running["gateway_url"] == gateway_url
         assert answer(f"{gateway_url}/health")[0] == 200
         assert stack.token("cobalt")
+
+    def test_on_other_ports_it_goes_on_storing_messages(self, workshop: Workshop) -> None:
+        assert workshop.made[-1].end() == 0
+        workshop.ports = free_ports()
+
+        stack = workshop.start().until_ready()
+
+        assert workshop.kept(stack) == (True, True)
+        for target in ("local", "gateway"):
+            api = Api(stack, target)
+            stored(api, post(api, a_message()).headers["Location"])
 
     def test_a_killed_parent_leaves_no_process_and_no_lost_data(self, workshop: Workshop) -> None:
         before = workshop.made[-1]

@@ -25,6 +25,26 @@ def test_what_the_emulator_writes_is_fine(folder: Path) -> None:
     saved.check_complete(folder)
 
 
+def test_queues_are_where_the_emulator_looks_for_them_on_another_port(folder: Path) -> None:
+    url = "http://localhost:4566/000000000000/dragonpost-local-messages-dead"
+    elsewhere = "http://127.0.0.1:4566/_aws/execute-api/a1/local http://localhost:4566/000000000000"
+    files = [folder / "sqs.json", folder / "ssm.json"]
+    for file in files:
+        file.write_text(
+            json.dumps(WRITTEN | {"payload": {url: {"QueueUrl": url}, "note": elsewhere}}), encoding="utf-8"
+        )
+
+    saved.move_queues(folder.glob("*.json"), 14566)
+
+    moved = url.replace("4566", "14566")
+    for file in files:
+        assert json.loads(file.read_text(encoding="utf-8"))["payload"] == {
+            moved: {"QueueUrl": moved},
+            "note": elsewhere,
+        }
+    assert {file.suffix for file in folder.iterdir()} == {".json"}
+
+
 def test_an_end_before_anything_was_deployed_leaves_less_and_is_fine(folder: Path) -> None:
     """Found by killing starts half-way: only services that were used have a file."""
     (folder / "cloudformation.json").unlink()
