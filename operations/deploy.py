@@ -206,25 +206,31 @@ def stack_outputs(target: Target, stack: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in json.loads(described) or []}
 
 
+# Runs a command, and kills it with all that it started when the file named first ends.
+_ENDING_WITH_US = '(cat "$0"; kill -KILL 0) >/dev/null 2>&1 & exec "$@"'
+
+
 def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> str:
     """Run `aws` or `chalice` of this interpreter's environment and return what it printed.
 
     Raises DeployError with the command and its own words when it fails.
     """
     program = Path(sysconfig.get_path("scripts")) / command
-    try:
-        process = subprocess.Popen(
-            [str(program), *arguments],
-            env=dict(env),
-            cwd=cwd,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            process_group=0,  # so that an interrupt can end it together with what it started (pip)
-        )
-    except FileNotFoundError as error:
-        raise DeployError(f"{command} is not installed here: pip install -r requirements-run.txt") from error
+    if not program.exists():
+        raise DeployError(f"{command} is not installed here: pip install -r requirements-run.txt")
+    ours, alive = os.pipe()  # `ours` ends when this process does, however it does
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", _ENDING_WITH_US, f"/dev/fd/{ours}", str(program), *arguments],
+        env=dict(env),
+        cwd=cwd,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(ours,),
+        process_group=0,  # so that an interrupt can end it together with what it started (pip)
+    )
+    os.close(ours)
     try:
         said, _ = process.communicate()
     except BaseException:
@@ -232,6 +238,8 @@ def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None 
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
+    finally:
+        os.close(alive)
     if process.returncode != 0:
         raise DeployError(f"`{shlex.join([command, *arguments])}` failed:\n{said.strip()}")
     return said

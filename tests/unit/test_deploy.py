@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from operations import deploy
 from operations.deploy import DeployError, Target
+from tests.e2e.waiting import until
 
 
 @pytest.fixture
@@ -54,6 +57,39 @@ def test_a_stage_that_chalice_deployed_is_not_deployed_with_cloudformation(targe
 
     with pytest.raises(DeployError, match="chalice delete --stage dev"):
         deploy.check_not_deployed_otherwise(target, "cloudformation")
+
+
+def test_a_command_that_is_not_installed_is_named_with_what_to_do(target: Target) -> None:
+    with pytest.raises(DeployError, match="no-such-command is not installed here"):
+        deploy.run("no-such-command", env=target.environment)
+
+
+def test_a_command_does_not_outlive_whoever_ran_it(tmp_path: Path) -> None:
+    """Not even after a SIGKILL: a second deployment would meet the first one's."""
+    endless = tmp_path / "endless"
+    endless.write_text('#!/bin/sh\nsleep 1000 &\necho "$$ $!" > pids.part\nmv pids.part pids\nwait\n', encoding="utf-8")
+    endless.chmod(0o755)
+    program = (
+        "import os, pathlib, sysconfig\n"
+        f"sysconfig.get_path = lambda _: {str(tmp_path)!r}\n"
+        "from operations import deploy\n"
+        f"deploy.run('endless', env=os.environ, cwd=pathlib.Path({str(tmp_path)!r}))"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", program], cwd=deploy.PROJECT)
+    until((tmp_path / "pids").exists)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
+
+    runner.kill()
+    runner.wait()
+
+    until(lambda: not any(is_running(pid) for pid in pids))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_command_that_fails_is_named_with_what_it_said(target: Target) -> None:
