@@ -221,7 +221,7 @@ class TestDeletions:
     def test_a_message_waits_while_an_action_is_missing(
         self, report: Report, proving_ground: Devstack, proving_apis: dict[str, Api]
     ) -> None:
-        chosen = ["dynamodb:PutItem", "s3:PutObject", "ssm:GetParametersByPath"]
+        chosen = ["dynamodb:PutItem", "dynamodb:GetItem", "s3:PutObject", "ssm:GetParametersByPath"]
         for action in chosen:
             tour = Tour(proving_apis["gateway"])
             with redelivered_soon(proving_ground):

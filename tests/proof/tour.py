@@ -57,11 +57,17 @@ class Tour:
         self._keep("DELETE /dragons/{name}", self.api.request("DELETE", self.dragon_path))
 
     def post_messages(self) -> None:
-        """Post a message, the same again, and another under its id; wait until all are settled, and read it."""
+        """Post a message, the same again while half of it is stored and all of it, and another under its id.
+
+        Waits until all are settled, and reads it.
+        """
         self._keep("POST /post-message", self.post_message())
         until(lambda: self.get_message().status_code == 200)
         self._keep("GET /message/{id}", self.get_message())
         self._keep("GET /message/{id}: any company", self.api.get(f"/message/{self.message_id}"))
+        self._forget_row()
+        self._keep("POST /post-message: half stored", self.post_message())
+        until(lambda: self.get_message().status_code == 200)
         before = self._dead_letters()
         self._keep("POST /post-message: again", self.post_message())
         self._keep("POST /post-message: conflict", self.post_message(order_amount="20.01"))
@@ -98,6 +104,14 @@ class Tour:
     def _keep(self, name: str, answer: requests.Response) -> None:
         assert answer.status_code < 500, f"{name}: {answer.status_code} {answer.text}"
         self.answers[name] = answer
+
+    def _forget_row(self) -> None:
+        """Leave the message as a consumer does that ends between the archive and the index."""
+        running = self.api.devstack.running
+        self.api.devstack.client("dynamodb").delete_item(
+            TableName=running["outputs"]["MessageTableName"],
+            Key={"message_id": {"S": self.message_id}, "company_id": {"S": AMBER}},
+        )
 
     def _dead_letters(self) -> int:
         running = self.api.devstack.running
