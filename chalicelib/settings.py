@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 REFRESH_S = 60.0
 RETRY_AFTER_FAILURE_S = 30.0
-# One attempt: whoever asks has earlier values to go on with, and a request to answer.
+# One attempt, and another page only if it begins as soon: whoever asks has earlier values to go on with, and a request
+# to answer.
 REFRESH_BEGINS_WITHIN_S = 0.2
 
 

@@ -31,7 +31,8 @@ def start(settings: Settings, state: StateFolder, lock: int) -> Child:
     saved.check_readable(state.emulator / "state")
     if state.deployed.exists():
         saved.check_complete(state.emulator / "state")
-        saved.move_queues([*(state.emulator / "state").glob("*.json"), state.deployed], settings.aws_port)
+    files = [*(state.emulator / "state").glob("*.json"), state.deployed]
+    saved.move_queues((file for file in files if file.exists()), settings.aws_port)
     shutil.rmtree(state.emulator_tmp, ignore_errors=True)
     state.emulator_tmp.mkdir()
     state.emulator_log.unlink(missing_ok=True)

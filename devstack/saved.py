@@ -21,7 +21,7 @@ NEEDED = (
 
 
 # `_queue_url_for_account`, ministack/services/sqs.py
-_QUEUE_URL = re.compile(r"(http://localhost:)\d+(/\d{12}/[\w.-]+)")
+_QUEUE_URL = re.compile(rb"(http://localhost:)\d+(/000000000000/dragonpost-local-messages(?:-dead)?(?![\w.-]))")
 
 
 def check_readable(folder: Path) -> None:
@@ -40,17 +40,17 @@ def check_complete(folder: Path) -> None:
 
 
 def move_queues(files: Iterable[Path], port: int) -> None:
-    """Have the queues that these files know be at the emulator's port of this run.
+    """Have the stage's queues that these files know be at the emulator's port of this run.
 
     A queue's URL has the port that it was made on. MiniStack looks for the queue of an event source mapping by the
     present one, and delivers nothing where it finds none.
     """
     for file in files:
-        before = file.read_text(encoding="utf-8")
-        after = _QUEUE_URL.sub(rf"\g<1>{port}\g<2>", before)
+        before = file.read_bytes()
+        after = _QUEUE_URL.sub(rb"\g<1>%d\g<2>" % port, before)
         if after != before:
             moved = file.with_suffix(".moved")
-            moved.write_text(after, encoding="utf-8")
+            moved.write_bytes(after)
             moved.replace(file)
 
 

@@ -88,21 +88,25 @@ class DeadLetters:
         self._sqs = sqs
         self._url = dead_letter_queue_url
         self._queue_url = queue_url
+        self.read_whole = True  # whether the last reading saw the whole queue
 
     def each(self) -> Generator[Letter, None, None]:
         """Yield every letter that was there when this began, once.
 
-        Letters are hidden from others while this runs. Those that were not taken off the queue are shown again at
-        once when it ends, however it ends.
+        Letters are hidden from others while this runs, for `HELD_S` at most; a queue that takes longer to read may have
+        more, and `read_whole` is false then. Those that were not taken off the queue are shown again at once when it
+        ends, however it ends.
         """
         begun = datetime.now(UTC)
+        self.read_whole = True
         held: dict[str, str] = {}
         try:
             while messages := self._receive():
                 received = [Letter.of(message) for message in messages]
                 new = [letter for letter in received if letter.letter_id not in held]
                 if not new and datetime.now(UTC) - begun >= timedelta(seconds=HELD_S):
-                    break  # those of the beginning are shown again already
+                    self.read_whole = False  # those of the beginning are shown again already
+                    break
                 held |= {letter.letter_id: letter.receipt_handle for letter in received}
                 # A redriven letter that fails again comes back under a new id: it is for the next time.
                 yield from (letter for letter in new if letter.sent_at <= begun)
@@ -152,12 +156,14 @@ def list_letters(letters: DeadLetters) -> None:
     for letter in found:
         ids = f"{letter.metadata('message_id'):36}  {letter.metadata('company_id'):36}"
         print(_printable(f"{letter.letter_id:36}  {_age(letter.sent_at):>6}  {ids}  {letter.reason}"))
+    if not letters.read_whole:
+        print(f"There may be more: to read the queue takes longer than {HELD_S} s.")
 
 
 def show(letters: DeadLetters, letter_id: str) -> None:
     """Print one letter in full. Raises `DeadLetterError` if it is not there."""
     with closing(letters.each()) as found:
-        print(_the(found, letter_id).as_json(), end="")
+        print(_the(letter_id, found, letters).as_json(), end="")
 
 
 def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
@@ -181,23 +187,30 @@ def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
                     break
     print(f"{done} redriven; `list` shows those that fail again")
     if wanted:
-        raise DeadLetterError(f"not in the dead-letter queue: {', '.join(sorted(wanted))}")
+        raise _missing(letters, *sorted(wanted))
 
 
 def delete(letters: DeadLetters, letter_id: str, save_to: Path) -> None:
     """Save a letter to a new file, then take it off the queue. Raises `DeadLetterError`; nothing is deleted then."""
     with closing(letters.each()) as found:
-        letter = _the(found, letter_id)
+        letter = _the(letter_id, found, letters)
         _save(letter, save_to)
         letters.delete(letter)
     print(f"saved to {save_to}, and deleted {letter_id}")
 
 
-def _the(letters: Iterable[Letter], letter_id: str) -> Letter:
-    for letter in letters:
+def _the(letter_id: str, found: Iterable[Letter], letters: DeadLetters) -> Letter:
+    for letter in found:
         if letter.letter_id == letter_id:
             return letter
-    raise DeadLetterError(f"{letter_id} is not in the dead-letter queue; `list` shows what is")
+    raise _missing(letters, letter_id)
+
+
+def _missing(letters: DeadLetters, *letter_ids: str) -> DeadLetterError:
+    named = ", ".join(letter_ids)
+    if not letters.read_whole:
+        return DeadLetterError(f"not found within {HELD_S} s, the queue is longer than that; try again: {named}")
+    return DeadLetterError(f"not in the dead-letter queue (`list` shows what is): {named}")
 
 
 def _save(letter: Letter, path: Path) -> None:

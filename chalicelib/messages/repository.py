@@ -1,7 +1,7 @@
 """Where messages are kept: the archive in S3, and the index in DynamoDB that answers reads.
 
-The archive comes first, so an index row never points at nothing. Both writes are conditional: the same message again
-changes nothing, another payload under the same key never overwrites the first.
+The archive is written first, so an index row never points at nothing (until the archive forgets it). Both writes are
+conditional: the same message again changes nothing, another payload under the same key never overwrites the first.
 """
 
 from __future__ import annotations
@@ -183,11 +183,11 @@ def _compared(message: Message, present: dict[str, Any]) -> Storing:
 
 
 def _bytes_of(row: Mapping[str, Any]) -> int:
-    """Return an item's size as DynamoDB counts it, or a little more: names and values in UTF-8, numbers as written.
+    """Return an item's size as DynamoDB counts it, or a little more: names and values in UTF-8, numbers as texts.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
-    return sum(len(name) + len(text.encode()) for name, value in row.items() for text in value.values())
+    return sum(len(name) + len(text.encode()) + 1 for name, value in row.items() for text in value.values())
 
 
 def _row_of(message: Message) -> dict[str, UniversalAttributeValueTypeDef]:

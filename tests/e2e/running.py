@@ -220,19 +220,19 @@ class Api:
 def free_ports() -> tuple[int, int]:
     """Return two ports that nothing listens on.
 
-    From below those that the system hands out: any connection may take one of these before it is listened on.
+    If it can be, from below those that the system hands out: any connection may take one of these meanwhile.
     """
-    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    below = int(handed_out.read_text().split()[0]) if handed_out.exists() else 0
     with socket.socket() as first, socket.socket() as second:
         return _bound(first, below), _bound(second, below)
 
 
 def _bound(listening: socket.socket, below: int) -> int:
     while True:
-        port = random.randrange(10_000, below)
         with contextlib.suppress(OSError):  # in use
-            listening.bind(("127.0.0.1", port))
-            return port
+            listening.bind(("127.0.0.1", random.randrange(10_000, below) if below > 20_000 else 0))
+            return int(listening.getsockname()[1])
 
 
 def listens(port: int) -> bool:

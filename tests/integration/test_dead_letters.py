@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from operations import dead_letters
-from operations.dead_letters import DeadLetters
+from operations.dead_letters import DeadLetterError, DeadLetters
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, message_body
 
@@ -112,13 +112,21 @@ def test_no_letter_writes_commands_on_the_operators_terminal(
     assert "é" in shown
 
 
-def test_a_queue_that_takes_longer_to_read_than_letters_are_hidden_is_read_once(
-    letters: DeadLetters, buried: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+def test_a_queue_that_takes_longer_to_read_than_letters_are_hidden_is_read_once_and_that_is_said(
+    letters: DeadLetters,
+    buried: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     there = {buried() for _ in range(3)}
     monkeypatch.setattr(dead_letters, "HELD_S", 0)
 
-    assert {letter.letter_id for letter in letters.each()} == there
+    dead_letters.list_letters(letters)
+    listed = capsys.readouterr().out
+    assert {line.split()[0] for line in listed.splitlines()[2:-1]} == there
+    assert "There may be more" in listed
+    with pytest.raises(DeadLetterError, match="not found within 0 s"):
+        dead_letters.show(letters, "nothing")
 
 
 def test_all_are_redriven_with_their_correlation_and_without_the_reason(

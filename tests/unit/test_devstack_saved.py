@@ -27,7 +27,7 @@ def test_what_the_emulator_writes_is_fine(folder: Path) -> None:
 
 def test_queues_are_where_the_emulator_looks_for_them_on_another_port(folder: Path) -> None:
     url = "http://localhost:4566/000000000000/dragonpost-local-messages-dead"
-    elsewhere = "http://127.0.0.1:4566/_aws/execute-api/a1/local http://localhost:4566/000000000000"
+    elsewhere = "http://127.0.0.1:4566/_aws/execute-api/a1/local http://localhost:9324/000000000000/orders"
     files = [folder / "sqs.json", folder / "ssm.json"]
     for file in files:
         file.write_text(
@@ -35,6 +35,9 @@ def test_queues_are_where_the_emulator_looks_for_them_on_another_port(folder: Pa
         )
 
     saved.move_queues(folder.glob("*.json"), 14566)
+
+    (folder / "iam.json").write_bytes(b"\xff damaged")
+    saved.move_queues([folder / "iam.json"], 14566)
 
     moved = url.replace("4566", "14566")
     for file in files:
