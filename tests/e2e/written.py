@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,11 @@ def devstack_text(devstack: Devstack) -> dict[str, str]:
 
 def everything(devstack: Devstack, folder: Path) -> dict[str, str]:
     """Return what a devstack and its functions wrote, and the logs of every devstack in a folder, ended or not."""
-    of_functions: dict[str, str] = {}
+    of_functions: dict[str, list[str]] = defaultdict(list)
     for group, line in function_lines(devstack):
-        of_functions[group] = of_functions.get(group, "") + line + "\n"
-    return devstack_text(devstack) | of_functions | _log_files(folder)
+        of_functions[group].append(line)
+    joined = {group: "\n".join(lines) for group, lines in of_functions.items()}
+    return devstack_text(devstack) | joined | _log_files(folder)
 
 
 def _log_files(folder: Path) -> dict[str, str]:
