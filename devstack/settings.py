@@ -39,7 +39,8 @@ class Settings:
         aws_port = _port(environment, "DRAGONPOST_AWS_PORT", 4566)
         if port == aws_port:
             raise DevstackError(f"DRAGONPOST_PORT and DRAGONPOST_AWS_PORT are both {port}; they have to differ")
-        return cls(port, aws_port, (PROJECT / environment.get("DRAGONPOST_STATE", ".local")).resolve())
+        # An empty one is not the project itself, where `make reset` would remove what is not the devstack's.
+        return cls(port, aws_port, (PROJECT / (environment.get("DRAGONPOST_STATE") or ".local")).resolve())
 
     @property
     def local_url(self) -> str:

@@ -66,15 +66,16 @@ class StateFolder:
         if not self.path.exists():
             return
         with self.held():
-            for entry in self.path.iterdir():
+            for entry in [*self.path.iterdir(), *self.build.parent.glob(self.build.name)]:
                 if entry in self._own() or entry.name.startswith(_SET_ASIDE):
                     _remove(entry)
             self.lock.unlink()
-        with contextlib.suppress(OSError):  # somebody else's files are in it
-            self.path.rmdir()
+        for folder in (self.build.parent, self.path):
+            with contextlib.suppress(OSError):  # somebody else's files are in it
+                folder.rmdir()
 
     def _own(self) -> set[Path]:
-        return {path for path in vars(self).values() if path not in (self.path, self.lock)} | {self.path / "build"}
+        return {path for path in vars(self).values() if path not in (self.path, self.lock)}
 
     def _open_lock(self) -> int:
         try:

@@ -1,0 +1,33 @@
+"""Which folder the devstack takes for its own, and what in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from devstack.settings import PROJECT, Settings
+from devstack.state import StateFolder
+
+
+def test_an_empty_setting_does_not_make_the_project_the_state_folder() -> None:
+    assert Settings.from_environment({"DRAGONPOST_STATE": ""}).state == PROJECT / ".local"
+
+
+def test_reset_leaves_what_somebody_else_has_built_in_the_folder(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    with state.held():
+        state.check_writable()
+    (tmp_path / "build" / "theirs.txt").write_text("kept", encoding="utf-8")
+
+    state.reset()
+
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [Path("build"), Path("build/theirs.txt")]
+
+
+def test_reset_removes_a_build_folder_that_is_empty_then(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    with state.held():
+        state.check_writable()
+
+    state.reset()
+
+    assert not state.path.exists()
