@@ -15,11 +15,12 @@ import socket
 import traceback
 import uuid
 from collections.abc import Mapping
+from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalice.local import ChaliceRequestHandler, LambdaEventConverter, LocalGateway, LocalGatewayException
+from chalice.local import ChaliceRequestHandler, LambdaEventConverter, LocalGateway
 
 from devstack.authorizer import TokenRefused, TokenVerifier
 from devstack.keys import KeysUnavailable
@@ -30,6 +31,8 @@ LINGER_BYTES_MAX = 64 * 1024 * 1024
 LINGER_S = 2
 IDLE_TIMEOUT_S = 75
 _UNPRINTABLE = re.compile("[^ -~]")
+# What Python's parser notes where it drops a line, or that line and every header after it.
+_HEADERS_DROPPED = (FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect)
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
@@ -49,8 +52,11 @@ class EventConverter(LambdaEventConverter):
     def create_lambda_event(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> dict[str, Any]:
-        """Return the event: with a request id, and with the body's own bytes in base64."""
-        event: dict[str, Any] = super().create_lambda_event(method, path, headers, None)
+        """Return the event: with a request id, and with the body's own bytes in base64. Raises Refused."""
+        try:
+            event: dict[str, Any] = super().create_lambda_event(method, path, headers, None)
+        except ValueError as error:  # Chalice would quote the Authorization header, and fail if that is not ASCII
+            raise Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address and method.") from error
         event["requestContext"]["requestId"] = str(uuid.uuid4())
         event["httpMethod"] = method
         event["path"] = event["requestContext"]["path"]
@@ -134,8 +140,6 @@ class RequestHandler(ChaliceRequestHandler):
             self._send_http_response(response["statusCode"], headers, content)
         except Refused as refused:
             self._send_problem(refused.status, refused.detail, refused.headers)
-        except LocalGatewayException:
-            self._send_problem(HTTPStatus.NOT_FOUND, "There is nothing at this address and method.")
         except (ConnectionError, TimeoutError):
             self.close_connection = True
         except Exception:  # noqa: BLE001 - whatever breaks, the client gets an answer and the log the reason
@@ -156,6 +160,8 @@ class RequestHandler(ChaliceRequestHandler):
     # Reading
 
     def _read_body(self) -> bytes | None:
+        if self._headers_were_dropped():
+            raise self._unreadable("A header line is malformed.")
         lengths = self.headers.get_all("Content-Length", [])
         if codings := self.headers.get_all("Transfer-Encoding", []):
             if lengths:
@@ -171,6 +177,12 @@ class RequestHandler(ChaliceRequestHandler):
         if length > BODY_BYTES_MAX:
             raise self._too_large()
         return self._read_exactly(length) if length else None
+
+    def _headers_were_dropped(self) -> bool:
+        """Tell whether the length of the body may be among what the parser could not read (RFC 9112, 5.1)."""
+        noted = any(isinstance(defect, _HEADERS_DROPPED) for defect in self.headers.defects)
+        unread = self.headers.get_payload()  # after a line that only a carriage return makes empty, without a note
+        return noted or (isinstance(unread, str) and unread != "")
 
     def _read_chunks(self) -> bytes:
         body = bytearray()

@@ -43,6 +43,8 @@ class TestHttp:
             post(b"Content-Length: abc\r\n"),
             post(b"Content-Length: -1\r\n"),
             post(b"Content-Length: 1\r\nContent-Length: 2\r\n", b"{}"),
+            post(b"Content-Length : 2\r\n", b"{}"),
+            post(b"a line without a colon\r\nContent-Length: 2\r\n", b"{}"),
             post(b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
             post(b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"),
             post(b"Transfer-Encoding: chunked\r\n", b"1\r\n{}\r\n0\r\n\r\n"),
