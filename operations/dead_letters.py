@@ -93,9 +93,9 @@ class DeadLetters:
     def each(self) -> Generator[Letter, None, None]:
         """Yield every letter that was there when this began, once.
 
-        Letters are hidden from others while this runs, for `HELD_S` at most; a queue that takes longer to read may have
-        more, and `read_whole` is false then. Those that were not taken off the queue are shown again at once when it
-        ends, however it ends.
+        Letters are hidden from others while this runs, for `HELD_S` at most; a queue that takes longer to read, or that
+        letters keep coming to, may have more, and `read_whole` is false then. Those that were not taken off the queue
+        are shown again at once when it ends, however it ends.
         """
         begun = datetime.now(UTC)
         self.read_whole = True
@@ -103,13 +103,13 @@ class DeadLetters:
         try:
             while messages := self._receive():
                 received = [Letter.of(message) for message in messages]
-                new = [letter for letter in received if letter.letter_id not in held]
+                # What came later is for the next time, also a redriven letter that failed again: it has a new id.
+                new = [letter for letter in received if letter.letter_id not in held and letter.sent_at <= begun]
+                held |= {letter.letter_id: letter.receipt_handle for letter in received}
                 if not new and datetime.now(UTC) - begun >= timedelta(seconds=HELD_S):
                     self.read_whole = False  # those of the beginning are shown again already
                     break
-                held |= {letter.letter_id: letter.receipt_handle for letter in received}
-                # A redriven letter that fails again comes back under a new id: it is for the next time.
-                yield from (letter for letter in new if letter.sent_at <= begun)
+                yield from new
         finally:
             for receipt_handle in held.values():
                 self._release(receipt_handle)
@@ -156,8 +156,7 @@ def list_letters(letters: DeadLetters) -> None:
     for letter in found:
         ids = f"{letter.metadata('message_id'):36}  {letter.metadata('company_id'):36}"
         print(_printable(f"{letter.letter_id:36}  {_age(letter.sent_at):>6}  {ids}  {letter.reason}"))
-    if not letters.read_whole:
-        print(f"There may be more: to read the queue takes longer than {HELD_S} s.")
+    _tell_of_more(letters)
 
 
 def show(letters: DeadLetters, letter_id: str) -> None:
@@ -188,6 +187,7 @@ def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
     print(f"{done} redriven; `list` shows those that fail again")
     if wanted:
         raise _missing(letters, *sorted(wanted))
+    _tell_of_more(letters)
 
 
 def delete(letters: DeadLetters, letter_id: str, save_to: Path) -> None:
@@ -206,10 +206,15 @@ def _the(letter_id: str, found: Iterable[Letter], letters: DeadLetters) -> Lette
     raise _missing(letters, letter_id)
 
 
+def _tell_of_more(letters: DeadLetters) -> None:
+    if not letters.read_whole:
+        print(f"There may be more: the end of the queue was not reached within {HELD_S} s.")
+
+
 def _missing(letters: DeadLetters, *letter_ids: str) -> DeadLetterError:
     named = ", ".join(letter_ids)
     if not letters.read_whole:
-        return DeadLetterError(f"not found within {HELD_S} s, the queue is longer than that; try again: {named}")
+        return DeadLetterError(f"not found within {HELD_S} s, nor was the end of the queue; try again: {named}")
     return DeadLetterError(f"not in the dead-letter queue (`list` shows what is): {named}")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,28 @@ def buried(sqs: Any, stage: Stage) -> Callable[..., str]:
         return str(answer["MessageId"])
 
     return bury
+
+
+@pytest.fixture
+def arriving(monkeypatch: pytest.MonkeyPatch, buried: Callable[..., str]) -> set[str]:
+    """Bury one more letter after each look into the queue, of which each takes half a minute. Returns the ids."""
+    arrived: set[str] = set()
+    receive = DeadLetters._receive
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=30 * len(arrived))
+
+    def received(self: DeadLetters) -> Sequence[Any]:
+        assert len(arrived) < 20, "this never ends"
+        messages = receive(self)
+        arrived.add(buried())
+        return messages
+
+    monkeypatch.setattr(dead_letters, "datetime", Clock)
+    monkeypatch.setattr(DeadLetters, "_receive", received)
+    return arrived
 
 
 def test_a_list_has_reason_age_message_and_company(
@@ -112,6 +135,23 @@ def test_no_letter_writes_commands_on_the_operators_terminal(
     assert "é" in shown
 
 
+def test_letters_that_keep_coming_keep_no_command_from_its_end_and_are_left_to_be_seen(
+    letters: DeadLetters,
+    buried: Callable[..., str],
+    arriving: set[str],
+    stage: Stage,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    there = {buried() for _ in range(3)}
+
+    dead_letters.list_letters(letters)
+
+    *lines, hint = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines[2:]} == there
+    assert "There may be more" in hint
+    assert {message["MessageId"] for message in stage.received(stage.dead_letter_queue_url)} == there | arriving
+
+
 def test_a_queue_that_takes_longer_to_read_than_letters_are_hidden_is_read_once_and_that_is_said(
     letters: DeadLetters,
     buried: Callable[..., str],
@@ -142,6 +182,16 @@ def test_all_are_redriven_with_their_correlation_and_without_the_reason(
     message = sqs.receive_message(QueueUrl=stage.queue_url, MessageAttributeNames=["All"])["Messages"][0]
     assert set(message["MessageAttributes"]) == {"correlation_id"}
     assert "12  redriven" in capsys.readouterr().out
+
+
+def test_a_redrive_of_all_says_when_it_did_not_see_the_whole_queue(
+    letters: DeadLetters, buried: Callable[..., str], arriving: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    buried()
+
+    dead_letters.redrive(letters, None)
+
+    assert "There may be more" in capsys.readouterr().out
 
 
 def test_chosen_ones_are_redriven_and_missing_ones_are_named(
