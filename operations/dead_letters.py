@@ -8,6 +8,7 @@ it deletes (the consumer stores a message once, however often it comes), and del
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import sys
@@ -23,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageTypeDef
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueOutputTypeDef, MessageTypeDef
 
 PROJECT = Path(__file__).resolve().parent.parent
 STAGES = ("local", "dev", "prod")
@@ -46,18 +47,18 @@ class Letter:
     receipt_handle: str
     sent_at: datetime
     reason: str
-    attributes: Mapping[str, str]
+    attributes: Mapping[str, MessageAttributeValueOutputTypeDef]
     body: str
 
     @classmethod
     def of(cls, message: MessageTypeDef) -> Letter:
         """Make a letter of what `ReceiveMessage` returns."""
-        attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+        attributes = message.get("MessageAttributes", {})
         return cls(
             letter_id=message["MessageId"],
             receipt_handle=message["ReceiptHandle"],
             sent_at=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
-            reason=attributes.get("reason", NO_REASON),
+            reason=attributes["reason"].get("StringValue", NO_REASON) if "reason" in attributes else NO_REASON,
             attributes=attributes,
             body=message["Body"],
         )
@@ -75,7 +76,7 @@ class Letter:
             "letter_id": self.letter_id,
             "sent_at": self.sent_at.isoformat(),
             "reason": self.reason,
-            "attributes": dict(self.attributes),
+            "attributes": {name: _as_json(value) for name, value in self.attributes.items()},
             "body": self.body,
         }
         return _printable(json.dumps(document, indent=2, ensure_ascii=False), besides="\n") + "\n"
@@ -117,13 +118,7 @@ class DeadLetters:
     def redrive(self, letter: Letter) -> None:
         """Send a letter's message to the message queue again, then take the letter off."""
         attributes = {name: value for name, value in letter.attributes.items() if name not in OURS}
-        self._sqs.send_message(
-            QueueUrl=self._queue_url,
-            MessageBody=letter.body,
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-            },
-        )
+        self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=letter.body, MessageAttributes=attributes)
         self.delete(letter)
 
     def delete(self, letter: Letter) -> None:
@@ -228,6 +223,15 @@ def _save(letter: Letter, path: Path) -> None:
         raise DeadLetterError(f"{path} exists; name a new file with --save-to") from None
     except OSError as error:
         raise DeadLetterError(f"{path} cannot be written ({error.strerror}); nothing was deleted") from error
+
+
+def _as_json(value: MessageAttributeValueOutputTypeDef) -> str | dict[str, str]:
+    """Return plain text as it is, and any other value with its type, bytes in base64."""
+    if "BinaryValue" in value:
+        return {"DataType": value["DataType"], "BinaryValue": base64.b64encode(value["BinaryValue"]).decode()}
+    if value["DataType"] == "String":
+        return value["StringValue"]
+    return {"DataType": value["DataType"], "StringValue": value["StringValue"]}
 
 
 def _printable(text: str, besides: str = "") -> str:

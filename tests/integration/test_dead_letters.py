@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Callable, Sequence
@@ -16,6 +17,15 @@ from operations import dead_letters
 from operations.dead_letters import DeadLetterError, DeadLetters
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, message_body
+
+# What a producer past the API may send.
+TYPED: dict[str, dict[str, Any]] = {
+    "picture": {"DataType": "Binary", "BinaryValue": bytes(range(256))},
+    "checksum": {"DataType": "Binary.sha", "BinaryValue": b"\xff\x00"},
+    "count": {"DataType": "Number", "StringValue": "007.0"},
+    "kind": {"DataType": "String.kind", "StringValue": "order"},
+    "note": {"DataType": "String", "StringValue": "é"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +45,13 @@ def letters(sqs: Any, stage: Stage) -> DeadLetters:
 
 @pytest.fixture
 def buried(sqs: Any, stage: Stage) -> Callable[..., str]:
-    """Put a letter into the dead-letter queue and return its id."""
+    """Put a letter into the dead-letter queue and return its id. An attribute is a text, or all that SQS has of it."""
 
-    def bury(body: str = message_body().decode(), **attributes: str) -> str:
-        typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    def bury(body: str = message_body().decode(), **attributes: str | dict[str, Any]) -> str:
+        typed = {
+            name: {"DataType": "String", "StringValue": value} if isinstance(value, str) else value
+            for name, value in attributes.items()
+        }
         answer = sqs.send_message(QueueUrl=stage.dead_letter_queue_url, MessageBody=body, MessageAttributes=typed)
         return str(answer["MessageId"])
 
@@ -135,6 +148,37 @@ def test_no_letter_writes_commands_on_the_operators_terminal(
     assert "é" in shown
 
 
+def test_attributes_that_are_no_plain_text_are_shown_and_saved_with_nothing_lost(
+    letters: DeadLetters, buried: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letter = buried(reason="invalid: x", **TYPED)
+
+    dead_letters.show(letters, letter)
+    shown = json.loads(capsys.readouterr().out)
+    dead_letters.delete(letters, letter, tmp_path / "letter.json")
+
+    assert json.loads((tmp_path / "letter.json").read_text(encoding="utf-8")) == shown
+    assert shown["attributes"] == {
+        "reason": "invalid: x",
+        "picture": {"DataType": "Binary", "BinaryValue": base64.b64encode(bytes(range(256))).decode()},
+        "checksum": {"DataType": "Binary.sha", "BinaryValue": "/wA="},
+        "count": {"DataType": "Number", "StringValue": "007.0"},
+        "kind": {"DataType": "String.kind", "StringValue": "order"},
+        "note": "é",
+    }
+    assert not list(letters.each())
+
+
+def test_a_reason_that_is_no_text_is_none(
+    letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    buried(reason=TYPED["picture"])
+
+    dead_letters.list_letters(letters)
+
+    assert capsys.readouterr().out.endswith("  failed every delivery\n")
+
+
 def test_letters_that_keep_coming_keep_no_command_from_its_end_and_are_left_to_be_seen(
     letters: DeadLetters,
     buried: Callable[..., str],
@@ -182,6 +226,17 @@ def test_all_are_redriven_with_their_correlation_and_without_the_reason(
     message = sqs.receive_message(QueueUrl=stage.queue_url, MessageAttributeNames=["All"])["Messages"][0]
     assert set(message["MessageAttributes"]) == {"correlation_id"}
     assert "12  redriven" in capsys.readouterr().out
+
+
+def test_attributes_of_every_type_are_redriven_as_they_were(
+    letters: DeadLetters, buried: Callable[..., str], stage: Stage
+) -> None:
+    buried(reason="conflict", **TYPED)
+
+    dead_letters.redrive(letters, None)
+
+    (message,) = stage.received(stage.queue_url)
+    assert message["MessageAttributes"] == TYPED
 
 
 def test_a_redrive_of_all_says_when_it_did_not_see_the_whole_queue(
