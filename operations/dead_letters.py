@@ -67,7 +67,7 @@ class Letter:
         """Return a member of the message's metadata, or `-` where the body has none that can be read."""
         try:
             return str(json.loads(self.body)["metadata"][name])
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             return "-"
 
     def as_json(self) -> str:

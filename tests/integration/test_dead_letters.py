@@ -179,6 +179,21 @@ def test_a_reason_that_is_no_text_is_none(
     assert capsys.readouterr().out.endswith("  failed every delivery\n")
 
 
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"metadata":' * 50_000], ids=["lists", "objects"])
+def test_a_body_of_any_depth_leaves_the_other_letters_in_the_list(
+    letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str], body: str
+) -> None:
+    deep, other = buried(body), buried()
+
+    dead_letters.list_letters(letters)
+    listed = capsys.readouterr().out
+    dead_letters.show(letters, deep)
+
+    assert {line.split()[0] for line in listed.splitlines()[2:]} == {deep, other}
+    assert MESSAGE_ID in listed
+    assert json.loads(capsys.readouterr().out)["body"] == body
+
+
 def test_letters_that_keep_coming_keep_no_command_from_its_end_and_are_left_to_be_seen(
     letters: DeadLetters,
     buried: Callable[..., str],
