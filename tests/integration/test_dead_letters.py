@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
@@ -95,9 +98,22 @@ def test_a_list_has_reason_age_message_and_company(
     assert MESSAGE_ID in by_id[conflict]
     assert COMPANY in by_id[conflict]
     assert by_id[conflict].endswith("conflict: archived with another payload")
-    assert " 0 s " in by_id[conflict] or " 1 s " in by_id[conflict]
+    assert re.search(r" \d+ [sm] ", by_id[conflict])
     assert by_id[unreadable].endswith("unreadable: not valid JSON")
     assert by_id[unexplained].endswith("failed every delivery")
+
+
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        (timedelta(hours=-1), "0 s"),  # SQS's clock is ahead
+        (timedelta(minutes=5, seconds=10), "5 m"),
+        (timedelta(hours=3, minutes=10), "3 h"),
+        (timedelta(days=13, hours=5), "13 d"),
+    ],
+)
+def test_an_age_is_told_in_the_largest_unit_that_fits(age: timedelta, told: str) -> None:
+    assert dead_letters._age(datetime.now(UTC) - age) == told
 
 
 def test_an_empty_queue_is_said_to_be_empty(letters: DeadLetters, capsys: pytest.CaptureFixture[str]) -> None:
@@ -304,6 +320,25 @@ def test_an_interrupted_redrive_loses_nothing(
     assert stage.waiting(stage.queue_url) == 6  # one of them twice, which the consumer stores once
 
 
+def test_an_interrupted_command_says_that_nothing_is_lost_and_goes_on_when_run_again(
+    letters: DeadLetters,
+    buried: Callable[..., str],
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    buried()
+    redrive = ["--stage", "local", "redrive", "--all"]
+    monkeypatch.setattr(dead_letters, "_connected", lambda _: letters)
+
+    with patch.object(DeadLetters, "delete", side_effect=KeyboardInterrupt):
+        assert dead_letters.main(redrive) == 130
+    assert capsys.readouterr().err == "interrupted; nothing is lost, run it again to go on\n"
+    assert dead_letters.main(redrive) == 0
+
+    assert stage.waiting(stage.dead_letter_queue_url) == 0
+
+
 def test_a_letter_is_deleted_only_after_it_was_saved(
     letters: DeadLetters, buried: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -347,3 +382,24 @@ def test_a_command_line_that_is_not_clear_does_nothing(arguments: list[str]) -> 
 def test_a_stage_that_is_not_deployed_is_said_to_be_missing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert dead_letters.main(["--stage", "prod", "list"]) == 1
     assert "Is the stage deployed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [None, "http://127.0.0.1:4999"], ids=["config.json", "the environment"])
+def test_stage_local_is_reached_where_the_environment_says_or_else_config_json(
+    sqs: Any, stage: Stage, buried: Callable[..., str], monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    buried()
+    config = json.loads((dead_letters.PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    configured = config["stages"]["local"]["environment_variables"]["AWS_ENDPOINT_URL"]
+    made, reached = boto3.client, []
+
+    def client(service: Any) -> Any:
+        reached.append(made(service).meta.endpoint_url)
+        return sqs
+
+    monkeypatch.setattr(boto3, "client", client)
+    with patch.dict(os.environ, {"AWS_ENDPOINT_URL": named} if named else {}):
+        assert dead_letters.main(["--stage", "local", "list"]) == 0
+
+    assert reached == [named or configured]
+    assert "AWS_ENDPOINT_URL" not in os.environ
