@@ -18,8 +18,7 @@ def devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
         assert shared.end() == 0, shared.output
         shared.assert_nothing_left()
     finally:
-        if shared.process.poll() is None:
-            shared.end()
+        shared.kill()
 
 
 @pytest.fixture(scope="session")

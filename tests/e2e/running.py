@@ -16,7 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urljoin
 
 import boto3
@@ -30,6 +30,8 @@ ANSWERS_WITHIN_S = 30
 
 class Devstack:
     """One `python -m devstack run`, and what there is to know about it."""
+
+    of_this_run: ClassVar[list[Devstack]] = []  # every one of this test run
 
     def __init__(self, project: Path, state: Path, ports: tuple[int, int]) -> None:
         self.project = project
@@ -54,6 +56,7 @@ class Devstack:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self.of_this_run.append(self)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -93,6 +96,13 @@ class Devstack:
         """Signal the parent and return its exit status."""
         self.process.send_signal(signal_number)
         return self.until_ended()
+
+    def kill(self) -> None:
+        """Kill whatever still runs of it: nothing of a failed test goes on."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(ENDS_WITHIN_S)
 
     def until_ended(self) -> int:
         """Wait for the parent's end and return its exit status."""

@@ -37,6 +37,7 @@ def test_no_phone_number_token_or_password_is_in_any_log_of_the_run(
     "secret",
     [
         '{"reportingPhoneNumber":"+15555550123"}',
+        "GET /dragons?phone=%2B15555550123",
         "Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln",
         "password=correct horse",
     ],

@@ -11,7 +11,7 @@ from typing import Any
 from tests.e2e.running import Devstack
 
 # A number as the API takes it (E.164), but for those that are too short to be anybody's.
-_PHONE = re.compile(r"(?<!\w)\+[1-9]\d{7,14}(?!\d)")
+_PHONE = re.compile(r"(?<!\w)(?:\+|%2[Bb]|\\u002[Bb])[1-9]\d{7,14}(?!\d)")
 # The first two parts of a JWT (RFC 7519): both begin with an encoded `{"`.
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}")
 
@@ -49,12 +49,13 @@ def devstack_text(devstack: Devstack) -> dict[str, str]:
 
 
 def everything(devstack: Devstack, folder: Path) -> dict[str, str]:
-    """Return what a devstack and its functions wrote, and the logs of every devstack in a folder, ended or not."""
+    """Return what a devstack and its functions wrote, and what every other one of this run printed, and its logs."""
     of_functions: dict[str, list[str]] = defaultdict(list)
     for group, line in function_lines(devstack):
         of_functions[group].append(line)
     joined = {group: "\n".join(lines) for group, lines in of_functions.items()}
-    return devstack_text(devstack) | joined | _log_files(folder)
+    printed = {f"terminal of devstack {number}": each.output for number, each in enumerate(Devstack.of_this_run)}
+    return devstack_text(devstack) | joined | printed | _log_files(folder)
 
 
 def _log_files(folder: Path) -> dict[str, str]:

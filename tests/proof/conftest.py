@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.running import PROJECT, Api, Devstack, free_ports
 from tests.proof import report as reports
+from tests.proof.logs import News, listening
 from tests.proof.report import Report, Scale
 
 _REPORT = reports.from_environment()
@@ -27,6 +28,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write(_REPORT.as_markdown())
     if path := reports.place():
         path.write_text(_REPORT.as_markdown(), encoding="utf-8")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Have the run fail if anything was lost, whatever the tests say."""
+    if _REPORT.lost and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +63,18 @@ def proving_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstac
         assert stack.end() == 0, stack.output
         stack.assert_nothing_left()
     finally:
-        if stack.process.poll() is None:
-            stack.end()
+        stack.kill()
 
 
 @pytest.fixture(scope="session")
-def proving_apis(proving_ground: Devstack) -> dict[str, Api]:
-    """A client for each target of the proving ground."""
+def all_news(proving_ground: Devstack) -> Iterator[News]:
+    """All that the dragons' topic tells on the proving ground."""
+    with listening(proving_ground) as news:
+        yield news
+
+
+@pytest.fixture(scope="session")
+def proving_apis(proving_ground: Devstack, all_news: News) -> dict[str, Api]:
+    """A client for each target of the proving ground; before any of them reports a dragon, somebody listens."""
     tokens: dict[str, str] = {}
     return {target: Api(proving_ground, target, _tokens=tokens) for target in ("local", "gateway")}

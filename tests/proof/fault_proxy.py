@@ -120,6 +120,7 @@ class FaultProxy:
     calls: list[Call] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
     _rules: list[Rule] = field(default_factory=list)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _port: int = 0
 
@@ -145,11 +146,13 @@ class FaultProxy:
     @contextlib.contextmanager
     def misbehaving(self, *rules: Rule) -> Iterator[None]:
         """Apply these rules, besides those that apply already; the first that matches a request counts."""
-        self._rules = [*self._rules, *rules]
+        with self._changing:  # several threads have rules of their own at a time
+            self._rules = [*self._rules, *rules]
         try:
             yield
         finally:
-            self._rules = [rule for rule in self._rules if rule not in rules]
+            with self._changing:
+                self._rules = [rule for rule in self._rules if not any(rule is ended for ended in rules)]
 
     def since(self, mark: int, service: str = "", operation: str = "") -> list[Call]:
         """Return the calls recorded after `mark` (a former `len(proxy.calls)`), of one service and operation."""

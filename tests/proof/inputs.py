@@ -172,6 +172,11 @@ def kept(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip(WHITE_SPACE))
 
 
+def kept_dragon(members: Mapping[str, str]) -> dict[str, str]:
+    """Return what was sent as a dragon, each field under either of its names, as it is to be read back."""
+    return {field: kept(members[field if field in members else alias]) for field, alias in ALIASES.items()}
+
+
 def _is_name(text: str) -> bool:
     name = kept(text)
     return 1 <= len(name) <= 64 and any(unicodedata.category(c)[0] in "LN" for c in name)

@@ -55,7 +55,7 @@ autocannon({
   connections: orders.connections,
   duration: orders.seconds,
   timeout: 15, // s; shorter than the full scale, so that whoever is never answered is counted
-  requests: [...orders.reads.map(reading), ...Array.from({ length: orders.posts }, posting)],
+  requests: [...Array.from({ length: orders.posts }, posting), ...orders.reads.map(reading)],
 }).then(({ latency, requests, errors, timeouts }) => {
   const { p50, p90, p99, max } = latency;
   const rate = requests.average;

@@ -50,8 +50,13 @@ class News:
         return until(lambda: self._look(submission_id))
 
     def _look(self, submission_id: str) -> str | None:
-        received = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-        self.told += [json.dumps(message) for message in received.get("Messages", [])]
+        place = {"QueueUrl": self._url}
+        while received := self._sqs.receive_message(**place, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
+            "Messages"
+        ):
+            self.told += [json.dumps(message) for message in received]
+            handles = [{"Id": each["MessageId"], "ReceiptHandle": each["ReceiptHandle"]} for each in received]
+            self._sqs.delete_message_batch(**place, Entries=handles)
         return next((message for message in self.told if submission_id in message), None)
 
 

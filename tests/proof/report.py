@@ -29,7 +29,6 @@ class Row:
     tried: int
     survived: int
     lost: int
-    seconds: float
     note: str = ""
 
 
@@ -44,7 +43,12 @@ class Report:
 
     def add(self, suite: str, promise: str, *, tried: int, survived: int, lost: int = 0, note: str = "") -> None:
         """Add a row; what the promise's test asserts stays in the test."""
-        self.rows.append(Row(suite, promise, tried, survived, lost, time.monotonic() - self.started, note))
+        self.rows.append(Row(suite, promise, tried, survived, lost, note))
+
+    @property
+    def lost(self) -> int:
+        """What was lost, over all promises."""
+        return sum(row.lost for row in self.rows)
 
     def random(self, purpose: str) -> random.Random:
         """Return a generator of its own for a purpose, so that suites do not depend on each other's order."""
@@ -53,14 +57,14 @@ class Report:
     def as_markdown(self) -> str:
         """Return the report as a table."""
         lines = [
-            f"Seed {self.seed}, scale {self.scale.name}.",
+            f"Seed {self.seed}, scale {self.scale.name}, {time.monotonic() - self.started:.0f} s; lost: {self.lost}.",
             "",
             "| suite | promise | tried | survived | lost | note |",
             "| --- | --- | ---: | ---: | ---: | --- |",
         ]
         lines += [
             f"| {row.suite} | {row.promise} | {row.tried:,} | {row.survived:,} | {row.lost} | {row.note} |"
-            for row in sorted(self.rows, key=lambda row: row.suite)
+            for row in sorted(self.rows, key=lambda row: int(row.suite.split()[0]))
         ]
         return "\n".join(lines) + "\n"
 

@@ -42,6 +42,7 @@ SUITE = "1 concurrent reports"
 SETTLED_WITHIN_S = 120  # on AWS it takes a second; here every function is another process on the same machine
 EARLIER = tuple(f"earlier {number}" for number in range(5))
 PATIENCE = (502, 503, 504)  # the answers that ask for it
+READ_AGAIN_EVERY_S = 0.1
 HISTORY_EVENTS_TOLD = 20  # all attempts of the last step that failed, and what came after
 REPORTED_ANEW_MAX = 5
 WORKFLOW_ATTEMPTS = 3  # of a step that fails: infrastructure/dragons.asl.json
@@ -190,7 +191,9 @@ class Crowd:
     may_fail: bool = False
     outcomes: list[tuple[str, str, str]] = field(default_factory=list)  # (normalised name, status, description)
     unseen: list[str] = field(default_factory=list)
+    known: list[dict[str, Any]] = field(default_factory=list)  # the reports that somebody was told are added
     sent_again: int = 0
+    read_again: int = 0
 
     def report(self, spelling: str, description: str, seed: int) -> None:
         """Report a dragon at either target, anew if need be, and look for it if it was added."""
@@ -200,14 +203,26 @@ class Crowd:
             body = a_dragon(dragon_name_str=spelling, description_str=description)
             status = self._told(rng.choice(list(own.values())), body, waits=rng.random() < 0.5)
             self.outcomes.append((normalised_name(spelling), status, description))
-            if status == "added":  # from now on everybody sees it, at either target and under any spelling
+            if status == "added":  # from now on everybody sees it, at either target
                 self.unseen += [
                     f"{spelling}: not seen at {target}" for target, api in own.items() if not is_shown(api, body)
                 ]
+                self.known.append(body)
             if status != "failed":
                 return
             description += ", anew"
         raise AssertionError(f"{spelling} failed {REPORTED_ANEW_MAX} times")
+
+    def read_on(self, target: str, over: threading.Event, seed: int) -> None:
+        """Read what is known as added again and again, under any spelling, until all is over."""
+        rng = Random(seed)
+        own = Api(self.apis[target].devstack, target, _tokens=self.apis[target]._tokens)
+        while not over.wait(READ_AGAIN_EVERY_S):
+            if self.known:
+                body = rng.choice(self.known)
+                again = {**body, "dragon_name_str": spelled(body["dragon_name_str"], rng).strip()}
+                self.unseen += [] if is_shown(own, again) else [f"{again['dragon_name_str']}: gone at {target}"]
+                self.read_again += 1
 
     def _told(self, api: Api, body: dict[str, Any], *, waits: bool) -> str:
         key = f"{body['description_str']} {self.run}".replace(" ", "-")
@@ -258,10 +273,18 @@ def crowd_at_work(
     rng.shuffle(work)
     for api in apis.values():
         api.token("operator")
-    with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(lambda job: crowd.report(*job), [(*job, rng.getrandbits(32)) for job in work]))
+    over = threading.Event()
+    with ThreadPoolExecutor(len(apis)) as readers:
+        reading = [readers.submit(crowd.read_on, target, over, rng.getrandbits(32)) for target in apis]
+        try:
+            with ThreadPoolExecutor(clients) as pool:
+                list(pool.map(lambda job: crowd.report(*job), [(*job, rng.getrandbits(32)) for job in work]))
+        finally:
+            over.set()
+        for reader in reading:
+            reader.result()
     print(f"  {reports} reports of {names} names, {crowd.sent_again} of them sent again, "
-          f"up to {crowd.pace.inside_max} at once")  # fmt: skip
+          f"up to {crowd.pace.inside_max} at once, {crowd.read_again} reads meanwhile")  # fmt: skip
     assert sum(status != "failed" for _, status, _ in crowd.outcomes) == reports
     return crowd
 
@@ -277,10 +300,16 @@ class TestThroughTheDeployedStack:
 
         after = everything(proving_apis["local"])
         wrong = crowd.what_is_wrong(before, after) + document_differs(proving_ground, after)
-        note = f"deployed stack, {clients} clients, {names} names, up to {crowd.pace.inside_max} at once"
+        note = (
+            f"deployed stack, {clients} clients, {names} names, up to {crowd.pace.inside_max} at once; "
+            f"{crowd.read_again} reads meanwhile of what was known as added"
+        )
         promise = "one `added` for each name, the others `rejected`, and all of it is read back"
         report.add(SUITE, promise, tried=reports, survived=reports - len(wrong), lost=len(wrong), note=note)
         assert not wrong
+        assert crowd.read_again
+        if report.scale.name == "full":
+            assert crowd.pace.inside_max > clients * 3 // 4, "no crowd"
 
     def test_of_changes_to_one_version_exactly_one_wins(
         self, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
@@ -290,7 +319,7 @@ class TestThroughTheDeployedStack:
         apis = list(proving_apis.values())
         names = distinct_names(rng, rounds)
         wrong: list[str] = []
-        doubtful = 0
+        doubtful = settled_rounds = 0
         for number, name in enumerate(names):
             made = a_dragon(dragon_name_str=name)
             assert reported(apis[0], made, f"first-{rng.getrandbits(64):x}", waits=True)[0] == "added"
@@ -321,7 +350,10 @@ class TestThroughTheDeployedStack:
                     for n in range(2)
                 ]
                 statuses = list(pool.map(change, range(rivals)))
-                assert {future.result()[0].status_code for future in noise} == {202}
+                reported_meanwhile = [future.result()[0] for future in noise]
+            assert {answer.status_code for answer in reported_meanwhile} == {202}
+            for n, answer in enumerate(reported_meanwhile):
+                assert settled(apis[n], answer.headers["Location"])["status"] == "added"
             now, _ = answered(lambda place=place, number=number: apis[number % 2].get(place))
             assert now.status_code in (200, 404), now.text
             there = now.json()["family_str"] if now.status_code == 200 else None
@@ -329,6 +361,7 @@ class TestThroughTheDeployedStack:
             won = [wanted[rival] for rival, status in enumerate(statuses) if status in (200, 204)]
             perhaps = [wanted[rival] for rival, status in enumerate(statuses) if status is None]
             doubtful += len(perhaps)
+            settled_rounds += won == [there]
             if won != [there] and (won or not perhaps or there not in [*perhaps, made["family_str"]]):
                 wrong.append(f"{kinds} got {statuses}, and {now.text} is there")
             if set(statuses) - {200, 204, 404, 412, None}:
@@ -338,6 +371,7 @@ class TestThroughTheDeployedStack:
                    survived=rounds * rivals - len(wrong), lost=len(wrong),
                    note=f"deployed stack; {doubtful} told that it is in doubt")  # fmt: skip
         assert not wrong
+        assert settled_rounds * 2 >= rounds, "too many rounds in doubt to tell"
 
 
 @pytest.fixture(scope="class")
@@ -355,11 +389,12 @@ class TestUnderFire:
     def test_an_addition_whose_answer_is_lost_is_added_by_its_retry_and_never_rejected(
         self, fire: FaultProxy, proving_apis: dict[str, Api], report: Report
     ) -> None:
-        body = a_dragon()
+        body, mark = a_dragon(), len(fire.calls)
         with fire.misbehaving(*lost_answer_rules()):
             status, _ = reported(proving_apis["gateway"], body, f"lost-{body['dragon_name_str'][-12:]}", waits=False)
 
         assert status == "added"
+        assert [call.fault for call in fire.since(mark, "s3", "PutObject")] == [Fault.CUT_AFTER, Fault.DENY]
         assert is_shown(proving_apis["local"], body)
         report.add(SUITE, "added, the answer lost, the SDK's retry refused: the workflow's retry says `added`",
                    tried=1, survived=1)  # fmt: skip
@@ -565,7 +600,7 @@ class TestOnTheRepository:
         client = s3_client(aws_url)
         s3 = AwkwardS3(client, Random(rng.getrandbits(64)), chance=0.5, latency_s=0.003)
         wrong = []
-        doubtful = 0
+        doubtful = won = 0
         for name in distinct_names(rng, rounds):
             first = dragon(name)
             repository(client, place).add(first, name)
@@ -585,6 +620,7 @@ class TestOnTheRepository:
             now = repository(client, place).get(name)
             winners = [number for number, change in enumerate(changes) if change is Change.DONE]
             doubtful += changes.count(None)
+            won += len(winners)
             is_there = [*wanted, None].index(now) if now != first else None
             if len(winners) > 1 or (winners and winners[0] != is_there):
                 wrong.append(f"{name}: {changes}, and {now} is there")
@@ -592,10 +628,11 @@ class TestOnTheRepository:
                 wrong.append(f"{name}: what {is_there} wanted is there, and it was told {changes[is_there]}")
         print(f"  {rounds} races, {doubtful} answers in doubt, lost {s3.lost}")
 
+        note = f"half of all writes disturbed; {won} told that they won, {doubtful} that it is in doubt"
         report.add(SUITE, "of changes to one version whose answers get lost, at most one wins", tried=rounds * rivals,
-                   survived=rounds * rivals - len(wrong), lost=len(wrong),
-                   note=f"half of all writes disturbed; {doubtful} told that it is in doubt")  # fmt: skip
+                   survived=rounds * rivals - len(wrong), lost=len(wrong), note=note)  # fmt: skip
         assert not wrong
+        assert won * 4 >= rounds, "too few winners to tell"
 
     def test_processes_that_are_killed_leave_nothing_half_done(
         self, aws_url: str, place: Place, rng: Random, report: Report

@@ -13,6 +13,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -35,6 +36,15 @@ STORED_WITHIN_S = 120
 needs_full_scale = pytest.mark.skipif(
     os.environ.get("PROOF_SCALE", "fast") != "full", reason="starts devstacks of its own: make prove"
 )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on() -> Iterator[None]:
+    """End what a failed test has started."""
+    before = len(Devstack.of_this_run)
+    yield
+    for stack in Devstack.of_this_run[before:]:
+        stack.kill()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -85,6 +85,15 @@ class Tour:
         """Report the dragon."""
         return self.api.post("/dragons", json=self.dragon, **options)
 
+    def add_dragon(self) -> str:
+        """Report the dragon, and wait for the end however busy the machine is; returns the submission's status."""
+        place = self.post_dragon().headers["Location"]
+        return str(until(lambda: self._settled(place))["status"])
+
+    def _settled(self, place: str) -> dict[str, Any] | None:
+        shown: dict[str, Any] = self.api.get(place).json()
+        return None if shown["status"] == "pending" else shown
+
     def put_dragon(self) -> requests.Response:
         """Correct the dragon."""
         seen = self.api.get(self.dragon_path).headers.get("ETag", '"none"')
