@@ -54,6 +54,7 @@ def main() -> int:
     failures = _PersistenceFailures()
     for name in ("persistence", "ministack", "s3"):
         logging.getLogger(name).addHandler(failures)
+    _end_without_a_trace(unsaved)
     unsaved.touch()
     end_with_parent()
     from ministack.app import main as ministack  # type: ignore[import-untyped]  # noqa: PLC0415 - it starts on import
@@ -65,6 +66,16 @@ def main() -> int:
         return failures.not_saved
     unsaved.unlink(missing_ok=True)
     return 0
+
+
+def _end_without_a_trace(unsaved: Path) -> None:
+    """On SIGTERM end at once, until MiniStack has a handler of its own, which it has before it loads anything."""
+
+    def end(*_: object) -> None:
+        unsaved.unlink(missing_ok=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _end_workers() -> None:

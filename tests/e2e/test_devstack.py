@@ -266,6 +266,23 @@ def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     stack.assert_nothing_left()
 
 
+def test_a_signal_before_the_emulator_has_loaded_anything_counts_as_no_kill(tmp_path: Path) -> None:
+    """MiniStack learns of SIGTERM late in its start; until then there is nothing to save, and nothing lost."""
+    kept = tmp_path / "emulator" / "state" / "sqs.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"__ministack_format__": 1, "payload": {}}', encoding="utf-8")
+    before = kept.read_bytes(), kept.stat().st_mtime_ns
+    stack = Devstack(PROJECT, tmp_path, free_ports())
+    while not (tmp_path / "emulator.unsaved").exists():  # no pause: what is tested takes 0.2 s
+        assert stack.process.poll() is None, stack.output
+
+    assert stack.end(signal.SIGTERM) == 0
+    stack.assert_nothing_left()
+    assert not (tmp_path / "emulator.unsaved").exists(), "the next run would set everything aside"
+    assert not list(tmp_path.glob("set-aside-*"))
+    assert (kept.read_bytes(), kept.stat().st_mtime_ns) == before
+
+
 def test_a_connection_waits_while_the_server_is_replaced(devstack: Devstack) -> None:
     """The parent holds the listening socket, so there is no moment in which a connection is refused."""
     assert listens(devstack.ports[0])
