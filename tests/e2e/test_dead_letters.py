@@ -38,10 +38,9 @@ def listed(devstack: Devstack, message_id: str) -> list[str]:
     return next((line.split() for line in lines if message_id in line), [])
 
 
-@pytest.fixture
-def conflict(devstack: Devstack, apis: dict[str, Api]) -> tuple[str, str, str]:
+def a_conflict(devstack: Devstack, api: Api) -> tuple[str, str, str]:
     """Two messages with one id: the second is a dead letter. Returns the message's id, the letter's, and its body."""
-    api, message_id = apis["gateway"], str(uuid.uuid4())
+    message_id = str(uuid.uuid4())
     stored(api, post(api, a_message("1", message_id=message_id)).headers["Location"])
     second = a_message("2", message_id=message_id)
     assert post(api, second).status_code == 202
@@ -49,29 +48,71 @@ def conflict(devstack: Devstack, apis: dict[str, Api]) -> tuple[str, str, str]:
     return message_id, letter, second
 
 
-def test_a_letter_is_listed_shown_and_stored_after_a_fix_and_a_redrive(
-    devstack: Devstack, apis: dict[str, Api], conflict: tuple[str, str, str]
-) -> None:
-    message_id, letter, body = conflict
-    company = COMPANIES["amber"]
-    line = listed(devstack, message_id)
-    shown = json.loads(dead_letters(devstack, "show", letter))
-
-    # The fix: the first of the two was the wrong one.
-    outputs = devstack.running["outputs"]
+def forget(devstack: Devstack, message_id: str) -> None:
+    """Remove what was stored under the id, which is the fix where the first of two messages was the wrong one."""
+    company, outputs = COMPANIES["amber"], devstack.running["outputs"]
     devstack.client("s3").delete_object(Bucket=outputs["MessageBucketName"], Key=f"{company}/{message_id}.json")
     devstack.client("dynamodb").delete_item(
         TableName=outputs["MessageTableName"], Key={"company_id": {"S": company}, "message_id": {"S": message_id}}
     )
+
+
+@pytest.fixture
+def conflict(devstack: Devstack, apis: dict[str, Api]) -> tuple[str, str, str]:
+    return a_conflict(devstack, apis["gateway"])
+
+
+def test_a_letter_is_listed_shown_and_stored_after_a_fix_and_a_redrive(
+    devstack: Devstack, apis: dict[str, Api], conflict: tuple[str, str, str]
+) -> None:
+    message_id, letter, body = conflict
+    line = listed(devstack, message_id)
+    shown = json.loads(dead_letters(devstack, "show", letter))
+
+    forget(devstack, message_id)
     told = dead_letters(devstack, "redrive", letter)
 
-    assert company in line
+    assert COMPANIES["amber"] in line
     assert "conflict:" in line
     assert exactly(shown["body"])["data"] == exactly(body)["data"]
     assert shown["reason"].startswith("conflict:")
     assert f"redriven {letter}" in told
     assert exactly(stored(apis["gateway"], f"/message/{message_id}"))["data"] == exactly(body)["data"]
     assert not listed(devstack, message_id)
+
+
+def test_of_all_that_are_redriven_the_mended_are_stored_and_the_others_come_back(
+    devstack: Devstack, apis: dict[str, Api], conflict: tuple[str, str, str]
+) -> None:
+    """One of the mended came past the API, with attributes that the API never sends."""
+    api, (mended, mended_letter, body) = apis["gateway"], conflict
+    unmended, unmended_letter, _ = a_conflict(devstack, api)
+    foreign = str(uuid.uuid4())
+    foreign_letter = devstack.client("sqs").send_message(
+        QueueUrl=devstack.running["outputs"]["MessageDeadLetterQueueUrl"],
+        MessageBody=json.dumps(json.loads(body) | {"metadata": json.loads(body)["metadata"] | {"message_id": foreign}}),
+        MessageAttributes={
+            "picture": {"DataType": "Binary", "BinaryValue": b"\xff\x00"},
+            "count": {"DataType": "Number", "StringValue": "7"},
+        },
+    )["MessageId"]
+    shown = json.loads(dead_letters(devstack, "show", foreign_letter))
+
+    forget(devstack, mended)
+    told = dead_letters(devstack, "redrive", "--all")
+
+    assert shown["attributes"] == {
+        "picture": {"DataType": "Binary", "BinaryValue": "/wA="},
+        "count": {"DataType": "Number", "StringValue": "7"},
+    }
+    assert all(f"redriven {letter}" in told for letter in (mended_letter, unmended_letter, foreign_letter))
+    assert exactly(stored(api, f"/message/{mended}"))["data"] == exactly(body)["data"]
+    assert exactly(stored(api, f"/message/{foreign}"))["data"] == exactly(body)["data"]
+    again, *_ = until(lambda: listed(devstack, unmended))
+    assert again != unmended_letter
+    assert not listed(devstack, mended)
+    assert not listed(devstack, foreign)
+    assert exactly(stored(api, f"/message/{unmended}"))["data"]["order_amount"] == 1, "what was stored first stays"
 
 
 def test_a_letter_is_deleted_after_it_was_saved(
