@@ -43,7 +43,8 @@ def correlated(correlation_id: str) -> Iterator[None]:
 def count(name: str, value: int = 1, **dimensions: str) -> None:
     """Emit a CloudWatch metric (embedded metric format) in units of Count.
 
-    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input.
+    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input. Only for
+    when no other thread writes: Powertools writes a metric and the end of its line apart. (A log line is one write.)
     """
     with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
         metric.add_dimension("service", SERVICE)

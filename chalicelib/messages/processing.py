@@ -5,13 +5,14 @@ failures raise, after all the rest is settled; SQS then delivers those, and only
 whether or not the event source mapping reports batch item failures, and neighbours of a bad message are unaffected.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from chalicelib import aws, exact_json
 from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import Delivery, MessageQueue
-from chalicelib.messages.repository import MessageConflict, MessageRepository, MessageTooLarge
+from chalicelib.messages.repository import MessageConflict, MessageRepository, MessageTooLarge, Storing
 from chalicelib.telemetry import count, logger
 from chalicelib.validation import InvalidInput
 
@@ -28,20 +29,23 @@ def process(deliveries: Sequence[Delivery], messages: MessageRepository, queue: 
     Raises `BatchIncomplete` if any failed for a reason that may pass, after all others are settled.
     """
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        settled = list(pool.map(lambda delivery: _settle_in_time(delivery, messages, queue), deliveries))
-    unsettled = settled.count(False)
+        fates = list(pool.map(lambda delivery: _settle_in_time(delivery, messages, queue), deliveries))
+    # Not in the threads: a metric and the end of its line are two writes, and another thread's line may come between.
+    for metric, settled in Counter(filter(None, fates)).items():
+        count(metric, settled)
+    unsettled = fates.count(None)
     if unsettled:
         raise BatchIncomplete(f"{unsettled} of {len(deliveries)} messages stay on the queue; the log says why")
 
 
-def _settle_in_time(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> bool:
+def _settle_in_time(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> str | None:
     """Settle or leave one delivery before Lambda ends the function, which would hide why."""
     with aws.within(aws.CALLS_BEGIN_WITHIN_S):
         return _settle(delivery, messages, queue)
 
 
-def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> bool:
-    """Store, bury or leave one delivery; tell whether it is settled."""
+def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> str | None:
+    """Store, bury or leave one delivery; return the metric that counts it, None if it is left."""
     fields = {"correlation_id": delivery.correlation_id, "sqs_message_id": delivery.sqs_message_id}
     try:
         try:
@@ -52,15 +56,13 @@ def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue
             reason = f"{_KINDS[type(hopeless)]}: {hopeless}"
             queue.bury(delivery, reason)
             logger.warning("message buried", extra=fields | {"reason": _KINDS[type(hopeless)]})
-            count("MessagesBuried")
-            return True
+            return "MessagesBuried"
         queue.delete(delivery)
     except Exception:  # noqa: BLE001 - the other deliveries of the batch must be settled whatever befalls this one
         logger.exception("message not settled, it comes again", extra=fields)
-        return False
+        return None
     logger.info("message settled", extra=fields | {"outcome": storing.value})
-    count("MessagesStored" if storing == "stored" else "MessagesRepeated")
-    return True
+    return "MessagesStored" if storing is Storing.STORED else "MessagesRepeated"
 
 
 _KINDS: dict[type[Exception], str] = {

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import pytest
@@ -13,6 +19,7 @@ from chalicelib.messages.model import Message
 from chalicelib.messages.processing import BatchIncomplete, process
 from chalicelib.messages.queue import Delivery
 from chalicelib.messages.repository import MessageConflict, Storing
+from chalicelib.telemetry import logger
 from tests.samples import message_body
 
 RECORD = {"messageId": "m1", "receiptHandle": "r1", "body": "{}"}
@@ -52,6 +59,40 @@ class Queue:
         if self.bury_failure is not None:
             raise self.bury_failure
         self.buried[delivery.sqs_message_id] = reason
+
+
+class Unbuffered(io.StringIO):
+    """A stdout that hands on each write by itself, as Lambda's does, and lets other threads write before the next."""
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        time.sleep(0.001)
+        return written
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what was written, a JSON object a line."""
+        return [json.loads(line) for line in self.getvalue().splitlines()]
+
+    def counted(self) -> Counter[str]:
+        """Return how many of each metric there are."""
+        found: Counter[str] = Counter()
+        for line in self.lines():
+            found.update({name: sum(values) for name, values in line.items() if name.startswith("Messages")})
+        return found
+
+
+@contextmanager
+def stdout() -> Iterator[Unbuffered]:
+    """Have log lines and metrics in one stream, as CloudWatch gets them, until the block ends."""
+    stream = Unbuffered()
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    try:
+        with redirect_stdout(stream):
+            yield stream
+    finally:
+        handler.setStream(before)
 
 
 @pytest.fixture
@@ -140,6 +181,33 @@ def test_a_batch_of_ten_is_stored_at_the_same_time(queue: Queue) -> None:
     run(Slow(), queue, *map(delivery, IDS))
 
     assert len(queue.deleted) == 10
+
+
+def test_a_batch_in_threads_leaves_only_whole_lines(messages: Messages, queue: Queue) -> None:
+    """CloudWatch takes no metric from a line that another one's text begins in."""
+    with stdout() as written:
+        run(messages, queue, *map(delivery, IDS[:7]), *(delivery(message_id, "not JSON") for message_id in IDS[7:]))
+
+    told = Counter(line["message"] for line in written.lines() if "message" in line)
+    assert told == {"message settled": 7, "message buried": 3}
+    assert written.counted() == {"MessagesStored": 7, "MessagesBuried": 3}
+
+
+def test_what_became_of_a_batch_is_counted_once_for_each_metric(messages: Messages, queue: Queue) -> None:
+    messages.stored = [IDS[0]]
+    with stdout() as written:
+        run(messages, queue, delivery(IDS[1], "not JSON"), *map(delivery, IDS[:1]), *map(delivery, IDS[2:]))
+
+    assert written.counted() == {"MessagesStored": 8, "MessagesRepeated": 1, "MessagesBuried": 1}
+    assert len([line for line in written.lines() if "_aws" in line]) == 3
+
+
+def test_what_was_settled_is_counted_also_if_some_of_the_batch_are_left(messages: Messages, queue: Queue) -> None:
+    messages.failures = {IDS[1]: aws.DependencyUnavailable("S3", "SlowDown")}
+    with stdout() as written, pytest.raises(BatchIncomplete, match="1 of 2"):
+        run(messages, queue, *map(delivery, IDS[:2]))
+
+    assert written.counted() == {"MessagesStored": 1}
 
 
 def test_every_delivery_is_settled_or_left_before_lambda_ends_the_function(queue: Queue) -> None:
