@@ -19,12 +19,14 @@ from botocore.exceptions import ClientError
 
 from chalicelib import aws
 from chalicelib.dragons.model import Dragon, normalised_name
+from chalicelib.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SWAP_ATTEMPTS_MAX = 30
 SWAP_WAIT_MAX_S = 0.8
+NAMES_LOGGED_MAX = 10
 
 
 class Addition(StrEnum):
@@ -121,13 +123,16 @@ class _Entry(Dragon, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """One version of the document, parsed. `etag` is None where there is no object yet."""
+    """One version of the document, parsed. `etag` is None where there is no object yet.
+
+    The first entry of a key is the dragon of that name, and the only one in `dragons`.
+    """
 
     bucket: str
     key: str
     etag: str | None
     raw: list[msgspec.Raw]
-    by_key: dict[str, _Entry]
+    by_key: dict[str, list[_Entry]]
     dragons: list[tuple[str, str, Dragon]]  # (key, normalised family, dragon), in the order of keys
 
 
@@ -140,7 +145,12 @@ class _Swap(Enum):
 
 
 class S3DragonRepository:
-    """Dragons in one S3 object: a JSON array in the course's format. Safe to share between threads."""
+    """Dragons in one S3 object: a JSON array in the course's format. Safe to share between threads.
+
+    A name is unique in the registry, but people and the course make the document, too. Of several entries of one
+    (normalised) name the first is the dragon: it alone is listed, filtered, shown, replaced and removed. The others
+    stay in the document as they are, and the log tells of them; once the first is removed, the next is the dragon.
+    """
 
     def __init__(
         self,
@@ -168,16 +178,16 @@ class S3DragonRepository:
 
     def get(self, name: str) -> Dragon | None:
         """See `DragonRepository.get`."""
-        entry = self._document().by_key.get(normalised_name(name))
-        return None if entry is None else _without_submission(entry)
+        entries = self._document().by_key.get(normalised_name(name))
+        return _without_submission(entries[0]) if entries else None
 
     def add(self, dragon: Dragon, submission_id: str) -> Addition:
         """See `DragonRepository.add`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
         for attempt in range(SWAP_ATTEMPTS_MAX):
             document = self._document()
             present = document.by_key.get(dragon.key)
-            if present is not None:
-                return Addition.ADDED if present.submission_id == submission_id else Addition.DUPLICATE
+            if present:
+                return Addition.ADDED if present[0].submission_id == submission_id else Addition.DUPLICATE
             entry = _Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id)
             if self._swap(document, [*document.raw, entry]) is _Swap.WRITTEN:
                 return Addition.ADDED
@@ -193,17 +203,17 @@ class S3DragonRepository:
         return self._change(normalised_name(name), unchanged, None)
 
     def _change(self, key: str, unchanged: Callable[[Dragon], bool], wanted: Dragon | None) -> Change:
-        """Swap the entry of this key for the wanted one, or for none."""
-        meant: _Entry | None = None  # what a change that may have been done was about
+        """Swap the first entry of this key for the wanted one, or for none."""
+        meant: list[_Entry] = []  # what a change that may have been done found under the key
         for attempt in range(SWAP_ATTEMPTS_MAX):
             document = self._document()
-            entry = document.by_key.get(key)
-            present = None if entry is None else _without_submission(entry)
+            entries = document.by_key.get(key, [])
+            present = _without_submission(entries[0]) if entries else None
             # A write whose answer was lost looks like a lost race; what it wanted stands there then (RFC 9110 §13.1.1).
-            if meant is not None and present == wanted:
+            if meant and present == wanted:
                 return Change.DONE
-            # Or the dragon was removed, and somebody has reported another one since: that one stays.
-            if meant is not None and entry is not None and wanted is None and _is_other_report(entry, meant):
+            # Or the dragon was removed, and another one has its name now: that one stays.
+            if meant and entries and wanted is None and _is_another(entries, meant):
                 return Change.DONE
             if present is None:
                 return Change.ABSENT
@@ -212,8 +222,8 @@ class S3DragonRepository:
             swap = self._swap(document, _with_change(document.raw, key, wanted))
             if swap is _Swap.WRITTEN:
                 return Change.DONE
-            if swap is _Swap.UNCERTAIN and meant is None:
-                meant = entry
+            if swap is _Swap.UNCERTAIN and not meant:
+                meant = entries
             self._pause(attempt)
         raise DocumentContended
 
@@ -238,6 +248,7 @@ class S3DragonRepository:
                     return _parsed(bucket, key, None, b"")
                 raise
         self._held = document = _parsed(bucket, key, answer["ETag"], body)
+        _tell_of_namesakes(document)
         return document
 
     def _swap(self, document: _Document, entries: Sequence[object]) -> _Swap:
@@ -270,23 +281,31 @@ def _parsed(bucket: str, key: str, etag: str | None, body: bytes) -> _Document:
             f"s3://{bucket}/{key} (ETag {etag}) is not a JSON array of dragons: {error}. Nothing was changed. "
             "Restore an earlier version of the object, or mend it by hand."
         ) from error
-    by_key: dict[str, _Entry] = {}
+    by_key: dict[str, list[_Entry]] = {}
     for entry in entries:
-        by_key.setdefault(entry.key, entry)
-    dragons = [(entry.key, normalised_name(entry.family_str), _without_submission(entry)) for entry in entries]
+        by_key.setdefault(entry.key, []).append(entry)
+    dragons = [
+        (name, normalised_name(first.family_str), _without_submission(first)) for name, (first, *_) in by_key.items()
+    ]
     dragons.sort(key=lambda row: row[0])
     return _Document(bucket, key, etag, raw, by_key, dragons)
 
 
+def _tell_of_namesakes(document: _Document) -> None:
+    """Log which entries are not shown because an earlier one has their name."""
+    hidden = [entry.dragon_name_str for _, *others in document.by_key.values() for entry in others]
+    if hidden:
+        names = hidden[:NAMES_LOGGED_MAX]
+        logger.warning("dragons are not shown, others have their names", extra={"entries": len(hidden), "names": names})
+
+
 def _with_change(raw: Sequence[msgspec.Raw], key: str, wanted: Dragon | None) -> list[object]:
-    """Return the entries with those of this key replaced, or left out; members that are not ours stay in them."""
-    entries: list[object] = []
-    for item in raw:
-        if msgspec.json.decode(item, type=Dragon).key != key:
-            entries.append(item)
-        elif wanted is not None:
-            entries.append({**msgspec.json.decode(item, type=dict[str, msgspec.Raw]), **msgspec.structs.asdict(wanted)})
-    return entries
+    """Return the entries with the first of this key replaced, or left out; members that are not ours stay in it."""
+    place = next(place for place, item in enumerate(raw) if msgspec.json.decode(item, type=Dragon).key == key)
+    changed: list[object] = []
+    if wanted is not None:
+        changed = [{**msgspec.json.decode(raw[place], type=dict[str, msgspec.Raw]), **msgspec.structs.asdict(wanted)}]
+    return [*raw[:place], *changed, *raw[place + 1 :]]
 
 
 def _matching(dragons: Iterable[tuple[str, str, Dragon]], query: DragonQuery) -> Iterable[tuple[str, Dragon]]:
@@ -300,9 +319,9 @@ def _matching(dragons: Iterable[tuple[str, str, Dragon]], query: DragonQuery) ->
         yield key, dragon
 
 
-def _is_other_report(entry: _Entry, meant: _Entry) -> bool:
-    """Tell whether an entry came by another submission; corrections keep it."""
-    return entry.submission_id != meant.submission_id
+def _is_another(entries: Sequence[_Entry], meant: Sequence[_Entry]) -> bool:
+    """Tell whether the dragon came by another submission (corrections keep it), or was the next entry of its name."""
+    return entries[0].submission_id != meant[0].submission_id or len(entries) < len(meant)
 
 
 def _without_submission(entry: _Entry) -> Dragon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -351,6 +352,66 @@ class TestDocument:
         stage.put_document(json.dumps([dragon_members("Ember")]).encode())
 
         assert dragons.get("Ember") == dragon("Ember")
+
+
+class TestNamesakes:
+    """Entries of one normalised name: nobody can report them, but people and the course make the document, too."""
+
+    FIRST = dragon_members("Ember", family_str="red")
+    SECOND = dragon_members("EMBER", family_str="green") | {"weight": 3}
+    OTHER = dragon_members("Zed", family_str="green")
+
+    @pytest.fixture(autouse=True)
+    def _document(self, stage: Stage) -> None:
+        stage.put_document(json.dumps([self.OTHER, self.FIRST, self.SECOND]).encode())
+
+    @pytest.mark.parametrize("limit", [1, 2, 3])
+    def test_pages_show_the_first_whatever_their_size(self, dragons: S3DragonRepository, limit: int) -> None:
+        seen = []
+        query: DragonQuery | None = DragonQuery(limit=limit)
+        while query is not None:
+            page = dragons.page(query)
+            seen += [found.dragon_name_str for found in page.dragons]
+            query = None if page.next_after is None else DragonQuery(after=page.next_after, limit=limit)
+
+        assert seen == ["Ember", "Zed"]
+
+    def test_filters_look_at_the_dragon_that_is_shown(self, dragons: S3DragonRepository) -> None:
+        assert names(dragons, DragonQuery.of("green", None)) == ["Zed"]
+        assert names(dragons, DragonQuery.of("red", "EMBER")) == ["Ember"]
+        assert dragons.get("EMBER") == dragon("Ember", family_str="red")
+
+    def test_the_log_tells_which_entries_are_not_shown(self, dragons: S3DragonRepository, log: io.StringIO) -> None:
+        dragons.page(DragonQuery())
+        dragons.page(DragonQuery())
+
+        (line,) = log.getvalue().splitlines()
+        assert json.loads(line)["level"] == "WARNING"
+        assert (json.loads(line)["entries"], json.loads(line)["names"]) == (1, ["EMBER"])
+
+    def test_a_correction_leaves_the_others_as_they_are(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        seen = dragon("Ember", family_str="red")
+        assert dragons.replace(dragon("Ember", family_str="black"), seen.__eq__) is Change.DONE
+
+        assert stage.dragons() == [self.OTHER, dragon_members("Ember", family_str="black"), self.SECOND]
+
+    def test_after_the_first_is_removed_the_second_is_shown(self, dragons: S3DragonRepository, stage: Stage) -> None:
+        assert dragons.remove("Ember", dragon("Ember", family_str="red").__eq__) is Change.DONE
+
+        assert stage.dragons() == [self.OTHER, self.SECOND]
+        assert names(dragons) == ["EMBER", "Zed"]
+        assert dragons.get("ember") == dragon("EMBER", family_str="green")
+
+    @pytest.mark.parametrize("alike", [False, True])
+    def test_a_removal_whose_answer_was_lost_leaves_the_second(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage, alike: bool
+    ) -> None:
+        second = self.FIRST if alike else self.SECOND
+        stage.put_document(json.dumps([self.FIRST, second]).encode())
+        s3.after_put = once(failing(refused_after_a_retry()))
+
+        assert dragons.remove("Ember", always) is Change.DONE
+        assert stage.dragons() == [second]
 
 
 class TestRevalidation:
