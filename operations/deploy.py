@@ -228,7 +228,9 @@ def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=(ours,),
-        process_group=0,  # so that an interrupt can end it together with what it started (pip)
+        # So that an interrupt can end it together with what it started (pip). In a group of the same session it would
+        # be stopped for ever when it asks for an MFA code on the terminal; in a session of its own it fails instead.
+        start_new_session=True,
     )
     os.close(ours)
     try:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from operations import deploy
-from operations.deploy import DeployError, Target
-from tests.e2e.waiting import until
+from operations.deploy import PROJECT, DeployError, Target
+from tests.e2e.waiting import WITHIN_S, until
 
 
 @pytest.fixture
@@ -64,23 +68,37 @@ def test_a_command_that_is_not_installed_is_named_with_what_to_do(target: Target
         deploy.run("no-such-command", env=target.environment)
 
 
+def write_command(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+@contextlib.contextmanager
+def running(folder: Path, program: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in a process of its own, in which the commands to run are those of this folder."""
+    beginning = f"""
+import os, pathlib, sys, sysconfig
+folder = pathlib.Path({str(folder)!r})
+sysconfig.get_path = lambda _: str(folder)
+from operations import deploy
+"""
+    process = subprocess.Popen([sys.executable, "-c", beginning + program], cwd=PROJECT, text=True, **options)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_a_command_does_not_outlive_whoever_ran_it(tmp_path: Path) -> None:
     """Not even after a SIGKILL: a second deployment would meet the first one's."""
-    endless = tmp_path / "endless"
-    endless.write_text('#!/bin/sh\nsleep 1000 &\necho "$$ $!" > pids.part\nmv pids.part pids\nwait\n', encoding="utf-8")
-    endless.chmod(0o755)
-    program = (
-        "import os, pathlib, sysconfig\n"
-        f"sysconfig.get_path = lambda _: {str(tmp_path)!r}\n"
-        "from operations import deploy\n"
-        f"deploy.run('endless', env=os.environ, cwd=pathlib.Path({str(tmp_path)!r}))"
-    )
-    runner = subprocess.Popen([sys.executable, "-c", program], cwd=deploy.PROJECT)
-    until((tmp_path / "pids").exists)
-    pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
+    write_command(tmp_path / "endless", '#!/bin/sh\nsleep 1000 &\necho "$$ $!" > pids.part\nmv pids.part pids\nwait\n')
+    with running(tmp_path, "deploy.run('endless', env=os.environ, cwd=folder)") as runner:
+        until((tmp_path / "pids").exists)
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
 
-    runner.kill()
-    runner.wait()
+        runner.kill()
+        runner.wait()
 
     until(lambda: not any(is_running(pid) for pid in pids))
 
@@ -95,3 +113,19 @@ def is_running(pid: int) -> bool:
 def test_a_command_that_fails_is_named_with_what_it_said(target: Target) -> None:
     with pytest.raises(DeployError, match=r"(?s)`aws s3 mb nonsense` failed:\n.+"):
         deploy.run("aws", "s3", "mb", "nonsense", env=target.environment)
+
+
+def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> None:
+    """Nobody could answer: the terminal is not its own, and asking there had stopped it for ever."""
+    write_command(tmp_path / "asks", f"#!{sys.executable}\nimport getpass\ngetpass.getpass('MFA code: ')\n")
+    ours, terminal = pty.openpty()
+    # The first terminal that the first process of a session opens becomes the session's.
+    program = f"os.open({os.ttyname(terminal)!r}, os.O_RDWR)\ndeploy.run('asks', env=os.environ)"
+    try:
+        with running(tmp_path, program, start_new_session=True, stderr=subprocess.PIPE) as runner:
+            _, said = runner.communicate(timeout=WITHIN_S)
+    finally:
+        os.close(ours)
+        os.close(terminal)
+
+    assert "EOFError" in said
