@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from operations import vendor
 
@@ -185,10 +186,39 @@ def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
     environment = {**target.environment, **app_environment(outputs)}
     with _one_packager_at_a_time(target.project):
         _fill_vendor(target)
-        said = run("chalice", "deploy", "--stage", target.stage, env=environment, cwd=target.project)
+        with _interrupts_wait(target):
+            said = run("chalice", "deploy", "--stage", target.stage, env=environment, cwd=target.project)
     if _INCOMPLETE in said:
         raise DeployError(f"deployed, but the package is incomplete: fix the dependencies and deploy again.\n{said}")
     return said
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def _interrupts_wait(target: Target) -> Iterator[None]:
+    """Hold interrupts back until what is done here has ended; raise KeyboardInterrupt then.
+
+    `chalice deploy` records what it made at its very end. Without that, the next one makes a second API.
+    """
+    held: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        held.append(number)
+        if len(held) == 1:
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                target.say("interrupted; waiting for `chalice deploy` to end, which records what it made only then")
+
+    held_back = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # as nohup's SIGHUP is
+    before = {number: signal.signal(number, hold) for number in held_back}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
 
 
 def app_environment(outputs: Mapping[str, str]) -> dict[str, str]:

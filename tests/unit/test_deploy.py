@@ -1,10 +1,11 @@
-"""What `operations.deploy` refuses before it does harm."""
+"""What `operations.deploy` refuses before it does harm, what it runs, and what becomes of it on an interrupt."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pty
+import signal
 import subprocess
 import sys
 import zipfile
@@ -129,3 +130,49 @@ def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> No
         os.close(terminal)
 
     assert "EOFError" in said
+
+
+class TestInterruptedChaliceDeploy:
+    """It records what it made at its very end; without the record the next deployment makes a second API."""
+
+    @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_it_ends_and_records_before_the_deployment_ends(self, tmp_path: Path, ending: signal.Signals) -> None:
+        with self.deploying(tmp_path, "touch recorded") as runner:
+            runner.send_signal(ending)
+            said = [runner.stderr.readline() for _ in range(2)]
+            runner.send_signal(ending)  # impatience does no harm
+            (tmp_path / "go-on").touch()
+            _, rest = runner.communicate(timeout=WITHIN_S)
+
+        assert (tmp_path / "recorded").exists()
+        assert "waiting for `chalice deploy` to end" in said[1]
+        assert rest == "interrupted; run the same command again to finish\n"
+        assert runner.returncode == 130
+
+    def test_its_failure_is_not_hidden_by_the_interrupt(self, tmp_path: Path) -> None:
+        with self.deploying(tmp_path, "echo no such role; exit 2") as runner:
+            runner.send_signal(signal.SIGINT)
+            (tmp_path / "go-on").touch()
+            _, said = runner.communicate(timeout=WITHIN_S)
+
+        assert said.endswith("`chalice deploy --stage dev` failed:\nno such role\n")
+        assert runner.returncode == 1
+
+    @staticmethod
+    @contextlib.contextmanager
+    def deploying(folder: Path, ending: str) -> Iterator[subprocess.Popen[str]]:
+        """Deploy with a `chalice` that goes on as soon as there is a file of that name, and ends like this."""
+        (folder / "requirements-vendor.txt").touch()
+        waiting = "#!/bin/sh\ntouch started\nuntil [ -e go-on ]; do sleep 0.05; done\n"
+        write_command(folder / "chalice", f"{waiting}{ending}\n")
+        program = """
+import signal
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)  # these tests may run in the background, or under nohup
+target = deploy.Target("dev", folder, "a-bucket", os.environ, project=folder)
+deploy._deploy = lambda _: deploy.chalice_deploy(target, {"UserPoolArn": "an-arn"})
+sys.exit(deploy.main(["--stage", "dev"]))
+"""
+        with running(folder, program, stderr=subprocess.PIPE) as runner:
+            until((folder / "started").exists)
+            yield runner
