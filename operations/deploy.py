@@ -114,10 +114,12 @@ def default_artifacts_bucket(environment: Mapping[str, str]) -> str:
 def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
     """Raise DeployError if the stage's app was deployed in the other way: neither can take over from the other."""
     if deployed_with == "cloudformation":
-        if (target.project / ".chalice" / "deployed" / f"{target.stage}.json").exists():
+        if _chalice_recorded_something(target):
             raise DeployError(
                 f"stage {target.stage} was deployed with `chalice deploy`. Go on with --with chalice, or first run "
-                f"`chalice delete --stage {target.stage}`."
+                f"`.venv/bin/chalice delete --stage {target.stage}` and delete the log groups that Lambda made, "
+                f"/aws/lambda/{APP_NAME}-{target.stage}*, because the app's stack makes them itself "
+                "(docs/operations.md, Deploying)."
             )
     elif _stack_exists(target, target.app_stack):
         raise DeployError(
@@ -275,6 +277,16 @@ def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None 
     if process.returncode != 0:
         raise DeployError(f"`{shlex.join([command, *arguments])}` failed:\n{said.strip()}")
     return said
+
+
+def _chalice_recorded_something(target: Target) -> bool:
+    try:
+        recorded = (target.project / ".chalice" / "deployed" / f"{target.stage}.json").read_text(encoding="utf-8")
+        return bool(json.loads(recorded)["resources"])  # `chalice delete` leaves the file, with none
+    except FileNotFoundError:
+        return False
+    except (ValueError, LookupError):  # cut short: what stands is unknown
+        return True
 
 
 def _stack_exists(target: Target, stack: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from operations.deploy import Target, check_not_deployed_otherwise
 from tests.deploy.moto_account import REGION, Account, Standing, Swagger, account
 from tests.deploy.project import FUNCTIONS, PROJECT, chalice, copy_of_project, without_aws_settings
 
@@ -74,7 +75,7 @@ def redeployed(aws: Account, project: Path, environment: dict[str, str], deploye
 
 @pytest.fixture(scope="module")
 def deleted(aws: Account, project: Path, environment: dict[str, str], redeployed: Deployment) -> Standing:
-    ran = chalice(project, environment | {"DRAGONPOST_USER_POOL_ARN": POOL_ARN}, "delete", "--stage", "dev")
+    ran = chalice(project, environment, "delete", "--stage", "dev")
     assert ran.returncode == 0, ran.stdout
     return aws.standing()
 
@@ -221,6 +222,13 @@ class TestDeleting:
         [url] = aws.client("sqs").list_queues()["QueueUrls"]
 
         assert url.endswith(f"/{QUEUE}")
+
+    @pytest.mark.usefixtures("deleted")
+    def test_the_stage_may_then_be_deployed_with_cloudformation(self, project: Path) -> None:
+        """What Chalice keeps of a stage that it deleted is not taken for one that stands."""
+        assert (project / ".chalice" / "deployed" / "dev.json").exists()
+
+        check_not_deployed_otherwise(Target("dev", project, "unused", {}, project=project), "cloudformation")
 
 
 def without_code(standing: Standing) -> dict[str, Any]:

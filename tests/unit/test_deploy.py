@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,35 @@ from tests.e2e.waiting import WITHIN_S, until
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
     return Target("dev", tmp_path / "build", "a-bucket", dict(os.environ), project=tmp_path)
+
+
+class Commands:
+    """Stands in for `deploy.run`: keeps what it is asked to run, and answers or fails with what is said here."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.answers: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
+
+    def __call__(self, *command: str, **_where: Any) -> str:
+        line = " ".join(command)
+        self.ran.append(line)
+        for part, said in self.failures.items():
+            if part in line:
+                raise DeployError(f"`{line}` failed:\n{said}")
+        return next((said for part, said in self.answers.items() if part in line), "[]")
+
+    def only(self, part: str) -> str:
+        """Return the one command with this part."""
+        [line] = [line for line in self.ran if part in line]
+        return line
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
+    stand_in = Commands()
+    monkeypatch.setattr(deploy, "run", stand_in)
+    return stand_in
 
 
 def package(tmp_path: Path, *distributions: str) -> Path:
@@ -55,13 +85,38 @@ class TestCompleteness:
             )
 
 
-def test_a_stage_that_chalice_deployed_is_not_deployed_with_cloudformation(target: Target) -> None:
-    state = target.project / ".chalice" / "deployed" / "dev.json"
+def record(target: Target, text: str) -> None:
+    """Write what Chalice keeps of a stage that it deployed."""
+    state = target.project / ".chalice" / "deployed" / f"{target.stage}.json"
     state.parent.mkdir(parents=True)
-    state.write_text("{}")
+    state.write_text(text, encoding="utf-8")
 
-    with pytest.raises(DeployError, match="chalice delete --stage dev"):
+
+class TestOneWayForAStage:
+    @pytest.mark.parametrize("recorded", ['{"resources": [{"name": "api_handler_role"}]}', '{"resources": [', ""])
+    def test_a_stage_that_chalice_deployed_is_not_deployed_with_cloudformation(
+        self, target: Target, recorded: str
+    ) -> None:
+        record(target, recorded)
+
+        with pytest.raises(DeployError, match=r"`\.venv/bin/chalice delete --stage dev`"):
+            deploy.check_not_deployed_otherwise(target, "cloudformation")
+
+    def test_the_refusal_names_the_log_groups_that_would_stop_the_app_stack(self, target: Target) -> None:
+        record(target, '{"resources": [{"name": "api_handler_role"}]}')
+
+        with pytest.raises(DeployError, match=re.escape("/aws/lambda/dragonpost-dev*")):
+            deploy.check_not_deployed_otherwise(target, "cloudformation")
+
+    def test_the_refusal_ends_with_the_deletion_that_it_asks_for(self, target: Target) -> None:
+        record(target, '{"resources": [], "schema_version": "2.0", "backend": "api"}')
+
         deploy.check_not_deployed_otherwise(target, "cloudformation")
+
+    @pytest.mark.usefixtures("commands")
+    def test_a_stage_that_cloudformation_deployed_is_not_deployed_with_chalice(self, target: Target) -> None:
+        with pytest.raises(DeployError, match="delete-stack --stack-name dragonpost-dev-app"):
+            deploy.check_not_deployed_otherwise(target, "chalice")
 
 
 def test_a_command_that_is_not_installed_is_named_with_what_to_do(target: Target) -> None:
