@@ -39,6 +39,7 @@ class Target:
     """What is deployed, and where to.
 
     `environment` is what the commands see (credentials, region, endpoint); `build` receives templates and packages.
+    With `artifacts_owner` the bucket has to be that account's: whoever guesses a name can have made it before.
     Without `sms_allowed_prefixes` a deployed stage keeps those it has, and a new one texts nobody.
     """
 
@@ -48,6 +49,7 @@ class Target:
     environment: Mapping[str, str]
     project: Path = PROJECT
     sms_allowed_prefixes: str | None = None
+    artifacts_owner: str | None = None
 
     @property
     def resources_stack(self) -> str:
@@ -79,14 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> None:
-    environment = dict(os.environ)
-    target = Target(
-        stage=options.stage,
-        build=PROJECT / ".local" / "build" / options.stage,
-        artifacts_bucket=options.artifacts_bucket or default_artifacts_bucket(environment),
-        environment=environment,
-        sms_allowed_prefixes=options.sms_allowed_prefixes,
-    )
+    target = _target(options)
     check_not_deployed_otherwise(target, options.with_)
     ensure_artifacts_bucket(target)
     outputs = deploy_resources(target)
@@ -99,16 +94,32 @@ def _deploy(options: argparse.Namespace) -> None:
         print(deploy_app(target, outputs, package_app(target, outputs)))
 
 
-def default_artifacts_bucket(environment: Mapping[str, str]) -> str:
-    """Return `dragonpost-artifacts-<account>-<region>` for the credentials in `environment`.
+def _target(options: argparse.Namespace) -> Target:
+    environment = dict(os.environ)
+    bucket, owner = options.artifacts_bucket, None
+    if not bucket:
+        bucket, owner = default_artifacts_bucket(environment)
+    return Target(
+        stage=options.stage,
+        build=PROJECT / ".local" / "build" / options.stage,
+        artifacts_bucket=bucket,
+        artifacts_owner=owner,
+        environment=environment,
+        sms_allowed_prefixes=options.sms_allowed_prefixes,
+    )
+
+
+def default_artifacts_bucket(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return `dragonpost-artifacts-<account>-<region>` for the credentials in `environment`, and the account.
 
     Raises DeployError without credentials or region.
     """
     region = environment.get("AWS_DEFAULT_REGION") or _configured_region(environment)
     if not region:
         raise DeployError("no region. Set AWS_DEFAULT_REGION, or run `aws configure`.")
-    account = run("aws", "sts", "get-caller-identity", "--query", "Account", "--output", "text", env=environment)
-    return f"{APP_NAME}-artifacts-{account.strip()}-{region}"
+    said = run("aws", "sts", "get-caller-identity", "--query", "Account", "--output", "text", env=environment)
+    account = said.strip()
+    return f"{APP_NAME}-artifacts-{account}-{region}", account
 
 
 def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
@@ -131,11 +142,12 @@ def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
 def ensure_artifacts_bucket(target: Target) -> None:
     """Create the bucket for templates and packages if there is none. Raises DeployError."""
     bucket = target.artifacts_bucket
+    owner = ("--expected-bucket-owner", target.artifacts_owner) if target.artifacts_owner else ()
     try:
-        run("aws", "s3api", "head-bucket", "--bucket", bucket, env=target.environment)
+        run("aws", "s3api", "head-bucket", "--bucket", bucket, *owner, env=target.environment)
         target.say(f"artefact bucket {bucket} is there")
     except DeployError as error:
-        if "404" not in str(error):
+        if "(404)" not in str(error):  # with parentheses: the command is in it, and a name may have these digits
             raise DeployError(f"bucket {bucket}: name one that you may use with --artifacts-bucket. {error}") from error
         run("aws", "s3", "mb", f"s3://{bucket}", env=target.environment)
         target.say(f"artefact bucket {bucket} created")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,40 @@ class TestOneWayForAStage:
     def test_a_stage_that_cloudformation_deployed_is_not_deployed_with_chalice(self, target: Target) -> None:
         with pytest.raises(DeployError, match="delete-stack --stack-name dragonpost-dev-app"):
             deploy.check_not_deployed_otherwise(target, "chalice")
+
+
+class TestArtifactsBucket:
+    def test_the_default_one_has_to_be_the_callers(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        commands.answers["get-caller-identity"] = "123456789012\n"
+
+        deploy.ensure_artifacts_bucket(deploy._target(deploy._parse(["--stage", "dev"])))
+
+        asked = commands.only("head-bucket")
+        assert "--bucket dragonpost-artifacts-123456789012-eu-central-1 " in asked
+        assert asked.endswith("--expected-bucket-owner 123456789012")
+
+    def test_one_that_was_named_may_be_of_another_account(self, commands: Commands) -> None:
+        deploy.ensure_artifacts_bucket(
+            deploy._target(deploy._parse(["--stage", "dev", "--artifacts-bucket", "shared"]))
+        )
+
+        assert commands.ran == ["aws s3api head-bucket --bucket shared"]
+
+    def test_one_that_may_not_be_used_is_not_made_whatever_its_name(self, target: Target, commands: Commands) -> None:
+        commands.failures["head-bucket"] = "An error occurred (403) when calling the HeadBucket operation: Forbidden"
+
+        with pytest.raises(DeployError, match="name one that you may use with --artifacts-bucket"):
+            deploy.ensure_artifacts_bucket(replace(target, artifacts_bucket="dragonpost-artifacts-123404567890-x"))
+
+        assert len(commands.ran) == 1
+
+    def test_one_that_is_not_there_is_made(self, target: Target, commands: Commands) -> None:
+        commands.failures["head-bucket"] = "An error occurred (404) when calling the HeadBucket operation: Not Found"
+
+        deploy.ensure_artifacts_bucket(target)
+
+        assert commands.ran[1:] == ["aws s3 mb s3://a-bucket"]
 
 
 def test_a_command_that_is_not_installed_is_named_with_what_to_do(target: Target) -> None:
