@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -16,10 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
 from operations import deploy
 from operations.deploy import PROJECT, DeployError, Target
 from tests.e2e.waiting import WITHIN_S, until
+
+DEPLOYING = (
+    (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8").split("\n## Deploying\n")[1].split("\n## ")[0]
+)
+DOCUMENTED_COMMANDS = [
+    command
+    for block in re.findall(r"^```\n(.*?)^```$", DEPLOYING, re.DOTALL | re.MULTILINE)
+    for command in block.replace("\\\n", "").splitlines()
+]
+OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+RESOURCES = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -152,6 +165,47 @@ class TestArtifactsBucket:
         deploy.ensure_artifacts_bucket(target)
 
         assert commands.ran[1:] == ["aws s3 mb s3://a-bucket"]
+
+
+class TestDocumentedSteps:
+    """Those of docs/operations.md for a pipeline of one's own."""
+
+    @pytest.mark.parametrize(("template", "file"), [(RESOURCES, "resources.out.yaml"), (OVERRIDES, "app.out.yaml")])
+    def test_every_parameter_without_a_default_is_given(self, template: dict[str, Any], file: str) -> None:
+        needed = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
+
+        assert set(re.findall(r"(\w+)=", self.only("cloudformation deploy", file))) == needed
+
+    def test_vendor_is_filled_before_the_app_is_packaged(self) -> None:
+        """A package without it has no /docs."""
+        filled, packaged = self.only("operations.vendor"), self.only("chalice package")
+
+        assert DOCUMENTED_COMMANDS.index(filled) < DOCUMENTED_COMMANDS.index(packaged)
+
+    @pytest.mark.parametrize("file", ["resources.out.yaml", "app.out.yaml"])
+    def test_a_template_may_be_large_and_may_have_been_deployed_before(self, file: str) -> None:
+        """Larger than 51,200 bytes, as the app's is: https://docs.aws.amazon.com/cli/latest/reference/cloudformation/deploy/"""
+        command = self.only("cloudformation deploy", file)
+
+        assert "--s3-bucket" in command
+        assert "--no-fail-on-empty-changeset" in command
+
+    def test_a_change_from_chalice_leaves_no_log_group_that_the_app_stack_makes(self) -> None:
+        made = [
+            item["Properties"]["LogGroupName"]["Fn::Sub"]
+            for name, item in OVERRIDES["Resources"].items()
+            if name.endswith("Log")
+        ]
+        suffixes = {name.removeprefix("/aws/lambda/dragonpost-${Stage}") for name in made}
+        deletion = self.only("delete-log-group")
+
+        assert "--log-group-name /aws/lambda/dragonpost-dev$suffix" in deletion
+        assert {suffix.strip('"') for suffix in deletion.split(" in ")[1].split(";")[0].split()} == suffixes
+
+    @staticmethod
+    def only(*parts: str) -> str:
+        [command] = [command for command in DOCUMENTED_COMMANDS if all(part in command for part in parts)]
+        return command
 
 
 def test_a_command_that_is_not_installed_is_named_with_what_to_do(target: Target) -> None:
