@@ -167,6 +167,19 @@ class TestArtifactsBucket:
         assert commands.ran[1:] == ["aws s3 mb s3://a-bucket"]
 
 
+class TestResources:
+    def test_deploying_again_keeps_the_countries_that_may_be_texted(self, target: Target, commands: Commands) -> None:
+        deploy.deploy_resources(target)
+
+        assert commands.only("cloudformation deploy").endswith("--parameter-overrides Stage=dev")
+
+    @pytest.mark.parametrize("chosen", ["+1,+44", "none"])
+    def test_the_countries_that_were_chosen_are_set(self, target: Target, commands: Commands, chosen: str) -> None:
+        deploy.deploy_resources(replace(target, sms_allowed_prefixes=chosen))
+
+        assert commands.only("cloudformation deploy").endswith(f"Stage=dev SmsAllowedPrefixes={chosen}")
+
+
 class TestDocumentedSteps:
     """Those of docs/operations.md for a pipeline of one's own."""
 
