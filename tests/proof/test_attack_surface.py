@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 
+from operations import deploy
 from tests.e2e import written
 from tests.e2e.running import PROJECT, Api, Devstack
 from tests.e2e.waiting import until
@@ -35,6 +36,7 @@ SUITE = "9 attack surface"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 EVIL = "x-evil-header"
+needs_full_scale = pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="packages prod: make prove")
 FORGED = '{"level":"INFO","message":"forged"}'
 HOSTILE = (
     f"abcdefgh\r\n{EVIL}: 1",
@@ -272,6 +274,14 @@ class TestLogs:
         assert not found
 
 
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template of prod's app, as it is deployed."""
+    place = tmp_path_factory.mktemp("packaged")
+    _package("prod", place)
+    return place / "sam.json"
+
+
 class TestStaticChecks:
     def test_bandit_finds_nothing_unexplained(self, report: Report) -> None:
         bandit = Path(sys.executable).parent / "bandit"
@@ -280,12 +290,26 @@ class TestStaticChecks:
         report.add(SUITE, "bandit", tried=1, survived=int(checked.returncode == 0))
         assert checked.returncode == 0, checked.stdout
 
-    @pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="packages prod: make prove")
-    def test_checkov_finds_nothing_unexplained_in_what_is_deployed(self, report: Report, tmp_path: Path) -> None:
+    @needs_full_scale
+    def test_a_preflight_of_prod_is_answered_for_prods_origin_alone(self, report: Report, packaged: Path) -> None:
+        """By the gateway, from the template; what it answers by itself besides gets the same origin as a parameter."""
+        origin = CONFIG["stages"]["prod"]["environment_variables"]["DRAGONPOST_ALLOW_ORIGIN"]
+        paths = json.loads(packaged.read_text(encoding="utf-8"))["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+        for path, methods in paths["paths"].items():
+            integration = methods["options"]["x-amazon-apigateway-integration"]
+            headers = integration["responses"]["default"]["responseParameters"]
+            assert headers["method.response.header.Access-Control-Allow-Origin"] == f"'{origin}'", path
+            assert not [name for name in headers if "Credentials" in name], path
+        target = deploy.Target("prod", packaged.parent, "", {})
+        report.add(SUITE, "preflights of prod", tried=len(paths["paths"]), survived=len(paths["paths"]))
+        assert paths["paths"]
+        assert deploy._allow_origin(target) == origin
+
+    @needs_full_scale
+    def test_checkov_finds_nothing_unexplained_in_what_is_deployed(self, report: Report, packaged: Path) -> None:
         checkov = PROJECT / ".local" / "checkov" / "bin" / "checkov"
         assert checkov.exists(), "make prove installs it; .checkov.yaml says how to do so by hand"
-        _package("prod", tmp_path)
-        for template in (PROJECT / "infrastructure" / "resources.yaml", tmp_path / "sam.json"):
+        for template in (PROJECT / "infrastructure" / "resources.yaml", packaged):
             checked = _run(str(checkov), "--config-file", ".checkov.yaml", "--file", str(template))
             assert checked.returncode == 0, checked.stdout
             assert re.search(r"Passed checks: [1-9]", checked.stdout), checked.stdout
