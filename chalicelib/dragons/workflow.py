@@ -138,11 +138,20 @@ class DragonWorkflow:
             return None
 
     def steps(self, submission: Submission) -> list[Step]:
-        """Return the states that the submission's execution entered, in order."""
+        """Return the states that the submission's execution entered, in order.
+
+        There are none while Step Functions does not show the history yet, or not any more (after 90 days), although it
+        has described the execution a moment ago.
+        """
         with aws.calling("Step Functions"):
-            history = self._stepfunctions().get_execution_history(
-                executionArn=submission.execution_arn, maxResults=HISTORY_EVENTS_MAX, includeExecutionData=False
-            )
+            try:
+                history = self._stepfunctions().get_execution_history(
+                    executionArn=submission.execution_arn, maxResults=HISTORY_EVENTS_MAX, includeExecutionData=False
+                )
+            except ClientError as error:
+                if aws.error_code(error) == "ExecutionDoesNotExist":
+                    return []
+                raise
         return _steps(history["events"])
 
     def wait(self, submission: Submission, timeout_s: float) -> Submission:

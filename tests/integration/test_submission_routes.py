@@ -57,6 +57,16 @@ def test_a_pending_one_says_when_to_ask_again(
     assert answer.headers["Retry-After"] == "1"
 
 
+def test_one_whose_history_is_not_seen_yet_is_shown_without_steps(
+    service: Service, step_functions: FakeStepFunctions, submission_id: str
+) -> None:
+    step_functions.run = None
+    step_functions.failures = [None, client_error("ExecutionDoesNotExist")]
+    answer = service.get(f"/submissions/{submission_id}", CLERK)
+
+    assert (answer.status, answer.json()["status"], answer.json()["steps"]) == (200, "pending", [])
+
+
 def test_a_duplicate_is_rejected_with_its_reason(service: Service, submission_id: str) -> None:
     service.get(f"/submissions/{submission_id}", CLERK)
     second = service.post("/dragons", dragon_body("EMBER"), CLERK, Prefer="wait=5")

@@ -361,6 +361,15 @@ class TestSteps:
 
         assert workflow.steps(submission) == [Step("Added", "running", "2026-11-24T07:20:02.500Z")]
 
+    def test_a_history_that_is_not_seen_yet_or_any_more_has_no_steps(
+        self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
+    ) -> None:
+        """The description came a moment before: right after the 202, or at the end of the 90 days."""
+        submission = start(workflow)
+        step_functions.failures = [client_error("ExecutionDoesNotExist")]
+
+        assert workflow.steps(submission) == []
+
     def test_a_history_that_cannot_be_had_is_a_failure(
         self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
     ) -> None:
