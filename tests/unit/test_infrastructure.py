@@ -364,6 +364,9 @@ class TestAppOverrides:
         assert ("WWW-Authenticate" in headers) == (status == 401)
         assert ("Retry-After" in headers) == (status in {429, 503, 504})
 
-    @pytest.mark.parametrize("kind", ["MISSING_AUTHENTICATION_TOKEN", "RESOURCE_NOT_FOUND", "DEFAULT_4XX"])
+    @pytest.mark.parametrize(
+        "kind", ["MISSING_AUTHENTICATION_TOKEN", "INVALID_SIGNATURE", "RESOURCE_NOT_FOUND", "DEFAULT_4XX"]
+    )
     def test_an_unknown_route_is_a_404(self, kind: str) -> None:
+        """Where there is no route, the gateway looks for an AWS signature, and takes `Bearer` for a broken one."""
         assert GATEWAY_RESPONSES[kind]["StatusCode"] == 404
