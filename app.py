@@ -72,8 +72,10 @@ def get_dragon(dragon_name: str) -> Reply:
 def report_dragon() -> Reply:
     """Report a dragon: start the workflow that validates it, adds it and tells the world."""
     caller = app.caller()
-    report = report_from(requests.json_object(app.request))
-    origin = Origin(caller.sub, app.request_id, requests.idempotency_key(app.request))
+    key, report = requests.both(
+        lambda: requests.idempotency_key(app.request), lambda: report_from(requests.json_object(app.request))
+    )
+    origin = Origin(caller.sub, app.request_id, key)
     may_text = report.phone_number is not None and settings().sms_allowed_to(report.phone_number)
     submission = workflow.start(report, origin, may_text=may_text)
     wait_s = requests.wait_preferred_s(app.request)

@@ -17,6 +17,8 @@ BODY_BYTES_MAX = 256 * 1024
 WAIT_MAX_S = 10
 
 Parsed = TypeVar("Parsed")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
@@ -81,6 +83,26 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
         else:
             found.values[name] = given[0]
     return found
+
+
+def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
+    """Return what two readers make of a request. Raises `InvalidInput` with the faults that either finds.
+
+    What else one raises (a body that cannot be read) ends the request as if it were alone.
+    """
+    try:
+        made = first()
+    except InvalidInput as invalid:
+        raise InvalidInput(*invalid.faults, *_faults_of(second)) from None
+    return made, second()
+
+
+def _faults_of(reader: Callable[[], object]) -> tuple[Fault, ...]:
+    try:
+        reader()
+    except InvalidInput as invalid:
+        return invalid.faults
+    return ()
 
 
 def path_text(value: str) -> str:

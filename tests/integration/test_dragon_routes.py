@@ -12,9 +12,10 @@ from chalicelib.web.problems import (
     DRAGON_REFUSED,
     DUPLICATE_DRAGON,
     IDEMPOTENCY_KEY_REUSED,
+    INVALID_REQUEST,
     SUBMISSION_FAILED,
 )
-from tests.bad_input import ONE_NAME
+from tests.bad_input import BODY_BYTES_MAX, ONE_NAME, Case
 from tests.fakes.aws_errors import client_error
 from tests.fakes.step_functions import STATE_MACHINE_ARN, FakeStepFunctions
 from tests.integration.service import CLERK, OPERATOR, VISITOR, Service
@@ -323,6 +324,37 @@ class TestIdempotencyKey:
         answer = service.post("/dragons", other, Idempotency_Key="key-1")
 
         assert (answer.status, answer.json()["type"]) == (422, IDEMPOTENCY_KEY_REUSED)
+
+    def test_a_key_that_is_none_is_told_with_all_that_is_wrong_with_the_body(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
+        answer = service.post("/dragons", dragon_body("a/b", family_str=""), Idempotency_Key="not a key")
+
+        assert (answer.status, answer.json()["type"]) == (400, INVALID_REQUEST)
+        assert Case.places_in(answer.json()) == (
+            "header Idempotency-Key",
+            "pointer #/dragon_name_str",
+            "pointer #/family_str",
+        )
+        assert step_functions.executions == {}
+
+    @pytest.mark.parametrize(
+        ("body", "headers", "status", "places"),
+        [
+            (dragon_body(), {"Idempotency_Key": "not a key"}, 400, ("header Idempotency-Key",)),
+            (dragon_body(""), {"Idempotency_Key": "key-1"}, 400, ("pointer #/dragon_name_str",)),
+            (b"{", {"Idempotency_Key": "not a key"}, 400, ("pointer #",)),
+            (b"{}", {"Idempotency_Key": "not a key", "Content_Type": "text/plain"}, 415, ()),
+            (b" " * (BODY_BYTES_MAX + 1), {"Idempotency_Key": "not a key"}, 413, ()),
+        ],
+        ids=["the key alone", "the body alone", "no JSON", "another type", "too large"],
+    )
+    def test_what_else_can_be_wrong_beside_a_key_is_told_as_ever(
+        self, service: Service, body: bytes, headers: dict[str, str], status: int, places: tuple[str, ...]
+    ) -> None:
+        answer = service.post("/dragons", body, **headers)
+
+        assert (answer.status, Case.places_in(answer.json())) == (status, places)
 
     def test_a_key_is_the_callers_own(self, service: Service, step_functions: FakeStepFunctions) -> None:
         service.post("/dragons", dragon_body("Ember"), OPERATOR, Idempotency_Key="key-1")

@@ -89,6 +89,22 @@ class TestParameters:
         assert fault == Fault("parameter", "a", "invalid literal for int() with base 10: 'x'")
 
 
+class TestBoth:
+    def test_what_both_make_is_returned(self) -> None:
+        assert requests.both(lambda: 1, lambda: "b") == (1, "b")
+
+    @pytest.mark.parametrize(("broken", "places"), [((True, False), "a"), ((False, True), "b"), ((True, True), "ab")])
+    def test_the_faults_of_either_are_told_in_their_order(self, broken: tuple[bool, bool], places: str) -> None:
+        def reader(name: str, is_broken: bool) -> None:
+            if is_broken:
+                raise InvalidInput(Fault("header", name, "is wrong"))
+
+        with pytest.raises(InvalidInput) as invalid:
+            requests.both(lambda: reader("a", broken[0]), lambda: reader("b", broken[1]))
+
+        assert "".join(fault.name for fault in invalid.value.faults) == places
+
+
 class TestPath:
     @pytest.mark.parametrize(
         ("reference", "route", "stage", "prefix"),
