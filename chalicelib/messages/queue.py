@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 REASON_CHARACTERS_MAX = 500
 
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+MESSAGE_BYTES_MAX = 1024 * 1024
+
+_TEXT = "String"  # the type of each attribute
+
 # What SQS allows in a text: XML 1.0 characters.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _NOT_ALLOWED_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -82,22 +87,43 @@ class MessageQueue:
     def bury(self, delivery: Delivery, reason: str) -> None:
         """Move a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.
 
+        The reason begins with its kind and a colon. Attributes count into what SQS takes of a message: beside a body
+        that leaves little room, the kind has to do for the reason, and those that do not fit are left out.
+
         It is sent first and deleted then: whatever fails between leaves two copies, never none.
         """
-        attributes = {
-            "reason": _NOT_ALLOWED_IN_SQS.sub("?", reason)[:REASON_CHARACTERS_MAX],
-            "correlation_id": delivery.correlation_id,
-            "source_message_id": delivery.sqs_message_id,
-        }
+        attributes = _letter_attributes(delivery, _NOT_ALLOWED_IN_SQS.sub("?", reason)[:REASON_CHARACTERS_MAX])
         self._send(self._dead_letter_queue_url(), delivery.body, attributes)
         self.delete(delivery)
 
     def _send(self, queue_url: str, body: str, attributes: Mapping[str, str]) -> None:
         typed: dict[str, MessageAttributeValueTypeDef] = {
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            name: {"DataType": _TEXT, "StringValue": value} for name, value in attributes.items()
         }
         with aws.calling("SQS"):
             self._sqs().send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=typed)
+
+
+def _letter_attributes(delivery: Delivery, reason: str) -> dict[str, str]:
+    """Return the attributes that fit beside the body, those that say most first; the whole reason comes last."""
+    wanted = (
+        ("reason", reason.partition(":")[0]),
+        ("correlation_id", delivery.correlation_id),
+        ("source_message_id", delivery.sqs_message_id),
+        ("reason", reason),
+    )
+    room = MESSAGE_BYTES_MAX - len(delivery.body.encode())
+    fitting: dict[str, str] = {}
+    for name, value in wanted:
+        more = fitting | {name: value}
+        if _bytes_of(more) <= room:
+            fitting = more
+    return fitting
+
+
+def _bytes_of(attributes: Mapping[str, str]) -> int:
+    """Return how much of a message's size attributes take: their names, types and values."""
+    return sum(len((name + _TEXT + value).encode()) for name, value in attributes.items())
 
 
 def _escaped_for_sqs(json_text: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.messages.processing import BatchIncomplete
+from chalicelib.messages.queue import MESSAGE_BYTES_MAX
 from tests.fakes.aws_errors import client_error
 from tests.integration.service import Service
 from tests.integration.stage import MESSAGE_BUCKET, TABLE, Stage
@@ -286,6 +287,20 @@ def test_a_conflict_after_the_archive_expired_leaves_the_archive_alone(consume: 
     assert stage.rows()[0]["order_amount"] == {"N": "19.99"}
     (buried,) = stage.received(stage.dead_letter_queue_url)
     assert buried["MessageAttributes"]["reason"]["StringValue"].startswith("conflict:")
+
+
+@pytest.mark.parametrize(("room", "reason"), [(100, "unreadable"), (0, None)])
+def test_a_message_of_the_largest_size_that_sqs_takes_is_kept_aside(
+    service: Service, stage: Stage, room: int, reason: str | None
+) -> None:
+    """With as much of its reason as there is room for: attributes count into the size."""
+    aws.sqs().send_message(QueueUrl=stage.queue_url, MessageBody="x" * (MESSAGE_BYTES_MAX - room))
+    service.consume(stage.received(stage.queue_url))
+
+    (buried,) = stage.received(stage.dead_letter_queue_url)
+    assert len(buried["Body"]) == MESSAGE_BYTES_MAX - room
+    assert buried.get("MessageAttributes", {}).get("reason", {}).get("StringValue") == reason
+    assert stage.waiting(stage.queue_url) == 0
 
 
 def test_a_message_too_large_for_the_index_is_kept_aside_with_its_reason(consume: Any, stage: Stage) -> None:

@@ -10,12 +10,26 @@ import pytest
 from chalicelib import aws
 from chalicelib.exact_json import parse_object
 from chalicelib.messages.model import message_from
-from chalicelib.messages.queue import REASON_CHARACTERS_MAX, Delivery, MessageQueue, QueueUnavailable
+from chalicelib.messages.queue import (
+    MESSAGE_BYTES_MAX,
+    REASON_CHARACTERS_MAX,
+    Delivery,
+    MessageQueue,
+    QueueUnavailable,
+)
 from tests.fakes.aws_errors import client_error
 from tests.samples import message_body
 
 SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 DELIVERY = Delivery("m1", "receipt", "not JSON", "c1")
+REASON = "invalid: #/metadata: is required; #/data: is required; " + "x" * 100
+
+
+def size(parameters: dict[str, Any]) -> int:
+    """Return how many bytes of a message count: body, and names, types and values of attributes."""
+    attributes = parameters["MessageAttributes"]
+    texts = [text for value in attributes.values() for text in value.values()]
+    return sum(len(text.encode()) for text in (parameters["MessageBody"], *attributes, *texts))
 
 
 class Sqs:
@@ -26,6 +40,8 @@ class Sqs:
         self.failure: Exception | None = None
 
     def send_message(self, **parameters: Any) -> None:
+        if size(parameters) > MESSAGE_BYTES_MAX:
+            raise client_error("InvalidParameterValue")
         self._call("send", parameters)
 
     def delete_message(self, **parameters: Any) -> None:
@@ -104,6 +120,37 @@ def test_a_reason_is_cut_and_cleaned_to_what_sqs_takes(queue: MessageQueue, sqs:
     sent = sqs.calls[0][1]["MessageAttributes"]["reason"]["StringValue"]
     assert 0 < len(sent) <= REASON_CHARACTERS_MAX
     assert SQS_TEXT.fullmatch(sent)
+
+
+@pytest.mark.parametrize("filler", ["x", "é"])
+@pytest.mark.parametrize(
+    ("room", "kept"),
+    [
+        (1_000, {"reason": REASON, "correlation_id": "c1", "source_message_id": "m1"}),
+        (150, {"reason": "invalid", "correlation_id": "c1", "source_message_id": "m1"}),
+        (50, {"reason": "invalid", "correlation_id": "c1"}),
+        (22, {"reason": "invalid"}),
+        (18, {}),
+        (0, {}),
+    ],
+)
+def test_a_hopeless_delivery_is_buried_with_what_of_its_reason_sqs_has_room_for(
+    queue: MessageQueue, sqs: Sqs, filler: str, room: int, kept: dict[str, str]
+) -> None:
+    """Attributes count into the 1 MiB that SQS takes, and somebody past the API can use it up with the body."""
+    body = filler * ((MESSAGE_BYTES_MAX - room) // len(filler.encode()))
+    queue.bury(Delivery("m1", "receipt", body, "c1"), REASON)
+
+    (_, sent), (_, deleted) = sqs.calls
+    assert sent["MessageBody"] == body
+    assert {name: value["StringValue"] for name, value in sent["MessageAttributes"].items()} == kept
+    assert deleted["ReceiptHandle"] == "receipt"
+
+
+def test_a_correlation_id_that_leaves_no_room_does_not_push_the_reason_out(queue: MessageQueue, sqs: Sqs) -> None:
+    queue.bury(Delivery("m1", "receipt", "x" * 1_000, "c" * (MESSAGE_BYTES_MAX - 1_000 - 20)), REASON)
+
+    assert sqs.calls[0][1]["MessageAttributes"]["reason"]["StringValue"] == REASON
 
 
 def test_what_could_not_be_sent_is_not_deleted(queue: MessageQueue, sqs: Sqs) -> None:
