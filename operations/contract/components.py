@@ -29,8 +29,12 @@ def problem_answer(description: str, headers: tuple[str, ...] = (), **named_exam
 
 
 def headers_of(*names: str) -> Json:
-    """Return references to these headers, which stand under the same names in `HEADERS`."""
-    return {name: ref("headers", name) for name in names}
+    """Return references to these headers of `HEADERS`, under the names that they are sent with."""
+    return {_SENT_AS.get(name, name): ref("headers", name) for name in names}
+
+
+# A header that some answers of a status have and others do not is another component than one that all have.
+_SENT_AS = {"SubmissionLocation": "Location"}
 
 
 def _named(named_examples: dict[str, Any]) -> Json:
@@ -156,8 +160,9 @@ PARAMETERS: Json = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": (
-            "Makes repeating safe: the same caller, key and dragon get the first answer again, for 90 days. 1 to 255 "
-            'visible ASCII characters without `"`, or the same as a quoted string.'
+            "Makes repeating safe: the same caller, key and dragon get the first answer again, for 90 days, also if "
+            "the submission failed. Without one, a report that is repeated after a 503 or 504 may be told that its own "
+            'dragon is a duplicate. 1 to 255 visible ASCII characters without `"`, or the same as a quoted string.'
         ),
         "schema": {"type": "string", "pattern": '^([!#-~]{1,255}|"[!#-~]{1,255}")$'},
         "example": "report-2026-11-22-0001",
@@ -194,6 +199,11 @@ HEADERS: Json = {
     "Location": {
         "required": True,
         "description": "Where what came of the request is to be found, with the API's stage in front.",
+        "schema": {"type": "string", "format": "uri-reference"},
+        "example": f"/prod/submissions/{examples.SUBMISSION_ID}",
+    },
+    "SubmissionLocation": {
+        "description": "Where the submission is, if the request has led to one; with the API's stage in front.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": f"/prod/submissions/{examples.SUBMISSION_ID}",
     },

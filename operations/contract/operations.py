@@ -189,7 +189,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "422": problem_answer(
                 "The `Idempotency-Key` was used for another dragon; or the workflow refused the dragon (with "
                 "`Prefer: wait`), and `Location` tells more.",
-                ("Preference-Applied",),
+                ("SubmissionLocation", "Preference-Applied"),
                 key_reused=problem(
                     422,
                     "Send the same dragon again, or use a new Idempotency-Key for another one.",
@@ -198,8 +198,10 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 refused=problem(422, "The workflow gave no reason.", problems.DRAGON_REFUSED),
             ),
             "500": problem_answer(
-                "Something broke in the service; or the submission could not be finished (with `Prefer: wait`).",
-                ("Preference-Applied",),
+                "Something broke in the service; or the submission could not be finished (with `Prefer: wait`), and "
+                "`Location` tells more. Under its `Idempotency-Key` a failed submission stays failed; report the "
+                "dragon again under a new one.",
+                ("SubmissionLocation", "Preference-Applied"),
                 broken=problem(500, "Something broke on our side. The request id finds it in the log."),
                 failed=problem(
                     500,

@@ -10,9 +10,13 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
+from chalicelib.dragons.workflow import Submission
 from chalicelib.web.bodies import AcceptedMessage
+from chalicelib.web.problems import ProblemRaised
+from chalicelib.web.submissions import settled
 from operations import openapi
 from operations.contract.operations import OPERATIONS
+from tests.samples import dragon
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,29 @@ def test_every_answer_names_the_request_id(document: dict[str, Any]) -> None:
     ] + list(document["components"]["responses"].values())
 
     assert all("$ref" in answer or "X-Request-Id" in answer["headers"] for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [("rejected", "duplicate"), ("rejected", "invalid"), ("failed", None)],
+    ids=["duplicate", "refused", "failed"],
+)
+def test_every_header_of_a_report_that_came_to_nothing_is_declared(document: dict[str, Any], end: Any) -> None:
+    status, refusal = end
+    submission = Submission("s1", "arn", status, dragon(), "me", "then", refusal=refusal)
+    with pytest.raises(ProblemRaised) as raised:
+        settled(submission, "/prod", 5)
+
+    answer = document["paths"]["/dragons"]["post"]["responses"][str(raised.value.problem.status)]
+    assert set(raised.value.problem.headers) <= set(answer["headers"])
+
+
+@pytest.mark.parametrize("status", ["422", "500"])
+def test_what_other_answers_of_the_status_do_not_have_is_not_promised(document: dict[str, Any], status: str) -> None:
+    """A key that was used for another dragon and a defect lead to no submission."""
+    declared = document["paths"]["/dragons"]["post"]["responses"][status]["headers"]
+
+    assert "required" not in resolved(document, declared["Location"])
 
 
 def bodies_of(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
