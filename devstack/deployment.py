@@ -17,6 +17,7 @@ from operations.deploy import DeployError, Target
 
 ACCOUNT = "000000000000"
 SMS_ALLOWED_PREFIXES = "+1,+44"
+NEEDED_OUTPUTS = ("UserPoolArn", "UserPoolId", "UserPoolClientId", "DragonBucketName")
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,16 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
         project=PROJECT,
     )
+    merge_template = _merge_template(settings, state)
     state.deployed.unlink(missing_ok=True)  # what stands is unknown until this has succeeded
     if before and before.resources_fingerprint == resources:
         outputs = before.outputs
     else:
         deploy.ensure_artifacts_bucket(target)
         outputs = deploy.deploy_resources(target)
-    template = deploy.package_app(target, outputs, _merge_template(settings, state))
+    if missing := [name for name in NEEDED_OUTPUTS if name not in outputs]:
+        raise DevstackError(f"infrastructure/resources.yaml has no output {', '.join(missing)}, which is needed here")
+    template = deploy.package_app(target, outputs, merge_template)
     deploy.deploy_app(target, outputs, template)
     clients = _client(settings, "cloudformation"), _client(settings, "apigateway")
     api_id = gateway.complete_import(*clients, target.app_stack)
@@ -77,7 +81,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
 
 def _merge_template(settings: Settings, state: StateFolder) -> Path:
     """Write the overrides with this emulator's address for every function; config.json names the default port's."""
-    overrides = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+    overrides = _overrides()
     for resource in overrides["Resources"].values():
         properties: dict[str, Any] = resource.get("Properties", {})
         if "FunctionName" in properties:
@@ -86,6 +90,14 @@ def _merge_template(settings: Settings, state: StateFolder) -> Path:
     merged = state.build / "app-overrides.json"
     merged.write_text(json.dumps(overrides, indent=2), encoding="utf-8")
     return merged
+
+
+def _overrides() -> Any:
+    file = PROJECT / "infrastructure" / "app-overrides.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # an editor may be saving it
+        raise DevstackError(f"{file.relative_to(PROJECT)} cannot be read: {error}") from error
 
 
 def _client(settings: Settings, service: Any) -> Any:

@@ -1,0 +1,57 @@
+"""Files of the project that are half saved, or lack what the devstack needs, are named when they are deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstack import deployment
+from devstack.settings import DevstackError, Settings
+from devstack.state import StateFolder
+
+SETTINGS = Settings(8000, 4566, Path("nowhere"))
+OUTPUTS = dict.fromkeys(deployment.NEEDED_OUTPUTS, "a value")
+
+
+@pytest.fixture
+def overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    (tmp_path / "infrastructure").mkdir()
+    monkeypatch.setattr(deployment, "PROJECT", tmp_path)
+    return tmp_path / "infrastructure" / "app-overrides.json"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFolder:
+    folder = StateFolder(tmp_path / "state")
+    folder.build.mkdir(parents=True)
+    folder.deployed.write_text("{}", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("half", [b"", b'{"Resources": {', b"\xff", None])
+def test_overrides_that_are_half_saved_are_named_before_anything_is_touched(
+    overrides: Path, state: StateFolder, half: bytes | None
+) -> None:
+    if half is not None:
+        overrides.write_bytes(half)
+
+    with pytest.raises(DevstackError, match=r"infrastructure/app-overrides\.json cannot be read"):
+        deployment.bring_up_to_date(SETTINGS, state)
+    assert state.deployed.exists(), "what stands is still known"
+
+
+@pytest.mark.parametrize("missing", OUTPUTS)
+def test_an_output_that_was_renamed_is_named(
+    overrides: Path, state: StateFolder, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    def deploy_resources(_target: Any) -> dict[str, str]:
+        return {name: value for name, value in OUTPUTS.items() if name != missing}
+
+    overrides.write_text('{"Resources": {}}', encoding="utf-8")
+    monkeypatch.setattr(deployment.deploy, "ensure_artifacts_bucket", lambda _: None)
+    monkeypatch.setattr(deployment.deploy, "deploy_resources", deploy_resources)
+
+    with pytest.raises(DevstackError, match=rf"infrastructure/resources\.yaml has no output {missing}"):
+        deployment.bring_up_to_date(SETTINGS, state)
