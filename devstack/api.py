@@ -83,7 +83,8 @@ class ApiServer:
         if not told:
             child, log = self.child, self._log
             self.end()
-            raise DevstackError(f"the API server did not start; the end of {log}:\n{child.last_lines()}")
+            why = "ended while it loaded the app" if ready else f"did not load the app within {STARTS_WITHIN_S} s"
+            raise DevstackError(f"the API server {why}; the end of {log}:\n{child.last_lines()}")
         self.child.on_end(self._on_end)
         return "" if told.strip() == "ok" else told.strip()
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
 
@@ -22,6 +22,10 @@ from devstack.state import StateFolder, write_json
 
 _EMULATOR_ENDED = "emulator ended"
 _API_ENDED = "API server ended"
+
+# An API server that ends this soon after its start, more often than that in a row, waits for the next change.
+QUICKLY_S = 10
+QUICK_ENDS_MAX = 10
 
 READY = """\
 ready  {local_url}  ({seconds:.1f} s)
@@ -71,7 +75,9 @@ class _Stack:
         self._state = state
         self._happened: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._api = ApiServer(settings, state.api_log, listening, lambda: self._happened.put(_API_ENDED))
-        self._seen = ""
+        self._made_from: set[str] = set()  # fingerprints of what was served and deployed at last, or was to be
+        self._served_since = 0.0
+        self._quick_ends = 0
         self._aws: Child
         self._deployment: Deployment
 
@@ -80,6 +86,7 @@ class _Stack:
         if self._state.unsaved.exists():
             print(emulator.KILLED.format(aside=self._state.set_aside()), file=sys.stderr, flush=True)
         self._state.api_log.unlink(missing_ok=True)
+        changes.watch(lambda: self._happened.put("changed"))  # first: a deployment takes a while
         self._aws = emulator.start(self._settings, self._state, lock)
         ends.callback(_protected, emulator.end, self._aws)
         self._aws.on_end(lambda: self._happened.put(_EMULATOR_ENDED))
@@ -89,7 +96,6 @@ class _Stack:
             raise DevstackError(f"the app cannot be loaded: {broken}\nThe end of {self._state.api_log} says where.")
         ends.callback(self._state.run.unlink, missing_ok=True)
         self._tell_others()
-        changes.watch(lambda: self._happened.put("changed"))
 
     def follow_changes(self) -> None:
         """Reload after every change, for ever. Raises DevstackError when the emulator ends."""
@@ -111,44 +117,74 @@ class _Stack:
         )
 
     def _deploy_and_seed(self) -> None:
+        """Deploy what has changed, and seed. Raises DevstackError, whatever a bad save has led to."""
+        self._made_from.add(self._fingerprint())
         try:
-            self._deployment = bring_up_to_date(self._settings, self._state)
-        except DevstackError:
+            deployment = bring_up_to_date(self._settings, self._state)
+            self._seed(deployment.outputs)
+        except Exception as error:  # half-saved files show in many ways
             if self._aws.status is not None:
                 raise DevstackError(emulator.explain_end(self._aws, self._state)) from None
-            raise
-        self._seen = self._deployment.app_fingerprint
-        outputs = self._deployment.outputs
+            if isinstance(error, DevstackError):
+                raise
+            raise DevstackError(f"{type(error).__name__}: {error}") from error
+        self._deployment = deployment
+
+    def _seed(self, outputs: Mapping[str, str]) -> None:
         seed.put_dragons(self._client("s3"), self._client("ssm"), outputs["DragonBucketName"])
         seed.create_people(self._client("cognito-idp"), self._state, outputs["UserPoolId"])
 
     def _reload(self) -> None:
         """Serve the changed code, then deploy it. What is wrong with it is printed, and the next change awaited."""
-        fingerprint = sources.app_fingerprint(sources.resources_fingerprint(), self._settings.aws_url)
-        if fingerprint == self._seen:
+        fingerprint = self._fingerprint()
+        if self._made_from == {fingerprint}:
             return
-        self._seen = fingerprint
+        self._made_from = {fingerprint}  # and of what is deployed below, which may have been saved after this
+        self._quick_ends = 0
         started = time.monotonic()
-        before = self._deployment
-        if broken := self._api.replace(before):
-            print(f"not reloaded: {broken} (503 until that is mended; {self._state.api_log} has more)", flush=True)
+        before = self._deployment.outputs
+        if not self._serve():
             return
         try:
             self._deploy_and_seed()
         except DevstackError as error:
             print(f"served, but not deployed: {error}", flush=True)
             return
-        if self._deployment.outputs != before.outputs:
-            self._api.replace(self._deployment)
+        served = self._deployment.outputs == before or self._serve()
         self._tell_others()
-        print(f"reloaded and deployed ({time.monotonic() - started:.1f} s)", flush=True)
+        if served:
+            print(f"reloaded and deployed ({time.monotonic() - started:.1f} s)", flush=True)
+
+    def _serve(self) -> bool:
+        """Start an API server with the code as it is now; returns whether it serves that, and prints why not."""
+        try:
+            broken = self._api.replace(self._deployment)
+        except DevstackError as error:
+            print(f"not reloaded: {error}\n(connections wait until the next change)", flush=True)
+            return False
+        self._served_since = time.monotonic()
+        if broken:
+            print(f"not reloaded: {broken} (503 until that is mended; {self._state.api_log} has more)", flush=True)
+        return not broken
 
     def _start_api_again(self) -> None:
-        """Start a new API server, if the one that has ended was not told to. It keeps nothing that could be lost."""
-        if how := self._api.ended_by_itself:
-            print(f"the API server {how}; starting it again ({self._state.api_log} may say why)", flush=True)
-            self._api.replace(self._deployment)
-            self._tell_others()
+        """Start a new API server, if the one that has ended was not told to. It keeps nothing that could be lost.
+
+        Not if one after the other ends quickly: the reason is in the code then, and the next change may mend it.
+        """
+        if not (how := self._api.ended_by_itself):
+            return
+        quickly = time.monotonic() - self._served_since < QUICKLY_S
+        self._quick_ends = self._quick_ends + 1 if quickly else 0
+        if self._quick_ends > QUICK_ENDS_MAX:
+            print(f"the API server {how} again and again; it is started after the next change", flush=True)
+            return
+        print(f"the API server {how}; starting it again ({self._state.api_log} may say why)", flush=True)
+        self._serve()
+        self._tell_others()
+
+    def _fingerprint(self) -> str:
+        return sources.app_fingerprint(sources.resources_fingerprint(), self._settings.aws_url)
 
     def _tell_others(self) -> None:
         """Write run.json, by which tokens, tests and Postman find this devstack."""

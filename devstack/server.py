@@ -88,14 +88,18 @@ def main() -> None:
 
 def _load() -> tuple[Callable[..., Any], str]:
     """Return the handler of requests, and `ok` or what is wrong with the app."""
-    endpoint = os.environ["AWS_ENDPOINT_URL"]
     try:
-        config = CLIFactory(str(PROJECT), environ=os.environ).create_config_obj(STAGE)
-        app = config.chalice_app
-    except BaseException as error:  # noqa: BLE001 - whatever the app does while it is imported
+        return _handler_of_the_app(), "ok"
+    except BaseException as error:  # noqa: BLE001 - whatever the app does while it is imported, and is afterwards
         traceback.print_exc()
         last = traceback.format_exception_only(error)[-1].strip()
         return functools.partial(RequestHandler, gateway=_Broken(), cors={}), last.replace("\n", " ")
+
+
+def _handler_of_the_app() -> Callable[..., Any]:
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    config = CLIFactory(str(PROJECT), environ=os.environ).create_config_obj(STAGE)
+    app = config.chalice_app
     # config.json names the default port's endpoint, for a plain `chalice local`.
     os.environ["AWS_ENDPOINT_URL"] = endpoint
     # One app, many threads: Chalice's own local server gives each its own current request in this way.
@@ -106,7 +110,7 @@ def _load() -> tuple[Callable[..., Any], str]:
     )
     settings: Any = app.api.cors
     cors = {name: text for name, text in settings.get_access_control_headers().items() if name in _NOT_PREFLIGHT}
-    return functools.partial(RequestHandler, gateway=Gateway(app, config, verifier), cors=cors), "ok"
+    return functools.partial(RequestHandler, gateway=Gateway(app, config, verifier), cors=cors)
 
 
 def _parse() -> argparse.Namespace:

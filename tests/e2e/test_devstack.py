@@ -13,11 +13,18 @@ from pathlib import Path
 import pytest
 import requests
 
+from devstack.api import ApiServer, listen
+from devstack.deployment import Deployment
+from devstack.settings import Settings
 from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
 from tests.e2e.test_messages import a_message, post, stored
 from tests.e2e.waiting import until
 
 KEPT = "kept/note.txt"
+
+
+def reloads(stack: Devstack) -> int:
+    return stack.output.count("reloaded and deployed")
 
 
 def answer(url: str) -> tuple[int, str]:
@@ -167,11 +174,38 @@ class TestLife:
         app.write_text(source + "\ndef broken(:\n", encoding="utf-8")
         stack.until_said("^not reloaded: .*(SyntaxError|invalid syntax)")
         meanwhile = answer(f"{stack.running['local_url']}/health")
+        before = reloads(stack)
         app.write_text(source, encoding="utf-8")
         until(lambda: answer(f"{stack.running['local_url']}/health")[0] == 200)
+        until(lambda: reloads(stack) > before)
 
         assert meanwhile[0] == 503
         assert json.loads(meanwhile[1])["status"] == 503
+
+    def test_an_app_that_ends_its_server_is_shown_and_survived(self, workshop: Workshop) -> None:
+        stack = workshop.made[-1]
+        app = workshop.project / "app.py"
+        source = app.read_text(encoding="utf-8")
+
+        app.write_text(source + "\nimport os\nos._exit(3)\n", encoding="utf-8")
+        stack.until_said("^not reloaded: the API server ended while it loaded the app")
+        before = reloads(stack)
+        app.write_text(source, encoding="utf-8")
+
+        assert answer(f"{stack.running['local_url']}/health")[0] == 200, "until then the connection waits"
+        until(lambda: reloads(stack) > before)
+
+    def test_overrides_that_are_half_saved_are_shown_and_survived(self, workshop: Workshop) -> None:
+        stack = workshop.made[-1]
+        overrides = workshop.project / "infrastructure" / "app-overrides.json"
+        source = overrides.read_text(encoding="utf-8")
+
+        overrides.write_text(source[:100], encoding="utf-8")
+        stack.until_said(r"^served, but not deployed: infrastructure/app-overrides\.json cannot be read")
+        before = reloads(stack)
+        overrides.write_text(source, encoding="utf-8")
+
+        until(lambda: reloads(stack) > before)
 
     @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
     def test_a_restart_deploys_nothing_and_keeps_the_data(self, workshop: Workshop, ending: signal.Signals) -> None:
@@ -281,6 +315,19 @@ def test_a_signal_before_the_emulator_has_loaded_anything_counts_as_no_kill(tmp_
     assert not (tmp_path / "emulator.unsaved").exists(), "the next run would set everything aside"
     assert not list(tmp_path.glob("set-aside-*"))
     assert (kept.read_bytes(), kept.stat().st_mtime_ns) == before
+
+
+def test_an_app_that_loads_and_cannot_be_served_is_answered_for(tmp_path: Path) -> None:
+    """What is done with the app after its import may fail on it as well."""
+    port = free_ports()[0]
+    outputs = {"UserPoolArn": "no ARN", "UserPoolClientId": "client"}
+    with listen(port, "the port") as listening:
+        server = ApiServer(Settings(port, 1, tmp_path), tmp_path / "api.log", listening, lambda: None)
+        try:
+            assert server.replace(Deployment("", "", outputs, "")) == "IndexError: list index out of range"
+            assert answer(f"http://127.0.0.1:{port}/health")[0] == 503
+        finally:
+            server.end()
 
 
 def test_a_connection_waits_while_the_server_is_replaced(devstack: Devstack) -> None:
