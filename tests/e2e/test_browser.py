@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
@@ -332,6 +332,29 @@ class TestReporting:
         report(page, a_name(), **{"Your phone number": ""})
         expect(outcome(page)).to_contain_text("added")
         expect(name).not_to_have_attribute("aria-invalid", "true")
+
+    def test_a_report_that_may_have_started_is_sent_again_as_the_same_one(self, local: Visit) -> None:
+        """With another key it would be refused as a duplicate of itself."""
+        page = console(local, view="Report a dragon")
+        keys: list[str | None] = []
+
+        def lose_the_first_answer(route: Route) -> None:
+            keys.append(route.request.header_value("Idempotency-Key"))
+            answer = route.fetch()
+            if len(keys) == 1:
+                route.fulfill(status=504, content_type="application/problem+json", body='{"title": "Gateway Timeout"}')
+            else:
+                route.fulfill(response=answer)
+
+        page.route("**/dragons", lose_the_first_answer)
+        report(page, a_name())
+        expect(page.get_by_role("alert").filter(has_text="Gateway Timeout")).to_be_visible()
+        page.get_by_role("form", name="Report").get_by_role("button", name="Report").click()
+
+        expect(outcome(page)).to_contain_text("added")
+        assert keys[0]
+        assert keys[0] == keys[1]
+        local.complaints.clear()  # the browser's, about the 504
 
 
 class TestPosting:

@@ -47,7 +47,8 @@ async function report() {
     outcome.focus();
     watch(answer.headers.get("Location"));
   } catch (error) {
-    if (error.status) sending = null;
+    // After a 5xx nobody knows whether it has started. Under another key it could be refused as its own duplicate.
+    if (error.status && error.status < 500) sending = null;
     showProblem(error, box, form);
   } finally {
     button.disabled = false;
