@@ -75,7 +75,8 @@ class StateFolder:
                 folder.rmdir()
 
     def _own(self) -> set[Path]:
-        return {path for path in vars(self).values() if path not in (self.path, self.lock)}
+        own = {path for path in vars(self).values() if path not in (self.path, self.lock)}
+        return own | {_draft(path) for path in own if path.suffix == ".json"}  # left by a kill; one has passwords
 
     def _open_lock(self) -> int:
         try:
@@ -137,10 +138,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object so that readers see the old or the new one, for our eyes only."""
-    draft = path.with_suffix(".tmp")
+    draft = _draft(path)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)
     draft.replace(path)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_suffix(".tmp")
 
 
 def _try_lock(descriptor: int) -> bool:

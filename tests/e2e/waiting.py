@@ -16,5 +16,5 @@ def until(look: Callable[[], Found | None], within_s: float = WITHIN_S) -> Found
         found = look()
         if found:
             return found
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"it did not happen within {within_s} s")

@@ -315,7 +315,7 @@ class TestThroughTheDeployedStack:
         self, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
     ) -> None:
         """PUT and DELETE with the same ETag, while others report dragons."""
-        rounds, rivals = report.scale.of(3, 12), 6
+        rounds, rivals = report.scale.of(2, 12), 6
         apis = list(proving_apis.values())
         names = distinct_names(rng, rounds)
         wrong: list[str] = []
@@ -582,7 +582,7 @@ class TestOnTheRepository:
     ) -> None:
         """Versions of a dragon follow each other one by one, because each needs the one before."""
         client = s3_client(aws_url)
-        ledger = Ledger(client, place, distinct_names(rng, report.scale.of(4, 8)), report.scale.of(6, 40))
+        ledger = Ledger(client, place, distinct_names(rng, report.scale.of(4, 8)), report.scale.of(4, 40))
         with ThreadPoolExecutor(24) as pool:
             list(pool.map(lambda number: ledger.correct(number) if number % 3 else ledger.add(number), range(24)))
 
@@ -596,7 +596,7 @@ class TestOnTheRepository:
         self, aws_url: str, place: Place, rng: Random, report: Report
     ) -> None:
         """Rivals want different things of the same version; two who want the very same may both be told it is done."""
-        rounds, rivals = report.scale.of(6, 40), 6
+        rounds, rivals = report.scale.of(4, 40), 6
         client = s3_client(aws_url)
         s3 = AwkwardS3(client, Random(rng.getrandbits(64)), chance=0.5, latency_s=0.003)
         wrong = []

@@ -62,6 +62,11 @@ def proxy(upstream: str) -> Iterator[FaultProxy]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _attempts_follow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.retryhandler.delay_exponential", lambda *_, **__: 0)
+
+
 def client(proxy: FaultProxy, service: str, attempts: int = 1) -> Any:
     """Return a client that makes that many attempts of at most a second."""
     config = Config(retries={"total_max_attempts": attempts}, read_timeout=1)

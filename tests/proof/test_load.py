@@ -183,7 +183,7 @@ def _answers_soon(api: Api) -> bool:
 def test_steady_load_gets_no_server_errors_and_leaks_no_memory(
     report: Report, scale: Scale, company: str, proving_ground: Devstack, proving_apis: dict[str, Api]
 ) -> None:
-    seconds = scale.of(3, 180)
+    seconds = scale.of(2, 180)
     print(f"  {seconds} s of load on 16 connections", flush=True)
     with Memory(proving_ground.running["pids"]["api"]) as memory:
         load = put_load(proving_apis["local"], company, connections=16, seconds=seconds, reads=READS * 4, posts=1)

@@ -182,7 +182,7 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
     mark = f"fire-{rng.getrandbits(64):016x}-{uuid.uuid4().hex[:8]}"
     companies = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(3)]
     post = Post(proving_ground, mark, companies)
-    messages = traffic(scale.of(150, 2500), companies, mark, rng)
+    messages = traffic(scale.of(110, 2500), companies, mark, rng)
 
     visibility_s = scale.of(*VISIBILITY_S)
     # A generator for each thread: else one would depend on how far the others are.

@@ -31,3 +31,14 @@ def test_reset_removes_a_build_folder_that_is_empty_then(tmp_path: Path) -> None
     state.reset()
 
     assert not state.path.exists()
+
+
+def test_reset_removes_passwords_that_a_kill_left_half_written(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    with state.held():
+        state.check_writable()
+    state.users.with_suffix(".tmp").write_text("{", encoding="utf-8")
+
+    state.reset()
+
+    assert not state.path.exists()
