@@ -12,9 +12,17 @@ pytest.register_assert_rewrite("tests.contracts.dragon_repository")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that look back on a whole run at the end of their folder."""
+    """Put the tests that look back on a whole run at the end of their folder, and the proving ground's behind others.
+
+    It starts while those run.
+    """
     folders = list(dict.fromkeys(item.path.parent for item in items))
-    items.sort(key=lambda item: (folders.index(item.path.parent), bool(item.get_closest_marker("looks_back"))))
+
+    def place(item: pytest.Item) -> tuple[int, bool, bool]:
+        on_proving_ground = "proving_ground" in getattr(item, "fixturenames", ())
+        return folders.index(item.path.parent), bool(item.get_closest_marker("looks_back")), on_proving_ground
+
+    items.sort(key=place)
 
 
 @pytest.fixture

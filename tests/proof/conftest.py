@@ -54,16 +54,25 @@ def rng(request: pytest.FixtureRequest) -> Random:
     return _REPORT.random(request.node.nodeid)
 
 
-@pytest.fixture(scope="session")
-def proving_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
-    """A devstack that may be mistreated; what it holds is nobody else's. At the end it leaves nothing behind."""
+@pytest.fixture(scope="session", autouse=True)
+def _starting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack | None]:
+    """The proving ground as it starts, if any test wants it; the tests that do without come first."""
+    if not any("proving_ground" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
     stack = Devstack(PROJECT, tmp_path_factory.mktemp("proof") / "state", free_ports())
     try:
-        yield stack.until_ready()
-        assert stack.end() == 0, stack.output
-        stack.assert_nothing_left()
+        yield stack
     finally:
         stack.kill()
+
+
+@pytest.fixture(scope="session")
+def proving_ground(_starting: Devstack) -> Iterator[Devstack]:
+    """A devstack that may be mistreated; what it holds is nobody else's. At the end it leaves nothing behind."""
+    yield _starting.until_ready()
+    assert _starting.end() == 0, _starting.output
+    _starting.assert_nothing_left()
 
 
 @pytest.fixture(scope="session")

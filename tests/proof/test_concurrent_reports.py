@@ -294,7 +294,7 @@ class TestThroughTheDeployedStack:
         self, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
     ) -> None:
         of = report.scale.of
-        reports, clients, names = of(40, 200), of(10, 50), of(8, 40)
+        reports, clients, names = of(30, 200), of(10, 50), of(6, 40)
         before = everything(proving_apis["gateway"])
         crowd = crowd_at_work(proving_apis, rng, reports=reports, names=names, clients=clients)
 

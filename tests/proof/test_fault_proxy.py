@@ -25,6 +25,7 @@ class Aws(http.server.BaseHTTPRequestHandler):
     """Answers as AWS would, and remembers what it was asked."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one write, for which nobody waits
     asked: list[tuple[str, str, bytes]]
 
     def _answer(self) -> None:
@@ -37,6 +38,7 @@ class Aws(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
 
     do_GET = do_PUT = do_POST = do_HEAD = _answer  # noqa: N815
 

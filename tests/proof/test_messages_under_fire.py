@@ -39,7 +39,7 @@ POST_ATTEMPTS_MAX = 12
 VISIBILITY_S = (3, 8)
 RECEIVES_MAX = 25
 DRAINED_WITHIN_S = 300
-LOOKS_EMPTY_S = 1.5
+LOOKS_EMPTY_S = 1.0
 # To S3, of which there is one for each message. Every kill costs the emulator's mapping a second of doing nothing.
 CALLS_BETWEEN_KILLS = {"fast": (30, 80), "full": (40, 200)}
 
@@ -182,7 +182,7 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
     mark = f"fire-{rng.getrandbits(64):016x}-{uuid.uuid4().hex[:8]}"
     companies = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(3)]
     post = Post(proving_ground, mark, companies)
-    messages = traffic(scale.of(110, 2500), companies, mark, rng)
+    messages = traffic(scale.of(100, 2500), companies, mark, rng)
 
     visibility_s = scale.of(*VISIBILITY_S)
     # A generator for each thread: else one would depend on how far the others are.
@@ -197,7 +197,7 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
             proxy.misbehaving(*_rules(scale)),
             _killing_workers(proving_ground, proxy, for_killer, CALLS_BETWEEN_KILLS[scale.name]) as killed,
         ):
-            accepted = _sent(messages, post, proving_apis["gateway"], for_sender, clients=scale.of(2, CLIENTS))
+            accepted = _sent(messages, post, proving_apis["gateway"], for_sender, clients=scale.of(4, CLIENTS))
             print(f"\n{SUITE}: {len(accepted)} accepted in {time.monotonic() - began:.0f} s", flush=True)
             until(lambda: post.waiting() < len(messages) // 20, DRAINED_WITHIN_S)
         print(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -74,11 +75,14 @@ class Tour:
         until(lambda: self._dead_letters() > before)
 
     def everything(self) -> Tour:
-        """Do all of it."""
+        """Do all of it, the two pipelines at the same time."""
         self.look_at_pages()
-        self.report()
-        self.correct()
-        self.post_messages()
+        other = replace(self, api=Api(self.api.devstack, self.api.target, _tokens=self.api._tokens))
+        with ThreadPoolExecutor(1) as pool:
+            posting = pool.submit(other.post_messages)
+            self.report()
+            self.correct()
+            posting.result()
         return self
 
     def post_dragon(self, **options: Any) -> requests.Response:
