@@ -2,6 +2,7 @@
 
 import io
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from chalicelib.telemetry import logger
 
 pytest.register_assert_rewrite("tests.contracts.dragon_repository")
+
+
+def pytest_configure() -> None:
+    """Have SIGTERM end a run as Ctrl-C does: what the tests have started ends with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
