@@ -14,6 +14,7 @@ SIZE_MIN_BYTES = 1_400  # what fits one packet gains nothing
 LEVEL = 5
 
 _COMPRESSIBLE = re.compile(r"text/.*|application/(.*\+)?json|(application|text)/javascript|image/svg\+xml")
+_BEGINS_WITH_MEDIA_TYPE = re.compile(r"\s*[^\s/;,]+/[^\s/;,]+\s*(?:[;,]|$)")
 _GZIP_WANTED = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?P<quality>[01](?:\.[0-9]{0,3})?)\s*)?(?=,|$)")
 
 
@@ -51,8 +52,8 @@ def plain_etag(etag: str) -> str:
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:
-    """Tell whether gzip may be sent. Without `Accept`, API Gateway does not turn base64 back into bytes."""
-    if not headers.get("accept"):
+    """Tell whether gzip may be sent. API Gateway turns base64 back into bytes only where `Accept` has a media type."""
+    if not _BEGINS_WITH_MEDIA_TYPE.match(headers.get("accept", "")):
         return False
     match = _GZIP_WANTED.search(headers.get("accept-encoding", "").lower())
     return match is not None and float(match["quality"] or 1) > 0

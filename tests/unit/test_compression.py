@@ -58,6 +58,16 @@ def test_without_accept_the_gateway_would_send_base64_so_it_stays_plain() -> Non
     assert compressed(answer(), {"accept-encoding": "gzip"})["body"] == LARGE
 
 
+@pytest.mark.parametrize("accepted", ["", " ", ";", ";q=1", ",", ", */*", "text", "/", "*/"])
+def test_an_accept_that_begins_with_no_media_type_is_as_none(accepted: str) -> None:
+    assert compressed(answer(), {"accept": accepted, "accept-encoding": "gzip"})["body"] == LARGE
+
+
+@pytest.mark.parametrize("accepted", ["*/*", " text/html, */*;q=0.8", "application/vnd.api+json;version=1", "text/* ;q=1"])
+def test_every_accept_that_begins_with_a_media_type_will_do(accepted: str) -> None:
+    assert compressed(answer(), {"accept": accepted, "accept-encoding": "gzip"})["isBase64Encoded"]
+
+
 def test_what_is_packed_or_no_text_is_left_alone() -> None:
     image = answer(**{"Content-Type": "image/png"})
     binary = answer() | {"isBase64Encoded": True}
