@@ -63,7 +63,9 @@ def test_an_accept_that_begins_with_no_media_type_is_as_none(accepted: str) -> N
     assert compressed(answer(), {"accept": accepted, "accept-encoding": "gzip"})["body"] == LARGE
 
 
-@pytest.mark.parametrize("accepted", ["*/*", " text/html, */*;q=0.8", "application/vnd.api+json;version=1", "text/* ;q=1"])
+@pytest.mark.parametrize(
+    "accepted", ["*/*", " text/html, */*;q=0.8", "application/vnd.api+json;version=1", "text/* ;q=1"]
+)
 def test_every_accept_that_begins_with_a_media_type_will_do(accepted: str) -> None:
     assert compressed(answer(), {"accept": accepted, "accept-encoding": "gzip"})["isBase64Encoded"]
 
