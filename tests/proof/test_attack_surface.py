@@ -37,6 +37,7 @@ SUITE = "9 attack surface"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 EVIL = "x-evil-header"
+REGION = "us-east-1"
 needs_full_scale = pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="packages prod: make prove")
 FORGED = '{"level":"INFO","message":"forged"}'
 HOSTILE = (
@@ -282,10 +283,10 @@ class TestLogs:
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template of prod's app, as it is deployed."""
-    place = tmp_path_factory.mktemp("packaged")
-    _package("prod", place)
-    return place / "sam.json"
+    """The template of prod's app, made as a deployment makes it: after whoever else packages this project now."""
+    target = deploy.Target("prod", tmp_path_factory.mktemp("packaged"), "", os.environ | {"AWS_DEFAULT_REGION": REGION})
+    pool = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_example"
+    return deploy.package_app(target, {"UserPoolArn": pool})
 
 
 class TestStaticChecks:
@@ -443,21 +444,6 @@ def _answers_of_stage(stage: str, events: list[dict[str, Any]]) -> list[dict[str
     )
     answers: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
     return answers
-
-
-def _package(stage: str, place: Path) -> None:
-    pool = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_example"
-    chalice = str(Path(sys.executable).parent / "chalice")
-    merged = ["--merge-template", "infrastructure/app-overrides.json"]
-    packaged = subprocess.run(
-        [chalice, "package", "--stage", stage, "--template-format", "json", *merged, str(place)],
-        env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "DRAGONPOST_USER_POOL_ARN": pool},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (place / "sam.json").exists(), packaged.stderr
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
