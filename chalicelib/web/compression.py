@@ -15,7 +15,7 @@ LEVEL = 5
 
 _COMPRESSIBLE = re.compile(r"text/.*|application/(.*\+)?json|(application|text)/javascript|image/svg\+xml")
 _BEGINS_WITH_MEDIA_TYPE = re.compile(r"\s*[^\s/;,]+/[^\s/;,]+\s*(?:[;,]|$)")
-_GZIP_WANTED = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?P<quality>[01](?:\.[0-9]{0,3})?)\s*)?(?=,|$)")
+_CODING = re.compile(r"\s*(?P<name>[^\s;]+)\s*(?:;\s*q=(?P<quality>[01](?:\.[0-9]{0,3})?)\s*)?")
 
 
 def compressed(answer: Mapping[str, Any], request_headers: Mapping[str, str]) -> dict[str, Any]:
@@ -55,8 +55,18 @@ def _accepts_gzip(headers: Mapping[str, str]) -> bool:
     """Tell whether gzip may be sent. API Gateway turns base64 back into bytes only where `Accept` has a media type."""
     if not _BEGINS_WITH_MEDIA_TYPE.match(headers.get("accept", "")):
         return False
-    match = _GZIP_WANTED.search(headers.get("accept-encoding", "").lower())
-    return match is not None and float(match["quality"] or 1) > 0
+    qualities = _qualities(headers.get("accept-encoding", "").lower())
+    named = [qualities[name] for name in ("gzip", "x-gzip") if name in qualities]
+    return all(named) if named else qualities.get("*", 0) > 0
+
+
+def _qualities(accept_encoding: str) -> dict[str, float]:
+    """Return what each coding is worth to the client; what can't be read is left out.
+
+    What is named goes before `*`, which is for the others (RFC 9110 §12.5.3).
+    """
+    codings = (_CODING.fullmatch(item) for item in accept_encoding.split(","))
+    return {coding["name"]: float(coding["quality"] or 1) for coding in codings if coding}
 
 
 def _with_the_tag_the_client_has(headers: dict[str, str], request_headers: Mapping[str, str]) -> dict[str, str]:

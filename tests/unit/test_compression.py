@@ -37,7 +37,21 @@ def test_a_small_answer_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "accepted", ["", "br", "gzip;q=0", "gzip; q=0.0", "identity, gzip;q=0.000", "gzipped", "x-gzip-2"]
+    "accepted",
+    [
+        "",
+        "br",
+        "gzip;q=0",
+        "gzip; q=0.0",
+        "identity, gzip;q=0.000",
+        "gzipped",
+        "x-gzip-2",
+        "gzip;q=x",
+        "*;q=1, gzip;q=0",
+        "*, x-gzip;q=0",
+        "gzip;q=0, *",
+        "*;q=0",
+    ],
 )
 def test_a_client_that_does_not_take_gzip_gets_the_plain_form_and_caches_are_told(accepted: str) -> None:
     plain = compressed(answer(ETag='"a"'), {"accept": "*/*", "accept-encoding": accepted})
@@ -47,7 +61,9 @@ def test_a_client_that_does_not_take_gzip_gets_the_plain_form_and_caches_are_tol
     assert plain["headers"]["Vary"] == "Accept-Encoding"
 
 
-@pytest.mark.parametrize("accepted", ["gzip", "GZIP", "deflate, gzip", "gzip;q=1.0, br", "*", "gzip ; q=0.001"])
+@pytest.mark.parametrize(
+    "accepted", ["gzip", "GZIP", "deflate, gzip", "gzip;q=1.0, br", "*", "gzip ; q=0.001", "*;q=0, gzip"]
+)
 def test_every_way_to_ask_for_gzip_is_understood(accepted: str) -> None:
     packed = compressed(answer(), {"accept": "application/json", "accept-encoding": accepted})
 
