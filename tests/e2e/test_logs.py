@@ -33,6 +33,18 @@ def test_no_phone_number_token_or_password_is_in_any_log_of_the_run(
     assert not written.secrets_in(texts, passwords)
 
 
+@pytest.mark.looks_back
+@pytest.mark.parametrize("page_size", [10_000, 50])
+def test_no_line_of_a_function_escapes_the_search(devstack: Devstack, page_size: int) -> None:
+    logs, group = devstack.client("logs"), "/aws/lambda/dragonpost-local"
+    streams = logs.get_paginator("describe_log_streams").paginate(logGroupName=group).build_full_result()["logStreams"]
+
+    read = list(written.events(logs, group, page_size=page_size))
+
+    stored = sum(stream["storedBytes"] for stream in streams)  # the embedded AWS counts characters
+    assert sum(len(event["message"]) for event in read) == stored > 0
+
+
 @pytest.mark.parametrize(
     "secret",
     [
