@@ -11,6 +11,10 @@ from chalicelib.telemetry import logger
 
 pytest.register_assert_rewrite("tests.contracts.dragon_repository")
 
+# Coverage is that of the quick tests. Here the service runs in other processes, and tracing would but slow its clients:
+# sixty-four threads at one document take three times as long.
+MEASURED_ELSEWHERE = {"deploy", "e2e", "proof"}
+
 
 def pytest_configure() -> None:
     """Have SIGTERM end a run as Ctrl-C does: what the tests have started ends with it."""
@@ -20,7 +24,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that look back on a whole run at the end of their folder, and the proving ground's behind others.
 
-    It starts while those run.
+    It starts while those run. Coverage is not measured in all folders.
     """
     folders = list(dict.fromkeys(item.path.parent for item in items))
 
@@ -29,6 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return folders.index(item.path.parent), bool(item.get_closest_marker("looks_back")), on_proving_ground
 
     items.sort(key=place)
+    for item in items:
+        if item.path.parent.name in MEASURED_ELSEWHERE:
+            item.add_marker("no_cover")
 
 
 @pytest.fixture
