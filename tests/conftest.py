@@ -11,9 +11,9 @@ from chalicelib.telemetry import logger
 
 pytest.register_assert_rewrite("tests.contracts.dragon_repository")
 
-# Coverage is that of the quick tests. Here the service runs in other processes, and tracing would but slow its clients:
-# sixty-four threads at one document take three times as long.
-MEASURED_ELSEWHERE = {"deploy", "e2e", "proof"}
+# Coverage is that of the quick tests. In these folders most of the service runs in other processes, which it does not
+# see, and where the service runs here, tracing makes threads that race for a document three times as slow.
+NOT_MEASURED = {"deploy", "e2e", "proof"}
 
 
 def pytest_configure() -> None:
@@ -24,7 +24,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that look back on a whole run at the end of their folder, and the proving ground's behind others.
 
-    It starts while those run. Coverage is not measured in all folders.
+    It starts while those run. Those of the slow folders are marked as not to be measured.
     """
     folders = list(dict.fromkeys(item.path.parent for item in items))
 
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
-        if item.path.parent.name in MEASURED_ELSEWHERE:
+        if item.path.parent.name in NOT_MEASURED:
             item.add_marker("no_cover")
 
 

@@ -52,7 +52,10 @@ def plain_etag(etag: str) -> str:
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:
-    """Tell whether gzip may be sent. API Gateway turns base64 back into bytes only where `Accept` has a media type."""
+    """Tell whether gzip may be sent. API Gateway turns base64 back into bytes only where `Accept` has a media type.
+
+    A coding that is named goes before `*`, which is for the others (RFC 9110 §12.5.3).
+    """
     if not _BEGINS_WITH_MEDIA_TYPE.match(headers.get("accept", "")):
         return False
     qualities = _qualities(headers.get("accept-encoding", "").lower())
@@ -61,10 +64,7 @@ def _accepts_gzip(headers: Mapping[str, str]) -> bool:
 
 
 def _qualities(accept_encoding: str) -> dict[str, float]:
-    """Return what each coding is worth to the client; what can't be read is left out.
-
-    What is named goes before `*`, which is for the others (RFC 9110 §12.5.3).
-    """
+    """Return what each coding is worth to the client, from 0 (not acceptable) to 1; what can't be read is left out."""
     codings = (_CODING.fullmatch(item) for item in accept_encoding.split(","))
     return {coding["name"]: float(coding["quality"] or 1) for coding in codings if coding}
 

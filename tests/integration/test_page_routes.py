@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.web import pages
 from tests.integration.service import Service
 from tests.lambda_events import AUDIENCE
 
@@ -31,6 +32,14 @@ def test_an_asset_is_served_and_another_name_is_a_problem(service: Service) -> N
     assert service.get("/static/console.js", None).headers["Content-Type"] == "text/javascript; charset=utf-8"
     unknown = service.get("/static/app.py", None)
     assert (unknown.status, unknown.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_the_openapi_document_is_public_and_a_client_that_has_it_is_not_sent_it_again(service: Service) -> None:
+    answer = service.get("/openapi.json", None)
+
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    assert answer.body == (pages.STATIC / "openapi.json").read_bytes()
+    assert service.get("/openapi.json", None, headers={"If-None-Match": answer.headers["ETag"]}).status == 304
 
 
 def test_docs_are_served_or_say_what_is_missing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

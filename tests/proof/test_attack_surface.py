@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 
+from devstack.settings import REGION
 from operations import deploy
 from tests.e2e import written
 from tests.e2e.running import PROJECT, Api, Devstack
@@ -37,7 +38,6 @@ SUITE = "9 attack surface"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 EVIL = "x-evil-header"
-REGION = "us-east-1"
 needs_full_scale = pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="packages prod: make prove")
 FORGED = '{"level":"INFO","message":"forged"}'
 HOSTILE = (
@@ -435,7 +435,7 @@ def _answers_of_stage(stage: str, events: list[dict[str, Any]]) -> list[dict[str
     ran = subprocess.run(
         [sys.executable, "-c", program],
         input=json.dumps(events),
-        env={**os.environ, **settings, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        env={**os.environ, **settings, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
         cwd=PROJECT,
         capture_output=True,
         text=True,
