@@ -1,6 +1,5 @@
 """Dragonpost: the routes, the queue consumer and the workflow's functions. Each hands over to chalicelib."""
 
-import os
 from typing import Any
 
 import msgspec
@@ -8,14 +7,16 @@ from chalice.app import SQSEvent
 
 from chalicelib.dragons import steps
 from chalicelib.dragons.model import correction_from, report_from
-from chalicelib.dragons.repository import S3DragonRepository
-from chalicelib.dragons.workflow import DragonWorkflow, Origin
+from chalicelib.dragons.s3 import S3DragonRepository
+from chalicelib.dragons.submissions import Origin
+from chalicelib.dragons.workflow import DragonWorkflow
+from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import process
 from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository
-from chalicelib.settings import SettingsReader
-from chalicelib.validation import Uuid
+from chalicelib.settings import Settings
+from chalicelib.validation import Faults, Uuid
 from chalicelib.web import corrections, pages, paging, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.bodies import AcceptedMessage, Health
@@ -23,18 +24,14 @@ from chalicelib.web.problems import not_found
 from chalicelib.web.responses import Reply, revalidated
 from chalicelib.web.submissions import accepted, settled, status_document
 
-STAGE = os.environ.get("DRAGONPOST_STAGE", "local")
+settings = Settings()
+dragons = S3DragonRepository(settings)
+workflow = DragonWorkflow(settings)
+messages = MessageRepository(settings)
+queue = MessageQueue(settings)
 
-settings = SettingsReader(STAGE)
-dragons = S3DragonRepository(lambda: (settings().dragon_data_bucket_name, settings().dragon_data_file_name))
-workflow = DragonWorkflow(lambda: settings().dragon_workflow_arn)
-messages = MessageRepository(lambda: settings().message_archive_bucket_name, lambda: settings().message_table_name)
-queue = MessageQueue(lambda: settings().message_queue_url, lambda: settings().message_dead_letter_queue_url)
-
-app = Dragonpost(
-    "dragonpost", os.environ.get("DRAGONPOST_ALLOW_ORIGIN", "*"), audience=lambda: settings().user_pool_client_id
-)
-users = UserPoolAuthorizer("dragonpost-users", os.environ.get("DRAGONPOST_USER_POOL_ARN"), STAGE)
+app = Dragonpost("dragonpost", settings)
+users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.stage)
 
 
 @app.get("/health")
@@ -44,9 +41,8 @@ def health() -> Reply:
 
 
 @app.get("/dragons", users)
-def list_dragons() -> Reply:
+def list_dragons(caller: Caller) -> Reply:
     """List the dragons, a page at a time, filtered by family and name."""
-    app.caller()
     parameters = requests.parameters(app.request, paging.PARAMETERS)
     query = paging.query_from(parameters)
     page = dragons.page(query)
@@ -58,9 +54,8 @@ def list_dragons() -> Reply:
 
 
 @app.get("/dragons/{dragon_name}", users)
-def get_dragon(dragon_name: str) -> Reply:
+def get_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Show one dragon."""
-    app.caller()
     requests.parameters(app.request).check()
     dragon = dragons.get(dragon_name)
     if dragon is None:
@@ -69,14 +64,16 @@ def get_dragon(dragon_name: str) -> Reply:
 
 
 @app.post("/dragons", users)
-def report_dragon() -> Reply:
+def report_dragon(caller: Caller) -> Reply:
     """Report a dragon: start the workflow that validates it, adds it and tells the world."""
-    caller = app.caller()
-    key, report = requests.both(
-        lambda: requests.idempotency_key(app.request), lambda: report_from(requests.json_object(app.request))
-    )
+    faults = Faults()
+    with faults:
+        key = requests.idempotency_key(app.request)
+    with faults:
+        report = report_from(requests.json_object(app.request))
+    faults.check()
     origin = Origin(caller.sub, app.request_id, key)
-    may_text = report.phone_number is not None and settings().sms_allowed_to(report.phone_number)
+    may_text = report.phone_number is not None and settings.sms_allowed_to(report.phone_number)
     submission = workflow.start(report, origin, may_text=may_text)
     wait_s = requests.wait_preferred_s(app.request)
     if wait_s:
@@ -87,9 +84,9 @@ def report_dragon() -> Reply:
 
 
 @app.put("/dragons/{dragon_name}", users)
-def correct_dragon(dragon_name: str) -> Reply:
+def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Correct a dragon (operators only), if it is still the one that the client has seen."""
-    app.caller().check_may_change_dragons()
+    caller.check_may_change_dragons()
     dragon = correction_from(requests.json_object(app.request), dragon_name)
     unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=True)
     corrections.check(dragons.replace(dragon, unchanged))
@@ -97,18 +94,17 @@ def correct_dragon(dragon_name: str) -> Reply:
 
 
 @app.delete("/dragons/{dragon_name}", users)
-def remove_dragon(dragon_name: str) -> Reply:
+def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Remove a dragon (operators only), if it is still the one that the client has seen."""
-    app.caller().check_may_change_dragons()
+    caller.check_may_change_dragons()
     unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=False)
     corrections.check(dragons.remove(dragon_name, unchanged))
     return Reply(b"", 204)
 
 
 @app.get("/submissions/{submission_id}", users)
-def get_submission(submission_id: str) -> Reply:
+def get_submission(caller: Caller, submission_id: str) -> Reply:
     """Show how far a reported dragon is, to whoever reported it and to operators."""
-    caller = app.caller()
     submission = workflow.find(submission_id)
     if submission is None or not caller.may_see_submission_of(submission.requested_by):
         raise not_found("You have made no submission of this id.")
@@ -116,9 +112,8 @@ def get_submission(submission_id: str) -> Reply:
 
 
 @app.post("/post-message", users)
-def post_message() -> Reply:
+def post_message(caller: Caller) -> Reply:
     """Accept an order message; when this answers 202, the queue has it."""
-    caller = app.caller()
     caller.check_may_use_messages()
     message = message_from(requests.json_object(app.request))
     caller.check_may_post_for(message.metadata.company_id)
@@ -130,13 +125,12 @@ def post_message() -> Reply:
 
 
 @app.get("/message/{message_id}", users)
-def get_message(message_id: str) -> Reply:
+def get_message(caller: Caller, message_id: str) -> Reply:
     """Show a stored message to its company and to operators, with exactly the numbers that were sent."""
-    caller = app.caller()
     caller.check_may_use_messages()
     parameters = requests.parameters(app.request, frozenset({"company_id"} if caller.is_operator else ()))
-    parameters.values["message_id"] = message_id
-    wanted, named_company = parameters.take("message_id", Uuid.parse), parameters.take("company_id", Uuid.parse)
+    wanted = parameters.parsed("message_id", message_id, Uuid.parse)
+    named_company = parameters.take("company_id", Uuid.parse)
     parameters.check()
     stored = messages.find(str(wanted), named_company if caller.is_operator else caller.company_id)
     if stored is None:
@@ -147,13 +141,13 @@ def get_message(message_id: str) -> Reply:
 @app.get("/")
 def show_console() -> Reply:
     """Show the console, in which people use the service."""
-    return pages.console(app.request, settings().user_pool_client_id)
+    return pages.console(app.request, settings.user_pool_client_id)
 
 
 @app.get("/docs")
 def show_docs() -> Reply:
     """Show the interactive documentation."""
-    return pages.docs(app.request, settings().user_pool_client_id)
+    return pages.docs(app.request, settings.user_pool_client_id)
 
 
 @app.get("/openapi.json")
@@ -168,7 +162,7 @@ def get_asset(name: str) -> Reply:
     return pages.asset(name, requests.header(app.request, "If-None-Match"))
 
 
-@app.on_sqs_message(queue=f"dragonpost-{STAGE}-messages", batch_size=10, name="store_messages")
+@app.on_sqs_message(queue=f"dragonpost-{settings.stage}-messages", batch_size=10, name="store_messages")
 def store_messages(event: SQSEvent) -> None:
     """Store a batch of accepted messages: archive, then index."""
     process([Delivery.of(record.to_dict()) for record in event], messages, queue)

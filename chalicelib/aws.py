@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import boto3
 import msgspec
@@ -62,25 +62,47 @@ _clients: dict[str, Any] = {}
 _no_call_after: ContextVar[float] = ContextVar("no_call_after", default=float("inf"))
 
 
-class DependencyUnavailable(Exception):
+class DependencyError(Exception):
+    """A call to an AWS service failed.
+
+    `code` is the service's name for the error, such as `NoSuchKey`, `status` its HTTP status; both are empty where no
+    answer came. `answer` is that answer as botocore has parsed it.
+    """
+
+    def __init__(self, service: str, why: str, answer: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"{service} {self.says}: {why}")
+        self.service = service
+        self.answer = answer or {}
+        self.code = str(self.answer.get("Error", {}).get("Code", ""))
+        self.status = int(self.answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+    says: ClassVar[str] = "failed"
+
+    @property
+    def was_retried(self) -> bool:
+        """Whether the SDK had tried before: then an earlier attempt may have been carried out."""
+        return bool(self.answer.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
+class DependencyUnavailable(DependencyError):
     """An AWS service throttles, fails or cannot be reached: the same call may succeed later."""
 
-    def __init__(self, service: str, why: str, retry_after_s: int = 2) -> None:
-        super().__init__(f"{service} is not available: {why}")
-        self.service = service
-        self.retry_after_s = retry_after_s
+    says = "is not available"
+    retry_after_s: ClassVar[int] = 2
 
 
 class DependencyTimeout(DependencyUnavailable):
-    """An AWS service took the call and did not answer in time; whether it was carried out is not known."""
+    """An AWS service took the call and did not answer in time; nobody knows whether it was carried out."""
 
 
-class DependencyFault(Exception):
-    """An AWS service refuses a call that should be right (access denied, no such table): a person has to mend it."""
+class DependencyFault(DependencyError):
+    """An AWS service refuses a call.
 
-    def __init__(self, service: str, why: str) -> None:
-        super().__init__(f"{service} refused: {why}")
-        self.service = service
+    Some refusals mean something to the domain (`code` and `status` tell). Any other (access denied, no such table) is
+    for a person to mend.
+    """
+
+    says = "refused"
 
 
 def s3() -> S3Client:
@@ -127,38 +149,33 @@ def within(seconds: float) -> Iterator[None]:
         _no_call_after.reset(token)
 
 
-def error_code(error: ClientError) -> str:
-    """Return the service's code for an error, such as `NoSuchKey`, or the HTTP status where there is no code."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def error_status(error: ClientError) -> int:
-    """Return the HTTP status of an error answer, 0 if it had none."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
 @contextmanager
 def calling(service: str) -> Iterator[None]:
     """Turn what botocore raises inside the block into this module's errors.
 
-    Takes the service's name for messages. Catch the codes that mean something to the domain inside the block.
-    Raises `DependencyTimeout`, `DependencyUnavailable` or `DependencyFault`.
+    Takes the service's name for messages. Raises `DependencyTimeout`, `DependencyUnavailable` or `DependencyFault`.
+    Any other error propagates unchanged.
     """
     try:
         yield
     except ClientError as error:
-        code, status = error_code(error), error_status(error)
-        if code in _THROTTLED or code.startswith("Throttl"):
-            raise DependencyUnavailable(service, code) from error
-        if status >= 500:
-            raise DependencyUnavailable(service, f"{code} ({status})") from error
-        raise DependencyFault(service, f"{code} ({status})") from error
+        raise _error_of_answer(service, error.response) from error
     except ReadTimeoutError as error:
         raise DependencyTimeout(service, type(error).__name__) from error
     except NoCredentialsError as error:
         raise DependencyFault(service, "no AWS credentials were found") from error
     except (HTTPClientError, BotoCoreError, ResponseParserError) as error:
         raise DependencyUnavailable(service, type(error).__name__) from error
+
+
+def _error_of_answer(service: str, answer: Mapping[str, Any]) -> DependencyError:
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _THROTTLED or code.startswith("Throttl"):
+        return DependencyUnavailable(service, code, answer)
+    if status >= 500:
+        return DependencyUnavailable(service, f"{code} ({status})", answer)
+    return DependencyFault(service, f"{code} ({status})", answer)
 
 
 def _client(name: str) -> Any:

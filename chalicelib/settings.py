@@ -1,123 +1,140 @@
-"""The stage's configuration: one cached read of Parameter Store under `/dragonpost/<stage>/`.
+"""The stage's settings: one table of what there is, where it comes from, its form, and who may change it.
 
-The values are refreshed about once a minute. A refresh that fails keeps the old values, so Parameter Store going away
-changes nothing for a function that has started. A parameter that is missing at the first read is one clear error.
+A setting is read when somebody asks for it, stripped, and checked for its form. One that is missing or malformed is one
+clear error that names it; it stops what needs that setting, and nothing else.
 """
 
 from __future__ import annotations
 
-import random
-import threading
+import os
+import re
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Self, overload
 
 from chalicelib import aws
-from chalicelib.telemetry import logger
+from chalicelib.parameter_store import ParameterStore
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
-REFRESH_S = 60.0
-RETRY_AFTER_FAILURE_S = 30.0
-# One attempt, and another page only if it begins as soon: whoever asks has earlier values to go on with, and a request
-# to answer.
-REFRESH_BEGINS_WITHIN_S = 0.2
+
+class SettingError(Exception):
+    """A setting that the service needs is missing or malformed; the message names it and says what to do."""
 
 
-class MissingParameter(Exception):
-    """Parameter Store lacks a parameter that the service needs; the message names it and what to do."""
+class Source(Enum):
+    """Where a setting comes from, which follows from who changes it."""
+
+    ENVIRONMENT = "the function's environment, or the default: whoever deploys changes it"
+    STACK = "the function's environment, or else Parameter Store: the resources stack makes it, and nobody changes it"
+    PARAMETER_STORE = "Parameter Store alone: people may change it while the service runs"
 
 
-@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of the table: a member of `Settings`, named `DRAGONPOST_<MEMBER>` in the environment.
+
+    In Parameter Store its name is the member's, below `/dragonpost/<stage>/`.
+    """
+
+    def __init__(self, source: Source, form: str, example: str, default: str | None = None) -> None:
+        """Take the source, the regular expression that a value has to match whole, and what one looks like."""
+        self.source = source
+        self.form = re.compile(form)
+        self.example = example
+        self.default = default
+
+    def __set_name__(self, _owner: type[Settings], name: str) -> None:
+        self.name = name
+        self.variable = f"DRAGONPOST_{name.upper()}"
+
+    @overload
+    def __get__(self, settings: None, _owner: type[Settings]) -> Self: ...
+
+    @overload
+    def __get__(self, settings: Settings, _owner: type[Settings]) -> str: ...
+
+    def __get__(self, settings: Settings | None, _owner: type[Settings]) -> Self | str:
+        """Return the setting's value. Raises `SettingError`, and `aws.calling`'s errors if it has to be read."""
+        return self if settings is None else settings.value(self)
+
+
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_QUEUE_URL = r"https?://[^\s/]+/[0-9]{12}/[A-Za-z0-9_.-]+"
+_PREFIX = r"\+[1-9][0-9]{0,14}"
+
+
 class Settings:
-    """The stage's parameters, by their names in Parameter Store."""
+    """The settings of one stage; safe to share between threads."""
 
-    dragon_data_bucket_name: str
-    dragon_data_file_name: str
-    message_archive_bucket_name: str
-    message_table_name: str
-    message_queue_url: str
-    message_dead_letter_queue_url: str
-    dragon_workflow_arn: str
-    user_pool_client_id: str
-    sms_allowed_prefixes: str
+    stage = Setting(Source.ENVIRONMENT, r"[a-z][a-z0-9-]*", "prod", default="local")
+    allow_origin = Setting(Source.ENVIRONMENT, r"\*|https?://[^'/\s]+", "https://dragonpost.example", default="*")
+    # Known while the API is deployed, and needed only then.
+    user_pool_arn = Setting(
+        Source.ENVIRONMENT, r"|arn:\S+:userpool/\S+", "arn:aws:cognito-idp:…:userpool/…", default=""
+    )
+
+    user_pool_client_id = Setting(Source.STACK, r"[\w+]+", "4p5ld3k2nq8f1v7c9h6r0sjt2u")
+    message_archive_bucket_name = Setting(Source.STACK, _BUCKET, "dragonpost-prod-messages-123456789012")
+    message_table_name = Setting(Source.STACK, r"[A-Za-z0-9_.-]{3,255}", "dragonpost-prod-messages")
+    message_queue_url = Setting(Source.STACK, _QUEUE_URL, "https://sqs.<region>.amazonaws.com/123456789012/<queue>")
+    message_dead_letter_queue_url = Setting(
+        Source.STACK, _QUEUE_URL, "https://sqs.<region>.amazonaws.com/123456789012/<queue>"
+    )
+    dragon_workflow_arn = Setting(Source.STACK, r"arn:\S+:stateMachine:[\w-]+", "arn:aws:states:…:stateMachine:…")
+
+    dragon_data_bucket_name = Setting(Source.PARAMETER_STORE, _BUCKET, "dragonpost-prod-dragons-123456789012")
+    dragon_data_file_name = Setting(Source.PARAMETER_STORE, r"\S(.{0,1022}\S)?", "dragons.json")
+    sms_allowed_prefixes = Setting(
+        Source.PARAMETER_STORE, rf"none|{_PREFIX}(\s*,\s*{_PREFIX})*", "+1,+44, or none to text nobody"
+    )
+
+    def __init__(
+        self,
+        environment: Mapping[str, str] = os.environ,
+        ssm: Callable[[], SSMClient] = aws.ssm,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the function's environment, and how to reach Parameter Store, which is not read before it is needed."""
+        self._environment = environment
+        self._parameters = ParameterStore(f"/dragonpost/{self.stage}/", _is_usable, ssm, clock)
+
+    @classmethod
+    def table(cls) -> dict[str, Setting]:
+        """Return every setting by its name."""
+        return {name: member for name, member in vars(cls).items() if isinstance(member, Setting)}
+
+    def value(self, setting: Setting) -> str:
+        """Return the value of a setting of this stage. Raises `SettingError`, and `aws.calling`'s errors."""
+        if setting.source is not Source.PARAMETER_STORE:
+            given = self._environment.get(setting.variable, "").strip()
+            if given:
+                return _checked(setting, given, f"the environment variable {setting.variable}")
+            if setting.default is not None:
+                return setting.default
+        name = self._parameters.path + setting.name
+        given = self._parameters.values().get(setting.name, "")
+        if not given:
+            raise SettingError(
+                f"Parameter Store lacks {name}: deploy infrastructure/resources.yaml for this stage, which creates it, "
+                "or add it by hand."
+            )
+        return _checked(setting, given, f"the parameter {name}")
 
     def sms_allowed_to(self, phone_number: str) -> bool:
         """Tell whether this stage may text the number (E.164): its country's prefix is listed. `none` lists none."""
         prefixes = (prefix.strip() for prefix in self.sms_allowed_prefixes.split(","))
-        return any(prefix.startswith("+") and phone_number.startswith(prefix) for prefix in prefixes)
+        return any(phone_number.startswith(prefix) for prefix in prefixes)
 
 
-class SettingsReader:
-    """Reads the settings of one stage and keeps them; safe to share between threads."""
+def _checked(setting: Setting, given: str, place: str) -> str:
+    if not setting.form.fullmatch(given):
+        raise SettingError(f"{place} is malformed: it has to look like {setting.example}")
+    return given
 
-    def __init__(
-        self, stage: str, ssm: Callable[[], SSMClient] = aws.ssm, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._path = f"/dragonpost/{stage}/"
-        self._ssm = ssm
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._held: Settings | None = None
-        self._refresh_at = 0.0
 
-    def __call__(self) -> Settings:
-        """Return the settings, read anew when they are due.
-
-        Raises `MissingParameter`, or `aws.calling`'s errors, only if there are no earlier values to go on with.
-        """
-        held = self._held
-        if held is not None and self._clock() < self._refresh_at:
-            return held
-        if not self._lock.acquire(blocking=held is None):
-            assert held is not None  # noqa: S101 - mypy cannot tell
-            return held  # another thread is refreshing them
-        try:
-            if self._held is None or self._clock() >= self._refresh_at:
-                self._refresh()
-            assert self._held is not None  # noqa: S101 - _refresh raises otherwise
-            return self._held
-        finally:
-            self._lock.release()
-
-    def _refresh(self) -> None:
-        try:
-            if self._held is None:
-                self._held = self._read()
-            else:
-                with aws.within(REFRESH_BEGINS_WITHIN_S):
-                    self._held = self._read()
-            # Spread over time, or every warm function would ask in the same second.
-            self._refresh_at = self._clock() + REFRESH_S * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
-        except (MissingParameter, aws.DependencyUnavailable, aws.DependencyFault) as error:
-            if self._held is None:
-                raise
-            self._refresh_at = self._clock() + RETRY_AFTER_FAILURE_S
-            logger.warning("settings were not refreshed, the old ones stay", extra={"why": str(error)})
-
-    def _read(self) -> Settings:
-        with aws.calling("Parameter Store"):
-            values = {name.removeprefix(self._path): value for name, value in self._parameters()}
-        missing = [field.name for field in fields(Settings) if not values.get(field.name)]
-        if missing:
-            names = ", ".join(self._path + name for name in missing)
-            raise MissingParameter(
-                f"Parameter Store lacks {names}: deploy infrastructure/resources.yaml for this stage, "
-                "which creates them, or add them by hand."
-            )
-        return Settings(**{field.name: values[field.name] for field in fields(Settings)})
-
-    def _parameters(self) -> Iterator[tuple[str, str]]:
-        """Yield the stage's parameters. One call mostly has them all; it may have fewer, even none, and a token.
-
-        https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
-        """
-        following: dict[str, Any] = {}
-        while True:
-            answer = self._ssm().get_parameters_by_path(Path=self._path, MaxResults=10, **following)
-            yield from ((entry["Name"], entry["Value"]) for entry in answer["Parameters"])
-            if not answer.get("NextToken"):
-                return
-            following = {"NextToken": answer["NextToken"]}
+def _is_usable(name: str, value: str) -> bool:
+    """Tell whether a parameter may have this value. Those that are not in the table are nobody's business here."""
+    setting = Settings.table().get(name)
+    return setting is None or bool(setting.form.fullmatch(value))

@@ -36,11 +36,14 @@ def text_pattern(length_max: int) -> str:
 _NFC_SHRINKS_BY = 4
 
 
+Place = Literal["pointer", "parameter", "header"]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with a request: where (a JSON pointer, a query parameter or a header) and what."""
 
-    place: Literal["pointer", "parameter", "header"]
+    place: Place
     name: str
     detail: str
 
@@ -55,6 +58,35 @@ class InvalidInput(Exception):
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(f"{fault.name}: {fault.detail}" for fault in faults))
         self.faults = faults
+
+
+class Faults:
+    """Gathers what is wrong with a request, so that the client learns all of it at once.
+
+    Read each part of the request in a `with` block of its own, which takes in the `InvalidInput` that the part raises,
+    and call `check` before using what was read.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[Fault] = []
+
+    def add(self, place: Place, name: str, detail: str) -> None:
+        """Note one fault."""
+        self._found.append(Fault(place, name, detail))
+
+    def check(self) -> None:
+        """Raise `InvalidInput` with all that was gathered, if there is anything."""
+        if self._found:
+            raise InvalidInput(*self._found)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        if isinstance(error, InvalidInput):
+            self._found.extend(error.faults)
+            return True
+        return False
 
 
 class CheckedText(str):

@@ -18,6 +18,15 @@ from chalicelib.validation import InvalidInput
 
 WORKERS = 10
 
+# What can never succeed, and the word that a dead letter's reason begins with.
+_KINDS: dict[type[Exception], str] = {
+    exact_json.MalformedJson: "unreadable",
+    InvalidInput: "invalid",
+    MessageTooLarge: "invalid",
+    MessageConflict: "conflict",
+}
+_HOPELESS = tuple(_KINDS)
+
 
 class BatchIncomplete(Exception):
     """Some deliveries of a batch could not be settled now; they stay on the queue and come again."""
@@ -52,10 +61,10 @@ def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue
             message = message_from(exact_json.parse_object(delivery.body))
             fields |= {"message_id": str(message.metadata.message_id), "company_id": str(message.metadata.company_id)}
             storing = messages.store(message)
-        except tuple(_KINDS) as hopeless:
-            reason = f"{_KINDS[type(hopeless)]}: {hopeless}"
-            queue.bury(delivery, reason)
-            logger.warning("message buried", extra=fields | {"reason": _KINDS[type(hopeless)]})
+        except _HOPELESS as hopeless:
+            kind = next(kind for error, kind in _KINDS.items() if isinstance(hopeless, error))
+            queue.bury(delivery, f"{kind}: {hopeless}")
+            logger.warning("message buried", extra=fields | {"reason": kind})
             return "MessagesBuried"
         queue.delete(delivery)
     except Exception:  # noqa: BLE001 - the other deliveries of the batch must be settled whatever befalls this one
@@ -63,11 +72,3 @@ def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue
         return None
     logger.info("message settled", extra=fields | {"outcome": storing.value})
     return "MessagesStored" if storing is Storing.STORED else "MessagesRepeated"
-
-
-_KINDS: dict[type[Exception], str] = {
-    exact_json.MalformedJson: "unreadable",
-    InvalidInput: "invalid",
-    MessageTooLarge: "invalid",
-    MessageConflict: "conflict",
-}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import aws
 from chalicelib.messages.model import Message
@@ -31,8 +29,24 @@ _NOT_ALLOWED_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\
 class QueueUnavailable(aws.DependencyUnavailable):
     """The queue did not acknowledge a message: the client has to send it again, which is safe."""
 
+    retry_after_s = 5
+
     def __init__(self) -> None:
-        super().__init__("SQS", "the queue did not acknowledge the message", retry_after_s=5)
+        super().__init__("SQS", "the queue did not acknowledge the message")
+
+
+class QueueUrls(Protocol):
+    """Which queues the messages travel on."""
+
+    @property
+    def message_queue_url(self) -> str:
+        """The queue that the consumer reads."""
+        ...
+
+    @property
+    def message_dead_letter_queue_url(self) -> str:
+        """The queue of what can never be stored."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +72,29 @@ class MessageQueue:
 
     def __init__(
         self,
-        queue_url: Callable[[], str],
-        dead_letter_queue_url: Callable[[], str],
+        urls: QueueUrls,
         sqs: Callable[[], SQSClient] = aws.sqs,
     ) -> None:
         """Take the queues' URLs (asked before each use), and how to reach SQS."""
-        self._queue_url = queue_url
-        self._dead_letter_queue_url = dead_letter_queue_url
+        self._urls = urls
         self._sqs = sqs
 
     def send(self, message: Message, correlation_id: str) -> None:
         """Put a message on the queue; when this returns, SQS has acknowledged it. Raises `QueueUnavailable`."""
         try:
             body = _escaped_for_sqs(message.as_json().decode())
-            self._send(self._queue_url(), body, {"correlation_id": correlation_id})
-        except (aws.DependencyUnavailable, aws.DependencyFault) as error:
+            self._send(self._urls.message_queue_url, body, {"correlation_id": correlation_id})
+        except aws.DependencyError as error:
             raise QueueUnavailable from error
 
     def delete(self, delivery: Delivery) -> None:
         """Take a settled delivery off the queue, unless it is not the latest one: whoever has that takes it off."""
-        with aws.calling("SQS"):
-            try:
-                self._sqs().delete_message(QueueUrl=self._queue_url(), ReceiptHandle=delivery.receipt_handle)
-            except ClientError as error:
-                if aws.error_code(error) != "ReceiptHandleIsInvalid":
-                    raise
+        try:
+            with aws.calling("SQS"):
+                self._sqs().delete_message(QueueUrl=self._urls.message_queue_url, ReceiptHandle=delivery.receipt_handle)
+        except aws.DependencyFault as refused:
+            if refused.code != "ReceiptHandleIsInvalid":
+                raise
 
     def bury(self, delivery: Delivery, reason: str) -> None:
         """Move a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.
@@ -93,7 +105,7 @@ class MessageQueue:
         It is sent first and deleted then: whatever fails between leaves two copies, never none.
         """
         attributes = _letter_attributes(delivery, _NOT_ALLOWED_IN_SQS.sub("?", reason)[:REASON_CHARACTERS_MAX])
-        self._send(self._dead_letter_queue_url(), delivery.body, attributes)
+        self._send(self._urls.message_dead_letter_queue_url, delivery.body, attributes)
         self.delete(delivery)
 
     def _send(self, queue_url: str, body: str, attributes: Mapping[str, str]) -> None:

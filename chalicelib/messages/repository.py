@@ -7,19 +7,17 @@ conditional: the same message again changes nothing, another payload under the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import aws, exact_json
 from chalicelib.messages.model import Message, message_from
+from chalicelib.messages.stored import StoredMessage
 from chalicelib.validation import InvalidInput
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UniversalAttributeValueTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
     from mypy_boto3_s3 import S3Client
 
 
@@ -46,25 +44,18 @@ class Storing(StrEnum):
     REPEATED = "repeated"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message as the index holds it; `data_json` is the exact JSON text of its `data`."""
+class MessageStores(Protocol):
+    """Which stores the messages are kept in."""
 
-    message_time: str
-    company_id: str
-    message_id: str
-    message_s3_key: str
-    data_json: bytes
+    @property
+    def message_archive_bucket_name(self) -> str:
+        """The archive's bucket."""
+        ...
 
-    def as_json(self) -> bytes:
-        """Return `{"metadata": {…, "message_s3_key"}, "data": {…}}` with exactly the numbers that were sent."""
-        metadata = exact_json.encode({
-            "message_time": self.message_time,
-            "company_id": self.company_id,
-            "message_id": self.message_id,
-            "message_s3_key": self.message_s3_key,
-        })  # fmt: skip
-        return b'{"metadata":' + metadata + b',"data":' + self.data_json + b"}"
+    @property
+    def message_table_name(self) -> str:
+        """The index's table."""
+        ...
 
 
 class MessageRepository:
@@ -72,14 +63,12 @@ class MessageRepository:
 
     def __init__(
         self,
-        bucket: Callable[[], str],
-        table: Callable[[], str],
+        stores: MessageStores,
         s3: Callable[[], S3Client] = aws.s3,
         dynamodb: Callable[[], DynamoDBClient] = aws.dynamodb,
     ) -> None:
-        """Take the bucket's and the table's name (asked before each use), and how to reach S3 and DynamoDB."""
-        self._bucket = bucket
-        self._table = table
+        """Take the names of bucket and table (asked before each use), and how to reach S3 and DynamoDB."""
+        self._stores = stores
         self._s3 = s3
         self._dynamodb = dynamodb
 
@@ -88,12 +77,12 @@ class MessageRepository:
 
         Raises `MessageConflict` if another payload has the key, `MessageTooLarge`, and `aws.calling`'s errors.
         """
-        row = _row_of(message)
-        if _bytes_of(row) > ROW_BYTES_MAX:
+        row = StoredMessage.of(message)
+        if row.size_bytes > ROW_BYTES_MAX:
             raise MessageTooLarge(f"the index keeps at most {ROW_BYTES_MAX:,} bytes of a message")
         # The index is asked first: the archive may have forgotten a message whose row stays (ArchiveRetentionDays),
         # and would take another one in its place.
-        if present := self._row(message.metadata.message_id, message.metadata.company_id):
+        if present := self._row(row.message_id, row.company_id):
             return _compared(message, present[0])
         self._archive(message)
         return self._index(message, row)
@@ -106,30 +95,29 @@ class MessageRepository:
         rows = self._rows(message_id) if company_id is None else self._row(message_id, company_id)
         if len(rows) > 1:
             raise Ambiguous
-        return _stored(rows[0]) if rows else None
+        return StoredMessage.from_item(rows[0]) if rows else None
 
     def _archive(self, message: Message) -> None:
-        with aws.calling("S3"):
-            try:
+        try:
+            with aws.calling("S3"):
                 self._s3().put_object(
-                    Bucket=self._bucket(),
+                    Bucket=self._stores.message_archive_bucket_name,
                     Key=message.archive_key,
                     Body=message.as_json(),
                     ContentType="application/json",
                     IfNoneMatch="*",
                 )
-            except ClientError as error:
-                if aws.error_status(error) != 412:
-                    if aws.error_status(error) == 409:  # another conditional put of the key is under way
-                        raise aws.DependencyUnavailable("S3", aws.error_code(error)) from error
-                    raise
-            else:
-                return
-        self._check_archived_is_same(message)
+        except aws.DependencyFault as refused:
+            if refused.status == 409:  # another conditional put of the key is under way
+                raise aws.DependencyUnavailable("S3", refused.code) from refused
+            if refused.status != 412:
+                raise
+            self._check_archived_is_same(message)
 
     def _check_archived_is_same(self, message: Message) -> None:
         with aws.calling("S3"):
-            archived = self._s3().get_object(Bucket=self._bucket(), Key=message.archive_key)["Body"].read()
+            answer = self._s3().get_object(Bucket=self._stores.message_archive_bucket_name, Key=message.archive_key)
+            archived = answer["Body"].read()
         try:
             same = message_from(exact_json.parse_object(archived)).canonical() == message.canonical()
         except (exact_json.MalformedJson, InvalidInput):
@@ -137,27 +125,25 @@ class MessageRepository:
         if not same:
             raise MessageConflict(f"{message.archive_key} is archived with another payload")
 
-    def _index(self, message: Message, row: Mapping[str, UniversalAttributeValueTypeDef]) -> Storing:
-        with aws.calling("DynamoDB"):
-            try:
+    def _index(self, message: Message, row: StoredMessage) -> Storing:
+        try:
+            with aws.calling("DynamoDB"):
                 self._dynamodb().put_item(
-                    TableName=self._table(),
-                    Item=row,
+                    TableName=self._stores.message_table_name,
+                    Item=row.as_item(),
                     ConditionExpression="attribute_not_exists(message_id)",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-            except ClientError as error:
-                if aws.error_code(error) != "ConditionalCheckFailedException":
-                    raise
-                present: dict[str, Any] = error.response.get("Item", {})  # type: ignore[assignment]
-            else:
-                return Storing.STORED
-        return _compared(message, present)
+        except aws.DependencyFault as refused:
+            if refused.code != "ConditionalCheckFailedException":
+                raise
+            return _compared(message, refused.answer.get("Item", {}))
+        return Storing.STORED
 
     def _row(self, message_id: str, company_id: str) -> list[dict[str, AttributeValueTypeDef]]:
         with aws.calling("DynamoDB"):
             answer = self._dynamodb().get_item(
-                TableName=self._table(),
+                TableName=self._stores.message_table_name,
                 Key={"message_id": {"S": message_id}, "company_id": {"S": company_id}},
                 ConsistentRead=True,
             )
@@ -166,7 +152,7 @@ class MessageRepository:
     def _rows(self, message_id: str) -> list[dict[str, AttributeValueTypeDef]]:
         with aws.calling("DynamoDB"):
             answer = self._dynamodb().query(
-                TableName=self._table(),
+                TableName=self._stores.message_table_name,
                 KeyConditionExpression="message_id = :id",
                 ExpressionAttributeValues={":id": {"S": message_id}},
                 ConsistentRead=True,
@@ -175,51 +161,12 @@ class MessageRepository:
         return answer["Items"]
 
 
-def _compared(message: Message, present: dict[str, Any]) -> Storing:
+def _compared(message: Message, present: Mapping[str, Any]) -> Storing:
     """Return `REPEATED` if the row that is there holds this message. Raises `MessageConflict` if not."""
-    if not _is_row_of(message, present):
+    try:
+        same = StoredMessage.from_item(present).holds(message)
+    except KeyError:  # somebody's row, but none of ours
+        same = False
+    if not same:
         raise MessageConflict(f"{message.archive_key} is indexed with another payload")
     return Storing.REPEATED
-
-
-def _bytes_of(row: Mapping[str, Any]) -> int:
-    """Return an item's size as DynamoDB counts it, or a little more: names and values in UTF-8, numbers as texts.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-    """
-    return sum(len(name) + len(text.encode()) + 1 for name, value in row.items() for text in value.values())
-
-
-def _row_of(message: Message) -> dict[str, UniversalAttributeValueTypeDef]:
-    """Return the index row: the attributes that queries may want, and `data` as exact JSON text."""
-    metadata, order = message.metadata, message.order
-    return {
-        "message_id": {"S": str(metadata.message_id)},
-        "company_id": {"S": str(metadata.company_id)},
-        "message_time": {"S": str(metadata.message_time)},
-        "order_id": {"S": str(order.order_id)},
-        "order_time": {"S": str(order.order_time)},
-        "order_amount": {"N": str(exact_json.canonical_number(order.order_amount))},
-        "message_s3_key": {"S": message.archive_key},
-        "data": {"S": exact_json.encode(message.data).decode()},
-    }
-
-
-def _stored(row: dict[str, Any]) -> StoredMessage:
-    return StoredMessage(
-        message_time=row["message_time"]["S"],
-        company_id=row["company_id"]["S"],
-        message_id=row["message_id"]["S"],
-        message_s3_key=row["message_s3_key"]["S"],
-        data_json=row["data"]["S"].encode(),
-    )
-
-
-def _is_row_of(message: Message, row: dict[str, Any]) -> bool:
-    """Tell whether an index row holds this message; a row that holds no valid message holds another one."""
-    try:
-        members = exact_json.parse_object(_stored(row).as_json())
-        del members["metadata"]["message_s3_key"]
-        return message_from(members).canonical() == message.canonical()
-    except (KeyError, exact_json.MalformedJson, InvalidInput):
-        return False

@@ -4,7 +4,7 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol
 
 from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request, Response
 
@@ -32,8 +32,8 @@ class UserPoolAuthorizer(CognitoUserPoolAuthorizer):
     The pool's ARN is only needed when the API is deployed, so it is only asked for then.
     """
 
-    def __init__(self, name: str, pool_arn: str | None, stage: str) -> None:
-        super().__init__(name, provider_arns=[pool_arn or ""])
+    def __init__(self, name: str, pool_arn: str, stage: str) -> None:
+        super().__init__(name, provider_arns=[pool_arn])
         self._pool_arn = pool_arn
         self._stage = stage
 
@@ -55,23 +55,37 @@ class _Cors(CORSConfig):
         return {**super().get_access_control_headers(), "X-Content-Type-Options": "nosniff"}
 
 
+class Clients(Protocol):
+    """Whom the app serves."""
+
+    @property
+    def allow_origin(self) -> str:
+        """The origin that browsers may call from, or `*`."""
+        ...
+
+    @property
+    def user_pool_client_id(self) -> str:
+        """The user pool's client whose ID tokens are taken."""
+        ...
+
+
 class Dragonpost(Chalice):
     """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems."""
 
-    def __init__(self, app_name: str, allow_origin: str, audience: Callable[[], str]) -> None:
-        """Take the origin that browsers may call from, and how to ask for the user pool client's id."""
+    def __init__(self, app_name: str, clients: Clients) -> None:
+        """Take whom this app serves; the user pool client's id is asked for with each request that needs it."""
         super().__init__(app_name, configure_logs=False)
-        self._audience = audience
+        self._clients = clients
         # All of them: API Gateway then hands over bodies as bytes (base64), and invalid UTF-8 can be told.
         self.api.binary_types = ["*/*"]
         self.api.cors = _Cors(
-            allow_origin,
+            clients.allow_origin,
             allow_headers=list(REQUEST_HEADERS),
             expose_headers=list(EXPOSED_HEADERS),
             max_age=PREFLIGHT_MAX_AGE_S,
         )
         self._common_headers = {
-            "Access-Control-Allow-Origin": allow_origin,
+            "Access-Control-Allow-Origin": clients.allow_origin,
             "Access-Control-Expose-Headers": ",".join(EXPOSED_HEADERS),
             "X-Content-Type-Options": "nosniff",
         }
@@ -87,12 +101,12 @@ class Dragonpost(Chalice):
         """The id of the request that is being answered; it correlates logs, queue messages and executions, too."""
         return str(self.request.context["requestId"])
 
-    def caller(self) -> Caller:
-        """Return who is calling. Raises `Unauthenticated`."""
-        return caller_from_claims(requests.claims(self.request), self._audience())
-
     def get(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
-        """Declare a view for GET and HEAD."""
+        """Declare a view for GET and HEAD.
+
+        With an authorizer, the view's first argument is the `Caller`, here and in the three below; then come the path's
+        parameters. Raises `TypeError` for a view that takes a caller and has no authorizer, or the other way.
+        """
         return self._declare(path, ["GET", "HEAD"], authorizer)
 
     def post(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
@@ -110,74 +124,73 @@ class Dragonpost(Chalice):
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one request, given as API Gateway's Lambda proxy event. Never raises."""
         started = time.perf_counter()
-        request_id = requests.request_id_of(event)
+        event = requests.completed(event)
+        request_id = event["requestContext"]["requestId"]
         with correlated(request_id), aws.within(aws.CALLS_BEGIN_WITHIN_S):
             try:
-                answer = self._as_problem_if_error(super().__call__(_completed(event, request_id), context), request_id)
+                answer = _as_problem_if_error(super().__call__(event, context), request_id)
             except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 502
                 logger.exception("request failed outside its view")
                 answer = problem_reply(internal_error(), request_id).to_dict()
-            self._finish(answer, event, request_id)
+            self._finish(answer, event)
             _log(event, answer, started)
         return answer
 
     def _declare(self, path: str, methods: list[str], authorizer: Authorizer | None) -> Callable[[View], View]:
         # Views check content types themselves: Chalice's check passes a missing one.
         declare = self.route(path, methods=methods, authorizer=authorizer, content_types=["*/*"])
-        return lambda view: declare(self._with_problems(view))
+        return lambda view: declare(self._answering(view, guarded=authorizer is not None))
 
-    def _with_problems(self, view: View) -> View:
-        """Wrap a view so that the domain errors it raises become problems."""
+    def _answering(self, view: View, *, guarded: bool) -> View:
+        """Wrap a view: a guarded one is given its caller, and the domain errors that a view raises become problems."""
+        signature = inspect.signature(view, eval_str=True)
+        taken = [name for name, parameter in signature.parameters.items() if parameter.annotation is Caller]
+        if taken != (["caller"] if guarded else []):
+            raise TypeError(
+                f"{view.__name__} takes {taken or 'no caller'}: a view with an authorizer takes `caller: Caller`, "
+                "and one without takes none"
+            )
 
         @wraps(view)
         def answer(**path_parameters: str) -> Response:
             try:
-                return view(**{name: requests.path_text(text) for name, text in path_parameters.items()})
+                caller = {"caller": self._caller()} if guarded else {}
+                return view(**caller, **{name: requests.path_text(text) for name, text in path_parameters.items()})
             except Exception as error:  # noqa: BLE001 - Chalice would turn it into an answer of another form
                 problem = problem_for(error)
                 if problem is None or problem.status >= 500:
                     logger.exception("request failed")
                 return problem_reply(problem or internal_error(), self.request_id)
 
-        # Chalice reads the path parameters from the signature and does not look through wrappers.
-        answer.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]
+        # Chalice compares the signature with the path's parameters, and does not look through wrappers.
+        in_path = [parameter for name, parameter in signature.parameters.items() if name not in taken]
+        answer.__signature__ = signature.replace(parameters=in_path)  # type: ignore[attr-defined]
         return answer
 
-    def _as_problem_if_error(self, answer: dict[str, Any], request_id: str) -> dict[str, Any]:
-        """Return Chalice's own errors (405 above all) as problems; leave all else as it is."""
-        headers: Mapping[str, str] = answer["headers"]
-        if answer["statusCode"] < 400 or headers.get("Content-Type") == CONTENT_TYPE:
-            return answer
-        status = answer["statusCode"]
-        kept = {name: value for name, value in headers.items() if name == "Allow"}
-        return problem_reply(Problem(status, f"{status_title(status)}.", headers=kept), request_id).to_dict()
+    def _caller(self) -> Caller:
+        return caller_from_claims(requests.claims(self.request), self._clients.user_pool_client_id)
 
-    def _finish(self, answer: dict[str, Any], event: Mapping[str, Any], request_id: str) -> None:
+    def _finish(self, answer: dict[str, Any], event: Mapping[str, Any]) -> None:
         own = {name: value for name, value in answer["headers"].items() if name not in _PREFLIGHT_HEADERS}
-        answer["headers"] = {**own, **self._common_headers, "X-Request-Id": request_id}
-        asked = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        answer.update(compressed(answer, asked))
-        if event.get("requestContext", {}).get("httpMethod") == "HEAD":
+        request = event["requestContext"]
+        answer["headers"] = {**own, **self._common_headers, "X-Request-Id": request["requestId"]}
+        answer.update(compressed(answer, event["headers"]))
+        if request.get("httpMethod") == "HEAD":
             answer.update(body="", isBase64Encoded=False)
 
 
-def _completed(event: dict[str, Any], request_id: str) -> dict[str, Any]:
-    """Return the event with what Chalice and the views rely on.
-
-    No `Accept` means any media type (RFC 9110 §12.5.1), which Chalice has to be told.
-    """
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    headers.setdefault("accept", "*/*")
-    return {
-        **event,
-        "headers": headers,
-        "requestContext": {**event.get("requestContext", {}), "requestId": request_id},
-        "pathParameters": event.get("pathParameters") or {},
-    }
+def _as_problem_if_error(answer: dict[str, Any], request_id: str) -> dict[str, Any]:
+    """Return Chalice's own errors (405 above all) as problems; leave all else as it is."""
+    headers: Mapping[str, str] = answer["headers"]
+    if answer["statusCode"] < 400 or headers.get("Content-Type") == CONTENT_TYPE:
+        return answer
+    status = answer["statusCode"]
+    kept = {name: value for name, value in headers.items() if name == "Allow"}
+    return problem_reply(Problem(status, f"{status_title(status)}.", headers=kept), request_id).to_dict()
 
 
 def _log(event: Mapping[str, Any], answer: Mapping[str, Any], started: float) -> None:
-    request = event.get("requestContext", {})
+    request = event["requestContext"]
     logger.info(
         "request",
         extra={

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from chalicelib.dragons.workflow import Notification, Status, Step
+from chalicelib.dragons.submissions import Notification, Status, Step
 from chalicelib.messages.model import Metadata, Order
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]

@@ -10,15 +10,13 @@ from urllib.parse import unquote
 from chalice.app import Request
 
 from chalicelib import exact_json
-from chalicelib.validation import Fault, InvalidInput
+from chalicelib.validation import Fault, Faults, InvalidInput
 from chalicelib.web.problems import Problem, ProblemRaised, not_found
 
 BODY_BYTES_MAX = 256 * 1024
 WAIT_MAX_S = 10
 
 Parsed = TypeVar("Parsed")
-First = TypeVar("First")
-Second = TypeVar("Second")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
@@ -46,27 +44,28 @@ def header(request: Request, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Parameters:
-    """A request's query parameters: those that can be used, and what is wrong with the others."""
+    """A request's parameters: the values of those that can be used, and what is wrong with the others."""
 
     values: dict[str, str] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
 
     def take(self, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
-        """Return the parameter as `parse` makes it, or None; what `parse` refuses (`ValueError`) becomes a fault."""
-        if name not in self.values:
-            return None
+        """Return the query parameter as `parse` makes it, or None; what `parse` refuses (`ValueError`) is a fault."""
+        return self.parsed(name, self.values[name], parse) if name in self.values else None
+
+    def parsed(self, name: str, text: str, parse: Callable[[str], Parsed]) -> Parsed | None:
+        """Return a parameter's text, of the path or of the query, as `parse` makes it; None if it is at fault."""
         try:
-            return parse(self.values[name])
+            return parse(text)
         except ValueError as error:
-            self.faults.append(Fault("parameter", name, str(error)))
+            self.faults.add("parameter", name, str(error))
             return None
 
     def check(self) -> None:
         """Raise `InvalidInput` if there is any fault."""
-        if self.faults:
-            raise InvalidInput(*self.faults)
+        self.faults.check()
 
 
 def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
@@ -77,32 +76,12 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
         given = query.getlist(name)  # type: ignore[union-attr]
         if name not in known:
             allowed = ", ".join(sorted(known)) or "none"
-            found.faults.append(Fault("parameter", name, f"is not known here (known: {allowed})"))
+            found.faults.add("parameter", name, f"is not known here (known: {allowed})")
         elif len(given) > 1:
-            found.faults.append(Fault("parameter", name, "is given more than once"))
+            found.faults.add("parameter", name, "is given more than once")
         else:
             found.values[name] = given[0]
     return found
-
-
-def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
-    """Return what two readers make of a request. Raises `InvalidInput` with the faults that either finds.
-
-    What else one raises (a body that cannot be read) ends the request as if it were alone.
-    """
-    try:
-        made = first()
-    except InvalidInput as invalid:
-        raise InvalidInput(*invalid.faults, *_faults_of(second)) from None
-    return made, second()
-
-
-def _faults_of(reader: Callable[[], object]) -> tuple[Fault, ...]:
-    try:
-        reader()
-    except InvalidInput as invalid:
-        return invalid.faults
-    return ()
 
 
 def path_text(value: str) -> str:
@@ -127,17 +106,24 @@ def claims(request: Request) -> Mapping[str, Any] | None:
     return found if isinstance(found, Mapping) else None
 
 
-def request_id_of(event: Mapping[str, Any]) -> str:
-    """Return the id of a request, which is also its correlation id.
+def completed(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return API Gateway's event with what Chalice and the views rely on.
 
-    It is the client's `X-Request-Id` if that is well-formed (8 to 64 letters, digits, `.`, `_`, `-`), else API
-    Gateway's own, else a new one.
+    Header names are in lower case. The request has an id, which is also its correlation id: the client's
+    `X-Request-Id` if that is well-formed (8 to 64 letters, digits, `.`, `_`, `-`), else API Gateway's own, else a new
+    one. Without an `Accept`, any media type will do (RFC 9110 §12.5.1), which Chalice has to be told.
     """
-    headers = event.get("headers") or {}
-    given = next((value for name, value in headers.items() if name.lower() == "x-request-id"), None)
-    if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
-        return given
-    return str(event.get("requestContext", {}).get("requestId") or uuid.uuid4())
+    headers = {"accept": "*/*"} | {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    context = event.get("requestContext", {})
+    given = headers.get("x-request-id")
+    if not isinstance(given, str) or not _REQUEST_ID.fullmatch(given):
+        given = str(context.get("requestId") or uuid.uuid4())
+    return {
+        **event,
+        "headers": headers,
+        "requestContext": {**context, "requestId": given},
+        "pathParameters": event.get("pathParameters") or {},
+    }
 
 
 def idempotency_key(request: Request) -> str | None:

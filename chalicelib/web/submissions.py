@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from chalicelib.dragons.workflow import Step, Submission
+from chalicelib.dragons.submissions import Step, Submission
 from chalicelib.web.bodies import AcceptedSubmission, SubmissionStatus
 from chalicelib.web.problems import DRAGON_REFUSED, DUPLICATE_DRAGON, SUBMISSION_FAILED, Problem, ProblemRaised
 from chalicelib.web.responses import Reply

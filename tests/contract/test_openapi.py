@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
-from chalicelib.dragons.workflow import Submission
+from chalicelib.dragons.submissions import Submission
 from chalicelib.web.bodies import AcceptedMessage
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.submissions import settled

@@ -118,7 +118,7 @@ print("\\n".join(names))
 """
         imported = run_as_lambda_would(package, boto3_alone, program).split()
 
-        assert set(imported) >= {"chalicelib.telemetry", "chalicelib.dragons.repository", "chalicelib.messages.queue"}
+        assert set(imported) >= {"chalicelib.telemetry", "chalicelib.dragons.s3", "chalicelib.messages.queue"}
 
     def test_it_answers_a_request(self, package: Package, boto3_alone: Path) -> None:
         program = """

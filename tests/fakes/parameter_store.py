@@ -22,7 +22,7 @@ class FakeParameterStore:
         self.reads += 1
         if self.failure is not None:
             raise self.failure
-        assert Path == self.path
+        assert Path == self.path, f"{Path} was asked for"
         assert MaxResults <= 10
         found = [{"Name": Path + name, "Value": value} for name, value in self.values.items()]
         sizes = self.page_sizes or [MaxResults] * (len(found) // MaxResults + 1)

@@ -57,7 +57,7 @@ def app(stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.Mon
 
     fresh = importlib.reload(fresh)
     clock = FakeClock()
-    workflow = DragonWorkflow(lambda: fresh.settings().dragon_workflow_arn, lambda: step_functions, clock, clock.sleep)
+    workflow = DragonWorkflow(fresh.settings, lambda: step_functions, clock, clock.sleep)
     monkeypatch.setattr(fresh, "workflow", workflow)
     step_functions.run = workflow_of(fresh)
     return fresh

@@ -11,8 +11,10 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.dragons.model import report_from
-from chalicelib.dragons.workflow import DragonWorkflow, IdempotencyKeyReused, Origin
-from chalicelib.settings import MissingParameter, SettingsReader
+from chalicelib.dragons.submissions import Origin
+from chalicelib.dragons.workflow import DragonWorkflow, IdempotencyKeyReused
+from chalicelib.settings import SettingError, Settings
+from tests.fakes.settings import FakeSettings
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import OPERATOR, Service
 from tests.integration.stage import Stage
@@ -151,15 +153,15 @@ def test_no_log_line_holds_a_phone_number_a_token_or_a_body(
 
 class TestSettingsInParameterStore:
     def test_are_those_of_the_stage(self, stage: Stage) -> None:
-        settings = SettingsReader("local")()
+        settings = Settings({})
 
         assert settings.message_queue_url == stage.queue_url
         assert settings.sms_allowed_prefixes == "+1,+44"
 
     @pytest.mark.usefixtures("stage")
     def test_another_stages_are_not_taken(self) -> None:
-        with pytest.raises(MissingParameter, match="/dragonpost/dev/dragon_data_bucket_name"):
-            SettingsReader("dev")()
+        with pytest.raises(SettingError, match="/dragonpost/dev/dragon_data_bucket_name"):
+            _ = Settings({"DRAGONPOST_STAGE": "dev"}).dragon_data_bucket_name
 
     def test_a_missing_one_is_named_in_the_log_and_not_to_the_client(self, service: Service, log: io.StringIO) -> None:
         aws.ssm().delete_parameter(Name="/dragonpost/local/user_pool_client_id")
@@ -181,7 +183,7 @@ class TestStepFunctionsClient:
             definition='{"StartAt":"Added","States":{"Added":{"Type":"Pass","End":true}}}',
             roleArn="arn:aws:iam::123456789012:role/states",
         )
-        return DragonWorkflow(lambda: created["stateMachineArn"])
+        return DragonWorkflow(FakeSettings(dragon_workflow_arn=created["stateMachineArn"]))
 
     def test_what_was_started_is_found_with_its_steps(self, workflow: DragonWorkflow) -> None:
         report = report_from(dragon_members("Ember"))

@@ -10,6 +10,7 @@ from chalicelib import aws
 from chalicelib.messages.queue import MessageQueue
 from chalicelib.web.problems import COMPANY_NOT_ALLOWED
 from tests.fakes.aws_errors import client_error
+from tests.fakes.settings import FakeSettings
 from tests.integration.service import CLERK, OPERATOR, OTHER_CLERK, VISITOR, Service
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, MESSAGE_TIME, ORDER_ID, ORDER_TIME, OTHER_COMPANY, message_body
@@ -65,7 +66,7 @@ class TestPosting:
             def send_message(self, **_: Any) -> None:
                 raise error
 
-        broken = MessageQueue(lambda: "url", lambda: "url", Refusing)  # type: ignore[arg-type,return-value]
+        broken = MessageQueue(FakeSettings(), Refusing)  # type: ignore[arg-type,return-value]
         monkeypatch.setattr(service.app, "queue", broken)
         answer = service.post("/post-message", message_body())
 

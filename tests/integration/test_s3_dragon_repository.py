@@ -6,27 +6,23 @@ import io
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib import aws
-from chalicelib.dragons.repository import (
-    SWAP_ATTEMPTS_MAX,
-    Addition,
-    Change,
-    DocumentContended,
-    DocumentCorrupt,
-    DragonQuery,
-    S3DragonRepository,
-)
+from chalicelib.dragons.document import DocumentCorrupt
+from chalicelib.dragons.repository import Addition, Change, DragonQuery
+from chalicelib.dragons.s3 import SWAP_ATTEMPTS_MAX, DocumentContended, S3DragonRepository
 from tests.contracts.dragon_repository import DragonRepositoryContract, always, names
 from tests.fakes.aws_errors import client_error
+from tests.fakes.settings import FakeSettings
 from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
 from tests.samples import dragon, dragon_members
 
-PLACE = (DRAGON_BUCKET, DRAGON_FILE)
+PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_name=DRAGON_FILE)
 
 
 class AtomicS3:
@@ -82,13 +78,13 @@ def s3(stage: Stage) -> AtomicS3:
 @pytest.fixture
 def dragons(s3: AtomicS3) -> S3DragonRepository:
     """A repository on an S3 without a document, whose waits are over at once."""
-    return S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+    return S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
 
 
 class TestS3DragonRepository(DragonRepositoryContract):
     @pytest.fixture
     def dragons(self, s3: AtomicS3) -> S3DragonRepository:
-        return S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+        return S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
 
 
 class TestSeveralFunctions(DragonRepositoryContract):
@@ -100,7 +96,7 @@ class TestSeveralFunctions(DragonRepositoryContract):
 
         def mine() -> S3DragonRepository:
             if not hasattr(own, "dragons"):
-                own.dragons = S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+                own.dragons = S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
             return own.dragons  # type: ignore[no-any-return]
 
         class Each:
@@ -161,7 +157,7 @@ class TestCompareAndSwap:
     def test_lost_races_end_in_a_failure_that_may_pass(self, s3: AtomicS3, status: int) -> None:
         s3.before_put = failing(client_error("PreconditionFailed", status))
         waits: list[float] = []
-        dragons = S3DragonRepository(lambda: PLACE, lambda: s3, waits.append)  # type: ignore[arg-type,return-value]
+        dragons = S3DragonRepository(PLACE, lambda: s3, waits.append)  # type: ignore[arg-type,return-value]
 
         with pytest.raises(DocumentContended):
             dragons.add(dragon("Ember"), "s1")
@@ -229,7 +225,7 @@ class TestChanges:
         self, dragons: S3DragonRepository, s3: AtomicS3, like: str
     ) -> None:
         """Whoever reported the second one was told that it is added."""
-        others = S3DragonRepository(lambda: PLACE, AtomicS3, lambda _: None)  # type: ignore[arg-type,return-value]
+        others = S3DragonRepository(PLACE, AtomicS3, lambda _: None)  # type: ignore[arg-type,return-value]
         dragons.add(dragon("Ember"), "s1")
 
         def report_again() -> None:
@@ -257,7 +253,7 @@ class TestChanges:
     def test_lost_races_end_in_a_failure_that_may_pass(self, s3: AtomicS3, stage: Stage) -> None:
         stage.put_document(json.dumps([dragon_members("Ember")]).encode())
         s3.before_put = failing(client_error("PreconditionFailed", 412))
-        dragons = S3DragonRepository(lambda: PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+        dragons = S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
 
         with pytest.raises(DocumentContended):
             dragons.remove("Ember", lambda _: True)
@@ -444,12 +440,12 @@ class TestRevalidation:
         body = json.dumps([dragon_members("Ember")]).encode()
         stage.put_document(body)
         aws.s3().put_object(Bucket=DRAGON_BUCKET, Key="other.json", Body=body)
-        place = [PLACE]
-        dragons = S3DragonRepository(lambda: place[0], lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+        place = replace(PLACE)
+        dragons = S3DragonRepository(place, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
         names(dragons)
-        place[0] = (DRAGON_BUCKET, "other.json")
+        place.dragon_data_file_name = "other.json"
         names(dragons)
-        place[0] = (DRAGON_BUCKET, "missing.json")
+        place.dragon_data_file_name = "missing.json"
 
         assert names(dragons) == []
         assert s3.gets == [None, None, None]
@@ -468,6 +464,6 @@ class TestRevalidation:
             def get_object(self, **_: Any) -> None:
                 raise error
 
-        dragons = S3DragonRepository(lambda: PLACE, Refusing)  # type: ignore[arg-type,return-value]
+        dragons = S3DragonRepository(PLACE, Refusing)  # type: ignore[arg-type,return-value]
         with pytest.raises(kind):
             dragons.add(dragon("Ember"), "s1")

@@ -19,7 +19,9 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 
 from chalicelib.aws import DependencyUnavailable
 from chalicelib.dragons.model import Dragon
-from chalicelib.dragons.repository import Addition, DocumentContended, DragonQuery, S3DragonRepository
+from chalicelib.dragons.repository import Addition, DragonQuery
+from chalicelib.dragons.s3 import DocumentContended, S3DragonRepository
+from tests.fakes.settings import FakeSettings
 from tests.samples import dragon
 
 SYLLABLES = ("Él", "an", "dra", "gö", "ß", "Ñu", "Zé", "ﬁ", "ij", "Σ", "ώς", "Ǆ", "Ẽ", "rū", "ἀ", "Å", "кá", "ø")
@@ -53,7 +55,8 @@ def s3_client(aws_url: str, attempts: int = 1) -> Any:
 
 def repository(s3: Any, place: Place) -> S3DragonRepository:
     """Return a repository of its own, as each warm function has one."""
-    return S3DragonRepository(lambda: place, lambda: s3)
+    bucket, key = place
+    return S3DragonRepository(FakeSettings(dragon_data_bucket_name=bucket, dragon_data_file_name=key), lambda: s3)
 
 
 def persistently(write: Callable[[], Any], retried: list[str] | None = None) -> Any:

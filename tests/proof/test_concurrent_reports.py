@@ -19,7 +19,8 @@ import requests
 
 from chalicelib.aws import DependencyUnavailable
 from chalicelib.dragons.model import Dragon, normalised_name
-from chalicelib.dragons.repository import Addition, Change, S3DragonRepository
+from chalicelib.dragons.repository import Addition, Change
+from chalicelib.dragons.s3 import S3DragonRepository
 from tests.e2e.running import Api, Devstack
 from tests.e2e.test_dragons import a_dragon
 from tests.proof import functions

@@ -22,7 +22,7 @@ import pytest
 import requests
 
 from chalicelib import exact_json
-from chalicelib.messages.repository import _stored
+from chalicelib.messages.stored import StoredMessage
 from chalicelib.validation import InvalidInput
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
@@ -118,7 +118,7 @@ class Post:
         )
         for row in (row for page in pages for row in page["Items"]):
             if row["company_id"]["S"] in self.companies:
-                members = exact_json.parse_object(_stored(row).as_json())
+                members = exact_json.parse_object(StoredMessage.from_item(row).as_json())
                 key = members["metadata"].pop("message_s3_key")
                 found[key] = payload_of(exact_json.encode(members))
         return found

@@ -16,6 +16,7 @@ from chalicelib import aws, exact_json
 from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import MessageQueue, QueueUnavailable
 from chalicelib.messages.repository import MessageRepository
+from tests.fakes.settings import FakeSettings
 from tests.samples import message_body
 
 JSON_ID = {"x-amzn-requestid": "r1"}
@@ -53,7 +54,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Answer],
 
 
 def test_a_message_is_accepted_only_when_sqs_itself_has_said_so(answers: Any) -> None:
-    queue = MessageQueue(lambda: "https://sqs.us-east-1.amazonaws.com/1/q", lambda: "")
+    queue = MessageQueue(FakeSettings())
     for headers, body in (({}, HTML), ({}, b'{"MessageId": "m"}'), (JSON_ID, HTML), (JSON_ID, b'{"MessageId": "m')):
         answers("sqs", lambda headers=headers, body=body: (200, headers, body))
         with pytest.raises(QueueUnavailable):
@@ -65,7 +66,7 @@ def test_a_message_is_accepted_only_when_sqs_itself_has_said_so(answers: Any) ->
 
 
 def test_a_message_is_archived_only_when_s3_itself_has_said_so(answers: Any) -> None:
-    repository = MessageRepository(lambda: "bucket", lambda: "table")
+    repository = MessageRepository(FakeSettings())
     answers("s3", lambda: (200, {}, HTML))
 
     with pytest.raises(aws.DependencyUnavailable):
@@ -73,7 +74,7 @@ def test_a_message_is_archived_only_when_s3_itself_has_said_so(answers: Any) -> 
 
 
 def test_what_something_else_says_of_an_archived_message_makes_no_conflict(answers: Any) -> None:
-    repository = MessageRepository(lambda: "bucket", lambda: "table")
+    repository = MessageRepository(FakeSettings())
     said = iter([(412, S3_ID, b"<Error><Code>PreconditionFailed</Code></Error>"), (200, {}, HTML)])
     answers("s3", lambda: next(said))
 
@@ -85,7 +86,7 @@ def test_what_something_else_says_of_an_archived_message_makes_no_conflict(answe
 def test_a_row_is_written_or_missing_only_when_dynamodb_itself_has_said_so(
     answers: Any, headers: dict[str, str], body: bytes
 ) -> None:
-    repository = MessageRepository(lambda: "bucket", lambda: "table")
+    repository = MessageRepository(FakeSettings())
     answers("s3", lambda: (200, S3_ID, b""))
     answers("dynamodb", lambda: (200, headers, body))
 
@@ -106,7 +107,7 @@ def test_no_attempt_begins_when_time_is_up(answers: Any) -> None:
         raise ReadTimeoutError(endpoint_url="https://sqs.us-east-1.amazonaws.com")
 
     attempts = answers("dynamodb", time_out)
-    repository = MessageRepository(lambda: "bucket", lambda: "table")
+    repository = MessageRepository(FakeSettings())
 
     with pytest.raises(aws.DependencyTimeout):
         repository.find("m", "c")

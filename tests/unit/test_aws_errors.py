@@ -68,8 +68,18 @@ def test_no_error_no_change() -> None:
 
 
 def test_an_answer_without_a_code_or_status_has_neither() -> None:
-    assert aws.error_code(ClientError({}, "Operation")) == ""
-    assert aws.error_status(ClientError({}, "Operation")) == 0
+    with pytest.raises(aws.DependencyFault) as raised, aws.calling("S3"):
+        raise ClientError({}, "Operation")
+
+    assert (raised.value.code, raised.value.status, raised.value.was_retried) == ("", 0, False)
+
+
+def test_an_answer_that_means_something_to_the_domain_is_kept_whole() -> None:
+    with pytest.raises(aws.DependencyFault) as raised, aws.calling("DynamoDB"):
+        raise client_error("ConditionalCheckFailedException", 400, Item={"message_id": {"S": "1"}})
+
+    assert (raised.value.code, raised.value.status) == ("ConditionalCheckFailedException", 400)
+    assert raised.value.answer["Item"] == {"message_id": {"S": "1"}}
 
 
 def test_a_call_with_wrong_parameters_shows_none_of_them() -> None:

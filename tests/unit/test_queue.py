@@ -18,6 +18,7 @@ from chalicelib.messages.queue import (
     QueueUnavailable,
 )
 from tests.fakes.aws_errors import client_error
+from tests.fakes.settings import FakeSettings
 from tests.samples import message_body
 
 SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
@@ -30,6 +31,9 @@ def size(parameters: dict[str, Any]) -> int:
     attributes = parameters["MessageAttributes"]
     texts = [text for value in attributes.values() for text in value.values()]
     return sum(len(text.encode()) for text in (parameters["MessageBody"], *attributes, *texts))
+
+
+URLS = FakeSettings()
 
 
 class Sqs:
@@ -62,7 +66,7 @@ def sqs() -> Sqs:
 @pytest.fixture
 def queue(sqs: Sqs) -> MessageQueue:
     """The queue under test."""
-    return MessageQueue(lambda: "queue", lambda: "dead", lambda: sqs)  # type: ignore[arg-type,return-value]
+    return MessageQueue(URLS, lambda: sqs)  # type: ignore[arg-type,return-value]
 
 
 def test_a_message_travels_with_its_correlation_id(queue: MessageQueue, sqs: Sqs) -> None:
@@ -72,7 +76,7 @@ def test_a_message_travels_with_its_correlation_id(queue: MessageQueue, sqs: Sqs
         (
             "send",
             {
-                "QueueUrl": "queue",
+                "QueueUrl": URLS.message_queue_url,
                 "MessageBody": message_body().decode(),
                 "MessageAttributes": {"correlation_id": {"DataType": "String", "StringValue": "c1"}},
             },
@@ -106,7 +110,10 @@ def test_a_message_that_sqs_did_not_take_is_the_clients_to_send_again(
 def test_a_hopeless_delivery_is_sent_to_the_dead_before_it_is_deleted(queue: MessageQueue, sqs: Sqs) -> None:
     queue.bury(DELIVERY, "unreadable")
 
-    assert [(name, parameters["QueueUrl"]) for name, parameters in sqs.calls] == [("send", "dead"), ("delete", "queue")]
+    assert [(name, parameters["QueueUrl"]) for name, parameters in sqs.calls] == [
+        ("send", URLS.message_dead_letter_queue_url),
+        ("delete", URLS.message_queue_url),
+    ]
     assert sqs.calls[0][1]["MessageBody"] == "not JSON"
     attributes = {name: value["StringValue"] for name, value in sqs.calls[0][1]["MessageAttributes"].items()}
     assert attributes == {"reason": "unreadable", "correlation_id": "c1", "source_message_id": "m1"}

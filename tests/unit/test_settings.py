@@ -1,194 +1,153 @@
-"""The cached read of Parameter Store."""
+"""The table of settings: where each comes from, its form, and what is said of one that is missing or malformed."""
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
-from typing import Any
-
 import pytest
 
-from chalicelib import aws
-from chalicelib.settings import RETRY_AFTER_FAILURE_S, MissingParameter, Settings, SettingsReader
-from tests.fakes.aws_errors import client_error
-from tests.fakes.clock import FakeClock
+from chalicelib.settings import Setting, SettingError, Settings, Source
 from tests.fakes.parameter_store import FakeParameterStore
 
-NAMES = [field.name for field in fields(Settings)]
+TABLE = Settings.table()
+PATH = "/dragonpost/prod/"
+
+# One good value of each.
+VALUES = {
+    "stage": "prod",
+    "allow_origin": "https://dragonpost.example",
+    "user_pool_arn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_abc",
+    "user_pool_client_id": "4p5ld3k2nq8f1v7c9h6r0sjt2u",
+    "message_archive_bucket_name": "dragonpost-prod-messages-123456789012",
+    "message_table_name": "dragonpost-prod-messages",
+    "message_queue_url": "https://sqs.us-east-1.amazonaws.com/123456789012/dragonpost-prod-messages",
+    "message_dead_letter_queue_url": "http://localhost:4566/000000000000/dragonpost-local-messages-dead",
+    "dragon_workflow_arn": "arn:aws-cn:states:cn-north-1:123456789012:stateMachine:dragonpost-prod-dragons",
+    "dragon_data_bucket_name": "dragonpost-prod-dragons-123456789012",
+    "dragon_data_file_name": "some where/dragons.json",
+    "sms_allowed_prefixes": "+1, +44",
+}
+
+# What is no form of any of them, or of one.
+MALFORMED = {
+    "stage": "Prod!",
+    "allow_origin": "dragonpost.example",
+    "user_pool_arn": "us-east-1_abc",
+    "user_pool_client_id": "a b",
+    "message_archive_bucket_name": "s3://bucket",
+    "message_table_name": "no/table",
+    "message_queue_url": "dragonpost-prod-messages",
+    "message_dead_letter_queue_url": "arn:aws:sqs:us-east-1:123456789012:dead",
+    "dragon_workflow_arn": "arn:aws:states:us-east-1:123456789012:execution:dragons",
+    "dragon_data_bucket_name": "UPPER_CASE",
+    "dragon_data_file_name": "x" * 1025,
+    "sms_allowed_prefixes": "1,44",
+}
 
 
-@pytest.fixture
-def store() -> FakeParameterStore:
-    """A complete set of parameters."""
-    return FakeParameterStore("/dragonpost/local/", {name: f"value of {name}" for name in NAMES})
+def of_source(*sources: Source) -> list[Setting]:
+    """Return the settings that come from there."""
+    return [setting for setting in TABLE.values() if setting.source in sources]
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    """The reader's clock."""
-    return FakeClock()
+def settings_of(environment: dict[str, str], parameters: dict[str, str]) -> tuple[Settings, FakeParameterStore]:
+    """Return the settings of a function with this environment, and the Parameter Store that it may ask."""
+    store = FakeParameterStore(PATH, parameters)
+    return Settings({"DRAGONPOST_STAGE": "prod", **environment}, lambda: store), store  # type: ignore[arg-type,return-value]
 
 
-@pytest.fixture
-def settings(store: FakeParameterStore, clock: FakeClock) -> SettingsReader:
-    """A reader that has read nothing yet."""
-    return SettingsReader("local", lambda: store, clock)  # type: ignore[arg-type,return-value]
+def variables() -> dict[str, str]:
+    """Return an environment that has all that an environment may have."""
+    return {row.variable: VALUES[row.name] for row in of_source(Source.ENVIRONMENT, Source.STACK)}
 
 
-@pytest.mark.parametrize("sizes", [[4, 5], [0, 9], [8, 0, 1]], ids=str)
-def test_settings_that_come_on_several_pages_are_read_whole(
-    settings: SettingsReader, store: FakeParameterStore, sizes: list[int]
-) -> None:
-    """GetParametersByPath may return fewer than it was asked for, even none, and more with the next token."""
-    store.page_sizes = sizes
-    assert settings().user_pool_client_id == "value of user_pool_client_id"
-    assert store.reads == len(sizes)
+def parameters() -> dict[str, str]:
+    """Return a Parameter Store that has all that the stack puts there."""
+    return {row.name: VALUES[row.name] for row in of_source(Source.STACK, Source.PARAMETER_STORE)}
 
 
-def test_one_read_serves_many_uses(settings: SettingsReader, store: FakeParameterStore) -> None:
-    assert [settings() for _ in range(50)][-1].message_table_name == "value of message_table_name"
-    assert store.reads == 1
+def test_every_row_has_samples_here() -> None:
+    assert TABLE.keys() == VALUES.keys() == MALFORMED.keys()
 
 
-def test_nothing_is_read_before_it_is_needed(settings: SettingsReader, store: FakeParameterStore) -> None:
+@pytest.mark.parametrize("setting", TABLE.values(), ids=lambda setting: setting.name)
+def test_each_is_found_in_a_full_environment_beside_a_full_parameter_store(setting: Setting) -> None:
+    settings, store = settings_of(variables(), parameters())
+
+    assert getattr(settings, setting.name) == VALUES[setting.name]
+    assert store.reads == (1 if setting.source is Source.PARAMETER_STORE else 0)
+
+
+@pytest.mark.parametrize("setting", of_source(Source.STACK), ids=lambda setting: setting.name)
+def test_what_the_stack_makes_is_read_from_parameter_store_where_the_environment_lacks_it(setting: Setting) -> None:
+    for environment in ({}, {setting.variable: " "}):
+        settings, store = settings_of(environment, parameters())
+
+        assert getattr(settings, setting.name) == VALUES[setting.name]
+        assert store.reads == 1
+
+
+@pytest.mark.parametrize("setting", of_source(Source.PARAMETER_STORE), ids=lambda setting: setting.name)
+def test_what_people_may_change_while_it_runs_is_never_taken_from_the_environment(setting: Setting) -> None:
+    settings, _ = settings_of({setting.variable: "none"}, parameters())
+
+    assert getattr(settings, setting.name) == VALUES[setting.name]
+
+
+@pytest.mark.parametrize("setting", of_source(Source.ENVIRONMENT), ids=lambda setting: setting.name)
+def test_what_deploying_says_has_a_default_and_is_never_looked_for_in_parameter_store(setting: Setting) -> None:
+    store = FakeParameterStore("/dragonpost/local/", {setting.name: VALUES[setting.name]})
+    settings = Settings({}, lambda: store)  # type: ignore[arg-type,return-value]
+
+    assert getattr(settings, setting.name) == setting.default
     assert store.reads == 0
 
 
-def test_changes_are_seen_after_a_while(settings: SettingsReader, store: FakeParameterStore, clock: FakeClock) -> None:
-    settings()
-    store.values["message_table_name"] = "new"
-    clock.now += 40
-    assert settings().message_table_name == "value of message_table_name"
-    clock.now += 40
+def test_all_that_parameter_store_has_is_one_read() -> None:
+    settings, store = settings_of({}, parameters())
 
-    assert settings().message_table_name == "new"
+    assert {name: getattr(settings, name) for name in parameters()} == parameters()
+    assert store.reads == 1
 
 
-def test_readers_do_not_all_ask_in_the_same_second(store: FakeParameterStore, clock: FakeClock) -> None:
-    readers = [SettingsReader("local", lambda: store, clock) for _ in range(50)]  # type: ignore[arg-type,return-value]
-    for reader in readers:
-        reader()
+def test_another_stages_parameters_are_not_asked_for() -> None:
+    settings, _ = settings_of({"DRAGONPOST_STAGE": "dev"}, parameters())
 
-    assert len({reader._refresh_at for reader in readers}) > 40
-
-
-@pytest.mark.parametrize("failure", [client_error("ThrottlingException"), client_error("AccessDeniedException")])
-def test_a_failed_refresh_keeps_the_old_values_and_asks_again_soon(
-    settings: SettingsReader, store: FakeParameterStore, clock: FakeClock, failure: Exception
-) -> None:
-    before = settings()
-    store.failure = failure
-    clock.now += 100
-    assert settings() is before
-    assert settings() is before
-    assert store.reads == 2
-
-    store.failure = None
-    store.values["message_table_name"] = "new"
-    clock.now += RETRY_AFTER_FAILURE_S
-    assert settings().message_table_name == "new"
+    with pytest.raises(AssertionError, match="/dragonpost/dev/ was asked for"):
+        _ = settings.message_table_name
 
 
-def test_a_parameter_that_goes_missing_later_changes_nothing(
-    settings: SettingsReader, store: FakeParameterStore, clock: FakeClock
-) -> None:
-    before = settings()
-    del store.values["message_queue_url"]
-    clock.now += 100
+@pytest.mark.parametrize("setting", of_source(Source.STACK, Source.PARAMETER_STORE), ids=lambda setting: setting.name)
+def test_a_missing_one_is_named_with_what_to_do_and_stops_nothing_else(setting: Setting) -> None:
+    for value in ("", " "):
+        settings, _ = settings_of({}, {**parameters(), setting.name: value})
 
-    assert settings() is before
-
-
-@pytest.mark.parametrize("missing", NAMES)
-def test_a_missing_parameter_is_named_with_what_to_do(
-    settings: SettingsReader, store: FakeParameterStore, missing: str
-) -> None:
-    store.values[missing] = ""
-
-    with pytest.raises(MissingParameter, match=f"/dragonpost/local/{missing}: deploy"):
-        settings()
+        with pytest.raises(SettingError, match=f"{PATH}{setting.name}: deploy"):
+            getattr(settings, setting.name)
+        for other in parameters().keys() - {setting.name}:
+            assert getattr(settings, other) == VALUES[other]
 
 
-def test_all_missing_parameters_are_named_at_once(settings: SettingsReader, store: FakeParameterStore) -> None:
-    store.values.clear()
+@pytest.mark.parametrize("setting", of_source(Source.STACK, Source.PARAMETER_STORE), ids=lambda setting: setting.name)
+def test_a_malformed_parameter_is_named_with_its_form_and_stops_nothing_else(setting: Setting) -> None:
+    settings, _ = settings_of({}, {**parameters(), setting.name: MALFORMED[setting.name]})
 
-    with pytest.raises(MissingParameter) as missing:
-        settings()
-    assert all(f"/dragonpost/local/{name}" in str(missing.value) for name in NAMES)
-
-
-def test_a_first_read_that_fails_is_tried_again_by_the_next_use(
-    settings: SettingsReader, store: FakeParameterStore
-) -> None:
-    store.failure = client_error("ThrottlingException")
-    with pytest.raises(aws.DependencyUnavailable):
-        settings()
-    store.failure = None
-
-    assert settings().message_table_name
+    with pytest.raises(SettingError, match=f"{PATH}{setting.name} is malformed") as error:
+        getattr(settings, setting.name)
+    assert setting.example in str(error.value)
+    assert MALFORMED[setting.name] not in str(error.value)
+    for other in parameters().keys() - {setting.name}:
+        assert getattr(settings, other) == VALUES[other]
 
 
-def test_parameters_that_the_service_does_not_know_are_left_alone(
-    settings: SettingsReader, store: FakeParameterStore
-) -> None:
-    store.values["later"] = "x"
-
-    assert settings().message_table_name
+@pytest.mark.parametrize("setting", of_source(Source.ENVIRONMENT, Source.STACK), ids=lambda setting: setting.name)
+def test_a_malformed_variable_is_named_and_not_replaced_by_parameter_store(setting: Setting) -> None:
+    with pytest.raises(SettingError, match=f"{setting.variable} is malformed"):
+        getattr(settings_of({setting.variable: MALFORMED[setting.name]}, parameters())[0], setting.name)
 
 
-def test_threads_that_start_together_read_once(store: FakeParameterStore) -> None:
-    together = threading.Barrier(8)
+def test_parameters_that_the_service_does_not_know_are_left_alone() -> None:
+    settings, _ = settings_of({}, {**parameters(), "later": " "})
 
-    class Slow(FakeParameterStore):
-        def get_parameters_by_path(self, **parameters: Any) -> dict[str, Any]:
-            together.wait(5)
-            return super().get_parameters_by_path(**parameters)
-
-    slow = Slow(store.path, store.values)
-    settings = SettingsReader("local", lambda: slow)  # type: ignore[arg-type,return-value]
-
-    def use(number: int) -> Settings:
-        if number:
-            together.wait(5)
-        return settings()
-
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(use, range(8)))
-
-    assert slow.reads == 1
-    assert all(each is found[0] for each in found)
-
-
-def test_a_refresh_makes_one_short_attempt_and_other_threads_do_not_wait_for_it(
-    store: FakeParameterStore, clock: FakeClock
-) -> None:
-    asked, answer = threading.Event(), threading.Event()
-    beginnings = []
-
-    class Hanging(FakeParameterStore):
-        def get_parameters_by_path(self, **parameters: Any) -> dict[str, Any]:
-            if self.reads:
-                beginnings.append(aws._no_call_after.get() - time.monotonic())
-                asked.set()
-                answer.wait(5)
-            return super().get_parameters_by_path(**parameters)
-
-    hanging = Hanging(store.path, store.values)
-    settings = SettingsReader("local", lambda: hanging, clock)  # type: ignore[arg-type,return-value]
-    before = settings()
-    clock.now += 100
-    with ThreadPoolExecutor(1) as pool:
-        refreshing = pool.submit(settings)
-        assert asked.wait(5)
-
-        assert settings() is before, "another request goes on with what there is"
-        answer.set()
-        assert refreshing.result(5) is not before
-
-    assert beginnings[0] < 1, "so that a second attempt never begins"
-    assert hanging.reads == 2
+    assert settings.message_table_name == VALUES["message_table_name"]
 
 
 @pytest.mark.parametrize(
@@ -198,13 +157,9 @@ def test_a_refresh_makes_one_short_attempt_and_other_threads_do_not_wait_for_it(
         ("+1, +44", "+447700900123", True),
         ("+44", "+15555550100", False),
         ("none", "+15555550100", False),
-        ("", "+15555550100", False),
-        ("1", "+15555550100", False),
     ],
 )
-def test_texts_are_allowed_to_listed_countries_only(
-    store: FakeParameterStore, prefixes: str, number: str, allowed: bool
-) -> None:
-    values = store.values | {"sms_allowed_prefixes": prefixes}
+def test_texts_are_allowed_to_listed_countries_only(prefixes: str, number: str, allowed: bool) -> None:
+    settings, _ = settings_of({}, {"sms_allowed_prefixes": prefixes})
 
-    assert Settings(**values).sms_allowed_to(number) is allowed
+    assert settings.sms_allowed_to(number) is allowed

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.dragons.workflow import IdempotencyKeyReused, Step, Submission
+from chalicelib.dragons.submissions import Step, Submission
+from chalicelib.dragons.workflow import IdempotencyKeyReused
 from chalicelib.exact_json import MalformedJson
 from chalicelib.identity import Forbidden, OperatorsOnly, Unauthenticated
 from chalicelib.messages.queue import QueueUnavailable

@@ -15,15 +15,17 @@ from chalicelib.identity import Caller, Unauthenticated
 from chalicelib.validation import Fault, InvalidInput
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.responses import Reply
-from tests.lambda_events import AUDIENCE, OPERATOR_SUB, claims, proxy_event
+from tests.fakes.settings import FakeSettings
+from tests.lambda_events import OPERATOR_SUB, claims, proxy_event
 
 ORIGIN = "https://dragonpost.example"
+USERS = UserPoolAuthorizer("users", "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_a", "dev")
 
 
 @pytest.fixture
 def app() -> Dragonpost:
     """An app without routes."""
-    return Dragonpost("test", ORIGIN, audience=lambda: AUDIENCE)
+    return Dragonpost("test", FakeSettings(allow_origin=ORIGIN))
 
 
 def answer(app: Dragonpost, method: str = "GET", path: str = "/", route: str | None = None, **options: Any) -> Any:
@@ -190,18 +192,38 @@ def test_the_next_requests_log_does_not_have_this_ones_id(app: Dragonpost, log: 
 
 
 def test_the_caller_comes_of_the_verified_claims(app: Dragonpost) -> None:
-    seen: list[Caller] = []
+    seen: list[tuple[Caller, str]] = []
 
-    def view() -> Reply:
-        seen.append(app.caller())
+    def view(caller: Caller, name: str) -> Reply:
+        seen.append((caller, name))
         return Reply(b"{}")
 
-    app.get("/")(view)
+    app.get("/{name}", USERS)(view)
 
-    assert answer(app, token_claims=claims())[0] == 200
-    assert answer(app)[0] == 401
-    assert answer(app, token_claims=claims(aud="other"))[0] == 401
-    assert seen == [Caller(OPERATOR_SUB, None, is_operator=True)]
+    assert answer(app, path="/a", route="/{name}", token_claims=claims())[0] == 200
+    assert answer(app, path="/a", route="/{name}")[0] == 401
+    assert answer(app, path="/a", route="/{name}", token_claims=claims(aud="other"))[0] == 401
+    assert seen == [(Caller(OPERATOR_SUB, None, is_operator=True), "a")]
+
+
+def test_a_guarded_view_that_forgets_its_caller_is_no_app(app: Dragonpost) -> None:
+    def without(name: str) -> Reply:
+        return Reply(name.encode())
+
+    def under_another_name(who: Caller, name: str) -> Reply:
+        return Reply(name.encode())
+
+    for view in (without, under_another_name):
+        with pytest.raises(TypeError, match=f"{view.__name__} .*a view with an authorizer takes `caller: Caller`"):
+            app.post("/{name}", USERS)(view)
+
+
+def test_a_view_that_asks_for_a_caller_without_an_authorizer_is_no_app(app: Dragonpost) -> None:
+    def view(caller: Caller) -> Reply:
+        return Reply(caller.sub.encode())
+
+    with pytest.raises(TypeError, match="one without takes none"):
+        app.get("/")(view)
 
 
 class TestAuthorizer:
@@ -213,7 +235,6 @@ class TestAuthorizer:
         assert swagger["x-amazon-apigateway-authtype"] == "cognito_user_pools"
         assert swagger["x-amazon-apigateway-authorizer"]["providerARNs"] == [self.POOL]
 
-    @pytest.mark.parametrize("pool_arn", [None, ""])
-    def test_without_the_pool_nothing_is_deployed_and_the_message_says_what_to_run(self, pool_arn: str | None) -> None:
+    def test_without_the_pool_nothing_is_deployed_and_the_message_says_what_to_run(self) -> None:
         with pytest.raises(SystemExit, match="make deploy STAGE=dev"):
-            UserPoolAuthorizer("users", pool_arn, "dev").to_swagger()
+            UserPoolAuthorizer("users", "", "dev").to_swagger()

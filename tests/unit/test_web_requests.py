@@ -63,15 +63,19 @@ class TestParameters:
     def test_known_ones_are_taken_and_all_others_are_faults(self) -> None:
         found = requests.parameters(request("/dragons?a=1&b=&c=x&c=y&d=1&%C3%A9=2"), frozenset("abc"))
 
+        with pytest.raises(InvalidInput) as invalid:
+            found.check()
+
         assert found.values == {"a": "1", "b": ""}
-        assert [(fault.name, fault.detail) for fault in found.faults] == [
+        assert [(fault.name, fault.detail) for fault in invalid.value.faults] == [
             ("c", "is given more than once"),
             ("d", "is not known here (known: a, b, c)"),
             ("é", "is not known here (known: a, b, c)"),
         ]
 
     def test_where_none_is_known_the_fault_says_so(self) -> None:
-        assert "known: none" in requests.parameters(request("/dragons?a=1")).faults[0].detail
+        with pytest.raises(InvalidInput, match="known: none"):
+            requests.parameters(request("/dragons?a=1")).check()
 
     def test_no_query_no_faults(self) -> None:
         found = requests.parameters(request(), frozenset("a"))
@@ -88,21 +92,13 @@ class TestParameters:
         (fault,) = invalid.value.faults
         assert fault == Fault("parameter", "a", "invalid literal for int() with base 10: 'x'")
 
+    def test_a_parameter_of_the_path_is_parsed_in_the_same_way(self) -> None:
+        found = requests.parameters(request("/dragons?a=1"), frozenset("a"))
 
-class TestBoth:
-    def test_what_both_make_is_returned(self) -> None:
-        assert requests.both(lambda: 1, lambda: "b") == (1, "b")
-
-    @pytest.mark.parametrize(("broken", "places"), [((True, False), "a"), ((False, True), "b"), ((True, True), "ab")])
-    def test_the_faults_of_either_are_told_in_their_order(self, broken: tuple[bool, bool], places: str) -> None:
-        def reader(name: str, is_broken: bool) -> None:
-            if is_broken:
-                raise InvalidInput(Fault("header", name, "is wrong"))
-
-        with pytest.raises(InvalidInput) as invalid:
-            requests.both(lambda: reader("a", broken[0]), lambda: reader("b", broken[1]))
-
-        assert "".join(fault.name for fault in invalid.value.faults) == places
+        assert (found.parsed("b", "2", int), found.values) == (2, {"a": "1"})
+        assert found.parsed("b", "x", int) is None
+        with pytest.raises(InvalidInput, match="b: invalid literal"):
+            found.check()
 
 
 class TestPath:
@@ -148,20 +144,25 @@ class TestClaims:
         assert requests.claims(Request(event)) is None
 
 
+def request_id_of(event: dict[str, Any]) -> str:
+    """Return the id that a request of this event gets."""
+    return str(requests.completed(event)["requestContext"]["requestId"])
+
+
 class TestRequestId:
     @pytest.mark.parametrize("given", ["a" * 8, "a" * 64, "A-Z_0.9-x"])
     def test_is_the_clients_if_that_is_well_formed(self, given: str) -> None:
-        assert requests.request_id_of({"headers": {"x-Request-ID": given}}) == given
+        assert request_id_of({"headers": {"x-Request-ID": given}}) == given
 
     @pytest.mark.parametrize("given", ["a" * 7, "a" * 65, "with space", "né-123456", 'a"bcdefgh', "abcdefgh\n", None])
     def test_is_the_gateways_otherwise(self, given: str | None) -> None:
         event = {"headers": {"X-Request-Id": given}, "requestContext": {"requestId": "gateways"}}
 
-        assert requests.request_id_of(event) == "gateways"
+        assert request_id_of(event) == "gateways"
 
     @pytest.mark.parametrize("event", [{}, {"headers": None}, {"requestContext": {"requestId": None}}])
     def test_is_a_new_one_where_there_is_none(self, event: dict[str, Any]) -> None:
-        assert requests.request_id_of(event) != requests.request_id_of(event)
+        assert request_id_of(event) != request_id_of(event)
 
 
 class TestIdempotencyKey:

@@ -9,17 +9,16 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.dragons.model import report_from
+from chalicelib.dragons.submissions import Origin, Step, Submission
 from chalicelib.dragons.workflow import (
     POLL_FIRST_S,
     POLL_MAX_S,
     DragonWorkflow,
     IdempotencyKeyReused,
-    Origin,
-    Step,
-    Submission,
 )
 from tests.fakes.aws_errors import client_error
 from tests.fakes.clock import FakeClock
+from tests.fakes.settings import FakeSettings
 from tests.fakes.step_functions import STATE_MACHINE_ARN, FakeStepFunctions, history
 from tests.samples import dragon, dragon_members
 
@@ -42,7 +41,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def workflow(step_functions: FakeStepFunctions, clock: FakeClock) -> DragonWorkflow:
     """The client under test."""
-    return DragonWorkflow(lambda: STATE_MACHINE_ARN, lambda: step_functions, clock, clock.sleep)  # type: ignore[arg-type,return-value]
+    return DragonWorkflow(FakeSettings(), lambda: step_functions, clock, clock.sleep)  # type: ignore[arg-type,return-value]
 
 
 def start(workflow: DragonWorkflow, key: str | None = None, may_text: bool = False, **changes: Any) -> Submission:

@@ -1,0 +1,198 @@
+"""Dragons in S3: one JSON document, read by its ETag and written by compare-and-swap.
+
+Every write carries the ETag of what was read, and the duplicate check is made on that same version, so concurrent
+writers can neither lose each other's dragons nor add one name twice. Reads revalidate with `If-None-Match` and keep the
+parsed document in the warm function, as one immutable value that is replaced whole.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chalicelib import aws
+from chalicelib.dragons.document import Document, DocumentCorrupt, Entry
+from chalicelib.dragons.model import Dragon, normalised_name
+from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery
+from chalicelib.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SWAP_ATTEMPTS_MAX = 30
+SWAP_WAIT_MAX_S = 0.8
+NAMES_LOGGED_MAX = 10
+
+
+class DocumentContended(aws.DependencyUnavailable):
+    """Other writers were faster every time; nothing was written, and trying later is right."""
+
+    def __init__(self) -> None:
+        super().__init__("The dragon document", "too many writers at once")
+
+
+class DocumentPlace(Protocol):
+    """Where the document is."""
+
+    @property
+    def dragon_data_bucket_name(self) -> str:
+        """The bucket."""
+        ...
+
+    @property
+    def dragon_data_file_name(self) -> str:
+        """The object's key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One version of the document, and where it was read. `etag` is None where there is no object yet."""
+
+    bucket: str
+    key: str
+    etag: str | None
+    document: Document
+
+
+class _Swap(Enum):
+    """How a compare-and-swap ended; `UNCERTAIN` if an attempt of the SDK before the refused one may have been done."""
+
+    WRITTEN = auto()
+    LOST = auto()
+    UNCERTAIN = auto()
+
+
+class S3DragonRepository:
+    """A `DragonRepository` in one S3 object. Safe to share between threads."""
+
+    def __init__(
+        self,
+        place: DocumentPlace,
+        s3: Callable[[], S3Client] = aws.s3,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take where the document is (asked before each use), and how to reach S3."""
+        self._place = place
+        self._s3 = s3
+        self._sleep = sleep
+        self._held: _Version | None = None
+
+    def page(self, query: DragonQuery) -> DragonPage:
+        """See `DragonRepository.page`."""
+        return self._read().document.page(query)
+
+    def get(self, name: str) -> Dragon | None:
+        """See `DragonRepository.get`."""
+        entries = self._read().document.entries(normalised_name(name))
+        return entries[0].dragon if entries else None
+
+    def add(self, dragon: Dragon, submission_id: str) -> Addition:
+        """See `DragonRepository.add`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
+        for attempt in range(SWAP_ATTEMPTS_MAX):
+            version = self._read()
+            if present := version.document.entries(dragon.key):
+                return Addition.ADDED if present[0].submission_id == submission_id else Addition.DUPLICATE
+            if self._swap(version, version.document.with_addition(dragon, submission_id)) is _Swap.WRITTEN:
+                return Addition.ADDED
+            self._pause(attempt)
+        raise DocumentContended
+
+    def replace(self, dragon: Dragon, unchanged: Callable[[Dragon], bool]) -> Change:
+        """See `DragonRepository.replace`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
+        return self._change(dragon.key, unchanged, dragon)
+
+    def remove(self, name: str, unchanged: Callable[[Dragon], bool]) -> Change:
+        """See `DragonRepository.remove`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
+        return self._change(normalised_name(name), unchanged, None)
+
+    def _change(self, key: str, unchanged: Callable[[Dragon], bool], wanted: Dragon | None) -> Change:
+        """Swap the first entry of this key for the wanted one, or for none."""
+        meant: list[Entry] = []  # what a change that may have been done found under the key
+        for attempt in range(SWAP_ATTEMPTS_MAX):
+            version = self._read()
+            entries = version.document.entries(key)
+            present = entries[0].dragon if entries else None
+            # A write whose answer was lost looks like a lost race; what it wanted stands there then (RFC 9110 §13.1.1).
+            if meant and present == wanted:
+                return Change.DONE
+            # Or the dragon was removed, and another one has its name now: that one stays.
+            if meant and entries and wanted is None and _is_another(entries, meant):
+                return Change.DONE
+            if present is None:
+                return Change.ABSENT
+            if not unchanged(present):
+                return Change.CHANGED
+            swap = self._swap(version, version.document.with_change(key, wanted))
+            if swap is _Swap.WRITTEN:
+                return Change.DONE
+            if swap is _Swap.UNCERTAIN and not meant:
+                meant = entries
+            self._pause(attempt)
+        raise DocumentContended
+
+    def _pause(self, attempt: int) -> None:
+        """Let other writers go first, for a random time that grows with the attempts."""
+        self._sleep(random.uniform(0, min(SWAP_WAIT_MAX_S, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
+
+    def _read(self) -> _Version:
+        """Return the document as it is now. Raises `DocumentCorrupt`, and `aws.calling`'s errors."""
+        bucket, key = self._place.dragon_data_bucket_name, self._place.dragon_data_file_name
+        held = self._held
+        if held is not None and (held.bucket, held.key) != (bucket, key):
+            held = None
+        known: dict[str, Any] = {} if held is None or held.etag is None else {"IfNoneMatch": held.etag}
+        try:
+            with aws.calling("S3"):
+                answer = self._s3().get_object(Bucket=bucket, Key=key, **known)
+                body = answer["Body"].read()
+        except aws.DependencyFault as refused:
+            if held is not None and refused.status == 304:
+                return held
+            if refused.code == "NoSuchKey":
+                return _parsed(bucket, key, None, b"")
+            raise
+        self._held = version = _parsed(bucket, key, answer["ETag"], body)
+        _tell_of_namesakes(version.document)
+        return version
+
+    def _swap(self, version: _Version, body: bytes) -> _Swap:
+        """Write this body in the place of that version of the document, if nobody has written it since."""
+        unchanged: dict[str, Any] = {"IfNoneMatch": "*"} if version.etag is None else {"IfMatch": version.etag}
+        try:
+            with aws.calling("S3"):
+                self._s3().put_object(
+                    Bucket=version.bucket, Key=version.key, Body=body, ContentType="application/json", **unchanged
+                )
+        except aws.DependencyFault as refused:
+            # 409: another conditional write was under way. 404 on If-Match: the object was deleted meanwhile.
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+            if refused.status in (409, 412) or (refused.status == 404 and version.etag):
+                return _Swap.UNCERTAIN if refused.was_retried else _Swap.LOST
+            raise
+        return _Swap.WRITTEN
+
+
+def _parsed(bucket: str, key: str, etag: str | None, body: bytes) -> _Version:
+    try:
+        return _Version(bucket, key, etag, Document.parsed(body))
+    except DocumentCorrupt as corrupt:
+        raise DocumentCorrupt(
+            f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "
+            "Restore an earlier version of the object, or mend it by hand."
+        ) from corrupt
+
+
+def _tell_of_namesakes(document: Document) -> None:
+    if hidden := document.namesakes():
+        names = hidden[:NAMES_LOGGED_MAX]
+        logger.warning("dragons are not shown, others have their names", extra={"entries": len(hidden), "names": names})
+
+
+def _is_another(entries: Sequence[Entry], meant: Sequence[Entry]) -> bool:
+    """Tell whether the dragon came by another submission (corrections keep it), or was the next entry of its name."""
+    return entries[0].submission_id != meant[0].submission_id or len(entries) < len(meant)

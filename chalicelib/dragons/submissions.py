@@ -1,0 +1,167 @@
+"""What a submission is: a reported dragon on its way into the registry. Nothing here talks to AWS.
+
+A submission is an execution of the workflow, and what is known of it is what Step Functions says of that execution.
+The execution's input holds the reporter's phone number; it is never part of a submission.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from chalicelib.dragons.model import Dragon, DragonReport
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef, HistoryEventTypeDef
+
+Status = Literal["pending", "added", "rejected", "failed"]
+StepStatus = Literal["running", "succeeded", "failed"]
+Notification = Literal["sent", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A state of the workflow that was entered, what became of it, and since when (RFC 3339)."""
+
+    name: str
+    status: StepStatus
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A reported dragon on its way into the registry.
+
+    `status` is `pending`, `added`, `rejected` or `failed`; `refusal` is the outcome that a rejection rests on
+    (`duplicate` or `invalid`); `requested_by` is the reporter's `sub`.
+    """
+
+    submission_id: str
+    execution_arn: str
+    status: Status
+    dragon: Dragon
+    requested_by: str
+    started_at: str
+    finished_at: str | None = None
+    reason: str | None = None
+    refusal: str | None = None
+    notification: Notification | None = None
+
+    def as_it_began(self) -> Submission:
+        """Return the submission as the first answer showed it: pending, whatever has become of it since."""
+        return replace(self, status="pending", finished_at=None, reason=None, refusal=None, notification=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a report comes from: the reporter's `sub`, the request's correlation id, the idempotency key if given."""
+
+    sub: str
+    correlation_id: str
+    idempotency_key: str | None = None
+
+    def submission_id(self) -> str:
+        """Return the id of the submission: random, or the same one for the same user and idempotency key."""
+        if self.idempotency_key is None:
+            return str(uuid.uuid4())
+        digest = hashlib.sha256(f"{self.sub}\n{self.idempotency_key}".encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def execution_input(report: DragonReport, origin: Origin, submission_id: str, *, may_text: bool) -> dict[str, Any]:
+    """Return what the state machine is given. The phone number stands here only, and in no answer."""
+    reporter: dict[str, Any] = {"text": report.confirmationRequired and may_text}
+    if report.phone_number is not None:
+        reporter["phone_number"] = report.phone_number
+    return {
+        "submission_id": submission_id,
+        "dragon": msgspec.structs.asdict(report.dragon),
+        "reporter": reporter,
+        "confirmation_required": report.confirmationRequired,
+        "requested_by": origin.sub,
+        "correlation_id": origin.correlation_id,
+    }
+
+
+def asked_for(given: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what of an execution's input tells a repeated call from another one: all that the client chose.
+
+    What the stage adds, and ids of the call itself, do not count.
+    """
+    return (
+        given["dragon"],
+        given["confirmation_required"],
+        given["reporter"].get("phone_number"),
+    )
+
+
+def submission_of(described: DescribeExecutionOutputTypeDef) -> Submission:
+    """Return the submission that an execution is, as `DescribeExecution` has it.
+
+    Raises `KeyError` or `msgspec.MsgspecError` if its input is not the API's: somebody has started it by hand.
+    """
+    given = msgspec.json.decode(described["input"], type=dict[str, Any])
+    finished = described.get("stopDate")
+    status, outcome = _status(described)
+    return Submission(
+        submission_id=described["name"],
+        execution_arn=described["executionArn"],
+        status=status,
+        dragon=msgspec.convert(given["dragon"], Dragon),
+        requested_by=given["requested_by"],
+        started_at=rfc3339(described["startDate"]),
+        finished_at=None if status == "pending" or finished is None else rfc3339(finished),
+        reason=outcome.get("reason"),
+        refusal=outcome.get("outcome"),
+        notification=outcome.get("notification"),
+    )
+
+
+def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str, Any]]:
+    """Return the submission's status and what the workflow said of its outcome."""
+    if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
+        return "pending", {}
+    if described["status"] == "SUCCEEDED":
+        if "output" not in described:
+            return "pending", {}  # what is described may be older than what has happened, and in parts
+        outcome = msgspec.json.decode(described["output"], type=dict[str, Any])
+        if outcome.get("status") in ("added", "rejected"):
+            return outcome["status"], outcome
+    # Failed, timed out or aborted. What Step Functions says about it stays inside: it may name resources.
+    return "failed", {"reason": "The workflow could not be finished. GET /dragons tells whether the dragon was added."}
+
+
+def steps_of(events: Sequence[HistoryEventTypeDef]) -> list[Step]:
+    """Return the states that an execution entered, in order, from the events of `GetExecutionHistory`."""
+    steps: list[Step] = []
+    for event in events:
+        kind = event["type"]
+        if kind.endswith("StateEntered"):
+            name = event.get("stateEnteredEventDetails", {}).get("name", "")
+            steps.append(Step(name, "running", rfc3339(event["timestamp"])))
+        elif steps:
+            steps[-1] = _after(steps[-1], kind)
+    return steps
+
+
+def _after(step: Step, event_type: str) -> Step:
+    """Return the current step as it stands after an event. A failed attempt that is retried is running again."""
+    if event_type.endswith(("Failed", "TimedOut", "Aborted")):
+        return Step(step.name, "failed", step.at)
+    if event_type.endswith("Scheduled"):
+        return Step(step.name, "running", step.at)
+    if event_type.endswith(("StateExited", "Succeeded")) and step.status == "running":
+        return Step(step.name, "succeeded", step.at)
+    return step
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as the API shows it: RFC 3339 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,84 @@
+"""A message as it is stored: one row of the index. Nothing here talks to AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from chalicelib import exact_json
+from chalicelib.messages.model import Message, message_from
+from chalicelib.validation import InvalidInput
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import UniversalAttributeValueTypeDef
+
+
+class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """The attributes that queries may want, and `data` whole, as the exact JSON text that was accepted."""
+
+    message_id: str
+    company_id: str
+    message_time: str
+    order_id: str
+    order_time: str
+    order_amount: str
+    message_s3_key: str
+    data: str
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """Return the row that keeps a message."""
+        metadata, order = message.metadata, message.order
+        return cls(
+            message_id=str(metadata.message_id),
+            company_id=str(metadata.company_id),
+            message_time=str(metadata.message_time),
+            order_id=str(order.order_id),
+            order_time=str(order.order_time),
+            order_amount=str(exact_json.canonical_number(order.order_amount)),
+            message_s3_key=message.archive_key,
+            data=exact_json.encode(message.data).decode(),
+        )
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Self:
+        """Return the row that a DynamoDB item is. Raises `KeyError` for an item that is none."""
+        return cls(**{name: item[name][_type_of(name)] for name in cls.__struct_fields__})
+
+    def as_item(self) -> dict[str, UniversalAttributeValueTypeDef]:
+        """Return the row as a DynamoDB item."""
+        return {name: {_type_of(name): value} for name, value in msgspec.structs.asdict(self).items()}
+
+    @property
+    def size_bytes(self) -> int:
+        """The item's size as DynamoDB counts it, or a little more: names and values in UTF-8, numbers as texts.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+        """
+        return sum(len(name) + len(value.encode()) + 1 for name, value in msgspec.structs.asdict(self).items())
+
+    def holds(self, message: Message) -> bool:
+        """Tell whether this is the row of that message. A row that holds no valid message holds another one."""
+        metadata = {name: getattr(self, name) for name in message.metadata.__struct_fields__}
+        try:
+            kept = message_from({"metadata": metadata, "data": exact_json.parse_object(self.data)})
+        except (exact_json.MalformedJson, InvalidInput):
+            return False
+        return kept.canonical() == message.canonical()
+
+    def as_json(self) -> bytes:
+        """Return `{"metadata": {…, "message_s3_key"}, "data": {…}}` with exactly the numbers that were sent."""
+        metadata = {
+            "message_time": self.message_time,
+            "company_id": self.company_id,
+            "message_id": self.message_id,
+            "message_s3_key": self.message_s3_key,
+        }
+        return exact_json.encode({"metadata": metadata, "data": msgspec.Raw(self.data.encode())})
+
+
+def _type_of(name: str) -> str:
+    """Return DynamoDB's type of an attribute."""
+    return "N" if name == "order_amount" else "S"

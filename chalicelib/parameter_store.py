@@ -1,0 +1,106 @@
+"""The stage's parameters: one cached read of Parameter Store under `/dragonpost/<stage>/`.
+
+They are refreshed about once a minute. A refresh that fails keeps the old values, so Parameter Store going away changes
+nothing for a function that has started.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import aws
+from chalicelib.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+REFRESH_S = 60.0
+RETRY_AFTER_FAILURE_S = 30.0
+# One attempt, and another page only if it begins as soon: the caller has earlier values to go on with, and a request to
+# answer.
+REFRESH_BEGINS_WITHIN_S = 0.2
+
+Values = Mapping[str, str]
+
+
+class ParameterStore:
+    """Reads the parameters below one path and keeps them; safe to share between threads."""
+
+    def __init__(
+        self,
+        path: str,
+        is_usable: Callable[[str, str], bool],
+        ssm: Callable[[], SSMClient] = aws.ssm,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the path (`/dragonpost/<stage>/`), and what tells whether a parameter of this name may have this value.
+
+        A value that may not be is kept only if there is no earlier one.
+        """
+        self.path = path
+        self._is_usable = is_usable
+        self._ssm = ssm
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: Values | None = None
+        self._refresh_at = 0.0
+
+    def values(self) -> Values:
+        """Return the parameters by their names below the path, read anew when they are due.
+
+        Raises `aws.calling`'s errors, only if there are no earlier values to go on with.
+        """
+        held = self._held
+        if held is not None and self._clock() < self._refresh_at:
+            return held
+        if not self._lock.acquire(blocking=held is None):
+            assert held is not None  # noqa: S101 - mypy cannot tell
+            return held  # another thread is refreshing them
+        try:
+            if self._held is None or self._clock() >= self._refresh_at:
+                self._held = self._refreshed(self._held)
+            return self._held
+        finally:
+            self._lock.release()
+
+    def _refreshed(self, held: Values | None) -> Values:
+        if held is None:
+            found = self._read()
+        else:
+            try:
+                with aws.within(REFRESH_BEGINS_WITHIN_S):
+                    found = self._read()
+            except aws.DependencyError as error:
+                self._refresh_at = self._clock() + RETRY_AFTER_FAILURE_S
+                logger.warning("parameters were not refreshed, the old ones stay", extra={"why": str(error)})
+                return held
+        unusable = {name for name, value in found.items() if not self._is_usable(name, value)}
+        kept = {name: value for name, value in (held or {}).items() if name not in found or name in unusable}
+        # Spread over time, or every warm function would ask in the same second.
+        self._refresh_at = self._clock() + REFRESH_S * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
+        if unusable or kept:
+            self._refresh_at = self._clock() + RETRY_AFTER_FAILURE_S
+            names = sorted(self.path + name for name in unusable | kept.keys())
+            logger.warning("parameters are missing or malformed", extra={"names": names, "old_values_kept": len(kept)})
+        return {**found, **kept}
+
+    def _read(self) -> dict[str, str]:
+        with aws.calling("Parameter Store"):
+            return {name.removeprefix(self.path): value.strip() for name, value in self._parameters()}
+
+    def _parameters(self) -> Iterator[tuple[str, str]]:
+        """Yield the path's parameters. One call mostly has them all; it may have fewer, even none, and a token.
+
+        https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
+        """
+        following: dict[str, Any] = {}
+        while True:
+            answer = self._ssm().get_parameters_by_path(Path=self.path, MaxResults=10, **following)
+            yield from ((entry["Name"], entry["Value"]) for entry in answer["Parameters"])
+            if not answer.get("NextToken"):
+                return
+            following = {"NextToken": answer["NextToken"]}

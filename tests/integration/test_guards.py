@@ -1,0 +1,84 @@
+"""Who may use which route. The routes are the app's own: a new one fails here until somebody has decided about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import app as declared
+from tests.integration.service import CLERK, OPERATOR, VISITOR, Answer, Service
+from tests.lambda_events import claims
+
+ROUTES = {
+    (method, path): entry
+    for path, methods in declared.app.routes.items()
+    for method, entry in methods.items()
+    if method != "HEAD"
+}
+GUARDED = [route for route, entry in ROUTES.items() if entry.authorizer]
+
+# What anybody may read: liveness, the document, and the pages, which show what the API answers to whoever signs in.
+PUBLIC = {
+    ("GET", "/health"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/"),
+    ("GET", "/static/{name}"),
+}
+
+# What a caller without a company, one of a company and an operator get for a request that is empty but for its token:
+# 403 where the route is not for them, and otherwise what follows from there being nothing.
+DECIDED: Mapping[tuple[str, str], tuple[int, int, int]] = {
+    ("GET", "/dragons"): (200, 200, 200),
+    ("POST", "/dragons"): (415, 415, 415),
+    ("GET", "/dragons/{dragon_name}"): (404, 404, 404),
+    ("PUT", "/dragons/{dragon_name}"): (403, 403, 415),
+    ("DELETE", "/dragons/{dragon_name}"): (403, 403, 404),
+    ("GET", "/submissions/{submission_id}"): (404, 404, 404),
+    ("POST", "/post-message"): (403, 415, 415),
+    ("GET", "/message/{message_id}"): (403, 404, 404),
+}
+
+NOT_ACCEPTED: Mapping[str, Mapping[str, Any] | None] = {
+    "no token": None,
+    "no claims": {},
+    "an access token": claims(token_use="access"),
+    "another client's token": claims(aud="another-client"),
+    "a token without an audience": claims(aud=None, client_id="x"),
+    "nobody's token": claims(sub=""),
+}
+
+
+def ask(service: Service, route: tuple[str, str], token_claims: Mapping[str, Any] | None) -> Answer:
+    """Send a request without a body to a route; its parameters are those of what is not there."""
+    method, path = route
+    return service.request(method, re.sub(r"\{\w+\}", "e0721e56-fb09-4273-ae74-7bcbc92d43eb", path), token_claims)
+
+
+def test_every_route_is_guarded_or_meant_for_everybody() -> None:
+    assert ROUTES.keys() - set(GUARDED) == PUBLIC
+
+
+def test_who_may_use_it_is_decided_for_every_guarded_route() -> None:
+    assert DECIDED.keys() == set(GUARDED)
+
+
+@pytest.mark.parametrize("token", NOT_ACCEPTED)
+def test_every_guarded_route_checks_the_token_itself_before_anything_else(service: Service, token: str) -> None:
+    for route in GUARDED:
+        answer = ask(service, route, NOT_ACCEPTED[token])
+
+        assert answer.status == 401, route
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_each_caller_gets_what_is_decided(service: Service) -> None:
+    found = {
+        route: tuple(ask(service, route, caller).status for caller in (VISITOR, CLERK, OPERATOR)) for route in GUARDED
+    }
+
+    assert found == DECIDED

@@ -1,0 +1,211 @@
+"""The cached read of Parameter Store, whatever the parameters are."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.parameter_store import RETRY_AFTER_FAILURE_S, ParameterStore, Values
+from tests.fakes.aws_errors import client_error
+from tests.fakes.clock import FakeClock
+from tests.fakes.parameter_store import FakeParameterStore
+
+PATH = "/dragonpost/local/"
+
+
+def is_usable(name: str, value: str) -> bool:
+    """Let everything be but this."""
+    return value != "malformed"
+
+
+@pytest.fixture
+def store() -> FakeParameterStore:
+    """Nine parameters."""
+    return FakeParameterStore(PATH, {name: f"value of {name}" for name in map(str, range(9))})
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The reader's clock."""
+    return FakeClock()
+
+
+@pytest.fixture
+def parameters(store: FakeParameterStore, clock: FakeClock) -> ParameterStore:
+    """A reader that has read nothing yet."""
+    return ParameterStore(PATH, is_usable, lambda: store, clock)  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize("sizes", [[4, 5], [0, 9], [8, 0, 1]], ids=str)
+def test_settings_that_come_on_several_pages_are_read_whole(
+    parameters: ParameterStore, store: FakeParameterStore, sizes: list[int]
+) -> None:
+    """GetParametersByPath may return fewer than it was asked for, even none, and more with the next token."""
+    store.page_sizes = sizes
+    assert parameters.values()["8"] == "value of 8"
+    assert store.reads == len(sizes)
+
+
+def test_one_read_serves_many_uses(parameters: ParameterStore, store: FakeParameterStore) -> None:
+    assert [parameters.values() for _ in range(50)][-1]["3"] == "value of 3"
+    assert store.reads == 1
+
+
+def test_nothing_is_read_before_it_is_needed(parameters: ParameterStore, store: FakeParameterStore) -> None:
+    assert store.reads == 0
+
+
+def test_changes_are_seen_after_a_while(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock
+) -> None:
+    parameters.values()
+    store.values["3"] = "new"
+    clock.now += 40
+    assert parameters.values()["3"] == "value of 3"
+    clock.now += 40
+
+    assert parameters.values()["3"] == "new"
+
+
+def test_readers_do_not_all_ask_in_the_same_second(store: FakeParameterStore, clock: FakeClock) -> None:
+    readers = [ParameterStore(PATH, is_usable, lambda: store, clock) for _ in range(50)]  # type: ignore[arg-type,return-value]
+    for reader in readers:
+        reader.values()
+
+    assert len({reader._refresh_at for reader in readers}) > 40
+
+
+@pytest.mark.parametrize("failure", [client_error("ThrottlingException"), client_error("AccessDeniedException")])
+def test_a_failed_refresh_keeps_the_old_values_and_asks_again_soon(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, failure: Exception
+) -> None:
+    before = parameters.values()
+    store.failure = failure
+    clock.now += 100
+    assert parameters.values() is before
+    assert parameters.values() is before
+    assert store.reads == 2
+
+    store.failure = None
+    store.values["3"] = "new"
+    clock.now += RETRY_AFTER_FAILURE_S
+    assert parameters.values()["3"] == "new"
+
+
+def test_a_parameter_that_goes_missing_later_changes_nothing(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock
+) -> None:
+    before = parameters.values()
+    del store.values["4"]
+    store.values["3"] = "malformed"
+    store.values["2"] = "new"
+    clock.now += 100
+
+    assert parameters.values() == {**before, "2": "new"}
+
+
+def test_what_is_missing_or_malformed_is_looked_at_again_soon(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, log: io.StringIO
+) -> None:
+    parameters.values()
+    store.values["3"] = "malformed"
+    clock.now += 100
+    parameters.values()
+    assert json.loads(log.getvalue())["names"] == [f"{PATH}3"]
+
+    store.values["3"] = "new"
+    clock.now += RETRY_AFTER_FAILURE_S
+    assert parameters.values()["3"] == "new"
+
+
+def test_a_malformed_value_stands_where_there_is_no_earlier_one_so_that_it_can_be_named(
+    parameters: ParameterStore, store: FakeParameterStore
+) -> None:
+    store.values["3"] = "malformed"
+
+    assert parameters.values()["3"] == "malformed"
+
+
+def test_white_space_around_a_value_is_nobodys_intention(parameters: ParameterStore, store: FakeParameterStore) -> None:
+    store.values["3"] = " name\n"
+
+    assert parameters.values()["3"] == "name"
+
+
+def test_a_first_read_that_fails_is_tried_again_by_the_next_use(
+    parameters: ParameterStore, store: FakeParameterStore
+) -> None:
+    store.failure = client_error("ThrottlingException")
+    with pytest.raises(aws.DependencyUnavailable):
+        parameters.values()
+    store.failure = None
+
+    assert parameters.values()["3"]
+
+
+def test_parameters_that_the_service_does_not_know_are_left_alone(
+    parameters: ParameterStore, store: FakeParameterStore
+) -> None:
+    store.values["later"] = "x"
+
+    assert parameters.values()["3"]
+
+
+def test_threads_that_start_together_read_once(store: FakeParameterStore) -> None:
+    together = threading.Barrier(8)
+
+    class Slow(FakeParameterStore):
+        def get_parameters_by_path(self, **parameters: Any) -> dict[str, Any]:
+            together.wait(5)
+            return super().get_parameters_by_path(**parameters)
+
+    slow = Slow(store.path, store.values)
+    parameters = ParameterStore(PATH, is_usable, lambda: slow)  # type: ignore[arg-type,return-value]
+
+    def use(number: int) -> Values:
+        if number:
+            together.wait(5)
+        return parameters.values()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(use, range(8)))
+
+    assert slow.reads == 1
+    assert all(each is found[0] for each in found)
+
+
+def test_a_refresh_makes_one_short_attempt_and_other_threads_do_not_wait_for_it(
+    store: FakeParameterStore, clock: FakeClock
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    beginnings = []
+
+    class Hanging(FakeParameterStore):
+        def get_parameters_by_path(self, **parameters: Any) -> dict[str, Any]:
+            if self.reads:
+                beginnings.append(aws._no_call_after.get() - time.monotonic())
+                asked.set()
+                answer.wait(5)
+            return super().get_parameters_by_path(**parameters)
+
+    hanging = Hanging(store.path, store.values)
+    parameters = ParameterStore(PATH, is_usable, lambda: hanging, clock)  # type: ignore[arg-type,return-value]
+    before = parameters.values()
+    clock.now += 100
+    with ThreadPoolExecutor(1) as pool:
+        refreshing = pool.submit(parameters.values)
+        assert asked.wait(5)
+
+        assert parameters.values() is before, "another request goes on with what there is"
+        answer.set()
+        assert refreshing.result(5) is not before
+
+    assert beginnings[0] < 1, "so that a second attempt never begins"
+    assert hanging.reads == 2
