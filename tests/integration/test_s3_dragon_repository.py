@@ -11,42 +11,22 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from chalicelib import aws
 from chalicelib.dragons.document import DocumentCorrupt
 from chalicelib.dragons.repository import Addition, Change, DragonQuery
 from chalicelib.dragons.s3 import SWAP_ATTEMPTS_MAX, DocumentContended, S3DragonRepository
+from tests.contracts.dragon_histories import DragonHistory
 from tests.contracts.dragon_repository import DragonRepositoryContract, always, names
+from tests.fakes.atomic_s3 import AtomicS3
 from tests.fakes.aws_errors import client_error
 from tests.fakes.settings import FakeSettings
 from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
 from tests.samples import dragon, dragon_members
 
 PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_name=DRAGON_FILE)
-
-
-class AtomicS3:
-    """moto's S3, one call at a time: its conditional writes are atomic, as S3's are. Counts and alters calls."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.gets: list[str | None] = []
-        self.puts: list[dict[str, Any]] = []
-        self.before_put: Callable[[], None] = lambda: None
-        self.after_put: Callable[[], None] = lambda: None
-
-    def get_object(self, **parameters: Any) -> Any:
-        with self.lock:
-            self.gets.append(parameters.get("IfNoneMatch"))
-            return aws.s3().get_object(**parameters)
-
-    def put_object(self, **parameters: Any) -> Any:
-        with self.lock:
-            self.puts.append(parameters)
-            self.before_put()
-            answer = aws.s3().put_object(**parameters)
-            self.after_put()
-            return answer
 
 
 def once(action: Callable[[], Any]) -> Callable[[], None]:
@@ -85,6 +65,16 @@ class TestS3DragonRepository(DragonRepositoryContract):
     @pytest.fixture
     def dragons(self, s3: AtomicS3) -> S3DragonRepository:
         return S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.usefixtures("stage")
+def test_any_history_of_the_registry_reads_as_it_would_in_memory() -> None:
+    class OnS3(DragonHistory):
+        def made(self) -> S3DragonRepository:
+            aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
+            return S3DragonRepository(PLACE, AtomicS3, lambda _: None)  # type: ignore[arg-type,return-value]
+
+    run_state_machine_as_test(OnS3, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
 
 
 class TestSeveralFunctions(DragonRepositoryContract):
