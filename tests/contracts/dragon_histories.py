@@ -16,6 +16,7 @@ from tests.samples import dragon
 
 NAMES = st.sampled_from([*ONE_NAME, "Elan", "Ember", "ember", "Ash", "a.b-c'd 2", "龍"])
 FAMILIES = st.sampled_from(["red", "RED", "green", "É"])
+KEYS = NAMES.map(lambda name: dragon(name).key)
 DRAGONS = st.builds(lambda name, family: dragon(name, family_str=family), NAMES, FAMILIES)
 SUBMISSIONS = st.sampled_from(["s1", "s2", "s3"])
 
@@ -27,10 +28,12 @@ class DragonHistory(RuleBasedStateMachine):
         """Return the implementation under test, empty."""
         raise NotImplementedError
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(present=st.lists(DRAGONS, min_size=2, max_size=8))
+    def begin(self, present: list[Dragon]) -> None:
         self.real = self.made()
         self.model = InMemoryDragonRepository()
+        for each in present:
+            self.add(each, "s1")
 
     @rule(added=DRAGONS, submission=SUBMISSIONS)
     def add(self, added: Dragon, submission: str) -> None:
@@ -56,16 +59,22 @@ class DragonHistory(RuleBasedStateMachine):
     def get(self, name: str) -> None:
         assert self.real.get(name) == self.model.get(name)
 
-    @rule(
-        family=st.none() | FAMILIES,
-        name=st.none() | NAMES,
-        after=st.none() | NAMES.map(lambda name: dragon(name).key),
-        limit=st.integers(1, 4),
-    )
-    def page(self, family: str | None, name: str | None, after: str | None, limit: int) -> None:
+    @rule(family=st.none() | FAMILIES, name=st.none() | NAMES, after=st.none() | KEYS, limit=st.integers(1, 4))
+    def filter(self, family: str | None, name: str | None, after: str | None, limit: int) -> None:
         query = DragonQuery.of(family, name, after, limit)
 
         assert self.real.page(query) == self.model.page(query)
+
+    @rule(limit=st.integers(1, 4))
+    def read_page_by_page(self, limit: int) -> None:
+        after = None
+        while True:
+            query = DragonQuery(after=after, limit=limit)
+            page = self.model.page(query)
+
+            assert self.real.page(query) == page
+            if (after := page.next_after) is None:
+                return
 
     @invariant()
     def every_dragon_is_there_once(self) -> None:

@@ -11,14 +11,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from chalicelib import aws
 from chalicelib.dragons.document import DocumentCorrupt
 from chalicelib.dragons.repository import Addition, Change, DragonQuery
 from chalicelib.dragons.s3 import SWAP_ATTEMPTS_MAX, DocumentContended, S3DragonRepository
-from tests.contracts.dragon_histories import DragonHistory
 from tests.contracts.dragon_repository import DragonRepositoryContract, always, names
 from tests.fakes.atomic_s3 import AtomicS3
 from tests.fakes.aws_errors import client_error
@@ -65,16 +62,6 @@ class TestS3DragonRepository(DragonRepositoryContract):
     @pytest.fixture
     def dragons(self, s3: AtomicS3) -> S3DragonRepository:
         return S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
-
-
-@pytest.mark.usefixtures("stage")
-def test_any_history_of_the_registry_reads_as_it_would_in_memory() -> None:
-    class OnS3(DragonHistory):
-        def made(self) -> S3DragonRepository:
-            aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
-            return S3DragonRepository(PLACE, AtomicS3, lambda _: None)  # type: ignore[arg-type,return-value]
-
-    run_state_machine_as_test(OnS3, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
 
 
 class TestSeveralFunctions(DragonRepositoryContract):
