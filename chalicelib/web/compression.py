@@ -1,4 +1,8 @@
-"""Compressed answers (RFC 9110 §8.4, §12.5.3), made here because API Gateway and the local server then agree.
+"""Compressed answers (RFC 9110 §8.4, §12.5.3).
+
+API Gateway could compress by itself (`minimumCompressionSize`). It is not used: its documentation knows no ETag of the
+compressed form, it compresses what has passed Lambda's limit of 6 MB already, and the local server has nothing like it.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
 
 A compressed representation is another one than the plain, so it has a strong ETag of its own (RFC 9110 §8.8.3.3): the
 plain one's with `-gzip` inside the quotes. Preconditions take either for the other.
