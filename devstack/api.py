@@ -12,7 +12,7 @@ from pathlib import Path
 from devstack.deployment import Deployment
 from devstack.processes import Child
 from devstack.settings import HOST, DevstackError, Settings
-from operations.deploy import app_environment
+from operations.deploy.target import app_environment
 
 STARTS_WITHIN_S = 30
 ENDS_WITHIN_S = 12

@@ -12,8 +12,9 @@ import boto3
 from devstack import gateway, sources
 from devstack.settings import PROJECT, REGION, STAGE, DevstackError, Settings
 from devstack.state import StateFolder, read_json, write_json
-from operations import deploy
-from operations.deploy import DeployError, Target
+from operations.deploy import package, stage
+from operations.deploy.commands import DeployError
+from operations.deploy.target import APP_NAME, Target
 
 ACCOUNT = "000000000000"
 SMS_ALLOWED_PREFIXES = "+1,+44"
@@ -56,7 +57,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
     target = Target(
         stage=STAGE,
         build=state.build,
-        artifacts_bucket=f"{deploy.APP_NAME}-artifacts-{ACCOUNT}-{REGION}",
+        artifacts_bucket=f"{APP_NAME}-artifacts-{ACCOUNT}-{REGION}",
         environment=settings.child_environment(),
         sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
         project=PROJECT,
@@ -66,12 +67,12 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
     if before and before.resources_fingerprint == resources:
         outputs = before.outputs
     else:
-        deploy.ensure_artifacts_bucket(target)
-        outputs = deploy.deploy_resources(target)
+        stage.ensure_artifacts_bucket(target)
+        outputs = stage.deploy_resources(target)
     if missing := [name for name in NEEDED_OUTPUTS if name not in outputs]:
         raise DevstackError(f"infrastructure/resources.yaml has no output {', '.join(missing)}, which is needed here")
-    template = deploy.package_app(target, outputs, merge_template)
-    deploy.deploy_app(target, outputs, template)
+    template = package.package_app(target, outputs, merge_template)
+    stage.deploy_app(target, outputs, template)
     clients = _client(settings, "cloudformation"), _client(settings, "apigateway")
     api_id = gateway.complete_import(*clients, target.app_stack)
     deployment = Deployment(resources, app, outputs, api_id)

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from operations.openapi import DOCUMENT, PROJECT, version
+from operations import PROJECT
+from operations.openapi import DOCUMENT, version
 
 RELEASED = PROJECT / "docs" / "openapi.released.json"
 SCRIPT = Path(__file__).with_suffix(".mjs")

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operations.stages import STAGES
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueOutputTypeDef, MessageTypeDef
-
-PROJECT = Path(__file__).resolve().parent.parent
-STAGES = ("local", "dev", "prod")
 
 HELD_S = 120  # how long a letter that is looked at stays hidden from others
 POLL_S = 1
@@ -248,11 +247,9 @@ def _age(sent_at: datetime) -> str:
 
 
 def _connected(stage: str) -> DeadLetters:
-    """Return the stage's dead letters. Stage local is the embedded AWS, whose address config.json has."""
-    if stage == "local" and "AWS_ENDPOINT_URL" not in os.environ:
-        config = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-        variables = config["stages"]["local"]["environment_variables"]
-        os.environ.update({name: value for name, value in variables.items() if name.startswith("AWS_")})
+    """Return the stage's dead letters. Stage local is the embedded AWS, whose address is the stage's own."""
+    if "AWS_ENDPOINT_URL" not in os.environ:
+        os.environ.update(STAGES[stage].environment)
     sqs = boto3.client("sqs")
     urls = [sqs.get_queue_url(QueueName=f"dragonpost-{stage}-messages{suffix}")["QueueUrl"] for suffix in ("-dead", "")]
     return DeadLetters(sqs, *urls)

@@ -13,7 +13,6 @@ import json
 import sys
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,12 +22,12 @@ from chalicelib.dragons.model import ALIASES, Dragon, DragonFields, DragonReport
 from chalicelib.messages.model import OrderMessage
 from chalicelib.validation import CheckedText
 from chalicelib.web import bodies
+from operations import PROJECT
 from operations.contract import components
 from operations.contract.operations import OPERATIONS, TAGS, UNDESCRIBED_PATHS
 
 Json = dict[str, Any]
 
-PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENT = PROJECT / "chalicelib" / "web" / "static" / "openapi.json"
 
 _MODELS = (

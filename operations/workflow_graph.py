@@ -13,10 +13,10 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parent.parent
+from operations import PROJECT
+
 DEFINITION = PROJECT / "infrastructure" / "dragons.asl.json"
 GRAPH = PROJECT / "chalicelib" / "web" / "static" / "workflow.json"
 

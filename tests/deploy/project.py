@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from operations import PROJECT
+
 RUNS_WITHIN_S = 300
 
 # What Chalice reads, and beside it what must not get into the package.
@@ -17,14 +18,6 @@ _COPIED = (
     *("devstack", "operations", "tests"),
 )
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "deployed", "deployments", "venv")
-
-# What the deployed names end in, by the names that Chalice gives functions in config and templates.
-FUNCTIONS = {
-    "api_handler": "",
-    "validate_dragon": "-validate_dragon",
-    "add_dragon": "-add_dragon",
-    "store_messages": "-store_messages",
-}
 
 
 def copy_of_project(to: Path) -> Path:

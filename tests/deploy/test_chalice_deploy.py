@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from operations.deploy import Target, check_not_deployed_otherwise
+from operations import PROJECT
+from operations.deploy.stage import check_not_deployed_otherwise
+from operations.deploy.target import Target
+from operations.functions import API, deployed_name, names
 from tests.deploy.moto_account import REGION, Account, Standing, Swagger, account
-from tests.deploy.project import FUNCTIONS, PROJECT, chalice, copy_of_project, without_aws_settings
+from tests.deploy.project import chalice, copy_of_project, without_aws_settings
 
 POOL_ARN = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_DragonPst"
 QUEUE = "dragonpost-dev-messages"
-DEPLOYED_NAMES = {f"dragonpost-dev{suffix}" for suffix in FUNCTIONS.values()}
+FUNCTIONS = {function: deployed_name(function, "dev") for function in names()}
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 DEV = CONFIG["stages"]["dev"]
 
@@ -107,7 +110,7 @@ class TestRoles:
         assert {
             function["FunctionName"]: function["Role"].rpartition("/")[2]
             for function in deployed.standing.functions.values()
-        } == {f"dragonpost-dev{suffix}": f"dragonpost-dev-{function}" for function, suffix in FUNCTIONS.items()}
+        } == {name: f"dragonpost-dev-{function}" for function, name in FUNCTIONS.items()}
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_its_one_policy_is_the_file_and_nothing_more(self, deployed: Deployment, function: str) -> None:
@@ -124,18 +127,18 @@ class TestRoles:
 
 class TestFunctions:
     def test_they_have_the_names_that_the_workflow_calls(self, deployed: Deployment) -> None:
-        assert set(deployed.standing.functions) == DEPLOYED_NAMES
+        assert set(deployed.standing.functions) == set(FUNCTIONS.values())
 
-    @pytest.mark.parametrize(("function", "suffix"), FUNCTIONS.items())
-    def test_they_are_set_up_as_the_stage_says(self, deployed: Deployment, function: str, suffix: str) -> None:
+    @pytest.mark.parametrize(("function", "name"), FUNCTIONS.items())
+    def test_they_are_set_up_as_the_stage_says(self, deployed: Deployment, function: str, name: str) -> None:
         wanted = DEV["lambda_functions"][function]
 
-        made = deployed.standing.functions[f"dragonpost-dev{suffix}"]
+        made = deployed.standing.functions[name]
 
         assert made["Environment"]["Variables"] == CONFIG["environment_variables"] | DEV["environment_variables"]
         assert (made["Timeout"], made["MemorySize"]) == (wanted["lambda_timeout"], wanted["lambda_memory_size"])
         assert made["TracingConfig"] == {"Mode": "Active"}
-        assert made["Handler"] == ("app.app" if function == "api_handler" else f"app.{function}")
+        assert made["Handler"] == ("app.app" if function == API else f"app.{function}")
         assert made["Runtime"] == f"python3.{sys.version_info.minor}"
 
     def test_the_queue_feeds_its_consumer_and_no_other(self, deployed: Deployment) -> None:
@@ -200,7 +203,7 @@ class TestApi:
 
 class TestDeployingAgain:
     def test_the_code_is_the_new_one(self, deployed: Deployment, redeployed: Deployment) -> None:
-        for name in DEPLOYED_NAMES:
+        for name in FUNCTIONS.values():
             before, after = deployed.standing.functions[name], redeployed.standing.functions[name]
             assert before["CodeSha256"] != after["CodeSha256"]
 

@@ -12,13 +12,19 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
-from operations.deploy import Target, package_app
-from tests.deploy.project import FUNCTIONS, PROJECT, copy_of_project, without_aws_settings
+from operations import PROJECT
+from operations.deploy.package import package_app, requirements
+from operations.deploy.target import Target
+from operations.functions import deployed_name, logical_id, names
+from operations.vendor import STAMP
+from tests.deploy.project import copy_of_project, without_aws_settings
 
 POOL_ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_DragonPst"
 PACKAGE_BYTES_MAX = 10_000_000
@@ -26,12 +32,7 @@ UNZIPPED_BYTES_MAX = 30_000_000
 
 # Of what Lambda's Python has besides the standard library: boto3 and what it needs.
 BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-LOGICAL_IDS = {
-    "APIHandler": "api_handler",
-    "ValidateDragon": "validate_dragon",
-    "AddDragon": "add_dragon",
-    "StoreMessages": "store_messages",
-}
+LOGICAL_IDS = {logical_id(function): function for function in names()}
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ def run_as_lambda_would(package: Package, boto3_alone: Path, program: str, *argu
     ran = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", start + program, *arguments],
         cwd=package.unzipped,
-        env=without_aws_settings()
-        | {"DRAGONPOST_STAGE": "prod", "POWERTOOLS_METRICS_NAMESPACE": "Dragonpost", "POWERTOOLS_SERVICE_NAME": "test"},
+        env=without_aws_settings() | {"DRAGONPOST_STAGE": "prod", "POWERTOOLS_SERVICE_NAME": "test"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -155,26 +155,15 @@ print(json.dumps(app(event, None)))
 
 class TestContents:
     def test_it_holds_the_app_and_its_requirements_and_nothing_else(self, package: Package) -> None:
-        metadata = {path.name for path in package.unzipped.glob("*.dist-info")}
-        requirements = [
-            line.split("==")[0].lower()
-            for file in ("requirements.txt", "requirements-vendor.txt")
-            for line in (PROJECT / file).read_text(encoding="utf-8").splitlines()
-            if "==" in line and not line.startswith("#")
-        ]
-        of_requirements = {
-            top
-            for folder in metadata
-            for line in (package.unzipped / folder / "RECORD").read_text(encoding="utf-8").splitlines()
-            for top in [line.split(",")[0].split("/")[0]]
-        }
+        packed = list(distributions(path=[str(package.unzipped)]))
+        of_requirements = {file.parts[0] for distribution in packed for file in distribution.files or ()}
 
-        assert {name.split("-")[0].replace("_", "-").lower() for name in metadata} == {
-            name.replace("_", "-") for name in requirements
+        assert {canonicalize_name(distribution.name) for distribution in packed} == {
+            canonicalize_name(requirement.name) for requirement in requirements(PROJECT)
         }
         tops = {path.name for path in package.unzipped.iterdir()}
         data = {path.name for path in package.unzipped.glob("*.data")}  # scripts of wheels
-        assert tops - data - of_requirements == {"app.py", "chalice", "chalicelib"}
+        assert tops - data - of_requirements == {"app.py", "chalice", "chalicelib", STAMP}
 
     def test_nothing_of_development_is_in_it(self, package: Package) -> None:
         names = {part for path in package.unzipped.rglob("*") for part in path.relative_to(package.unzipped).parts}
@@ -211,7 +200,7 @@ class TestTemplate:
 
         assert (linted.returncode, linted.stdout) == (0, "")
 
-    def test_there_are_no_functions_but_the_four(self, package: Package) -> None:
+    def test_there_are_no_functions_but_those_of_the_app(self, package: Package) -> None:
         assert set(functions(package)) == set(LOGICAL_IDS)
 
     @pytest.mark.parametrize(("logical_id", "function"), LOGICAL_IDS.items())
@@ -220,7 +209,7 @@ class TestTemplate:
     ) -> None:
         named = functions(package)[logical_id]["FunctionName"]
 
-        assert named == {"Fn::Sub": f"dragonpost-${{Stage}}{FUNCTIONS[function]}"}
+        assert named == {"Fn::Sub": deployed_name(function, "${Stage}")}
 
     @pytest.mark.parametrize(("logical_id", "function"), LOGICAL_IDS.items())
     def test_functions_are_set_up_as_the_stage_says(self, package: Package, logical_id: str, function: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from operations import dead_letters
 from operations.dead_letters import DeadLetterError, DeadLetters
+from operations.stages import STAGES
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, message_body
 
@@ -384,13 +385,12 @@ def test_a_stage_that_is_not_deployed_is_said_to_be_missing(stage: Stage, capsys
     assert "Is the stage deployed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("named", [None, "http://127.0.0.1:4999"], ids=["config.json", "the environment"])
-def test_stage_local_is_reached_where_the_environment_says_or_else_config_json(
+@pytest.mark.parametrize("named", [None, "http://127.0.0.1:4999"], ids=["the stage", "the environment"])
+def test_stage_local_is_reached_where_the_environment_says_or_else_the_stage(
     sqs: Any, stage: Stage, buried: Callable[..., str], monkeypatch: pytest.MonkeyPatch, named: str | None
 ) -> None:
     buried()
-    config = json.loads((dead_letters.PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    configured = config["stages"]["local"]["environment_variables"]["AWS_ENDPOINT_URL"]
+    configured = STAGES["local"].environment["AWS_ENDPOINT_URL"]
     made, reached = boto3.client, []
 
     def client(service: Any) -> Any:

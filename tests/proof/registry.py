@@ -8,7 +8,6 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from subprocess import PIPE, Popen
 from typing import Any
@@ -21,11 +20,11 @@ from chalicelib.aws import DependencyUnavailable
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.repository import Addition, DragonQuery
 from chalicelib.dragons.s3 import DocumentContended, S3DragonRepository
+from operations import PROJECT
 from tests.fakes.settings import FakeSettings
 from tests.samples import dragon
 
 SYLLABLES = ("Él", "an", "dra", "gö", "ß", "Ñu", "Zé", "ﬁ", "ij", "Σ", "ώς", "Ǆ", "Ẽ", "rū", "ἀ", "Å", "кá", "ø")
-PROJECT = Path(__file__).resolve().parents[2]
 ANSWERED_WITHIN_S = 120  # sixty-four writers at one document wait for each other
 
 Place = tuple[str, str]

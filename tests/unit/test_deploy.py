@@ -19,8 +19,12 @@ from typing import Any
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
-from operations import deploy
-from operations.deploy import PROJECT, DeployError, Target
+from operations import PROJECT
+from operations.deploy import __main__ as command_line
+from operations.deploy import package, stage
+from operations.deploy.commands import DeployError, run
+from operations.deploy.target import Target
+from operations.stages import STAGES
 from tests.e2e.waiting import WITHIN_S, until
 
 DEPLOYING = (
@@ -41,7 +45,7 @@ def target(tmp_path: Path) -> Target:
 
 
 class Commands:
-    """Stands in for `deploy.run`: keeps what it is asked to run, and answers or fails with what is said here."""
+    """Stands in for `commands.run`: keeps what it is asked to run, and answers or fails as it is told here."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -65,38 +69,50 @@ class Commands:
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     stand_in = Commands()
-    monkeypatch.setattr(deploy, "run", stand_in)
+    monkeypatch.setattr("operations.deploy.commands.run", stand_in)
     return stand_in
 
 
-def package(tmp_path: Path, *distributions: str) -> Path:
-    path = tmp_path / "deployment.zip"
+def packed(target: Target, *distributions: str) -> Path:
+    """Make a package that holds these distributions, written as name-version."""
+    path = target.project / "deployment.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for distribution in distributions:
-            archive.writestr(f"{distribution}.dist-info/METADATA", "")
+            name, _, version = distribution.rpartition("-")
+            archive.writestr(f"{distribution}.dist-info/METADATA", f"Name: {name}\nVersion: {version}\n")
     return path
 
 
 class TestCompleteness:
-    def test_a_package_with_every_requirement_is_complete(self, tmp_path: Path) -> None:
-        (tmp_path / "requirements.txt").write_text("# why\naws-lambda-powertools==3.0\nJMESPath>=1\n-c other.txt\n")
-        made = package(tmp_path, "aws_lambda_powertools-3.0", "jmespath-1.1")
+    @pytest.fixture(autouse=True)
+    def _requirements(self, target: Target) -> None:
+        wanted = "# why\naws-lambda-powertools==3.0\n\nJMESPath>=1,<2  # reads paths\n-c other.txt\n"
+        (target.project / "requirements.txt").write_text(wanted, encoding="utf-8")
+        (target.project / "requirements-vendor.txt").write_text("swagger==5.0 --hash=sha256:3f\n", encoding="utf-8")
 
-        deploy._require_complete_package("", made, tmp_path / "requirements.txt")
+    def test_a_package_with_every_requirement_is_complete(self, target: Target) -> None:
+        made = packed(target, "aws_lambda_powertools-3.0", "jmespath-1.1", "swagger-5.0", "six-1")
 
-    def test_a_missing_requirement_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "requirements.txt").write_text("msgspec==0.22.0\njmespath==1.1.0\n")
+        package.check_complete("", made, target.project)
 
-        with pytest.raises(DeployError, match="lacks msgspec"):
-            deploy._require_complete_package("", package(tmp_path, "jmespath-1.1.0"), tmp_path / "requirements.txt")
+    @pytest.mark.parametrize("lost", ["aws_lambda_powertools-3.0", "jmespath-1.1", "swagger-5.0"])
+    def test_a_missing_requirement_is_named(self, target: Target, lost: str) -> None:
+        made = packed(target, *({"aws_lambda_powertools-3.0", "jmespath-1.1", "swagger-5.0"} - {lost}))
 
-    def test_chalices_own_complaint_counts_although_it_exits_0(self, tmp_path: Path) -> None:
-        (tmp_path / "requirements.txt").write_text("")
+        with pytest.raises(DeployError, match=f"(?i)lacks {lost.partition('-')[0].replace('_', '.')}"):
+            package.check_complete("", made, target.project)
+
+    def test_another_version_than_the_pinned_one_is_named(self, target: Target) -> None:
+        made = packed(target, "aws_lambda_powertools-3.0", "jmespath-1.1", "swagger-4.9")
+
+        with pytest.raises(DeployError, match=r"lacks swagger==5\.0;"):
+            package.check_complete("", made, target.project)
+
+    def test_chalices_own_complaint_counts_although_it_exits_0(self, target: Target) -> None:
+        made = packed(target, "aws_lambda_powertools-3.0", "jmespath-1.1", "swagger-5.0")
 
         with pytest.raises(DeployError, match="incomplete"):
-            deploy._require_complete_package(
-                "Could not install dependencies:\nmsgspec==0.22.0\n", package(tmp_path), tmp_path / "requirements.txt"
-            )
+            package.check_complete("Could not install dependencies:\nmsgspec==0.22.0\n", made, target.project)
 
 
 def record(target: Target, text: str) -> None:
@@ -114,23 +130,23 @@ class TestOneWayForAStage:
         record(target, recorded)
 
         with pytest.raises(DeployError, match=r"`\.venv/bin/chalice delete --stage dev`"):
-            deploy.check_not_deployed_otherwise(target, "cloudformation")
+            stage.check_not_deployed_otherwise(target, "cloudformation")
 
     def test_the_refusal_names_the_log_groups_that_would_stop_the_app_stack(self, target: Target) -> None:
         record(target, '{"resources": [{"name": "api_handler_role"}]}')
 
         with pytest.raises(DeployError, match=re.escape("/aws/lambda/dragonpost-dev*")):
-            deploy.check_not_deployed_otherwise(target, "cloudformation")
+            stage.check_not_deployed_otherwise(target, "cloudformation")
 
     def test_the_refusal_ends_with_the_deletion_that_it_asks_for(self, target: Target) -> None:
         record(target, '{"resources": [], "schema_version": "2.0", "backend": "api"}')
 
-        deploy.check_not_deployed_otherwise(target, "cloudformation")
+        stage.check_not_deployed_otherwise(target, "cloudformation")
 
     @pytest.mark.usefixtures("commands")
     def test_a_stage_that_cloudformation_deployed_is_not_deployed_with_chalice(self, target: Target) -> None:
         with pytest.raises(DeployError, match="delete-stack --stack-name dragonpost-dev-app"):
-            deploy.check_not_deployed_otherwise(target, "chalice")
+            stage.check_not_deployed_otherwise(target, "chalice")
 
 
 class TestArtifactsBucket:
@@ -138,15 +154,15 @@ class TestArtifactsBucket:
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         commands.answers["get-caller-identity"] = "123456789012\n"
 
-        deploy.ensure_artifacts_bucket(deploy._target(deploy._parse(["--stage", "dev"])))
+        stage.ensure_artifacts_bucket(command_line._target(command_line._parse(["--stage", "dev"])))
 
         asked = commands.only("head-bucket")
         assert "--bucket dragonpost-artifacts-123456789012-eu-central-1 " in asked
         assert asked.endswith("--expected-bucket-owner 123456789012")
 
     def test_one_that_was_named_may_be_of_another_account(self, commands: Commands) -> None:
-        deploy.ensure_artifacts_bucket(
-            deploy._target(deploy._parse(["--stage", "dev", "--artifacts-bucket", "shared"]))
+        stage.ensure_artifacts_bucket(
+            command_line._target(command_line._parse(["--stage", "dev", "--artifacts-bucket", "shared"]))
         )
 
         assert commands.ran == ["aws s3api head-bucket --bucket shared"]
@@ -155,29 +171,41 @@ class TestArtifactsBucket:
         commands.failures["head-bucket"] = "An error occurred (403) when calling the HeadBucket operation: Forbidden"
 
         with pytest.raises(DeployError, match="name one that you may use with --artifacts-bucket"):
-            deploy.ensure_artifacts_bucket(replace(target, artifacts_bucket="dragonpost-artifacts-123404567890-x"))
+            stage.ensure_artifacts_bucket(replace(target, artifacts_bucket="dragonpost-artifacts-123404567890-x"))
 
         assert len(commands.ran) == 1
 
     def test_one_that_is_not_there_is_made(self, target: Target, commands: Commands) -> None:
         commands.failures["head-bucket"] = "An error occurred (404) when calling the HeadBucket operation: Not Found"
 
-        deploy.ensure_artifacts_bucket(target)
+        stage.ensure_artifacts_bucket(target)
 
         assert commands.ran[1:] == ["aws s3 mb s3://a-bucket"]
 
 
 class TestResources:
     def test_deploying_again_keeps_the_countries_that_may_be_texted(self, target: Target, commands: Commands) -> None:
-        deploy.deploy_resources(target)
+        stage.deploy_resources(target)
 
         assert commands.only("cloudformation deploy").endswith("--parameter-overrides Stage=dev")
 
     @pytest.mark.parametrize("chosen", ["+1,+44", "none"])
     def test_the_countries_that_were_chosen_are_set(self, target: Target, commands: Commands, chosen: str) -> None:
-        deploy.deploy_resources(replace(target, sms_allowed_prefixes=chosen))
+        stage.deploy_resources(replace(target, sms_allowed_prefixes=chosen))
 
         assert commands.only("cloudformation deploy").endswith(f"Stage=dev SmsAllowedPrefixes={chosen}")
+
+
+class TestApp:
+    def test_the_gateway_answers_for_the_stages_own_origin(self, target: Target, commands: Commands) -> None:
+        template = target.project / "sam.json"
+        template.write_text('{"Parameters": {"AllowOrigin": {}, "ThrottlingRateLimit": {}}}', encoding="utf-8")
+        commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+
+        assert stage.deploy_app(replace(target, stage="prod"), {"UserPoolArn": "an-arn"}, template) == "https://api/"
+
+        origin = STAGES["prod"].allow_origin
+        assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides AllowOrigin={origin}")
 
 
 class TestDocumentedSteps:
@@ -223,7 +251,7 @@ class TestDocumentedSteps:
 
 def test_a_command_that_is_not_installed_is_named_with_what_to_do(target: Target) -> None:
     with pytest.raises(DeployError, match="no-such-command is not installed here"):
-        deploy.run("no-such-command", env=target.environment)
+        run("no-such-command", env=target.environment)
 
 
 def write_command(path: Path, text: str) -> None:
@@ -238,7 +266,8 @@ def running(folder: Path, program: str, **options: Any) -> Iterator[subprocess.P
 import os, pathlib, sys, sysconfig
 folder = pathlib.Path({str(folder)!r})
 sysconfig.get_path = lambda _: str(folder)
-from operations import deploy
+from operations.deploy import __main__ as command_line, commands, stage
+from operations.deploy.target import Target
 """
     process = subprocess.Popen([sys.executable, "-c", beginning + program], cwd=PROJECT, text=True, **options)
     with process:
@@ -251,7 +280,7 @@ from operations import deploy
 def test_a_command_does_not_outlive_whoever_ran_it(tmp_path: Path) -> None:
     """Not even after a SIGKILL: a second deployment would meet the first one's."""
     write_command(tmp_path / "endless", '#!/bin/sh\nsleep 1000 &\necho "$$ $!" > pids.part\nmv pids.part pids\nwait\n')
-    with running(tmp_path, "deploy.run('endless', env=os.environ, cwd=folder)") as runner:
+    with running(tmp_path, "commands.run('endless', env=os.environ, cwd=folder)") as runner:
         until((tmp_path / "pids").exists)
         pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
 
@@ -270,7 +299,7 @@ def is_running(pid: int) -> bool:
 
 def test_a_command_that_fails_is_named_with_what_it_said(target: Target) -> None:
     with pytest.raises(DeployError, match=r"(?s)`aws s3 mb nonsense` failed:\n.+"):
-        deploy.run("aws", "s3", "mb", "nonsense", env=target.environment)
+        run("aws", "s3", "mb", "nonsense", env=target.environment)
 
 
 def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> None:
@@ -278,7 +307,7 @@ def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> No
     write_command(tmp_path / "asks", f"#!{sys.executable}\nimport getpass\ngetpass.getpass('MFA code: ')\n")
     ours, terminal = pty.openpty()
     # The first terminal that the first process of a session opens becomes the session's.
-    program = f"os.open({os.ttyname(terminal)!r}, os.O_RDWR)\ndeploy.run('asks', env=os.environ)"
+    program = f"os.open({os.ttyname(terminal)!r}, os.O_RDWR)\ncommands.run('asks', env=os.environ)"
     try:
         with running(tmp_path, program, start_new_session=True, stderr=subprocess.PIPE) as runner:
             _, said = runner.communicate(timeout=WITHIN_S)
@@ -320,15 +349,16 @@ class TestInterruptedChaliceDeploy:
     def deploying(folder: Path, ending: str) -> Iterator[subprocess.Popen[str]]:
         """Deploy with a `chalice` that goes on as soon as there is a file of that name, and ends like this."""
         (folder / "requirements-vendor.txt").touch()
+        write_command(folder / "pip", "#!/bin/sh\n")
         waiting = "#!/bin/sh\ntouch started\nuntil [ -e go-on ]; do sleep 0.05; done\n"
         write_command(folder / "chalice", f"{waiting}{ending}\n")
         program = """
 import signal
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)  # these tests may run in the background, or under nohup
-target = deploy.Target("dev", folder, "a-bucket", os.environ, project=folder)
-deploy._deploy = lambda _: deploy.chalice_deploy(target, {"UserPoolArn": "an-arn"})
-sys.exit(deploy.main(["--stage", "dev"]))
+target = Target("dev", folder, "a-bucket", os.environ, project=folder)
+command_line._deploy = lambda _: stage.chalice_deploy(target, {"UserPoolArn": "an-arn"})
+sys.exit(command_line.main(["--stage", "dev"]))
 """
         with running(folder, program, stderr=subprocess.PIPE) as runner:
             until((folder / "started").exists)

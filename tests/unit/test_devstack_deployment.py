@@ -50,8 +50,8 @@ def test_an_output_that_was_renamed_is_named(
         return {name: value for name, value in OUTPUTS.items() if name != missing}
 
     overrides.write_text('{"Resources": {}}', encoding="utf-8")
-    monkeypatch.setattr(deployment.deploy, "ensure_artifacts_bucket", lambda _: None)
-    monkeypatch.setattr(deployment.deploy, "deploy_resources", deploy_resources)
+    monkeypatch.setattr(deployment.stage, "ensure_artifacts_bucket", lambda _: None)
+    monkeypatch.setattr(deployment.stage, "deploy_resources", deploy_resources)
 
     with pytest.raises(DevstackError, match=rf"infrastructure/resources\.yaml has no output {missing}"):
         deployment.bring_up_to_date(SETTINGS, state)

@@ -9,15 +9,16 @@ from typing import Any
 import botocore.session
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+from chalice.app import Chalice
 
-PROJECT = Path(__file__).resolve().parents[2]
-STAGES = ("local", "dev", "prod")
-FUNCTIONS = {
-    "api_handler": ("APIHandler", ""),
-    "validate_dragon": ("ValidateDragon", "-validate_dragon"),
-    "add_dragon": ("AddDragon", "-add_dragon"),
-    "store_messages": ("StoreMessages", "-store_messages"),
-}
+from operations import PROJECT, dead_letters, functions
+from operations.deploy import __main__ as deploy
+from operations.functions import FunctionIncomplete
+from operations.generate import chalice_config, policies
+from operations.stages import STAGES, Stage
+
+FUNCTIONS = functions.names()
+GENERATED = {**policies.files(), **chalice_config.files()}
 PARAMETERS = {
     "dragon_data_bucket_name",
     "dragon_data_file_name",
@@ -94,32 +95,68 @@ def tasks(integration: str) -> dict[str, Any]:
     return {name: state for name, state in STATES.items() if integration in state.get("Resource", "")}
 
 
-class TestChaliceConfig:
-    def test_every_stage_gives_every_function_its_own_policy_time_limit_and_memory(self) -> None:
-        for stage in STAGES:
-            functions = CONFIG["stages"][stage]["lambda_functions"]
-            assert functions.keys() == FUNCTIONS.keys()
-            for name, function in functions.items():
-                assert function["iam_policy_file"] == f"policy-{name}-{stage}.json"
-                assert {"lambda_timeout", "lambda_memory_size"} <= function.keys()
+class TestGeneratedFiles:
+    @pytest.mark.parametrize("path", GENERATED, ids=str)
+    def test_what_is_committed_is_what_the_templates_and_the_list_of_stages_make(self, path: Path) -> None:
+        assert PROJECT.joinpath(path).read_text(encoding="utf-8") == GENERATED[path], "python -m operations.generate"
 
-    def test_policies_are_the_files_and_nothing_is_generated(self) -> None:
-        wanted = {f"policy-{function}-{stage}.json" for function in FUNCTIONS for stage in STAGES}
-        assert {path.name for path in (PROJECT / ".chalice").glob("policy-*.json")} == wanted
+    def test_nothing_is_left_of_a_stage_or_function_that_is_gone(self) -> None:
+        there = {path.relative_to(PROJECT) for path in (PROJECT / ".chalice").glob("*.json")}
+        assert there - GENERATED.keys() == set()
+        templates = {path.stem for path in (PROJECT / policies.TEMPLATES).iterdir()}
+        assert templates == functions.LIMITS.keys() == set(FUNCTIONS)
+
+
+class TestANewStage:
+    @pytest.fixture(autouse=True)
+    def _staging(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(STAGES, "staging", Stage(allow_origin="https://staging.example"))  # type: ignore[misc]
+
+    def test_its_one_entry_makes_its_policies_and_its_configuration(self) -> None:
+        configured = json.loads(chalice_config.files()[chalice_config.CONFIG])["stages"]["staging"]
+        assert configured["environment_variables"]["DRAGONPOST_ALLOW_ORIGIN"] == "https://staging.example"
+        for function in FUNCTIONS:
+            name = configured["lambda_functions"][function]["iam_policy_file"]
+            made = json.loads(policies.files()[Path(".chalice", name)])["Statement"]
+            assert made == json.loads(json.dumps(policy(function, "prod")).replace("prod", "staging"))
+
+    @pytest.mark.parametrize("template", [TEMPLATE, OVERRIDES], ids=["resources", "app"])
+    def test_the_templates_and_the_commands_take_it(self, template: dict[str, Any]) -> None:
+        for stage in STAGES:
+            assert re.fullmatch(template["Parameters"]["Stage"]["AllowedPattern"], stage)
+        assert deploy._parse(["--stage", "staging"]).stage == "staging"
+        assert dead_letters._parse(["--stage", "staging", "list"]).stage == "staging"
+
+    @pytest.mark.parametrize("template", [TEMPLATE, OVERRIDES], ids=["resources", "app"])
+    def test_its_name_cannot_make_its_resources_another_stages(self, template: dict[str, Any]) -> None:
+        """`dragonpost-dev-messages-*` would be the bucket of stage `dev` and any bucket of stage `dev-messages`."""
+        assert not re.fullmatch(template["Parameters"]["Stage"]["AllowedPattern"], "dev-messages")
+
+
+class TestANewFunction:
+    """One that app.py declares and nobody has described yet."""
+
+    @pytest.fixture(autouse=True)
+    def _declared(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        declared = Chalice("dragonpost")
+        declared.lambda_function(name="count_dragons")(lambda _event, _context: None)
+        monkeypatch.setattr(functions, "app", declared)
+
+    def test_without_a_policy_it_is_told_where_to_write_it(self) -> None:
+        with pytest.raises(FunctionIncomplete, match=r"count_dragons.* infrastructure/policies/count_dragons\.json"):
+            policies.files()
+
+    def test_without_limits_it_is_told_where_to_write_them(self) -> None:
+        with pytest.raises(FunctionIncomplete, match=r"count_dragons.* LIMITS in operations/functions\.py"):
+            chalice_config.files()
+
+
+class TestChaliceConfig:
+    def test_policies_are_the_files_and_chalice_makes_none(self) -> None:
         assert CONFIG["autogen_policy"] is False
 
-    def test_limits_are_the_same_in_every_stage(self) -> None:
-        limits = [
-            {
-                name: (function["lambda_timeout"], function["lambda_memory_size"])
-                for name, function in CONFIG["stages"][stage]["lambda_functions"].items()
-            }
-            for stage in STAGES
-        ]
-        assert limits[0] == limits[1] == limits[2]
-
     def test_the_api_gives_up_before_the_gateway_does(self) -> None:
-        assert CONFIG["stages"]["prod"]["lambda_functions"]["api_handler"]["lambda_timeout"] <= 29
+        assert functions.limits(functions.API).timeout_s <= 29
 
     @pytest.mark.parametrize("stage", STAGES)
     def test_the_app_is_told_its_stage_and_metrics_are_told_apart(self, stage: str) -> None:
@@ -128,7 +165,7 @@ class TestChaliceConfig:
         assert variables["POWERTOOLS_SERVICE_NAME"] == f"dragonpost-{stage}"
 
     def test_only_the_local_stage_names_an_endpoint_and_keys(self) -> None:
-        for stage in ("dev", "prod"):
+        for stage in STAGES.keys() - {"local"}:
             names = {*CONFIG["environment_variables"], *CONFIG["stages"][stage]["environment_variables"]}
             assert not {name for name in names if name.startswith("AWS_")}
 
@@ -137,20 +174,9 @@ class TestChaliceConfig:
 
 
 class TestPolicies:
-    @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_stages_differ_in_nothing_but_their_name(self, function: str) -> None:
-        def neutral(stage: str) -> list[dict[str, Any]]:
-            text = re.sub(rf"(dragonpost[-/]){stage}\b", r"\1STAGE", json.dumps(policy(function, stage)))
-            return json.loads(text)
-
-        local, dev, prod = (neutral(stage) for stage in STAGES)
-        assert dev == prod
-        # The embedded AWS checks GetParametersByPath against the resource "*", whatever path is asked for.
-        for statement in (*local, *dev):
-            if statement["Sid"] == "ReadConfiguration":
-                assert statement["Action"] == ["ssm:GetParametersByPath"]
-                del statement["Resource"]
-        assert local == dev
+    def test_only_the_local_stage_may_do_more_than_the_templates_say(self) -> None:
+        more = {name: stage.unlimited_actions for name, stage in STAGES.items() if stage.unlimited_actions}
+        assert more == {"local": {"ssm:GetParametersByPath"}}
 
     @pytest.mark.parametrize("stage", STAGES)
     @pytest.mark.parametrize("function", FUNCTIONS)
@@ -168,10 +194,10 @@ class TestPolicies:
         actions = [action for statement in policy(function, "prod") for action in statement["Action"]]
         assert not [action for action in actions if "*" in action]
 
-    @pytest.mark.parametrize(("function", "suffix"), [(name, suffix) for name, (_, suffix) in FUNCTIONS.items()])
-    def test_logs_go_to_the_functions_own_group(self, function: str, suffix: str) -> None:
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_logs_go_to_the_functions_own_group(self, function: str) -> None:
         (logs,) = [statement for statement in policy(function, "prod") if statement["Sid"] == "WriteLogs"]
-        group = f"arn:aws:logs:*:*:log-group:/aws/lambda/dragonpost-prod{suffix}"
+        group = f"arn:aws:logs:*:*:log-group:/aws/lambda/{functions.deployed_name(function, 'prod')}"
         # With the `:*`, as https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html says.
         assert logs["Resource"] == [f"{group}:*"]
 
@@ -216,9 +242,8 @@ class TestWorkflow:
         assert STATES[name]["Retry"][-1]["ErrorEquals"] == ["States.ALL"]
 
     def test_a_function_ends_by_its_own_time_limit_first(self) -> None:
-        limits = CONFIG["stages"]["prod"]["lambda_functions"]
-        assert STATES["ValidateDragon"]["TimeoutSeconds"] > limits["validate_dragon"]["lambda_timeout"]
-        assert STATES["AddDragon"]["TimeoutSeconds"] > limits["add_dragon"]["lambda_timeout"]
+        assert STATES["ValidateDragon"]["TimeoutSeconds"] > functions.limits("validate_dragon").timeout_s
+        assert STATES["AddDragon"]["TimeoutSeconds"] > functions.limits("add_dragon").timeout_s
 
     def test_the_phone_number_goes_to_the_text_only(self) -> None:
         def effects(state: Mapping[str, Any]) -> str:
@@ -281,10 +306,9 @@ class TestResources:
         assert RESOURCES[name]["Condition"] == "RequireTls"
         assert TEMPLATE["Conditions"]["RequireTls"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]}
 
-    @pytest.mark.parametrize("stage", STAGES)
-    def test_a_message_stays_hidden_for_six_time_limits_of_its_consumer(self, stage: str) -> None:
-        limit = CONFIG["stages"][stage]["lambda_functions"]["store_messages"]["lambda_timeout"]
-        assert RESOURCES["MessageQueue"]["Properties"]["VisibilityTimeout"] >= 6 * limit
+    def test_a_message_stays_hidden_for_six_time_limits_of_its_consumer(self) -> None:
+        limit_s = functions.limits("store_messages").timeout_s
+        assert RESOURCES["MessageQueue"]["Properties"]["VisibilityTimeout"] >= 6 * limit_s
 
     def test_both_queues_keep_messages_for_fourteen_days(self) -> None:
         for queue in resources_of_type("AWS::SQS::Queue").values():
@@ -318,13 +342,14 @@ class TestResources:
 
 
 class TestAppOverrides:
-    @pytest.mark.parametrize(("logical_id", "suffix"), FUNCTIONS.values())
-    def test_functions_have_the_names_that_chalice_deploy_gives(self, logical_id: str, suffix: str) -> None:
-        name = "dragonpost-${Stage}" + suffix
-        function = OVERRIDES["Resources"][logical_id]
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_functions_have_the_names_that_chalice_deploy_gives(self, function: str) -> None:
+        name, logical_id = functions.deployed_name(function, "${Stage}"), functions.logical_id(function)
+        assert logical_id in OVERRIDES["Resources"], "infrastructure/app-overrides.json: its name and its log"
+        override = OVERRIDES["Resources"][logical_id]
         log = OVERRIDES["Resources"][f"{logical_id}Log"]["Properties"]
-        assert function["Properties"]["FunctionName"] == {"Fn::Sub": name}
-        assert function["DependsOn"] == [f"{logical_id}Log"]
+        assert override["Properties"]["FunctionName"] == {"Fn::Sub": name}
+        assert override["DependsOn"] == [f"{logical_id}Log"]
         assert log["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{name}"}
         assert log["RetentionInDays"] > 0
 

@@ -16,10 +16,9 @@ from chalice.app import Request
 
 from chalicelib.web import pages
 from chalicelib.web.problems import ProblemRaised
-from operations import workflow_graph
+from operations import PROJECT, workflow_graph
 from tests.lambda_events import proxy_event
 
-PROJECT = Path(__file__).resolve().parents[2]
 CONSOLE_BYTES_MAX = 60_000
 PAGES = {"console.html", "docs.html"}
 OF_DOCS = {"docs.css", "docs.js"}

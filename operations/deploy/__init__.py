@@ -1,0 +1,1 @@
+"""Deploying one stage: `python -m operations.deploy --stage dev`."""

@@ -1,0 +1,87 @@
+"""Deploy one stage of Dragonpost: `python -m operations.deploy --stage dev`.
+
+It runs the `aws` and `chalice` commands of docs/operations.md in the order that they need each other: the resources
+stack, its outputs, the packaged app. Progress goes to stderr, the result to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from operations import PROJECT
+from operations.deploy import package, stage
+from operations.deploy.commands import DeployError
+from operations.deploy.target import Target, app_environment, default_artifacts_bucket
+from operations.stages import STAGES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parse(arguments)
+    try:
+        _deploy(options)
+    except DeployError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to finish", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _deploy(options: argparse.Namespace) -> None:
+    target = _target(options)
+    stage.check_not_deployed_otherwise(target, options.with_)
+    stage.ensure_artifacts_bucket(target)
+    outputs = stage.deploy_resources(target)
+    if options.resources_only:
+        for name, value in app_environment(outputs).items():
+            print(f"export {name}={shlex.quote(value)}")
+    elif options.with_ == "chalice":
+        print(stage.chalice_deploy(target, outputs), end="")
+    else:
+        print(stage.deploy_app(target, outputs, package.package_app(target, outputs)))
+
+
+def _target(options: argparse.Namespace) -> Target:
+    environment = dict(os.environ)
+    bucket, owner = options.artifacts_bucket, None
+    if not bucket:
+        bucket, owner = default_artifacts_bucket(environment)
+    return Target(
+        stage=options.stage,
+        build=PROJECT / ".local" / "build" / options.stage,
+        artifacts_bucket=bucket,
+        artifacts_owner=owner,
+        environment=environment,
+        sms_allowed_prefixes=options.sms_allowed_prefixes,
+    )
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m operations.deploy", description=__doc__)
+    parser.add_argument("--stage", choices=STAGES, required=True)
+    parser.add_argument("--artifacts-bucket", help="bucket for templates and packages (created if there is none)")
+    parser.add_argument(
+        "--sms-allowed-prefixes",
+        help="countries that may be texted, such as +1,+44, or none (default: as deployed; a new stage texts nobody)",
+    )
+    parser.add_argument(
+        "--with",
+        dest="with_",
+        choices=("cloudformation", "chalice"),
+        default="cloudformation",
+        help="deploy the app through CloudFormation or through `chalice deploy`; never both for one stage",
+    )
+    parser.add_argument(
+        "--resources-only", action="store_true", help="stop after the resources and print what `chalice` needs to know"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Running `aws`, `chalice` and `pip`: none outlives us, and an interrupt can be made to wait for one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+
+class DeployError(Exception):
+    """A step failed; the message says which one and what to do."""
+
+
+# Runs a command, and kills it together with all that it started when the file that is named first ends.
+_ENDING_WITH_US = '(cat "$0"; kill -KILL 0) >/dev/null 2>&1 & exec "$@"'
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> str:
+    """Run a command of this interpreter's environment and return what it printed.
+
+    Raises DeployError with the command and its own words when it fails.
+    """
+    program = Path(sysconfig.get_path("scripts")) / command
+    if not program.exists():
+        raise DeployError(f"{command} is not installed here: pip install -r requirements-run.txt")
+    ours, alive = os.pipe()  # `ours` ends when this process does, however it does
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", _ENDING_WITH_US, f"/dev/fd/{ours}", str(program), *arguments],
+        env=dict(env),
+        cwd=cwd,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(ours,),
+        # So that an interrupt can end it together with what it started (pip). In another group of our session, a
+        # command that asks for an MFA code on the terminal is stopped for ever; in its own session it fails instead.
+        start_new_session=True,
+    )
+    os.close(ours)
+    try:
+        said, _ = process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    finally:
+        os.close(alive)
+    if process.returncode != 0:
+        raise DeployError(f"`{shlex.join([command, *arguments])}` failed:\n{said.strip()}")
+    return said
+
+
+@contextlib.contextmanager
+def interrupts_wait(tell: Callable[[], None]) -> Iterator[None]:
+    """Hold interrupts back until the block has ended, and raise KeyboardInterrupt then. `tell` is called at the first.
+
+    An exception that leaves the block goes before the interrupt.
+    """
+    held: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        held.append(number)
+        if len(held) == 1:
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                tell()
+
+    to_hold = [number for number in _INTERRUPTS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, hold) for number in to_hold}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt

@@ -1,0 +1,131 @@
+"""A stage's two stacks, and what `chalice deploy` makes in place of the second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from operations.deploy import commands, package
+from operations.deploy.commands import DeployError
+from operations.deploy.target import APP_NAME, Target, app_environment
+from operations.stages import STAGES
+
+
+def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
+    """Raise DeployError if the stage's app was deployed in the other way: neither can take over from the other.
+
+    `deployed_with` is `cloudformation` or `chalice`.
+    """
+    if deployed_with == "cloudformation":
+        if _chalice_recorded_something(target):
+            raise DeployError(
+                f"stage {target.stage} was deployed with `chalice deploy`. Go on with --with chalice, or first run "
+                f"`.venv/bin/chalice delete --stage {target.stage}` and delete the log groups that Lambda made, "
+                f"/aws/lambda/{APP_NAME}-{target.stage}*, because the app's stack makes them itself "
+                "(docs/operations.md, Deploying)."
+            )
+    elif _stack_exists(target, target.app_stack):
+        raise DeployError(
+            f"stage {target.stage} was deployed with CloudFormation. Go on with that, or first run "
+            f"`aws cloudformation delete-stack --stack-name {target.app_stack}`."
+        )
+
+
+def ensure_artifacts_bucket(target: Target) -> None:
+    """Create the bucket for templates and packages if there is none. Raises DeployError."""
+    bucket = target.artifacts_bucket
+    owner = ("--expected-bucket-owner", target.artifacts_owner) if target.artifacts_owner else ()
+    try:
+        commands.run("aws", "s3api", "head-bucket", "--bucket", bucket, *owner, env=target.environment)
+        target.say(f"artefact bucket {bucket} is there")
+    except DeployError as error:
+        if "(404)" not in str(error):  # with parentheses: the message quotes the command, and a name may have 404
+            raise DeployError(f"bucket {bucket}: name one that you may use with --artifacts-bucket. {error}") from error
+        commands.run("aws", "s3", "mb", f"s3://{bucket}", env=target.environment)
+        target.say(f"artefact bucket {bucket} created")
+
+
+def deploy_resources(target: Target) -> dict[str, str]:
+    """Deploy infrastructure/resources.yaml and return the stack's outputs. Raises DeployError."""
+    target.say(f"deploying {target.resources_stack}")
+    template = target.project / "infrastructure" / "resources.yaml"
+    parameters = {"Stage": target.stage}
+    if target.sms_allowed_prefixes is not None:
+        parameters["SmsAllowedPrefixes"] = target.sms_allowed_prefixes
+    _deploy_template(target, target.resources_stack, template, parameters)
+    return stack_outputs(target, target.resources_stack)
+
+
+def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> str:
+    """Deploy the packaged app and return the URL of its API. Raises DeployError."""
+    target.say(f"deploying {target.app_stack}")
+    known = {"Stage": target.stage, "AllowOrigin": STAGES[target.stage].allow_origin, **outputs}
+    declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
+    parameters = {name: known[name] for name in declared if name in known}
+    _deploy_template(target, target.app_stack, template, parameters)
+    return stack_outputs(target, target.app_stack)["EndpointURL"]
+
+
+def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
+    """Run `chalice deploy` in place of package and CloudFormation; return what it printed. Raises DeployError.
+
+    An interrupt waits until it has ended: it records what it made at its very end, and without the record the next
+    deployment makes a second API.
+    """
+    target.say(f"chalice deploy --stage {target.stage}")
+    environment = {**target.environment, **app_environment(outputs)}
+    waiting = "interrupted; waiting for `chalice deploy` to end, which records what it made only then"
+    with package.ready_to_package(target), commands.interrupts_wait(lambda: target.say(waiting)):
+        said = commands.run("chalice", "deploy", "--stage", target.stage, env=environment, cwd=target.project)
+    if package.INCOMPLETE in said:
+        raise DeployError(f"deployed, but the package is incomplete: fix the dependencies and deploy again.\n{said}")
+    return said
+
+
+def stack_outputs(target: Target, stack: str) -> dict[str, str]:
+    """Return the outputs of a deployed stack. Raises DeployError."""
+    described = commands.run(
+        *("aws", "cloudformation", "describe-stacks", "--stack-name", stack),
+        *("--query", "Stacks[0].Outputs", "--output", "json"),
+        env=target.environment,
+    )
+    return {output["OutputKey"]: output["OutputValue"] for output in json.loads(described) or []}
+
+
+def _chalice_recorded_something(target: Target) -> bool:
+    try:
+        recorded = (target.project / ".chalice" / "deployed" / f"{target.stage}.json").read_text(encoding="utf-8")
+        return bool(json.loads(recorded)["resources"])  # `chalice delete` leaves the file, with none
+    except FileNotFoundError:
+        return False
+    except (ValueError, LookupError):  # cut short, so nobody knows what stands
+        return True
+
+
+def _stack_exists(target: Target, stack: str) -> bool:
+    try:
+        commands.run("aws", "cloudformation", "describe-stacks", "--stack-name", stack, env=target.environment)
+    except DeployError as error:
+        if "does not exist" in str(error):
+            return False
+        raise
+    return True
+
+
+def _deploy_template(target: Target, stack: str, template: Path, parameters: Mapping[str, str]) -> None:
+    target.build.mkdir(parents=True, exist_ok=True)
+    packaged = target.build / f"{stack}.json"
+    commands.run(
+        *("aws", "cloudformation", "package", "--template-file", str(template), "--use-json"),
+        *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
+        *("--output-template-file", str(packaged)),
+        env=target.environment,
+    )
+    commands.run(
+        *("aws", "cloudformation", "deploy", "--stack-name", stack, "--template-file", str(packaged)),
+        *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
+        *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
+        *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+        env=target.environment,
+    )

@@ -1,0 +1,71 @@
+"""What is deployed and where to: a stage, and what the commands see."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from operations import PROJECT
+from operations.deploy import commands
+from operations.deploy.commands import DeployError
+
+APP_NAME = "dragonpost"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One stage in one account and region.
+
+    `environment` is what the commands see (credentials, region, endpoint); `build` receives templates and packages.
+    With `artifacts_owner`, the bucket has to belong to that account: anyone who guesses a name can create it first.
+    Without `sms_allowed_prefixes`, a deployed stage keeps those it has, and a new one texts nobody.
+    """
+
+    stage: str
+    build: Path
+    artifacts_bucket: str
+    environment: Mapping[str, str]
+    project: Path = PROJECT
+    sms_allowed_prefixes: str | None = None
+    artifacts_owner: str | None = None
+
+    @property
+    def resources_stack(self) -> str:
+        """The stack of everything that Chalice does not own."""
+        return f"{APP_NAME}-{self.stage}-resources"
+
+    @property
+    def app_stack(self) -> str:
+        """The stack of the packaged Chalice app."""
+        return f"{APP_NAME}-{self.stage}-app"
+
+    def say(self, message: str) -> None:
+        """Print one line of progress on stderr."""
+        print(f"  {self.stage}: {message}", file=sys.stderr, flush=True)
+
+
+def app_environment(outputs: Mapping[str, str]) -> dict[str, str]:
+    """Return what app.py reads from the environment while Chalice loads it, from the resources stack's outputs."""
+    return {"DRAGONPOST_USER_POOL_ARN": outputs["UserPoolArn"]}
+
+
+def default_artifacts_bucket(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return `dragonpost-artifacts-<account>-<region>` for the credentials in `environment`, and the account.
+
+    Raises DeployError without credentials or region.
+    """
+    region = environment.get("AWS_DEFAULT_REGION") or _configured_region(environment)
+    if not region:
+        raise DeployError("no region. Set AWS_DEFAULT_REGION, or run `aws configure`.")
+    identity = ("sts", "get-caller-identity", "--query", "Account", "--output", "text")
+    account = commands.run("aws", *identity, env=environment).strip()
+    return f"{APP_NAME}-artifacts-{account}-{region}", account
+
+
+def _configured_region(environment: Mapping[str, str]) -> str:
+    try:
+        return commands.run("aws", "configure", "get", "region", env=environment).strip()
+    except DeployError:
+        return ""

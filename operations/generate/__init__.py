@@ -1,0 +1,1 @@
+"""What is generated and committed, a module for each kind."""

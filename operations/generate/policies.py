@@ -1,0 +1,51 @@
+"""The policy files of `.chalice`, one for each function and stage, from one template for each function.
+
+A template is `infrastructure/policies/<function>.json`, in which `${Stage}` is the stage's name.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from operations import PROJECT, functions
+from operations.stages import STAGES, Stage
+
+TEMPLATES = Path("infrastructure", "policies")
+
+
+def files() -> dict[Path, str]:
+    """Return every policy file's text by its path in the project.
+
+    Raises FunctionIncomplete if app.py declares a function that has no template.
+    """
+    templates = {function: _template(function) for function in functions.names()}
+    return {
+        Path(".chalice", file_name(function, stage)): _policy(template.replace("${Stage}", stage), differences)
+        for function, template in templates.items()
+        for stage, differences in STAGES.items()
+    }
+
+
+def file_name(function: str, stage: str) -> str:
+    """Return the name of a function's policy file for a stage."""
+    return f"policy-{function}-{stage}.json"
+
+
+def _template(function: str) -> str:
+    template = TEMPLATES / f"{function}.json"
+    try:
+        return (PROJECT / template).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise functions.FunctionIncomplete(
+            f"app.py declares the function {function}: write what it may do to {template}"
+        ) from error
+
+
+def _policy(text: str, stage: Stage) -> str:
+    policy: dict[str, Any] = json.loads(text)
+    for statement in policy["Statement"]:
+        if stage.unlimited_actions.issuperset(statement["Action"]):
+            statement["Resource"] = ["*"]
+    return json.dumps(policy, indent=2) + "\n"

@@ -1,0 +1,42 @@
+"""The stages, and all that differs between them. To add one, add it here and run `python -m operations.generate`.
+
+Everything else about a stage follows from its name: it is part of every resource's name, so that stages can share an
+account. A name is lower-case letters and digits, as the templates' parameter `Stage` demands: with a hyphen, the stage
+`dev-messages` would get what the policies of `dev` name as `dragonpost-dev-messages-*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage has of its own.
+
+    `allow_origin` is the origin that browsers may call from, or `*`. `environment` is what the functions see on top of
+    what every stage sets. `unlimited_actions` are granted on every resource, whatever the policies say.
+    """
+
+    allow_origin: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    unlimited_actions: frozenset[str] = frozenset()
+
+
+STAGES: Mapping[str, Stage] = {
+    "local": Stage(
+        allow_origin="*",
+        # The embedded AWS of `make run`; `test` is its root's name and key.
+        environment={
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+        # The embedded AWS takes this action's resource for `*`, whatever path is asked for (docs/embedded-aws.md).
+        unlimited_actions=frozenset({"ssm:GetParametersByPath"}),
+    ),
+    "dev": Stage(allow_origin="*"),
+    "prod": Stage(allow_origin="https://dragonpost.example"),
+}
