@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ALL = ("api_handler", "validate_dragon", "add_dragon", "store_messages")
+from tests.proof.policies import FUNCTIONS
+
 READERS_OF_DRAGONS = ("api_handler", "add_dragon")
 READERS_OF_PARAMETERS = ("api_handler", "add_dragon", "store_messages")
 
@@ -26,7 +27,7 @@ class Beyond:
 FUNCTION_POLICIES = (
     *(
         Beyond(
-            ALL,
+            FUNCTIONS,
             action,
             "arn:aws:logs:*:*:log-group:/aws/lambda/{name}:*",
             "Lambda writes a function's log under the function's role; the emulator writes it by itself.",
@@ -36,7 +37,7 @@ FUNCTION_POLICIES = (
     ),
     *(
         Beyond(
-            ALL,
+            FUNCTIONS,
             action,
             "*",
             "Active tracing sends segments under the function's role; X-Ray takes no resources here.",

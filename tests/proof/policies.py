@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.running import PROJECT
+from operations import PROJECT, functions
+from operations.generate.policies import file_name
 
-FUNCTIONS = ("api_handler", "validate_dragon", "add_dragon", "store_messages")
+FUNCTIONS = tuple(functions.names())
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Grant:
 
 def policy_file(function: str, stage: str) -> Path:
     """Return where a function's policy of a stage is."""
-    return PROJECT / ".chalice" / f"policy-{function}-{stage}.json"
+    return Path(PROJECT, ".chalice", file_name(function, stage))
 
 
 def policy(function: str, stage: str) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def policy(function: str, stage: str) -> dict[str, Any]:
 
 
 def grants(document: dict[str, Any]) -> Iterator[Grant]:
-    """Yield every grant of a policy. Fails on a statement that it cannot read, rather than to read it wrongly."""
+    """Yield every grant of a policy. Fails on a statement that it cannot read, rather than read it wrongly."""
     for statement in document["Statement"]:
         assert statement["Effect"] == "Allow", statement
         assert "NotAction" not in statement, statement

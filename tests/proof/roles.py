@@ -1,4 +1,4 @@
-"""The deployed functions' roles, handled from outside: other policies in their place, and a cold start to see it."""
+"""The deployed functions' roles, changed from outside: another policy, and a cold start that makes it count."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from devstack.settings import STAGE
+from operations.functions import deployed_name
 from tests.e2e.running import Devstack
 from tests.e2e.waiting import until
-from tests.proof import functions
+from tests.proof.policies import FUNCTIONS
 
-NAMES = {
-    "api_handler": functions.API,
-    "validate_dragon": functions.VALIDATE_DRAGON,
-    "add_dragon": functions.ADD_DRAGON,
-    "store_messages": functions.STORE_MESSAGES,
-}
+NAMES = {function: deployed_name(function, STAGE) for function in FUNCTIONS}
 
 
 def start_cold(devstack: Devstack, function: str) -> None:
     """Have the next call start a process that knows nothing yet.
 
-    (A worker that is killed while it is idle costs the emulator one 502 before it notices.)
+    Its environment changes for that. Killing the idle process would cost a 502 before the emulator notices.
     """
     aws = devstack.client("lambda")
     name = NAMES[function]
@@ -52,7 +49,7 @@ def under_policy(devstack: Devstack, function: str, document: dict[str, Any]) ->
 
 @contextlib.contextmanager
 def redelivered_soon(devstack: Devstack) -> Iterator[None]:
-    """Have a message that was not settled come again after 2 s inside the block, rather than after 180."""
+    """Have an unsettled message come again after 2 s inside the block, rather than after 180."""
     sqs, queue = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
     before = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})
