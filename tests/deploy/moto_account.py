@@ -68,7 +68,7 @@ class Account:
 
 @contextmanager
 def account() -> Iterator[Account]:
-    """Start moto's server on a free port, without the defects that stop `chalice deploy` (moto 5.2.5)."""
+    """Start moto's server on a free port, with the defects mended that stop `chalice deploy` (moto 5.2.5)."""
     imported: list[Swagger] = []
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     with _import_that_takes_what_chalice_sends(imported):
@@ -84,8 +84,8 @@ def account() -> Iterator[Account]:
 def _import_that_takes_what_chalice_sends(imported: list[Swagger]) -> Iterator[None]:
     """Let moto import Chalice's Swagger, and keep each document as it was sent.
 
-    AWS takes it as it is. moto needs a description, refuses version 2.0 of Swagger, whose part that matters here it
-    reads nevertheless, and wants a URI and a method for the integration of CORS answers, which have neither.
+    AWS takes it as it is. moto needs a description. It refuses Swagger 2.0 by its version, although it reads the parts
+    that matter here. And it wants a URI and a method for the integrations that answer CORS preflights, which have none.
     """
     stock_put = APIGatewayBackend.put_rest_api
 

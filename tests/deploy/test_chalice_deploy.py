@@ -1,6 +1,6 @@
 """`chalice deploy --stage dev`, run as people run it, against an account that moto pretends to be.
 
-Deploy, redeploy with changed code, delete: each once for this module. A test looks at what stood then.
+Deploying, deploying changed code and deleting each happen once for this module. The tests look at what stood then.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from app import app
 from operations import PROJECT
 from operations.deploy.stage import check_not_deployed_otherwise
 from operations.deploy.target import Target
@@ -160,8 +161,6 @@ class TestFunctions:
 
 class TestApi:
     def test_it_has_every_route_and_method_of_the_app(self, deployed: Deployment) -> None:
-        from app import app  # noqa: PLC0415 - not needed to deploy
-
         [methods] = deployed.standing.apis.values()
 
         assert methods == {path: {*views, "OPTIONS"} for path, views in app.routes.items()}
@@ -228,7 +227,7 @@ class TestDeleting:
 
     @pytest.mark.usefixtures("deleted")
     def test_the_stage_may_then_be_deployed_with_cloudformation(self, project: Path) -> None:
-        """What Chalice keeps of a stage that it deleted is not taken for one that stands."""
+        """Chalice keeps a record of a stage that it deleted; that does not count as a stage that stands."""
         assert (project / ".chalice" / "deployed" / "dev.json").exists()
 
         check_not_deployed_otherwise(Target("dev", project, "unused", {}, project=project), "cloudformation")

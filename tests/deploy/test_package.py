@@ -30,7 +30,7 @@ POOL_ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_
 PACKAGE_BYTES_MAX = 10_000_000
 UNZIPPED_BYTES_MAX = 30_000_000
 
-# Of what Lambda's Python has besides the standard library: boto3 and what it needs.
+# What Lambda's Python has besides the standard library, as far as the app uses it: boto3 and what boto3 needs.
 BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 LOGICAL_IDS = {logical_id(function): function for function in names()}
 
@@ -47,7 +47,7 @@ class Package:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """Package stage prod as the deployment does, from a copy of everything that a clone has."""
+    """Package stage prod as a deployment does, from a copy of everything that a clone has."""
     folder = tmp_path_factory.mktemp("package")
     project = copy_of_project(folder / "project")
     target = Target("prod", folder / "build", "unused", without_aws_settings(), project=project)

@@ -107,7 +107,7 @@ class TestNothingIsLeftOver:
             assert row.source.startswith("https://docs.aws.amazon.com/")
 
     def test_what_was_called_is_allowed_in_every_stage(self, report: Report, called: dict[str, set[Call]]) -> None:
-        """The emulator asks stage local's policies only; local's has `*` for Parameter Store, the others do not."""
+        """The emulator checks stage local's policies only. Those have `*` for Parameter Store; the others do not."""
         refused = [
             (stage, function, call)
             for stage in ON_AWS
@@ -146,9 +146,9 @@ class TestStagesKeptApart:
     def test_a_function_with_another_stages_policy_gets_nothing(
         self, report: Report, rng: Random, proving_ground: Devstack, proving_apis: dict[str, Api]
     ) -> None:
-        """The same, asked of the emulator's own evaluation: dev's policies in the place of local's.
+        """The same, by the emulator's own evaluation: dev's policy in place of local's.
 
-        But for the settings: without local's, the function would not get as far as to ask for anything else.
+        Reading the settings stays allowed, or the function would not get as far as asking for anything else.
         """
         tour = Tour(proving_apis["gateway"])
         foreign = together(
@@ -182,7 +182,7 @@ class TestStagesKeptApart:
 
 
 class TestDeletions:
-    """The recording is believed rightly: without a recorded action the work that needs it fails, and says so."""
+    """The recording can be believed: without a recorded action, the work that needs it fails and says so."""
 
     @pytest.fixture(autouse=True)
     def _at_full_scale(self, scale: Scale) -> None:
@@ -265,7 +265,7 @@ class TestDeletions:
 
 
 class TestRolesThatTheEmulatorDoesNotEnforce:
-    """Of the state machine and of the event source mapping: template against what they call."""
+    """The roles of the state machine and the event source mapping: what the template grants, and what they call."""
 
     def test_the_state_machines_role_allows_its_calls_and_nothing_else(self, report: Report) -> None:
         calls = list(_calls_of_the_definition())
@@ -312,12 +312,12 @@ class TestRolesThatTheEmulatorDoesNotEnforce:
 
 
 def _bucket_of(thing: str) -> str:
-    """Return the bucket's own ARN for an object's, and any other as it is."""
+    """Return the bucket's ARN for an object's ARN, and any other ARN unchanged."""
     return thing.partition("/")[0] if thing.startswith("arn:aws:s3:::") else thing
 
 
 def _granted_things(stage: str) -> Iterator[str]:
-    """Yield one resource for each pattern of a stage's policies, those that the emulator never asks for included."""
+    """Yield one resource for each pattern in a stage's policies, even for those that the emulator never checks."""
     for function in FUNCTIONS:
         for grant in grants(policy(function, stage)):
             if grant.resource != "*":
@@ -325,7 +325,7 @@ def _granted_things(stage: str) -> Iterator[str]:
 
 
 def _place(grant: Grant) -> tuple[str, str]:
-    """Return what `WORKFLOW_ROLE` has a grant under."""
+    """Return the key of a grant in `WORKFLOW_ROLE`."""
     return grant.action, ("not " if grant.but else "") + grant.resource
 
 

@@ -209,7 +209,7 @@ class TestApp:
 
 
 class TestDocumentedSteps:
-    """Those of docs/operations.md for a pipeline of one's own."""
+    """The steps that docs/operations.md gives for a pipeline of your own."""
 
     @pytest.mark.parametrize(("template", "file"), [(RESOURCES, "resources.out.yaml"), (OVERRIDES, "app.out.yaml")])
     def test_every_parameter_without_a_default_is_given(self, template: dict[str, Any], file: str) -> None:
@@ -303,7 +303,7 @@ def test_a_command_that_fails_is_named_with_what_it_said(target: Target) -> None
 
 
 def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> None:
-    """Nobody could answer: the terminal is not its own, and asking there had stopped it for ever."""
+    """Nobody could answer: the terminal is not the command's own, and asking there stopped it for ever."""
     write_command(tmp_path / "asks", f"#!{sys.executable}\nimport getpass\ngetpass.getpass('MFA code: ')\n")
     ours, terminal = pty.openpty()
     # The first terminal that the first process of a session opens becomes the session's.
@@ -319,7 +319,7 @@ def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> No
 
 
 class TestInterruptedChaliceDeploy:
-    """It records what it made at its very end; without the record the next deployment makes a second API."""
+    """Chalice records what it made at its very end; without the record, the next deployment makes a second API."""
 
     @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_it_ends_and_records_before_the_deployment_ends(self, tmp_path: Path, ending: signal.Signals) -> None:
@@ -347,7 +347,7 @@ class TestInterruptedChaliceDeploy:
     @staticmethod
     @contextlib.contextmanager
     def deploying(folder: Path, ending: str) -> Iterator[subprocess.Popen[str]]:
-        """Deploy with a `chalice` that goes on as soon as there is a file of that name, and ends like this."""
+        """Deploy with a `chalice` that waits for a file named `go-on`, and then runs the commands of `ending`."""
         (folder / "requirements-vendor.txt").touch()
         write_command(folder / "pip", "#!/bin/sh\n")
         waiting = "#!/bin/sh\ntouch started\nuntil [ -e go-on ]; do sleep 0.05; done\n"

@@ -48,7 +48,7 @@ def fill(project: Path) -> None:
     vendor.fill(project, {**os.environ, **offline})
 
 
-def test_it_is_filled_with_what_is_pinned_and_without_dependencies_once(project: Path) -> None:
+def test_it_is_filled_once_with_the_pinned_version_and_no_dependencies(project: Path) -> None:
     fill(project)
     filled = (project / "vendor").stat().st_ino
     fill(project)
@@ -68,7 +68,7 @@ def test_another_version_takes_its_place(project: Path) -> None:
     assert not list((project / "vendor").glob("carried-1*"))
 
 
-def test_what_somebody_else_put_there_is_filled_again(project: Path) -> None:
+def test_a_folder_without_a_stamp_is_filled_again(project: Path) -> None:
     (project / "vendor" / "carried").mkdir(parents=True)
     (project / "vendor" / "other.py").touch()
 
@@ -79,7 +79,7 @@ def test_what_somebody_else_put_there_is_filled_again(project: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda page: page.write_text("", encoding="utf-8")])
-def test_what_is_damaged_is_filled_again(project: Path, damage: Callable[[Path], object]) -> None:
+def test_a_file_that_was_lost_or_changed_is_filled_again(project: Path, damage: Callable[[Path], object]) -> None:
     fill(project)
     page = project / "vendor" / PAGE
     damage(page)
@@ -89,7 +89,7 @@ def test_what_is_damaged_is_filled_again(project: Path, damage: Callable[[Path],
     assert page.read_text(encoding="utf-8") == "1"
 
 
-def test_what_cannot_be_had_is_told_and_leaves_the_old_one(project: Path) -> None:
+def test_a_version_that_pip_cannot_get_is_named_and_the_old_one_stays(project: Path) -> None:
     fill(project)
     pin(project, "3")
 
