@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from chalicelib.settings import Settings
 from operations import functions
 from operations.generate import policies
 from operations.stages import STAGES, Stage
@@ -39,8 +40,8 @@ def _stage(name: str, stage: Stage) -> dict[str, Any]:
     return {
         "api_gateway_stage": name,
         "environment_variables": {
-            "DRAGONPOST_STAGE": name,
-            "DRAGONPOST_ALLOW_ORIGIN": stage.allow_origin,
+            Settings.stage.variable: name,
+            Settings.allow_origin.variable: stage.allow_origin,
             "POWERTOOLS_SERVICE_NAME": f"dragonpost-{name}",  # a dimension of every metric, so that stages differ
             **stage.environment,
         },

@@ -11,6 +11,7 @@ import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalice.app import Chalice
 
+from chalicelib.settings import Settings
 from operations import PROJECT, dead_letters, functions
 from operations.deploy import __main__ as deploy
 from operations.functions import FunctionIncomplete
@@ -124,6 +125,7 @@ class TestANewStage:
     def test_the_templates_and_the_commands_take_it(self, template: dict[str, Any]) -> None:
         for stage in STAGES:
             assert re.fullmatch(template["Parameters"]["Stage"]["AllowedPattern"], stage)
+            assert Settings.stage.form.fullmatch(stage)
         assert deploy._parse(["--stage", "staging"]).stage == "staging"
         assert dead_letters._parse(["--stage", "staging", "list"]).stage == "staging"
 
@@ -170,7 +172,12 @@ class TestChaliceConfig:
             assert not {name for name in names if name.startswith("AWS_")}
 
     def test_prod_does_not_answer_every_origin(self) -> None:
-        assert CONFIG["stages"]["prod"]["environment_variables"]["DRAGONPOST_ALLOW_ORIGIN"] != "*"
+        assert STAGES["prod"].allow_origin != "*"
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_the_origin_is_one_that_the_app_and_the_gateway_take(self, stage: str) -> None:
+        assert Settings.allow_origin.form.fullmatch(STAGES[stage].allow_origin)
+        assert re.fullmatch(OVERRIDES["Parameters"]["AllowOrigin"]["AllowedPattern"], STAGES[stage].allow_origin)
 
 
 class TestPolicies:
