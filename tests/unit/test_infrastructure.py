@@ -99,7 +99,9 @@ def tasks(integration: str) -> dict[str, Any]:
 class TestGeneratedFiles:
     @pytest.mark.parametrize("path", GENERATED, ids=str)
     def test_what_is_committed_is_what_the_templates_and_the_list_of_stages_make(self, path: Path) -> None:
-        assert PROJECT.joinpath(path).read_text(encoding="utf-8") == GENERATED[path], "python -m operations.generate"
+        committed = PROJECT / path
+        assert committed.exists(), "run python -m operations.generate"
+        assert committed.read_text(encoding="utf-8") == GENERATED[path], "run python -m operations.generate"
 
     def test_nothing_is_left_of_a_stage_or_function_that_is_gone(self) -> None:
         there = {path.relative_to(PROJECT) for path in (PROJECT / ".chalice").glob("*.json")}
