@@ -1,8 +1,9 @@
 """Look after a stage's dead letters: `python -m operations.dead_letters --stage prod list`.
 
-A dead letter is a message that could not be stored. The consumer sends the hopeless ones here, with a `reason`;
-those without one failed as many deliveries as the queue allows. Nothing here loses a letter: redriving sends before
-it deletes (the consumer stores a message once, however often it comes), and deleting saves to a file first.
+A dead letter is a message that could not be stored. The consumer sends hopeless messages to this queue with a
+`reason`; a letter without one failed as many deliveries as the queue allows. These commands lose no letter: `redrive`
+sends a message before it deletes the letter (the consumer stores a message once, however often it arrives), and
+`delete` saves the letter to a file first.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueOutputTypeDef, MessageTypeDef
 
-HELD_S = 120  # how long a letter that is looked at stays hidden from others
+HELD_S = 120  # how long a letter stays hidden from others after it was received
 POLL_S = 1
 NO_REASON = "failed every delivery"
 OURS = ("reason", "source_message_id")  # attributes that belong to the letter, not to the message
 
 
 class DeadLetterError(Exception):
-    """Something the person at the keyboard has to know; the message says what to do."""
+    """An error that the operator has to see; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Letter:
-    """One dead letter: its SQS message id, when it got here, why, and the message itself."""
+    """One dead letter: its SQS message id, when it was sent to this queue, why, and the message itself."""
 
     letter_id: str
     receipt_handle: str
@@ -51,7 +52,7 @@ class Letter:
 
     @classmethod
     def of(cls, message: MessageTypeDef) -> Letter:
-        """Make a letter of what `ReceiveMessage` returns."""
+        """Make a letter from a message that `ReceiveMessage` returned."""
         attributes = message.get("MessageAttributes", {})
         return cls(
             letter_id=message["MessageId"],
@@ -63,14 +64,14 @@ class Letter:
         )
 
     def metadata(self, name: str) -> str:
-        """Return a member of the message's metadata, or `-` where the body has none that can be read."""
+        """Return a member of the message's metadata, or `-` if it cannot be read from the body."""
         try:
             return str(json.loads(self.body)["metadata"][name])
         except (ValueError, TypeError, LookupError, RecursionError):
             return "-"
 
     def as_json(self) -> str:
-        """Return the whole letter, as `show` prints and `delete` saves it. The body stays the text that it is."""
+        """Return the whole letter as `show` prints it and `delete` saves it. The body stays a string, unchanged."""
         document = {
             "letter_id": self.letter_id,
             "sent_at": self.sent_at.isoformat(),
@@ -82,7 +83,7 @@ class Letter:
 
 
 class DeadLetters:
-    """A stage's dead-letter queue, and the message queue that letters go back to."""
+    """A stage's dead-letter queue, and the message queue that letters are sent back to."""
 
     def __init__(self, sqs: SQSClient, dead_letter_queue_url: str, queue_url: str) -> None:
         self._sqs = sqs
@@ -91,11 +92,11 @@ class DeadLetters:
         self.read_whole = True  # whether the last reading saw the whole queue
 
     def each(self) -> Generator[Letter, None, None]:
-        """Yield every letter that was there when this began, once.
+        """Yield every letter that was on the queue when the call began, each once.
 
-        Letters are hidden from others while this runs, for `HELD_S` at most; a queue that takes longer to read, or that
-        letters keep coming to, may have more, and `read_whole` is false then. Those that were not taken off the queue
-        are shown again at once when it ends, however it ends.
+        While you iterate, the letters are hidden from others, for at most `HELD_S`. If the queue takes longer than that
+        to read, or if letters keep arriving, there may be more letters, and `read_whole` is False. When the iteration
+        ends, however it ends, the letters that are still on the queue become visible again at once.
         """
         begun = datetime.now(UTC)
         self.read_whole = True
@@ -103,11 +104,11 @@ class DeadLetters:
         try:
             while messages := self._receive():
                 received = [Letter.of(message) for message in messages]
-                # What came later is for the next time, also a redriven letter that failed again: it has a new id.
+                # Later arrivals are for the next run. So is a redriven letter that failed again: its id is new.
                 new = [letter for letter in received if letter.letter_id not in held and letter.sent_at <= begun]
                 held |= {letter.letter_id: letter.receipt_handle for letter in received}
                 if not new and datetime.now(UTC) - begun >= timedelta(seconds=HELD_S):
-                    self.read_whole = False  # those of the beginning are shown again already
+                    self.read_whole = False  # the first letters are visible again already
                     break
                 yield from new
         finally:
@@ -115,7 +116,7 @@ class DeadLetters:
                 self._release(receipt_handle)
 
     def redrive(self, letter: Letter) -> None:
-        """Send a letter's message to the message queue again, then take the letter off."""
+        """Send a letter's message to the message queue again, then take the letter off the queue."""
         attributes = {name: value for name, value in letter.attributes.items() if name not in OURS}
         self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=letter.body, MessageAttributes=attributes)
         self.delete(letter)
@@ -138,7 +139,7 @@ class DeadLetters:
         try:
             self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=0)
         except ClientError:
-            return  # it was taken off, or its time is over: it needs no releasing
+            return  # the letter was deleted, or is visible again already
 
 
 def list_letters(letters: DeadLetters) -> None:
@@ -160,10 +161,10 @@ def show(letters: DeadLetters, letter_id: str) -> None:
 
 
 def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
-    """Redrive the letters of these ids, or all, printing each as it is done.
+    """Redrive the letters with these ids, or all if `letter_ids` is None, and print a line for each.
 
-    Raises `DeadLetterError` for ids that are not there, after the others are done. An interrupted redrive can simply be
-    run again: what was done is off the queue, what was not is still on it.
+    Raises `DeadLetterError` for ids that are not on the queue, after it redrove the others. You can simply run an
+    interrupted redrive again: letters that were redriven are off the queue, and the others are still on it.
     """
     wanted = None if letter_ids is None else set(letter_ids)
     done = 0
@@ -185,12 +186,12 @@ def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
 
 
 def delete(letters: DeadLetters, letter_id: str, save_to: Path) -> None:
-    """Save a letter to a new file, then take it off the queue. Raises `DeadLetterError`; nothing is deleted then."""
+    """Save a letter to a new file, then take it off the queue. If it raises `DeadLetterError`, nothing was deleted."""
     with closing(letters.each()) as found:
         letter = _the(letter_id, found, letters)
         _save(letter, save_to)
         letters.delete(letter)
-    print(f"saved to {save_to}, and deleted {letter_id}")
+    print(f"saved to {save_to}; deleted {letter_id}")
 
 
 def _the(letter_id: str, found: Iterable[Letter], letters: DeadLetters) -> Letter:
@@ -208,8 +209,10 @@ def _tell_of_more(letters: DeadLetters) -> None:
 def _missing(letters: DeadLetters, *letter_ids: str) -> DeadLetterError:
     named = ", ".join(letter_ids)
     if not letters.read_whole:
-        return DeadLetterError(f"not found within {HELD_S} s, nor was the end of the queue; try again: {named}")
-    return DeadLetterError(f"not in the dead-letter queue (`list` shows what is): {named}")
+        return DeadLetterError(
+            f"not found within {HELD_S} s, in which the end of the queue was not reached; try again: {named}"
+        )
+    return DeadLetterError(f"not in the dead-letter queue (`list` shows the letters that are): {named}")
 
 
 def _save(letter: Letter, path: Path) -> None:
@@ -219,13 +222,13 @@ def _save(letter: Letter, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:
-        raise DeadLetterError(f"{path} exists; name a new file with --save-to") from None
+        raise DeadLetterError(f"{path} exists already; name a new file with --save-to") from None
     except OSError as error:
         raise DeadLetterError(f"{path} cannot be written ({error.strerror}); nothing was deleted") from error
 
 
 def _as_json(value: MessageAttributeValueOutputTypeDef) -> str | dict[str, str]:
-    """Return plain text as it is, and any other value with its type, bytes in base64."""
+    """Return a plain string as it is, and any other value with its type; bytes are in base64."""
     if "BinaryValue" in value:
         return {"DataType": value["DataType"], "BinaryValue": base64.b64encode(value["BinaryValue"]).decode()}
     if value["DataType"] == "String":
@@ -234,7 +237,7 @@ def _as_json(value: MessageAttributeValueOutputTypeDef) -> str | dict[str, str]:
 
 
 def _printable(text: str, besides: str = "") -> str:
-    """Write what does something to a terminal (ESC, C1, bidirectional overrides) as JSON escapes it."""
+    """Escape characters that control a terminal (ESC, C1, bidirectional overrides), as JSON does."""
     return "".join(c if c.isprintable() or c in besides else json.dumps(c)[1:-1] for c in text)
 
 
@@ -247,7 +250,7 @@ def _age(sent_at: datetime) -> str:
 
 
 def _connected(stage: str) -> DeadLetters:
-    """Return the stage's dead letters. Stage local is the embedded AWS, whose address is the stage's own."""
+    """Return the stage's dead letters. The stage `local` is the embedded AWS; its environment has the address."""
     if "AWS_ENDPOINT_URL" not in os.environ:
         os.environ.update(STAGES[stage].environment)
     sqs = boto3.client("sqs")
@@ -275,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}. Is the stage deployed, and may you use its queues?", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; nothing is lost, run it again to go on", file=sys.stderr)
+        print("interrupted; nothing is lost: run it again to go on", file=sys.stderr)
         return 130
     return 0
 
@@ -284,12 +287,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m operations.dead_letters", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="one line for each letter")
-    commands.add_parser("show", help="one letter in full").add_argument("letter")
+    commands.add_parser("list", help="print one line for each letter")
+    commands.add_parser("show", help="print one letter in full").add_argument("letter")
     again = commands.add_parser("redrive", help="send letters to the message queue again, after a fix")
     again.add_argument("letters", nargs="*", metavar="letter")
     again.add_argument("--all", action="store_true")
-    remove = commands.add_parser("delete", help="save one letter to a file, and delete it")
+    remove = commands.add_parser("delete", help="save one letter to a file, then delete it")
     remove.add_argument("letter")
     remove.add_argument("--save-to", type=Path, required=True, metavar="FILE")
     options = parser.parse_args(arguments)

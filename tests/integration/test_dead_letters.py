@@ -334,7 +334,7 @@ def test_an_interrupted_command_says_that_nothing_is_lost_and_goes_on_when_run_a
 
     with patch.object(DeadLetters, "delete", side_effect=KeyboardInterrupt):
         assert dead_letters.main(redrive) == 130
-    assert capsys.readouterr().err == "interrupted; nothing is lost, run it again to go on\n"
+    assert capsys.readouterr().err == "interrupted; nothing is lost: run it again to go on\n"
     assert dead_letters.main(redrive) == 0
 
     assert stage.waiting(stage.dead_letter_queue_url) == 0
