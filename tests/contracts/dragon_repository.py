@@ -1,4 +1,4 @@
-"""What every `DragonRepository` keeps to. Subclass it, provide `dragons`, and pytest runs it all."""
+"""The tests that every `DragonRepository` passes. Subclass the class, provide `dragons`, and pytest runs them all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def names(dragons: DragonRepository, query: DragonQuery | None = None) -> list[s
 
 
 def always(_: Dragon) -> bool:
-    """Mean whatever dragon is there."""
+    """Accept whatever dragon is stored."""
     return True
 
 
@@ -39,7 +39,7 @@ class DragonRepositoryContract:
         assert page.next_after is None
         assert dragons.get("Ember") is None
 
-    def test_what_was_added_is_found_whole(self, dragons: DragonRepository) -> None:
+    def test_an_added_dragon_is_found_with_all_its_fields(self, dragons: DragonRepository) -> None:
         assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
 
         assert dragons.get("Ember") == dragon("Ember")
@@ -51,7 +51,7 @@ class DragonRepositoryContract:
         assert not hasattr(dragons.get("Ember"), "submission_id")
         assert not hasattr(dragons.page(DragonQuery()).dragons[0], "submission_id")
 
-    def test_a_retry_of_the_same_submission_is_no_duplicate(self, dragons: DragonRepository) -> None:
+    def test_a_retry_of_the_same_submission_is_not_a_duplicate(self, dragons: DragonRepository) -> None:
         dragons.add(dragon("Ember"), "s1")
 
         assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
@@ -64,7 +64,7 @@ class DragonRepositoryContract:
         assert dragons.get("Ember") == dragon("Ember")
 
     @pytest.mark.parametrize("first", ONE_NAME)
-    def test_spellings_of_one_name_are_one_name(self, dragons: DragonRepository, first: str) -> None:
+    def test_all_spellings_of_a_name_are_the_same_name(self, dragons: DragonRepository, first: str) -> None:
         dragons.add(dragon(first), "s1")
 
         for number, spelling in enumerate(set(ONE_NAME) - {first}):
@@ -72,11 +72,11 @@ class DragonRepositoryContract:
             assert dragons.get(spelling) == dragon(first)
         assert names(dragons, DragonQuery.of(None, "ÉLAN")) == [first]
 
-    def test_names_that_only_look_alike_are_two(self, dragons: DragonRepository) -> None:
+    def test_names_that_only_look_alike_are_different(self, dragons: DragonRepository) -> None:
         assert dragons.add(dragon("Elan"), "s1") is Addition.ADDED
         assert dragons.add(dragon("Élan"), "s2") is Addition.ADDED
 
-    def test_the_order_is_that_of_normalised_names(self, dragons: DragonRepository) -> None:
+    def test_dragons_are_in_the_order_of_their_normalised_names(self, dragons: DragonRepository) -> None:
         for name in ("zed", "Amber", "éclair", "Borne", "amber 2"):
             dragons.add(dragon(name), name)
 
@@ -111,7 +111,7 @@ class DragonRepositoryContract:
 
         assert seen == added
 
-    def test_a_filter_pages_over_its_own_dragons_only(self, dragons: DragonRepository) -> None:
+    def test_pages_of_a_filter_hold_only_matching_dragons(self, dragons: DragonRepository) -> None:
         for number in range(6):
             dragons.add(dragon(f"dragon {number}", family_str=("red", "green")[number % 2]), str(number))
 
@@ -145,7 +145,7 @@ class DragonRepositoryContract:
         winner = additions.index(Addition.ADDED)
         assert dragons.page(DragonQuery()).dragons == [dragon("Ember", family_str=f"f{winner}")]
 
-    def test_concurrent_writers_lose_nobodys_dragon(self, dragons: DragonRepository) -> None:
+    def test_concurrent_writers_lose_no_dragon(self, dragons: DragonRepository) -> None:
         with ThreadPoolExecutor(WRITERS) as pool:
             additions = list(pool.map(lambda n: dragons.add(dragon(f"dragon {n:02}"), f"s{n}"), range(2 * WRITERS)))
 
@@ -162,14 +162,14 @@ class DragonRepositoryContract:
         assert dragons.page(DragonQuery.of("black", None)).dragons == [wanted]
         assert names(dragons) == ["Ash", "EMBER"]
 
-    def test_a_replaced_dragon_is_still_that_of_its_submission(self, dragons: DragonRepository) -> None:
+    def test_a_replaced_dragon_still_belongs_to_its_submission(self, dragons: DragonRepository) -> None:
         dragons.add(dragon("Ember"), "s1")
         dragons.replace(dragon("Ember", family_str="black"), always)
 
         assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
         assert dragons.add(dragon("Ember"), "s2") is Addition.DUPLICATE
 
-    def test_a_removed_dragon_is_gone_and_its_name_free(self, dragons: DragonRepository) -> None:
+    def test_a_removed_dragon_is_gone_and_its_name_is_free(self, dragons: DragonRepository) -> None:
         dragons.add(dragon("Ember"), "s1")
         dragons.add(dragon("Ash"), "s2")
 
@@ -178,21 +178,21 @@ class DragonRepositoryContract:
         assert names(dragons) == ["Ash"]
         assert dragons.add(dragon("Ember"), "s3") is Addition.ADDED
 
-    def test_what_is_not_there_cannot_be_changed(self, dragons: DragonRepository) -> None:
+    def test_a_dragon_that_is_not_there_cannot_be_changed(self, dragons: DragonRepository) -> None:
         dragons.add(dragon("Ash"), "s1")
 
         assert dragons.replace(dragon("Ember"), always) is Change.ABSENT
         assert dragons.remove("Ember", always) is Change.ABSENT
         assert names(dragons) == ["Ash"]
 
-    def test_what_has_changed_since_is_left_alone(self, dragons: DragonRepository) -> None:
+    def test_a_dragon_that_changed_meanwhile_is_left_alone(self, dragons: DragonRepository) -> None:
         dragons.add(dragon("Ember"), "s1")
 
         assert dragons.replace(dragon("Ember", family_str="black"), lambda _: False) is Change.CHANGED
         assert dragons.remove("Ember", lambda found: found != dragon("Ember")) is Change.CHANGED
         assert dragons.get("Ember") == dragon("Ember")
 
-    def test_of_changes_to_the_same_version_exactly_one_wins(self, dragons: DragonRepository) -> None:
+    def test_exactly_one_of_several_changes_to_the_same_version_wins(self, dragons: DragonRepository) -> None:
         dragons.add(dragon("Ember"), "s1")
         seen = dragon("Ember")
 

@@ -1,4 +1,4 @@
-"""Time that passes when somebody sleeps, or when the test says so."""
+"""Time that passes only when the code sleeps, or when the test says so."""
 
 
 class FakeClock:
@@ -13,6 +13,6 @@ class FakeClock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let this much time pass."""
+        """Let that much time pass, without waiting."""
         self.slept.append(seconds)
         self.now += seconds

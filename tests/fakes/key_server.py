@@ -1,4 +1,4 @@
-"""A server of signing keys that behaves as badly as it is told to, and counts how often it is asked."""
+"""A server of signing keys that misbehaves as the test tells it to, and counts how often it is asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class KeyServer:
         self.keys = keys
         self.mood = "answer"
         self.asked = 0
-        self.released = threading.Event()  # ends what hangs
+        self.released = threading.Event()  # ends the answers that hang
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,14 +31,14 @@ class KeyServer:
                 owner._answer(self)
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Print nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the URL of the server."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def published(self) -> bytes:

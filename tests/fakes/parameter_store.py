@@ -1,4 +1,4 @@
-"""Parameter Store as far as the service uses it."""
+"""The part of Parameter Store that the service uses."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class FakeParameterStore:
-    """Answers with `values` under the path, in pages of `page_sizes`; counts its `reads`.
+    """Answers with the `values` under the path, in pages of `page_sizes`, and counts its `reads`.
 
-    Raises `failure` while there is one.
+    While `failure` is set, each read raises it.
     """
 
     def __init__(self, path: str, values: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Step Functions as far as the service uses it: executions by name, settled by the test."""
+"""The part of Step Functions that the service uses: executions by name, which the test settles."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FINISHED_AT = STARTED_AT + timedelta(seconds=1.25)
 class FakeStepFunctions:
     """Keeps executions as AWS describes them.
 
-    `run` decides an execution's output from its input when it is described, unless it is None: then executions stay
-    RUNNING until `settle`. An error in `failures` is raised by the next call, once; a None lets that call through.
+    When an execution is described, `run` makes its output from its input. If `run` is None, executions stay RUNNING
+    until `settle`. Each call takes the next item of `failures`: it raises an error, and passes if the item is None.
     """
 
     def __init__(self, run: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> None:
@@ -58,7 +58,7 @@ class FakeStepFunctions:
     ) -> dict[str, Any]:
         self._fail_if_told()
         assert maxResults <= 1000
-        assert includeExecutionData is False, "the history's data holds phone numbers"
+        assert includeExecutionData is False, "the history's data contains phone numbers"
         return {"events": self.histories.get(executionArn.rsplit(":", 1)[1], [])}
 
     def settle(self, name: str, output: dict[str, Any] | None = None, status: str = "SUCCEEDED") -> None:
@@ -68,7 +68,7 @@ class FakeStepFunctions:
             self.executions[name]["output"] = json.dumps(output)
 
     def only_input(self) -> dict[str, Any]:
-        """Return the input of the one execution there is."""
+        """Return the input of the only execution."""
         (execution,) = self.executions.values()
         return dict(json.loads(execution["input"]))
 
@@ -79,7 +79,7 @@ class FakeStepFunctions:
 
 
 def history(*types: str) -> list[dict[str, Any]]:
-    """Return history events of these types, a second apart; `Name:TaskStateEntered` enters the state `Name`."""
+    """Return history events of these types, one second apart; `Name:TaskStateEntered` enters the state `Name`."""
     events = []
     for index, text in enumerate(types):
         name, _, kind = text.rpartition(":")

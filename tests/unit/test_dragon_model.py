@@ -18,7 +18,7 @@ def test_names_of_any_script_are_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES_REFUSED, ".", "--", "' '", "\u0301"])
-def test_what_is_no_name_is_refused(name: object) -> None:
+def test_an_invalid_name_is_refused(name: object) -> None:
     with pytest.raises(ValueError, match="must"):
         DragonName.parse(name)
 
@@ -59,7 +59,7 @@ def test_a_report_under_the_web_clients_names_is_the_same_dragon() -> None:
     assert report_from(aliased) == report_from(members)
 
 
-def test_a_report_may_ask_for_a_text() -> None:
+def test_a_report_may_ask_for_a_text_message() -> None:
     report = report_from(dragon_members(reportingPhoneNumber="+15555550100", confirmationRequired=True))
 
     assert report.phone_number == "+15555550100"
@@ -78,7 +78,7 @@ def test_a_field_under_both_names_is_a_fault(alias: str) -> None:
     assert [fault.name for fault in invalid.value.faults] == [f"#/{alias}"]
 
 
-def test_null_is_no_phone_number() -> None:
+def test_null_is_not_a_phone_number() -> None:
     with pytest.raises(InvalidInput) as invalid:
         report_from(dragon_members() | {"reportingPhoneNumber": None, "confirmationRequired": True})
 
@@ -86,7 +86,7 @@ def test_null_is_no_phone_number() -> None:
 
 
 @pytest.mark.parametrize("name", ONE_NAME)
-def test_a_correction_may_spell_the_name_otherwise(name: str) -> None:
+def test_a_correction_may_spell_the_name_differently(name: str) -> None:
     assert correction_from(dragon_members("ÉLAN", family_str="black"), name) == dragon("ÉLAN", family_str="black")
 
 
@@ -100,7 +100,7 @@ def test_a_correction_may_spell_the_name_otherwise(name: str) -> None:
         (dragon_members("Ash", family_str=""), ["#/dragon_name_str", "#/family_str"]),
     ],
 )
-def test_a_correction_is_no_new_dragon(members: dict[str, object], places: list[str]) -> None:
+def test_a_correction_cannot_rename_or_report_a_dragon(members: dict[str, object], places: list[str]) -> None:
     with pytest.raises(InvalidInput) as invalid:
         correction_from(members, "Ember")
 
@@ -108,7 +108,7 @@ def test_a_correction_is_no_new_dragon(members: dict[str, object], places: list[
 
 
 def test_a_correction_whose_name_is_far_too_long_is_not_compared_with_the_paths() -> None:
-    """Comparing means normalising, which for combining marks takes time with the square of their number."""
+    """A comparison normalises, and for combining marks that takes time quadratic in their number."""
     started = time.process_time()
     with pytest.raises(InvalidInput) as invalid:
         correction_from(dragon_members("a" + "\u0315\u0300" * 60_000), "Ember")

@@ -19,7 +19,7 @@ def test_malformed_json_is_refused(body: bytes) -> None:
     assert len(str(refused.value)) < 120
 
 
-def test_the_reason_holds_none_of_the_input() -> None:
+def test_the_reason_quotes_none_of_the_input() -> None:
     for body in (b'{"secret": nope}', b'{"secret":1,"secret":2}', b'["secret"]', b'{"a":"\\secret"}', b'"secret"'):
         with pytest.raises(MalformedJson) as refused:
             exact_json.parse_object(body)
@@ -45,11 +45,11 @@ def test_nesting_is_allowed_up_to_the_limit(levels: int) -> None:
     "text",
     ['{"a":"' + "[" * 100 + '"}', '{"a":"\\"' + "{" * 100 + '"}', '{"a":"\\\\","b":"' + "[" * 100 + '"}'],
 )
-def test_brackets_in_strings_are_no_levels(text: str) -> None:
+def test_brackets_in_strings_do_not_count_as_nesting(text: str) -> None:
     exact_json.parse_object(text)
 
 
-def test_brackets_after_a_string_are_levels() -> None:
+def test_brackets_after_a_string_count_as_nesting() -> None:
     with pytest.raises(MalformedJson, match="nested"):
         exact_json.parse_object('{"a":"\\\\","b":' + "[" * 40 + "]" * 40 + "}")
 
@@ -59,7 +59,7 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_numbers_are_read_exactly_and_written_as_they_were(number: str) -> None:
+def test_numbers_are_read_exactly_and_written_as_they_were_sent(number: str) -> None:
     read = exact_json.parse_object(f'{{"a":{number}}}')
 
     assert isinstance(read["a"], Decimal)
@@ -67,11 +67,11 @@ def test_numbers_are_read_exactly_and_written_as_they_were(number: str) -> None:
     assert exact_json.encode(read) == f'{{"a":{number}}}'.encode()
 
 
-def test_decimals_that_were_not_read_are_written_digit_by_digit() -> None:
+def test_decimals_that_the_code_made_are_written_in_full() -> None:
     assert exact_json.encode({"a": Decimal("0.10"), "b": [Decimal(20)]}) == b'{"a":0.10,"b":[20]}'
 
 
-def test_what_has_no_json_form_is_not_written() -> None:
+def test_values_without_a_json_form_are_not_written() -> None:
     with pytest.raises(TypeError, match="complex"):
         exact_json.encode({"a": 1j})
 
@@ -104,7 +104,7 @@ def test_values_that_differ_differ_in_canonical_form(one: str, other: str) -> No
     assert canonical[0] != canonical[1]
 
 
-def test_the_order_of_members_does_not_count_and_that_of_items_does() -> None:
+def test_the_order_of_items_matters_but_that_of_members_does_not() -> None:
     def canonical(text: str) -> bytes:
         return exact_json.canonical(exact_json.parse_object(text))
 

@@ -1,4 +1,4 @@
-"""A batch of deliveries: each is settled on its own."""
+"""A batch of deliveries: each is settled by itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(10)]
 
 
 class Messages:
-    """A repository that stores all messages but those that `failures` names."""
+    """A repository that stores every message except those that `failures` names."""
 
     def __init__(self) -> None:
         self.failures: dict[str, Exception] = {}
@@ -42,7 +42,7 @@ class Messages:
 
 
 class Queue:
-    """A queue that remembers what was deleted and buried, and fails where it is told to."""
+    """A queue that remembers which messages were deleted and buried, and fails where the test tells it to."""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
@@ -62,7 +62,7 @@ class Queue:
 
 
 class Unbuffered(io.StringIO):
-    """A stdout that hands on each write by itself, as Lambda's does, and lets other threads write before the next."""
+    """A stdout that passes on each write separately, as Lambda's does, and lets other threads write in between."""
 
     def write(self, text: str) -> int:
         written = super().write(text)
@@ -70,11 +70,11 @@ class Unbuffered(io.StringIO):
         return written
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what was written, a JSON object a line."""
+        """Return what was written, one JSON object for each line."""
         return [json.loads(line) for line in self.getvalue().splitlines()]
 
     def counted(self) -> Counter[str]:
-        """Return how many of each metric there are."""
+        """Return the sum of each metric."""
         found: Counter[str] = Counter()
         for line in self.lines():
             found.update({name: sum(values) for name, values in line.items() if name.startswith("Messages")})
@@ -83,7 +83,7 @@ class Unbuffered(io.StringIO):
 
 @contextmanager
 def stdout() -> Iterator[Unbuffered]:
-    """Have log lines and metrics in one stream, as CloudWatch gets them, until the block ends."""
+    """Until the block ends, send log lines and metrics to one stream, as CloudWatch gets them."""
     stream = Unbuffered()
     handler = logger.registered_handler
     assert isinstance(handler, logging.StreamHandler)
@@ -108,7 +108,7 @@ def queue() -> Queue:
 
 
 def delivery(message_id: str, body: str | None = None) -> Delivery:
-    """Return a delivery of a valid message, or of this body, under an SQS id that is the message's."""
+    """Return a delivery of a valid message, or of this body. Its SQS id is the message's own id."""
     text = message_body({"message_id": f'"{message_id}"'}).decode() if body is None else body
     return Delivery(message_id, f"receipt-{message_id}", text, f"correlation-{message_id}")
 
@@ -122,20 +122,20 @@ def test_an_empty_batch_is_settled(messages: Messages, queue: Queue) -> None:
     run(messages, queue)
 
 
-def test_what_is_stored_is_deleted(messages: Messages, queue: Queue) -> None:
+def test_a_stored_message_is_deleted_from_the_queue(messages: Messages, queue: Queue) -> None:
     run(messages, queue, *map(delivery, IDS))
 
     assert sorted(messages.stored) == sorted(queue.deleted) == IDS
     assert queue.buried == {}
 
 
-def test_a_repeated_message_is_deleted_too(messages: Messages, queue: Queue) -> None:
+def test_a_repeated_message_is_deleted_from_the_queue_too(messages: Messages, queue: Queue) -> None:
     run(messages, queue, delivery(IDS[0]), delivery(IDS[0]))
 
     assert queue.deleted == [IDS[0], IDS[0]]
 
 
-def test_a_mixed_batch_settles_each_message_by_its_own_fate(messages: Messages, queue: Queue) -> None:
+def test_each_message_of_a_mixed_batch_is_settled_by_itself(messages: Messages, queue: Queue) -> None:
     messages.failures = {
         IDS[3]: MessageConflict("archived with another payload"),
         IDS[4]: aws.DependencyUnavailable("S3", "SlowDown"),
@@ -155,7 +155,7 @@ def test_a_mixed_batch_settles_each_message_by_its_own_fate(messages: Messages, 
     }
 
 
-def test_what_cannot_be_buried_is_neither_deleted_nor_forgotten(messages: Messages, queue: Queue) -> None:
+def test_a_message_that_cannot_be_buried_stays_on_the_queue_and_raises(messages: Messages, queue: Queue) -> None:
     queue.bury_failure = aws.DependencyUnavailable("SQS", "ServiceUnavailable")
 
     with pytest.raises(BatchIncomplete, match="1 of 2"):
@@ -163,7 +163,7 @@ def test_what_cannot_be_buried_is_neither_deleted_nor_forgotten(messages: Messag
     assert queue.deleted == [IDS[1]]
 
 
-def test_what_cannot_be_deleted_is_told(messages: Messages, queue: Queue) -> None:
+def test_a_message_that_cannot_be_deleted_raises(messages: Messages, queue: Queue) -> None:
     queue.delete_failure = aws.DependencyUnavailable("SQS", "ServiceUnavailable")
 
     with pytest.raises(BatchIncomplete):
@@ -184,7 +184,7 @@ def test_a_batch_of_ten_is_stored_at_the_same_time(queue: Queue) -> None:
 
 
 def test_a_batch_in_threads_leaves_only_whole_lines(messages: Messages, queue: Queue) -> None:
-    """CloudWatch takes no metric from a line that another one's text begins in."""
+    """CloudWatch reads no metric from a line that is mixed up with another one."""
     with stdout() as written:
         run(messages, queue, *map(delivery, IDS[:7]), *(delivery(message_id, "not JSON") for message_id in IDS[7:]))
 
@@ -193,7 +193,7 @@ def test_a_batch_in_threads_leaves_only_whole_lines(messages: Messages, queue: Q
     assert written.counted() == {"MessagesStored": 7, "MessagesBuried": 3}
 
 
-def test_what_became_of_a_batch_is_counted_once_for_each_metric(messages: Messages, queue: Queue) -> None:
+def test_the_outcomes_of_a_batch_are_counted_once_for_each_metric(messages: Messages, queue: Queue) -> None:
     messages.stored = [IDS[0]]
     with stdout() as written:
         run(messages, queue, delivery(IDS[1], "not JSON"), *map(delivery, IDS[:1]), *map(delivery, IDS[2:]))
@@ -202,7 +202,7 @@ def test_what_became_of_a_batch_is_counted_once_for_each_metric(messages: Messag
     assert len([line for line in written.lines() if "_aws" in line]) == 3
 
 
-def test_what_was_settled_is_counted_also_if_some_of_the_batch_are_left(messages: Messages, queue: Queue) -> None:
+def test_settled_messages_are_counted_even_if_others_are_left_on_the_queue(messages: Messages, queue: Queue) -> None:
     messages.failures = {IDS[1]: aws.DependencyUnavailable("S3", "SlowDown")}
     with stdout() as written, pytest.raises(BatchIncomplete, match="1 of 2"):
         run(messages, queue, *map(delivery, IDS[:2]))
@@ -235,7 +235,9 @@ class TestDelivery:
             (None, "m1"),
         ],
     )
-    def test_goes_by_its_correlation_id_or_else_by_its_own(self, attributes: Any, correlation_id: str) -> None:
+    def test_is_known_by_its_correlation_id_or_else_by_its_message_id(
+        self, attributes: Any, correlation_id: str
+    ) -> None:
         found = Delivery.of({**RECORD, "messageAttributes": attributes})
 
         assert found == Delivery("m1", "r1", "{}", correlation_id)

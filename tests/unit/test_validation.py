@@ -35,12 +35,12 @@ def test_amounts_keep_their_value(amount: str) -> None:
 
 
 @pytest.mark.parametrize("amount", ["1" + "0" * 100, "0." + "0" * 99 + "1", "0" * 3 + "1" * 38])
-def test_zeros_at_either_end_are_no_significant_digits(amount: str) -> None:
+def test_zeros_at_either_end_are_not_significant_digits(amount: str) -> None:
     assert Amount.parse(Decimal(amount)) == Decimal(amount)
 
 
 @pytest.mark.parametrize("amount", ["1" * 39, "1e101", "1e-101", "9" * 38 + "e64", "-0.1"])
-def test_amounts_that_the_index_cannot_keep_are_refused(amount: str) -> None:
+def test_amounts_that_the_index_cannot_store_are_refused(amount: str) -> None:
     with pytest.raises(ValueError, match="must"):
         Amount.parse(Decimal(amount))
 
@@ -58,18 +58,18 @@ def test_text_is_trimmed_and_composed_before_it_is_measured(text: str, normalise
 
 
 @pytest.mark.parametrize("one", ["\u1f82", "\u1e69", "\ud55c", "\u0390"])
-def test_a_text_that_is_long_before_it_is_composed_is_taken(one: str) -> None:
+def test_a_text_that_is_too_long_only_before_composition_is_accepted(one: str) -> None:
     assert normalised_text(unicodedata.normalize("NFD", one) * 4, 4) == one * 4
 
 
 def test_no_character_is_composed_of_more_than_four() -> None:
-    """What is longer than that can be refused unseen; here for the Unicode version of this Python."""
+    """So a longer text can be refused unread. The test checks this for the Unicode version of this Python."""
     decomposed = (unicodedata.normalize("NFD", chr(code)) for code in range(sys.maxunicode + 1))
     assert max(map(len, decomposed)) == _NFC_SHRINKS_BY
 
 
-def test_a_text_that_is_far_too_long_is_not_normalised_first() -> None:
-    """For combining marks in wrong order that takes time with the square of their number: here it would be minutes."""
+def test_a_text_that_is_far_too_long_is_refused_before_it_is_normalised() -> None:
+    """Normalising combining marks in the wrong order takes time quadratic in their number: minutes, in this case."""
     started = time.process_time()
     with pytest.raises(ValueError, match="at most 1,000 characters"):
         normalised_text("a" + "\u0315\u0300" * 130_000, 1_000)
@@ -78,7 +78,7 @@ def test_a_text_that_is_far_too_long_is_not_normalised_first() -> None:
 
 
 @pytest.mark.parametrize("text", [1, None, "", " ", "xxxxx", "a\x00", "a\u2028b", "a\x7fb", "a\ud800b"])
-def test_what_is_no_text_of_that_length_is_refused(text: object) -> None:
+def test_anything_but_a_text_of_that_length_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="must"):
         normalised_text(text, 4)
 
@@ -110,13 +110,13 @@ class _Outer(msgspec.Struct):
 
 
 def faults_of(value: dict[str, Any], names: dict[str, str] | None = None) -> list[tuple[str, str]]:
-    """Return the places and sentences of what is wrong."""
+    """Return the place and the message of each fault."""
     with pytest.raises(InvalidInput) as invalid:
         decode(value, _Outer, names)
     return [(fault.name, fault.detail) for fault in invalid.value.faults]
 
 
-def test_what_is_right_becomes_the_model() -> None:
+def test_valid_input_becomes_the_model() -> None:
     decoded = decode({"inner": {"id": "E0721E56-FB09-4273-AE74-7BCBC92D43EB"}, "text": "x", "more": 1}, _Outer)
 
     assert decoded.inner.id == "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
@@ -133,7 +133,7 @@ def test_every_fault_is_listed_in_the_order_of_the_model() -> None:
     ]
 
 
-def test_missing_members_are_faults_of_their_own() -> None:
+def test_each_missing_member_is_a_fault() -> None:
     assert faults_of({}) == [("#/inner", "is required"), ("#/text", "is required")]
     assert faults_of({"inner": [], "text": ""}) == [("#/inner", "must be an object")]
 
@@ -154,6 +154,6 @@ def test_the_error_names_all_its_faults() -> None:
     ]
 
 
-def test_a_checked_type_has_to_say_how_it_checks() -> None:
+def test_a_checked_type_without_a_check_is_an_error() -> None:
     with pytest.raises(NotImplementedError):
         CheckedText.parse("x")

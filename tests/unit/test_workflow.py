@@ -1,4 +1,4 @@
-"""Starting the workflow, and reading back how far it is."""
+"""Starting the workflow, and asking how far it has got."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ADDED = {"status": "added", "reason": None, "notification": "sent"}
 
 @pytest.fixture
 def step_functions() -> FakeStepFunctions:
-    """Step Functions, where executions run until the test settles them."""
+    """A Step Functions whose executions run until the test settles them."""
     return FakeStepFunctions()
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """The workflow's time."""
+    """The workflow's clock."""
     return FakeClock()
 
 
@@ -60,14 +60,14 @@ class TestStart:
         assert submission.started_at == "2026-11-24T07:20:01.500Z"
 
     @pytest.mark.parametrize(("wanted", "may_text"), [(False, False), (False, True), (True, False)])
-    def test_a_text_is_sent_if_it_is_wanted_and_allowed_only(
+    def test_a_text_is_sent_only_if_it_is_wanted_and_allowed(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, wanted: bool, may_text: bool
     ) -> None:
         start(workflow, may_text=may_text, reportingPhoneNumber=PHONE, confirmationRequired=wanted)
 
         assert step_functions.only_input()["reporter"] == {"phone_number": PHONE, "text": False}
 
-    def test_who_gives_no_number_is_in_the_input_without_one(
+    def test_a_reporter_without_a_number_is_in_the_input_without_one(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
     ) -> None:
         start(workflow, may_text=True)
@@ -81,7 +81,7 @@ class TestStart:
             (client_error("StateMachineDoesNotExist"), aws.DependencyFault),
         ],
     )
-    def test_what_cannot_be_started_is_the_services_failure(
+    def test_an_execution_that_cannot_be_started_is_the_services_failure(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, error: Exception, kind: type[Exception]
     ) -> None:
         step_functions.failures = [error]
@@ -91,19 +91,19 @@ class TestStart:
 
 
 class TestIdempotencyKey:
-    def test_without_one_every_submission_has_an_id_of_its_own(self) -> None:
+    def test_without_a_key_every_submission_has_an_id_of_its_own(self) -> None:
         assert len({Origin("sub", "c").submission_id() for _ in range(100)}) == 100
 
-    def test_user_and_key_make_the_id(self) -> None:
+    def test_user_and_key_determine_the_id(self) -> None:
         ids = [Origin(*origin).submission_id() for origin in (("a", "c", "k"), ("a", "d", "k"))]
         others = [Origin(*origin).submission_id() for origin in (("b", "c", "k"), ("a", "c", "l"), ("a\nk", "c", ""))]
 
         assert ids[0] == ids[1]
         assert ids[0] not in others
-        assert len(ids[0]) <= 80, "the longest name that Step Functions takes"
+        assert len(ids[0]) <= 80, "the longest name that Step Functions accepts"
 
     @pytest.mark.parametrize("output", [None, ADDED, {"status": "rejected", "outcome": "duplicate", "reason": "x"}])
-    def test_a_repeated_report_is_answered_as_the_first(
+    def test_a_repeated_report_is_answered_like_the_first(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, output: dict[str, Any] | None
     ) -> None:
         first = start(workflow, "key")
@@ -112,7 +112,9 @@ class TestIdempotencyKey:
 
         assert start(workflow, "key") == first
 
-    def test_whether_the_stage_may_text_now_does_not_count(self, workflow: DragonWorkflow) -> None:
+    def test_a_repeated_report_is_the_same_even_if_the_stage_no_longer_sends_texts(
+        self, workflow: DragonWorkflow
+    ) -> None:
         wanted = {"reportingPhoneNumber": PHONE, "confirmationRequired": True}
         first = start(workflow, "key", may_text=True, **wanted)
 
@@ -128,7 +130,7 @@ class TestIdempotencyKey:
         with pytest.raises(IdempotencyKeyReused):
             start(workflow, "key", **changes)
 
-    def test_an_execution_that_vanishes_meanwhile_is_a_failure_that_may_pass(
+    def test_an_execution_that_vanishes_meanwhile_is_a_transient_failure(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
     ) -> None:
         start(workflow, "key")
@@ -140,7 +142,7 @@ class TestIdempotencyKey:
 
 class TestFind:
     @pytest.mark.parametrize("foreign", ["{}", "[]", '{"dragon": {}, "requested_by": "sub"}', '"x"'])
-    def test_an_execution_that_was_started_by_hand_is_no_submission(
+    def test_an_execution_that_was_started_by_hand_is_not_a_submission(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, foreign: str
     ) -> None:
         step_functions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name="by-hand", input=foreign)
@@ -148,7 +150,7 @@ class TestFind:
         assert workflow.find("by-hand") is None
 
     @pytest.mark.parametrize("aws_status", ["RUNNING", "PENDING_REDRIVE"])
-    def test_an_execution_that_goes_on_is_pending(
+    def test_an_execution_that_still_runs_is_pending(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, aws_status: str
     ) -> None:
         submission_id = start(workflow).submission_id
@@ -167,7 +169,7 @@ class TestFind:
             {"status": "rejected", "outcome": "invalid", "reason": "bad", "notification": "failed"},
         ],
     )
-    def test_tells_what_the_workflow_said(
+    def test_returns_what_the_workflow_decided(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, output: dict[str, Any]
     ) -> None:
         submission_id = start(workflow).submission_id
@@ -192,7 +194,7 @@ class TestFind:
             ("SUCCEEDED", {"status": "failed", "reason": "arn:aws:secret"}),
         ],
     )
-    def test_every_other_end_is_a_failure_that_tells_nothing_of_the_inside(
+    def test_every_other_end_is_a_failure_that_reveals_no_internals(
         self,
         workflow: DragonWorkflow,
         step_functions: FakeStepFunctions,
@@ -209,7 +211,7 @@ class TestFind:
         assert found.reason
         assert "secret" not in repr(found)
 
-    def test_an_end_that_is_described_without_its_output_yet_is_no_failure(
+    def test_an_execution_that_succeeded_but_has_no_output_yet_is_pending(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
     ) -> None:
         """DescribeExecution is eventually consistent.
@@ -223,22 +225,22 @@ class TestFind:
         assert found is not None
         assert (found.status, found.finished_at) == ("pending", None)
 
-    def test_the_phone_number_is_no_part_of_it(self, workflow: DragonWorkflow) -> None:
+    def test_a_submission_does_not_contain_the_phone_number(self, workflow: DragonWorkflow) -> None:
         submission_id = start(workflow, reportingPhoneNumber=PHONE).submission_id
 
         assert PHONE not in repr(workflow.find(submission_id))
 
     @pytest.mark.parametrize("submission_id", ["", "x" * 81, "a:b", "a/b", "a b", "é", "*", "a\n"])
-    def test_what_cannot_be_an_id_is_not_asked_for(
+    def test_an_impossible_id_is_not_looked_up(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, submission_id: str
     ) -> None:
         assert workflow.find(submission_id) is None
         assert step_functions.described == 0
 
-    def test_none_of_this_id(self, workflow: DragonWorkflow) -> None:
+    def test_an_unknown_id_is_not_found(self, workflow: DragonWorkflow) -> None:
         assert workflow.find("nobody") is None
 
-    def test_other_errors_are_not_taken_for_none(
+    def test_other_errors_are_not_mistaken_for_an_unknown_id(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
     ) -> None:
         step_functions.failures = [client_error("AccessDeniedException")]
@@ -257,7 +259,7 @@ class TestWait:
         assert workflow.wait(submission, 10).status == "added"
         assert clock.slept == [POLL_FIRST_S]
 
-    def test_polls_less_and_less_often_and_not_beyond_the_time(
+    def test_polls_less_and_less_often_and_not_beyond_the_time_limit(
         self, workflow: DragonWorkflow, clock: FakeClock
     ) -> None:
         began = clock.now
@@ -269,7 +271,7 @@ class TestWait:
         assert pauses == sorted(pauses)
         assert pauses[-1] == POLL_MAX_S
 
-    def test_a_short_wait_looks_once_at_its_end(
+    def test_a_short_wait_polls_once_at_its_end(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, clock: FakeClock
     ) -> None:
         submission = start(workflow)
@@ -279,7 +281,7 @@ class TestWait:
         assert clock.slept == [pytest.approx(0.1)]
 
     @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
-    def test_what_cannot_be_looked_at_is_pending_because_it_has_started(
+    def test_a_submission_that_cannot_be_described_is_pending_because_it_has_started(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, code: str
     ) -> None:
         submission = start(workflow)
@@ -288,7 +290,7 @@ class TestWait:
         assert workflow.wait(submission, 10).status == "pending"
         assert step_functions.described == 2
 
-    def test_an_execution_that_is_not_seen_yet_is_pending(
+    def test_an_execution_that_is_not_visible_yet_is_pending(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
     ) -> None:
         submission = start(workflow)
@@ -300,20 +302,24 @@ class TestWait:
 
 class TestSteps:
     def steps(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow, *types: str) -> list[tuple[str, str]]:
-        """Return the names and statuses of the steps that a history amounts to."""
+        """Return the names and statuses of the steps in a history."""
         submission = start(workflow)
         step_functions.histories[submission.submission_id] = history(*types)
         return [(step.name, step.status) for step in workflow.steps(submission)]
 
-    def test_nothing_was_entered_yet(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+    def test_an_execution_that_has_entered_no_state_has_no_steps(
+        self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
+    ) -> None:
         assert self.steps(step_functions, workflow, "ExecutionStarted") == []
 
-    def test_the_last_one_runs(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+    def test_the_last_step_is_running(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
         types = ("ExecutionStarted", "ValidateDragon:TaskStateEntered", "TaskScheduled", "TaskStarted")
 
         assert self.steps(step_functions, workflow, *types) == [("ValidateDragon", "running")]
 
-    def test_steps_follow_each_other(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+    def test_a_step_has_succeeded_once_the_next_one_is_entered(
+        self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
+    ) -> None:
         types = ("ExecutionStarted", "ValidateDragon:TaskStateEntered", "TaskScheduled", "TaskSucceeded",
                  "TaskStateExited", "Valid?:ChoiceStateEntered", "ChoiceStateExited", "AddDragon:TaskStateEntered",
                  "LambdaFunctionScheduled")  # fmt: skip
@@ -322,7 +328,7 @@ class TestSteps:
             ("ValidateDragon", "succeeded"), ("Valid?", "succeeded"), ("AddDragon", "running")
         ]  # fmt: skip
 
-    def test_a_failed_attempt_that_is_retried_runs_again(
+    def test_a_step_whose_failed_attempt_is_retried_is_running_again(
         self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
     ) -> None:
         failed = ("AddDragon:TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskFailed")
@@ -340,36 +346,38 @@ class TestSteps:
             "TaskStateExited",
         ) == [("AddDragon", "succeeded")]
 
-    def test_a_caught_failure_stays_one(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+    def test_a_step_whose_failure_was_caught_stays_failed(
+        self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
+    ) -> None:
         types = ("NotifyAdded:TaskStateEntered", "TaskScheduled", "TaskFailed", "TaskStateExited",
                  "Added:PassStateEntered", "PassStateExited", "ExecutionSucceeded")  # fmt: skip
 
         assert self.steps(step_functions, workflow, *types) == [("NotifyAdded", "failed"), ("Added", "succeeded")]
 
     @pytest.mark.parametrize("end", ["ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"])
-    def test_the_step_that_an_execution_ended_in_failed(
+    def test_the_step_that_an_execution_ended_in_has_failed(
         self, step_functions: FakeStepFunctions, workflow: DragonWorkflow, end: str
     ) -> None:
         types = ("AddDragon:TaskStateEntered", "TaskScheduled", end)
 
         assert self.steps(step_functions, workflow, *types) == [("AddDragon", "failed")]
 
-    def test_steps_say_since_when(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
+    def test_steps_say_when_they_began(self, step_functions: FakeStepFunctions, workflow: DragonWorkflow) -> None:
         submission = start(workflow)
         step_functions.histories[submission.submission_id] = history("ExecutionStarted", "Added:PassStateEntered")
 
         assert workflow.steps(submission) == [Step("Added", "running", "2026-11-24T07:20:02.500Z")]
 
-    def test_a_history_that_is_not_seen_yet_or_any_more_has_no_steps(
+    def test_a_history_that_is_not_visible_yet_or_not_any_more_has_no_steps(
         self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
     ) -> None:
-        """The description came a moment before: right after the 202, or at the end of the 90 days."""
+        """The execution could be described a moment ago: right after the 202, or at the end of the 90 days."""
         submission = start(workflow)
         step_functions.failures = [client_error("ExecutionDoesNotExist")]
 
         assert workflow.steps(submission) == []
 
-    def test_a_history_that_cannot_be_had_is_a_failure(
+    def test_a_history_that_cannot_be_read_is_a_failure(
         self, step_functions: FakeStepFunctions, workflow: DragonWorkflow
     ) -> None:
         submission = start(workflow)
@@ -379,7 +387,7 @@ class TestSteps:
             workflow.steps(submission)
 
 
-def test_the_input_is_json_that_others_can_start_the_workflow_with(
+def test_the_input_is_json_that_can_start_the_workflow_by_hand(
     workflow: DragonWorkflow, step_functions: FakeStepFunctions
 ) -> None:
     start(workflow, name="Élan")
