@@ -1,4 +1,4 @@
-"""Clients are told of what breaks them by the version, or it does not happen."""
+"""A change that breaks clients needs a version that says so."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ BREAKING = (
 )
 
 
-def test_fewer_values_of_a_request_break_clients(tmp_path: Path) -> None:
+def test_removing_an_allowed_value_of_a_request_breaks_clients(tmp_path: Path) -> None:
     before, after = tmp_path / "before.json", tmp_path / "after.json"
     for path, values in ((before, ["red", "gold"]), (after, ["gold"])):
         document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
@@ -171,7 +171,7 @@ def test_a_change_that_breaks_clients_is_found(change: Callable[[Document], None
 
 
 @pytest.mark.parametrize("change", HARMLESS, ids=lambda change: change.__name__)
-def test_a_change_that_breaks_nobody_is_none(change: Callable[[Document], None], tmp_path: Path) -> None:
+def test_a_change_that_breaks_no_client_is_allowed(change: Callable[[Document], None], tmp_path: Path) -> None:
     assert changes_after(change, tmp_path) == []
 
 
@@ -191,7 +191,7 @@ def test_a_breaking_change_fails_until_the_version_is_raised(
     assert breaking_changes.main([]) == 0
 
 
-def test_releasing_keeps_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_keeps_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breaking_changes, "RELEASED", tmp_path / "released.json")
 
     assert breaking_changes.main(["--release"]) == 0
@@ -209,5 +209,5 @@ def test_releasing_keeps_the_document(tmp_path: Path, monkeypatch: pytest.Monkey
         ("1.9.0", "2.0.0", True),
     ],
 )
-def test_a_version_says_that_clients_break(released: str, present: str, allowed: bool) -> None:
+def test_a_higher_version_says_that_clients_may_break(released: str, present: str, allowed: bool) -> None:
     assert may_break(released, present) is allowed

@@ -1,4 +1,4 @@
-"""The patterns in the OpenAPI document say what the service takes: neither more nor less."""
+"""The patterns in the OpenAPI document match exactly what the service accepts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from operations.contract.components import PARAMETERS
 
 KINDS = (DragonName, Family, Place, Description, PhoneNumber)
 
-# Letters, marks, digits, what names may hold besides, white space of all sorts, controls, and what is none of these.
+# Letters, marks, digits, the other characters of names, all sorts of white space, controls, and some that are none.
 CHARACTERS = "aÉЖ龍\u0301\u05b00٣ .'-_\"<+1\t\n\x0b\x1c\x1f\x7f\x85\xa0\u2003\u2028\u200b\ufeff\U0001f409"
 
 
@@ -35,7 +35,7 @@ def is_documented(kind: type[CheckedText], text: str) -> bool:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(text=st.text(CHARACTERS, max_size=6))
-def test_what_is_documented_is_what_is_accepted(kind: type[CheckedText], text: str) -> None:
+def test_a_text_is_accepted_exactly_if_it_matches_the_documented_pattern(kind: type[CheckedText], text: str) -> None:
     text = unicodedata.normalize("NFC", text)
 
     assert accepts(kind, text) == is_documented(kind, text)
@@ -44,7 +44,7 @@ def test_what_is_documented_is_what_is_accepted(kind: type[CheckedText], text: s
 @pytest.mark.parametrize("kind", [DragonName, Family, Place, Description], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("edge", ["", " ", "\t", "\ufeff\u3000"])
 @pytest.mark.parametrize("excess", [-1, 0, 1])
-def test_lengths_are_counted_without_the_white_space_around(kind: type[CheckedText], edge: str, excess: int) -> None:
+def test_lengths_are_counted_without_surrounding_white_space(kind: type[CheckedText], edge: str, excess: int) -> None:
     length_max: int = kind.length_max  # type: ignore[attr-defined]
     text = edge + "x" * (length_max + excess) + edge
 
@@ -53,7 +53,7 @@ def test_lengths_are_counted_without_the_white_space_around(kind: type[CheckedTe
 
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(key=st.text('ab"~! é', min_size=1, max_size=4))
-def test_idempotency_keys_are_documented_as_they_are_accepted(key: str) -> None:
+def test_an_idempotency_key_is_accepted_exactly_if_it_matches_the_documented_pattern(key: str) -> None:
     documented = regress.Regex(PARAMETERS["IdempotencyKey"]["schema"]["pattern"], "u").find(key) is not None
     unquoted = key[1:-1] if len(key) >= 2 and key[0] == key[-1] == '"' else key
 

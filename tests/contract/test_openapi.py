@@ -1,4 +1,4 @@
-"""The OpenAPI document is the committed one, valid, complete and true to the code that it is generated from."""
+"""The committed OpenAPI document is up to date, valid and complete, and agrees with the code that it is made from."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_committed_document_is_the_generated_one() -> None:
     assert openapi.DOCUMENT.read_text(encoding="utf-8") == openapi.text(), "run python -m operations.openapi"
 
 
-def test_check_tells_an_outdated_document(
+def test_check_notices_an_outdated_document(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(openapi, "PROJECT", tmp_path)
@@ -96,7 +96,7 @@ def test_every_answer_names_the_request_id(document: dict[str, Any]) -> None:
     [("rejected", "duplicate"), ("rejected", "invalid"), ("failed", None)],
     ids=["duplicate", "refused", "failed"],
 )
-def test_every_header_of_a_report_that_came_to_nothing_is_declared(document: dict[str, Any], end: Any) -> None:
+def test_every_header_of_a_report_that_was_refused_or_failed_is_declared(document: dict[str, Any], end: Any) -> None:
     status, refusal = end
     submission = Submission("s1", "arn", status, dragon(), "me", "then", refusal=refusal)
     with pytest.raises(ProblemRaised) as raised:
@@ -107,15 +107,17 @@ def test_every_header_of_a_report_that_came_to_nothing_is_declared(document: dic
 
 
 @pytest.mark.parametrize("status", ["422", "500"])
-def test_what_other_answers_of_the_status_do_not_have_is_not_promised(document: dict[str, Any], status: str) -> None:
-    """A key that was used for another dragon and a defect lead to no submission."""
+def test_a_header_that_only_some_answers_of_the_status_have_is_not_promised(
+    document: dict[str, Any], status: str
+) -> None:
+    """There is no submission if the key was used for another dragon, or if the service has a bug."""
     declared = document["paths"]["/dragons"]["post"]["responses"][status]["headers"]
 
     assert "required" not in resolved(document, declared["Location"])
 
 
 def bodies_of(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Find every schema that has examples beside it, and each of these."""
+    """Find every example, with the schema beside it."""
     if isinstance(node, list):
         for item in node:
             yield from bodies_of(item)
@@ -129,7 +131,7 @@ def bodies_of(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
             yield from bodies_of(member)
 
 
-def test_every_example_is_valid_by_its_schema(document: dict[str, Any]) -> None:
+def test_every_example_matches_its_schema(document: dict[str, Any]) -> None:
     found = list(bodies_of(document))
 
     assert len(found) > 40
@@ -138,7 +140,7 @@ def test_every_example_is_valid_by_its_schema(document: dict[str, Any]) -> None:
         jsonschema_rs.Draft202012Validator(bundled, validate_formats=True).validate(example)
 
 
-def test_every_body_of_json_has_an_example(document: dict[str, Any]) -> None:
+def test_every_json_body_has_an_example(document: dict[str, Any]) -> None:
     without = [
         (method, path, status)
         for method, path, operation in operations_of(document)
@@ -173,7 +175,7 @@ def test_the_version_is_the_projects(document: dict[str, Any]) -> None:
     assert document["info"]["version"] == openapi.version()
 
 
-def test_models_of_answers_are_the_structs_that_the_code_encodes(document: dict[str, Any]) -> None:
+def test_an_answers_schema_has_the_members_of_the_struct_that_the_code_encodes(document: dict[str, Any]) -> None:
     schema = document["components"]["schemas"]["AcceptedMessage"]
 
     assert tuple(schema["properties"]) == AcceptedMessage.__struct_fields__

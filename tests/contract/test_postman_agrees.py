@@ -1,4 +1,4 @@
-"""The Postman collection and the OpenAPI document know the same operations."""
+"""The Postman collection and the OpenAPI document have the same operations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from operations.openapi import DOCUMENT, PROJECT
 
 COLLECTION = PROJECT / "postman" / "dragonpost.postman_collection.json"
 
-# What follows a Location or a Link has its whole path in a variable.
+# A request that follows a Location or a Link has the whole path in a variable.
 FOLLOWED = {
     "{{dragon_path}}": "/dragons/{dragon_name}",
     "{{message_path}}": "/message/{message_id}",
@@ -20,19 +20,19 @@ FOLLOWED = {
     "{{submission_path}}": "/submissions/{submission_id}",
 }
 
-# Sent in order to be refused.
+# The collection sends these in order to be refused.
 WRONG_ON_PURPOSE = {("GET", "/wyverns"), ("DELETE", "/dragons")}
 
 
 def documented() -> set[tuple[str, str]]:
-    """Every operation of the document; `HEAD` goes without saying wherever `GET` does."""
+    """Return every operation of the document. `HEAD` is implied wherever there is a `GET`."""
     paths: dict[str, Any] = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
     stated = {(method.upper(), path) for path, item in paths.items() for method in item}
     return stated | {("HEAD", path) for method, path in stated if method == "GET"}
 
 
 def called() -> Iterator[tuple[str, str]]:
-    """Every request of the collection that goes to the service, by method and path template or address."""
+    """Yield the method and path (a template, or else the address) of every request that goes to the service."""
     collection = json.loads(COLLECTION.read_text(encoding="utf-8"))
     for folder in collection["item"]:
         for item in folder["item"]:
@@ -42,7 +42,7 @@ def called() -> Iterator[tuple[str, str]]:
 
 
 def operation_path(address: str) -> str:
-    """Return the path template that an address is of, or the address itself."""
+    """Return the path template that matches an address, or else the address itself."""
     if address in FOLLOWED:
         return FOLLOWED[address]
     path = address.partition("?")[0]
@@ -54,7 +54,7 @@ def template_matches(template: str, path: str) -> bool:
     return re.fullmatch(re.sub(r"\\{[a-z_]+\\}", "[^/]+", re.escape(template)), path) is not None
 
 
-def test_every_request_is_of_an_operation_in_the_document() -> None:
+def test_every_request_is_for_an_operation_in_the_document() -> None:
     assert set(called()) - documented() == WRONG_ON_PURPOSE
 
 

@@ -1,4 +1,4 @@
-"""Each kind of problem has a section that says what happened and what to do."""
+"""docs/problems.md has a section for each type of problem, which says what happened and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = (PROJECT / "docs" / "problems.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))
 
 
-def test_every_type_has_a_section_and_no_section_is_of_another() -> None:
+def test_every_type_has_a_section_and_every_section_has_a_type() -> None:
     types = {value for name, value in vars(problems).items() if name.isupper() and str(value).startswith("urn:")}
 
     assert types == set(problems.TITLES)

@@ -1,4 +1,4 @@
-"""Unit tests reach no AWS, whatever the machine they run on is set up for."""
+"""Unit tests reach no AWS, however the machine they run on is configured."""
 
 import pytest
 

@@ -41,10 +41,10 @@ URL = "https://s3.us-east-1.amazonaws.com"
         (EndpointConnectionError(endpoint_url=URL), aws.DependencyUnavailable),
         (IncompleteReadError(actual_bytes=1, expected_bytes=2), aws.DependencyUnavailable),
         (ConnectTimeoutError(endpoint_url=URL), aws.DependencyUnavailable),
-        (ResponseParserError("secret"), aws.DependencyUnavailable),  # no BotoCoreError
+        (ResponseParserError("secret"), aws.DependencyUnavailable),  # not a BotoCoreError
     ],
 )
-def test_each_error_is_one_of_this_modules(error: Exception, kind: type[Exception]) -> None:
+def test_each_error_becomes_one_of_this_modules_errors(error: Exception, kind: type[Exception]) -> None:
     with pytest.raises(kind) as raised, aws.calling("S3"):
         raise error
 
@@ -55,14 +55,14 @@ def test_each_error_is_one_of_this_modules(error: Exception, kind: type[Exceptio
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), aws.DependencyUnavailable("S3", "x"), ValueError("x")])
-def test_other_errors_pass_as_they_are(error: Exception) -> None:
+def test_any_other_error_propagates_unchanged(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, aws.calling("SQS"):
         raise error
 
     assert raised.value is error
 
 
-def test_no_error_no_change() -> None:
+def test_a_call_that_succeeds_is_left_alone() -> None:
     with aws.calling("S3"):
         pass
 
@@ -82,7 +82,7 @@ def test_an_answer_that_means_something_to_the_domain_is_kept_whole() -> None:
     assert raised.value.answer["Item"] == {"message_id": {"S": "1"}}
 
 
-def test_a_call_with_wrong_parameters_shows_none_of_them() -> None:
+def test_the_error_of_a_call_with_wrong_parameters_shows_none_of_them() -> None:
     with pytest.raises(aws.DependencyUnavailable) as raised, aws.calling("S3"):
         raise ParamValidationError(report="secret")
 
@@ -111,7 +111,7 @@ class TestClients:
         assert aws.sqs() is aws.sqs()
         assert [name for name, _ in made] == ["s3", "sqs"]
 
-    def test_one_that_another_thread_has_just_made_is_taken(
+    def test_a_client_that_another_thread_has_just_made_is_used(
         self, made: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class MadeMeanwhile(dict[str, Any]):

@@ -1,4 +1,4 @@
-"""Compressed answers, and entity tags that stay right with them."""
+"""Compressed answers, and their entity tags."""
 
 import base64
 import gzip
@@ -53,7 +53,7 @@ def test_a_small_answer_is_left_alone() -> None:
         "*;q=0",
     ],
 )
-def test_a_client_that_does_not_take_gzip_gets_the_plain_form_and_caches_are_told(accepted: str) -> None:
+def test_a_client_that_does_not_accept_gzip_gets_the_plain_form_and_a_vary_header(accepted: str) -> None:
     plain = compressed(answer(ETag='"a"'), {"accept": "*/*", "accept-encoding": accepted})
 
     assert plain["body"] == LARGE
@@ -75,7 +75,7 @@ def test_without_accept_the_gateway_would_send_base64_so_it_stays_plain() -> Non
 
 
 @pytest.mark.parametrize("accepted", ["", " ", ";", ";q=1", ",", ", */*", "text", "/", "*/"])
-def test_an_accept_that_begins_with_no_media_type_is_as_none(accepted: str) -> None:
+def test_an_accept_that_does_not_begin_with_a_media_type_counts_as_none(accepted: str) -> None:
     assert compressed(answer(), {"accept": accepted, "accept-encoding": "gzip"})["body"] == LARGE
 
 
@@ -86,7 +86,7 @@ def test_every_accept_that_begins_with_a_media_type_will_do(accepted: str) -> No
     assert compressed(answer(), {"accept": accepted, "accept-encoding": "gzip"})["isBase64Encoded"]
 
 
-def test_what_is_packed_or_no_text_is_left_alone() -> None:
+def test_an_answer_that_is_packed_or_not_text_is_left_alone() -> None:
     image = answer(**{"Content-Type": "image/png"})
     binary = answer() | {"isBase64Encoded": True}
 
@@ -99,7 +99,7 @@ def test_every_kind_of_text_is_compressed(content_type: str) -> None:
     assert compressed(answer(**{"Content-Type": content_type}), WANTED)["isBase64Encoded"]
 
 
-def test_each_form_has_a_tag_of_its_own_and_either_serves_as_precondition() -> None:
+def test_each_form_has_its_own_tag_and_preconditions_accept_either() -> None:
     of_gzip = compressed(answer(ETag='"abc"'), WANTED)["headers"]["ETag"]
 
     assert of_gzip == '"abc-gzip"'

@@ -10,7 +10,7 @@ from tests.samples import COMPANY, OTHER_COMPANY
 
 
 def caller(**changes: Any) -> Caller:
-    """Return the caller of an operator's token with changes to its claims."""
+    """Return the caller that an operator's token names, after changes to its claims."""
     return caller_from_claims(claims(**changes), AUDIENCE)
 
 
@@ -46,7 +46,7 @@ def test_the_company_is_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize("company", [None, "", "acme", f"{{{COMPANY}}}", 1, [COMPANY], f"{COMPANY},{OTHER_COMPANY}"])
-def test_a_company_that_is_no_uuid_grants_nothing(company: object) -> None:
+def test_a_company_that_is_not_a_uuid_grants_nothing(company: object) -> None:
     assert caller(custom__company_id=company).company_id is None
 
 
@@ -70,7 +70,7 @@ def test_other_tokens_are_not_accepted(token_claims: dict[str, Any] | None) -> N
         caller_from_claims(token_claims, AUDIENCE)
 
 
-def test_a_company_posts_for_itself_only() -> None:
+def test_a_caller_with_a_company_may_post_for_that_company_only() -> None:
     clerk = Caller("clerk", COMPANY, is_operator=False)
 
     clerk.check_may_use_messages()
@@ -80,14 +80,14 @@ def test_a_company_posts_for_itself_only() -> None:
 
 
 @pytest.mark.parametrize("company", [None, COMPANY])
-def test_an_operator_posts_for_all(company: str | None) -> None:
+def test_an_operator_may_post_for_every_company(company: str | None) -> None:
     operator = Caller("operator", company, is_operator=True)
 
     operator.check_may_use_messages()
     operator.check_may_post_for(OTHER_COMPANY)
 
 
-def test_who_has_neither_uses_no_messages() -> None:
+def test_a_caller_who_has_no_company_and_is_no_operator_may_not_use_messages() -> None:
     visitor = Caller("visitor", None, is_operator=False)
 
     with pytest.raises(Forbidden):
@@ -96,14 +96,14 @@ def test_who_has_neither_uses_no_messages() -> None:
         visitor.check_may_post_for(COMPANY)
 
 
-def test_only_operators_change_dragons() -> None:
+def test_only_operators_may_change_dragons() -> None:
     Caller("operator", None, is_operator=True).check_may_change_dragons()
     for company in (None, COMPANY):
         with pytest.raises(OperatorsOnly):
             Caller("clerk", company, is_operator=False).check_may_change_dragons()
 
 
-def test_submissions_are_for_their_maker_and_for_operators() -> None:
+def test_a_submission_is_visible_to_its_maker_and_to_operators() -> None:
     assert Caller("clerk", COMPANY, is_operator=False).may_see_submission_of("clerk")
     assert not Caller("other", COMPANY, is_operator=False).may_see_submission_of("clerk")
     assert Caller("operator", None, is_operator=True).may_see_submission_of("clerk")

@@ -1,4 +1,4 @@
-"""What an order message is, and when two are the same."""
+"""What an order message is, and when two of them are the same."""
 
 from decimal import Decimal
 
@@ -47,11 +47,11 @@ def test_amounts_are_compared_by_value() -> None:
         {"data": {"note": "null"}},
     ],
 )
-def test_what_else_differs_makes_another_message(change: dict[str, dict[str, str]]) -> None:
+def test_any_other_difference_makes_another_message(change: dict[str, dict[str, str]]) -> None:
     assert message(**change).canonical() != message().canonical()
 
 
-def test_the_checked_parts_are_at_hand() -> None:
+def test_a_message_has_its_checked_parts_as_attributes() -> None:
     checked = message()
 
     assert checked.order.order_amount == Decimal("19.99")

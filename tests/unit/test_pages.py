@@ -1,4 +1,4 @@
-"""The pages as the app hands them out; what they do in a browser is tests/e2e/test_browser.py's."""
+"""The pages as the app serves them. tests/e2e/test_browser.py tests what they do in a browser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _in_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def swagger_ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package that holds the two files of Swagger UI and nothing that could be imported."""
+    """A package that holds the two files of Swagger UI, and nothing that could be imported."""
     package = tmp_path / pages.SWAGGER_UI_PACKAGE
     for place in pages.SWAGGER_UI.values():
         (package / place).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def request(path: str, context_path: str, **headers: str) -> Request:
 
 
 def refers_to(page: str) -> set[str]:
-    """Return what a page refers to."""
+    """Return the URLs that a page refers to."""
     found: set[str] = set()
 
     class Reader(HTMLParser):
@@ -70,7 +70,7 @@ def refers_to(page: str) -> set[str]:
 class TestPages:
     @pytest.mark.usefixtures("swagger_ui")
     @pytest.mark.parametrize("page", ["console", "docs"])
-    def test_the_policy_lets_nothing_in_but_the_server_and_cognito(self, page: str) -> None:
+    def test_the_policy_allows_only_the_server_and_cognito(self, page: str) -> None:
         reply = answered(page)
         policy = {
             name: values
@@ -85,7 +85,7 @@ class TestPages:
         assert reply.headers["Referrer-Policy"] == "no-referrer"
         assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
 
-    def test_the_console_may_make_no_html_of_text(self) -> None:
+    def test_the_consoles_policy_forbids_making_html_from_text(self) -> None:
         assert (
             "require-trusted-types-for 'script'; trusted-types 'none'"
             in answered("console").headers["Content-Security-Policy"]
@@ -102,19 +102,19 @@ class TestPages:
 
     @pytest.mark.usefixtures("swagger_ui")
     @pytest.mark.parametrize("page", ["console", "docs"])
-    def test_a_page_refers_to_relative_and_known_files_only(self, page: str) -> None:
+    def test_a_page_refers_only_to_known_files_by_relative_urls(self, page: str) -> None:
         other = {"docs", "openapi.json", "./"}
 
         files = {reference for reference in refers_to(answered(page).body.decode()) if reference[0] != "#"} - other
 
         assert files <= {f"static/{name}" for name in (*pages.ASSETS, *pages.SWAGGER_UI)}
 
-    def test_what_comes_from_the_settings_is_escaped(self) -> None:
+    def test_values_from_the_settings_are_escaped(self) -> None:
         reply = pages.console(request("/", "/prod/"), '"><script>alert(1)</script>')
 
         assert b'data-client-id="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in reply.body
 
-    def test_the_embedded_aws_is_where_to_sign_in_locally(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_local_page_signs_in_at_the_embedded_aws(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
 
         assert b'data-cognito-endpoint="http://127.0.0.1:4566/"' in answered("console").body
@@ -127,8 +127,8 @@ class TestPages:
         assert (reply.status_code, reply.body) == (304, b"")
 
     @pytest.mark.usefixtures("swagger_ui")
-    def test_each_page_has_one_address_so_that_relative_references_fit(self) -> None:
-        """`/prod/static/…` is asked for from `/prod/` and `/prod/docs`, not from `/prod` and `/prod/docs/`."""
+    def test_each_page_has_one_address_so_that_relative_urls_work(self) -> None:
+        """`/prod/` and `/prod/docs` resolve to `/prod/static/…`; `/prod` and `/prod/docs/` would not."""
         of_stage = pages.console(request("/", "/prod"), "client")
         of_docs = pages.docs(request("/docs", "/prod/docs/"), "client")
 
@@ -145,7 +145,7 @@ class TestPages:
 
 
 class TestAssets:
-    def test_every_file_there_is_can_be_had_or_is_a_page(self) -> None:
+    def test_every_static_file_is_an_asset_or_a_page(self) -> None:
         files = {path.name for path in pages.STATIC.iterdir()}
 
         assert files == pages.ASSETS | PAGES | {"openapi.json"}
@@ -167,14 +167,14 @@ class TestAssets:
         assert pages.asset(name, reply.headers["ETag"]).status_code == 304
 
     @pytest.mark.parametrize("name", ["console.html", "../pages.py", "..%2Fpages.py", "/etc/passwd", "", "x.js"])
-    def test_nothing_else_can_be_had(self, name: str) -> None:
+    def test_no_other_file_is_served(self, name: str) -> None:
         with pytest.raises(ProblemRaised) as raised:
             pages.asset(name, None)
 
         assert raised.value.problem.status == 404
 
     @pytest.mark.usefixtures("swagger_ui")
-    def test_swagger_ui_is_kept_by_browsers(self) -> None:
+    def test_browsers_may_cache_swagger_ui(self) -> None:
         reply = pages.asset("swagger-ui.css", None)
 
         assert (reply.body, reply.headers["Content-Type"]) == (b"of Swagger UI", "text/css; charset=utf-8")
@@ -187,7 +187,7 @@ class TestAssets:
 
         assert size < CONSOLE_BYTES_MAX
 
-    def test_no_script_makes_html_of_text(self) -> None:
+    def test_no_script_makes_html_from_text(self) -> None:
         forbidden = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function")
 
         for path in pages.STATIC.glob("*.js"):
@@ -199,7 +199,7 @@ class TestAssets:
             assert not [word for word in ("localStorage", "sessionStorage", "indexedDB", "cookie =") if word in text]
 
 
-def test_the_app_reads_no_page_before_it_is_asked_for_one() -> None:
+def test_the_app_reads_no_page_before_a_client_asks_for_one() -> None:
     program = """
 import sys
 opened = []
@@ -214,7 +214,7 @@ print([name for name in sys.modules if "swagger" in name])
 
 
 class TestWorkflowGraph:
-    def test_the_committed_graph_is_that_of_the_definition(self) -> None:
+    def test_the_committed_graph_matches_the_definition(self) -> None:
         assert workflow_graph.main(["--check"]) == 0
 
     def test_an_outdated_graph_is_noticed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ class TestWorkflowGraph:
         assert workflow_graph.main([]) == 0
         assert workflow_graph.main(["--check"]) == 0
 
-    def test_it_has_every_state_and_every_way(self) -> None:
+    def test_it_has_every_state_and_every_transition(self) -> None:
         definition = json.loads(workflow_graph.DEFINITION.read_text(encoding="utf-8"))
         graph = workflow_graph.graph_of(definition)
         states = {state["name"]: state for state in graph["states"]}
@@ -237,7 +237,7 @@ class TestWorkflowGraph:
             )
             assert {edge["to"] for edge in states[name]["edges"]} == ways
 
-    def test_no_two_states_are_in_one_place_and_ways_lead_down(self) -> None:
+    def test_no_two_states_are_in_the_same_place_and_transitions_lead_down(self) -> None:
         graph = json.loads(workflow_graph.GRAPH.read_text(encoding="utf-8"))
         states = {state["name"]: state for state in graph["states"]}
 

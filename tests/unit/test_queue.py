@@ -1,4 +1,4 @@
-"""What is sent to SQS, and what its refusals mean."""
+"""What the service sends to SQS, and what SQS's errors mean."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REASON = "invalid: #/metadata: is required; #/data: is required; " + "x" * 100
 
 
 def size(parameters: dict[str, Any]) -> int:
-    """Return how many bytes of a message count: body, and names, types and values of attributes."""
+    """Return a message's size as SQS counts it: the body, and the attributes' names, types and values."""
     attributes = parameters["MessageAttributes"]
     texts = [text for value in attributes.values() for text in value.values()]
     return sum(len(text.encode()) for text in (parameters["MessageBody"], *attributes, *texts))
@@ -37,7 +37,7 @@ URLS = FakeSettings()
 
 
 class Sqs:
-    """SQS that remembers its calls in order, and fails where it is told to."""
+    """An SQS that remembers its calls in order, and fails where the test tells it to."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -59,7 +59,7 @@ class Sqs:
 
 @pytest.fixture
 def sqs() -> Sqs:
-    """SQS."""
+    """The SQS that the queue uses."""
     return Sqs()
 
 
@@ -85,7 +85,7 @@ def test_a_message_travels_with_its_correlation_id(queue: MessageQueue, sqs: Sqs
 
 
 @pytest.mark.parametrize("character", ["\uffff", "\ufffe", "\x00", "\x1f", "\x7f", "\ufdd0", "\U0001ffff", "\\", '"'])
-def test_every_character_that_json_has_gets_through_sqs(queue: MessageQueue, sqs: Sqs, character: str) -> None:
+def test_every_character_that_json_allows_gets_through_sqs(queue: MessageQueue, sqs: Sqs, character: str) -> None:
     note = f'"\\u{ord(character):04x}"' if ord(character) < 0x10000 else f'"{character}"'
     message = message_from(parse_object(message_body(data={"note": note})))
     assert message.data["note"] == character
@@ -97,7 +97,7 @@ def test_every_character_that_json_has_gets_through_sqs(queue: MessageQueue, sqs
 
 
 @pytest.mark.parametrize("failure", [client_error("ThrottlingException"), client_error("QueueDoesNotExist")])
-def test_a_message_that_sqs_did_not_take_is_the_clients_to_send_again(
+def test_a_client_is_told_to_send_a_message_again_if_sqs_did_not_accept_it(
     queue: MessageQueue, sqs: Sqs, failure: Exception
 ) -> None:
     sqs.failure = failure
@@ -107,7 +107,9 @@ def test_a_message_that_sqs_did_not_take_is_the_clients_to_send_again(
     assert unavailable.value.retry_after_s > 0
 
 
-def test_a_hopeless_delivery_is_sent_to_the_dead_before_it_is_deleted(queue: MessageQueue, sqs: Sqs) -> None:
+def test_a_hopeless_delivery_is_sent_to_the_dead_letter_queue_before_it_is_deleted(
+    queue: MessageQueue, sqs: Sqs
+) -> None:
     queue.bury(DELIVERY, "unreadable")
 
     assert [(name, parameters["QueueUrl"]) for name, parameters in sqs.calls] == [
@@ -121,7 +123,7 @@ def test_a_hopeless_delivery_is_sent_to_the_dead_before_it_is_deleted(queue: Mes
 
 
 @pytest.mark.parametrize("reason", ["x" * 10_000, "a\x00b\uffffc\ud800d", "é" * 600])
-def test_a_reason_is_cut_and_cleaned_to_what_sqs_takes(queue: MessageQueue, sqs: Sqs, reason: str) -> None:
+def test_a_reason_is_shortened_and_cleaned_until_sqs_accepts_it(queue: MessageQueue, sqs: Sqs, reason: str) -> None:
     queue.bury(DELIVERY, reason)
 
     sent = sqs.calls[0][1]["MessageAttributes"]["reason"]["StringValue"]
@@ -141,10 +143,10 @@ def test_a_reason_is_cut_and_cleaned_to_what_sqs_takes(queue: MessageQueue, sqs:
         (0, {}),
     ],
 )
-def test_a_hopeless_delivery_is_buried_with_what_of_its_reason_sqs_has_room_for(
+def test_a_hopeless_delivery_is_buried_with_as_much_of_its_reason_as_sqs_has_room_for(
     queue: MessageQueue, sqs: Sqs, filler: str, room: int, kept: dict[str, str]
 ) -> None:
-    """Attributes count into the 1 MiB that SQS takes, and somebody past the API can use it up with the body."""
+    """Attributes count towards SQS's 1 MiB, and a producer that bypasses the API can fill that with the body."""
     body = filler * ((MESSAGE_BYTES_MAX - room) // len(filler.encode()))
     queue.bury(Delivery("m1", "receipt", body, "c1"), REASON)
 
@@ -154,13 +156,13 @@ def test_a_hopeless_delivery_is_buried_with_what_of_its_reason_sqs_has_room_for(
     assert deleted["ReceiptHandle"] == "receipt"
 
 
-def test_a_correlation_id_that_leaves_no_room_does_not_push_the_reason_out(queue: MessageQueue, sqs: Sqs) -> None:
+def test_a_correlation_id_that_is_too_long_does_not_displace_the_reason(queue: MessageQueue, sqs: Sqs) -> None:
     queue.bury(Delivery("m1", "receipt", "x" * 1_000, "c" * (MESSAGE_BYTES_MAX - 1_000 - 20)), REASON)
 
     assert sqs.calls[0][1]["MessageAttributes"]["reason"]["StringValue"] == REASON
 
 
-def test_what_could_not_be_sent_is_not_deleted(queue: MessageQueue, sqs: Sqs) -> None:
+def test_a_delivery_that_could_not_be_buried_is_not_deleted(queue: MessageQueue, sqs: Sqs) -> None:
     sqs.failure = client_error("ServiceUnavailable", 503)
 
     with pytest.raises(aws.DependencyUnavailable):
@@ -168,13 +170,13 @@ def test_what_could_not_be_sent_is_not_deleted(queue: MessageQueue, sqs: Sqs) ->
     assert sqs.calls == []
 
 
-def test_a_delivery_that_has_come_again_meanwhile_is_the_newer_ones_to_delete(queue: MessageQueue, sqs: Sqs) -> None:
+def test_a_delivery_that_arrived_again_meanwhile_is_left_to_the_newer_one(queue: MessageQueue, sqs: Sqs) -> None:
     sqs.failure = client_error("ReceiptHandleIsInvalid", 404)
 
     queue.delete(DELIVERY)
 
 
-def test_a_delete_that_fails_is_told(queue: MessageQueue, sqs: Sqs) -> None:
+def test_a_delete_that_fails_raises(queue: MessageQueue, sqs: Sqs) -> None:
     sqs.failure = client_error("AccessDenied", 403)
 
     with pytest.raises(aws.DependencyFault):

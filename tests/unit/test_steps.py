@@ -16,7 +16,7 @@ from tests.samples import dragon, dragon_members
 
 
 class Registry:
-    """A registry that gives one answer, or raises it."""
+    """A registry that returns one answer, or raises it if it is an error."""
 
     def __init__(self, answer: Addition | Exception) -> None:
         self.answer = answer
@@ -42,7 +42,7 @@ class Registry:
 
 
 def add_input(name: str = "Ember") -> dict[str, Any]:
-    """Return what AddDragon gets."""
+    """Return the input of AddDragon."""
     return {"dragon": dragon_members(name), "submission_id": "s1", "correlation_id": "c"}
 
 
@@ -70,7 +70,7 @@ def test_an_invalid_dragon_is_an_outcome_with_every_fault() -> None:
         {("dragonName" if name == "dragon_name_str" else name): value for name, value in dragon_members().items()},
     ],
 )
-def test_a_dragon_in_another_form_is_refused_whoever_started_the_workflow(members: dict[str, Any]) -> None:
+def test_a_malformed_dragon_is_refused_whoever_started_the_workflow(members: dict[str, Any]) -> None:
     assert steps.validate({"dragon": members, "correlation_id": "c"})["outcome"] == "invalid"
 
 
@@ -93,7 +93,7 @@ def test_a_fault_is_raised_for_the_workflow_to_retry() -> None:
         steps.add(add_input(), Registry(OSError("broken")))
 
 
-def test_adding_is_over_before_lambda_ends_the_function() -> None:
+def test_adding_ends_before_lambda_stops_the_function() -> None:
     limits = []
 
     class Watching(Registry):

@@ -1,4 +1,4 @@
-"""Log lines and metrics in the forms that CloudWatch reads from the log."""
+"""Log lines and metrics, in the form in which CloudWatch reads them from the log."""
 
 import io
 import json

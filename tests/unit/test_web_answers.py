@@ -1,4 +1,4 @@
-"""Answers: their form, their version, and the problems that errors become."""
+"""Answers: their form, their entity tags, and the problems that errors become."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.samples import dragon, dragon_members
 
 
 class TestReply:
-    def test_text_goes_out_as_text_although_every_type_is_binary(self) -> None:
+    def test_text_is_sent_as_text_although_every_type_counts_as_binary(self) -> None:
         assert Reply('{"a":"é"}'.encode(), 201, {"Location": "/x"}).to_dict(["*/*"]) == {
             "statusCode": 201,
             "headers": {"Content-Type": "application/json", "Location": "/x"},
@@ -35,7 +35,7 @@ class TestReply:
             "isBase64Encoded": False,
         }
 
-    def test_what_is_no_text_goes_out_as_base64(self) -> None:
+    def test_bytes_that_are_not_text_are_sent_as_base64(self) -> None:
         answer = Reply(b"\x89PNG\xff", headers={"Content-Type": "image/png"}).to_dict()
 
         assert answer["isBase64Encoded"] is True
@@ -78,7 +78,7 @@ SUBMISSION = Submission("s1", "arn:execution", "added", dragon("D'É lan"), "sub
 
 
 class TestSubmissions:
-    def test_accepted_is_pending_with_a_place_to_ask(self) -> None:
+    def test_an_accepted_report_is_pending_and_says_where_to_ask(self) -> None:
         reply = accepted(replace(SUBMISSION, status="pending"), "/prod", 0)
 
         assert reply.status_code == 202
@@ -91,7 +91,7 @@ class TestSubmissions:
         assert reply.headers["Location"] == "/prod/submissions/s1"
         assert "Preference-Applied" not in reply.headers
 
-    def test_added_shows_the_dragon_and_its_place(self) -> None:
+    def test_an_added_report_shows_the_dragon_and_its_location(self) -> None:
         reply = settled(SUBMISSION, "", 10)
 
         assert (reply.status_code, json.loads(reply.body)) == (201, dragon_members("D'É lan"))
@@ -112,7 +112,7 @@ class TestSubmissions:
             ({"status": "failed", "reason": "broken"}, 500, problems.SUBMISSION_FAILED, "broken"),
         ],
     )
-    def test_what_was_not_added_is_a_problem(
+    def test_a_report_that_was_not_added_is_a_problem(
         self, changes: dict[str, Any], status: int, problem_type: str, detail: str
     ) -> None:
         with pytest.raises(ProblemRaised) as raised:
@@ -122,7 +122,7 @@ class TestSubmissions:
         assert (problem.status, problem.type, problem.detail) == (status, problem_type, detail)
         assert problem.headers == {"Location": "/prod/submissions/s1", "Preference-Applied": "wait=5"}
 
-    def test_the_status_document_is_never_cached_unasked(self) -> None:
+    def test_caches_have_to_revalidate_a_submissions_status(self) -> None:
         reply = status_document(SUBMISSION, [Step("Added", "succeeded", "then")])
 
         assert reply.headers["Cache-Control"] == "no-cache"
@@ -148,7 +148,7 @@ class TestProblems:
             (QueueUnavailable(), 503, "about:blank"),
         ],
     )
-    def test_each_domain_error_is_one(self, error: Exception, status: int, problem_type: str) -> None:
+    def test_each_domain_error_is_a_problem(self, error: Exception, status: int, problem_type: str) -> None:
         problem = problem_for(error)
 
         assert problem is not None
@@ -156,7 +156,7 @@ class TestProblems:
         assert b"secret" not in problem.body("r1")
 
     @pytest.mark.parametrize("error", [KeyError("x"), aws.DependencyFault("S3", "AccessDenied"), ValueError("x")])
-    def test_an_error_that_nobody_foresaw_is_none(self, error: Exception) -> None:
+    def test_an_unforeseen_error_is_not_a_problem(self, error: Exception) -> None:
         assert problem_for(error) is None
 
     @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ class TestProblems:
             (QueueUnavailable(), "Retry-After"),
         ],
     )
-    def test_what_the_client_needs_next_is_in_a_header(self, error: Exception, header: str) -> None:
+    def test_a_problem_has_the_header_that_the_client_needs_next(self, error: Exception, header: str) -> None:
         problem = problem_for(error)
 
         assert problem is not None
@@ -188,14 +188,14 @@ class TestProblems:
             "errors": [{"pointer": "#/a", "detail": "is x"}, {"header": "b", "detail": "is y"}],
         }
 
-    def test_without_a_kind_the_title_is_the_statuss(self) -> None:
+    def test_without_a_type_the_title_is_that_of_the_status(self) -> None:
         document = json.loads(problems.not_found("gone").problem.body("r1"))
 
         assert document == {
             "type": "about:blank", "title": "Not Found", "status": 404, "detail": "gone", "request_id": "r1"
         }  # fmt: skip
 
-    def test_every_kind_has_a_title(self) -> None:
+    def test_every_type_has_a_title(self) -> None:
         kinds = {value for name, value in vars(problems).items() if str(value).startswith("urn:")}
 
         assert kinds == set(problems.TITLES)

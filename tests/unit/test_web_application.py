@@ -43,7 +43,7 @@ def raising(error: Exception) -> Any:
     return view
 
 
-def test_a_domain_error_is_its_problem(app: Dragonpost) -> None:
+def test_a_domain_error_is_answered_with_its_problem(app: Dragonpost) -> None:
     app.get("/")(raising(InvalidInput(Fault("parameter", "a", "is x"))))
     status, headers, body = answer(app)
 
@@ -61,10 +61,10 @@ def test_an_unforeseen_error_is_a_500_without_details(app: Dragonpost, log: io.S
 
     assert (status, headers["Content-Type"]) == (500, "application/problem+json")
     assert "secret" not in body
-    assert "secret" in log.getvalue(), "nobody could find out what broke"
+    assert "secret" in log.getvalue(), "otherwise nobody can find out what broke"
 
 
-def test_several_slow_calls_in_a_row_are_not_waited_for_beyond_the_gateways_limit(app: Dragonpost) -> None:
+def test_several_slow_calls_in_a_row_end_before_the_gateways_limit(app: Dragonpost) -> None:
     limits = []
 
     def view() -> Response:
@@ -77,7 +77,7 @@ def test_several_slow_calls_in_a_row_are_not_waited_for_beyond_the_gateways_limi
     assert aws.ATTEMPT_MAX_S + limits[0] < 29
 
 
-def test_an_expected_error_is_no_error_in_the_log(app: Dragonpost, log: io.StringIO) -> None:
+def test_an_expected_error_is_not_logged_as_an_error(app: Dragonpost, log: io.StringIO) -> None:
     app.get("/")(raising(Unauthenticated("x")))
     answer(app)
 
@@ -102,7 +102,7 @@ def test_a_header_that_would_split_the_answer_is_a_500(app: Dragonpost) -> None:
     assert "Location" not in headers
 
 
-def test_another_method_is_told_which_there_are(app: Dragonpost) -> None:
+def test_an_unsupported_method_is_told_which_methods_are_allowed(app: Dragonpost) -> None:
     app.get("/")(lambda: Reply(b"{}"))
     status, headers, body = answer(app, "DELETE")
 
@@ -111,14 +111,14 @@ def test_another_method_is_told_which_there_are(app: Dragonpost) -> None:
     assert headers["X-Request-Id"] == json.loads(body)["request_id"]
 
 
-def test_head_is_get_without_the_body(app: Dragonpost) -> None:
+def test_head_answers_like_get_without_the_body(app: Dragonpost) -> None:
     app.get("/")(lambda: Reply(b"{}", headers={"ETag": '"x"'}))
     get, head = answer(app), answer(app, "HEAD")
 
     assert head == (get[0], get[1], "")
 
 
-def test_a_post_is_no_get(app: Dragonpost) -> None:
+def test_a_route_for_post_does_not_answer_get_or_head(app: Dragonpost) -> None:
     app.post("/")(lambda: Reply(b"{}"))
 
     assert answer(app, "POST")[0] == 200
@@ -172,7 +172,7 @@ def test_the_request_id_is_the_same_everywhere(app: Dragonpost, log: io.StringIO
     assert json.loads(log.getvalue())["correlation_id"] == "my-request-1"
 
 
-def test_one_log_line_tells_what_was_answered_and_nothing_of_the_client(app: Dragonpost, log: io.StringIO) -> None:
+def test_one_log_line_says_what_was_answered_and_nothing_about_the_client(app: Dragonpost, log: io.StringIO) -> None:
     app.get("/x/{name}")(lambda name: Reply(name.encode()))
     answer(app, path="/x/secret?q=secret", route="/x/{name}", headers={"Authorization": "Bearer secret"})
     line = json.loads(log.getvalue())
@@ -182,7 +182,7 @@ def test_one_log_line_tells_what_was_answered_and_nothing_of_the_client(app: Dra
     assert "secret" not in log.getvalue()
 
 
-def test_the_next_requests_log_does_not_have_this_ones_id(app: Dragonpost, log: io.StringIO) -> None:
+def test_a_requests_id_is_not_in_the_next_requests_log(app: Dragonpost, log: io.StringIO) -> None:
     app.get("/")(lambda: Reply(b"{}"))
     answer(app, headers={"X-Request-Id": "my-request-1"})
     answer(app, headers={"X-Request-Id": "my-request-2"})
@@ -191,7 +191,7 @@ def test_the_next_requests_log_does_not_have_this_ones_id(app: Dragonpost, log: 
     assert (first["correlation_id"], second["correlation_id"]) == ("my-request-1", "my-request-2")
 
 
-def test_the_caller_comes_of_the_verified_claims(app: Dragonpost) -> None:
+def test_the_caller_comes_from_the_verified_claims(app: Dragonpost) -> None:
     seen: list[tuple[Caller, str]] = []
 
     def view(caller: Caller, name: str) -> Reply:
@@ -229,7 +229,7 @@ def test_a_view_that_asks_for_a_caller_without_an_authorizer_is_no_app(app: Drag
 class TestAuthorizer:
     POOL = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_AbCdEfGhI"
 
-    def test_has_the_gateway_verify_tokens_of_the_pool(self) -> None:
+    def test_tells_the_gateway_to_verify_tokens_of_the_pool(self) -> None:
         swagger = UserPoolAuthorizer("users", self.POOL, "dev").to_swagger()
 
         assert swagger["x-amazon-apigateway-authtype"] == "cognito_user_pools"

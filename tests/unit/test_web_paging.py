@@ -16,11 +16,11 @@ KEYS = ["ember", "élan", "x" * 64, "d'arcy 2", "龍"]
 
 
 def query(**values: str) -> DragonQuery:
-    """Return the query of these parameters."""
+    """Return the query that these parameters make."""
     return paging.query_from(Parameters(values))
 
 
-def test_without_parameters_it_is_the_first_hundred() -> None:
+def test_without_parameters_the_query_is_for_the_first_hundred() -> None:
     assert query() == DragonQuery(limit=100)
 
 
@@ -29,12 +29,12 @@ def test_filters_are_normalised() -> None:
 
 
 @pytest.mark.parametrize(("limit", "number"), [("1", 1), ("1000", 1000), ("007", 7)])
-def test_limits_within_bounds_are_taken(limit: str, number: int) -> None:
+def test_limits_within_bounds_are_accepted(limit: str, number: int) -> None:
     assert query(limit=limit).limit == number
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_cursor_leads_on_after_its_key(key: str) -> None:
+def test_a_cursor_continues_after_its_key(key: str) -> None:
     cursor = paging.cursor_after(key, DragonQuery("red"))
 
     assert query(family="Red", cursor=cursor).after == key
@@ -55,7 +55,7 @@ def test_other_cursors_are_refused(cursor: str) -> None:
     assert [(fault.place, fault.name) for fault in invalid.value.faults] == [("parameter", "cursor")]
 
 
-def test_the_same_words_in_another_filter_are_another_query() -> None:
+def test_a_cursor_is_not_valid_for_the_same_words_in_another_filter() -> None:
     with pytest.raises(InvalidInput):
         query(dragonName="red", cursor=paging.cursor_after("ember", DragonQuery(family="red")))
 

@@ -1,4 +1,4 @@
-"""Reading a request strictly."""
+"""How requests are read, strictly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.lambda_events import claims, proxy_event
 
 
 def request(reference: str = "/dragons", route: str | None = None, **options: Any) -> Request:
-    """Return a request as Chalice makes it of the gateway's event."""
+    """Return a request as Chalice makes it from the gateway's event."""
     return Request(proxy_event("POST", reference, route or urlsplit(reference).path, **options))
 
 
@@ -23,7 +23,7 @@ class TestBody:
     @pytest.mark.parametrize(
         "media_type", ["application/json", "Application/JSON; charset=UTF-8", " application/json ;x=y"]
     )
-    def test_json_by_any_spelling_is_read(self, media_type: str) -> None:
+    def test_json_is_read_however_its_media_type_is_spelt(self, media_type: str) -> None:
         assert requests.json_object(request(headers={"content-type": media_type}, body=b'{"a":"b"}')) == {"a": "b"}
 
     @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ class TestBody:
 
         assert requests.json_object(request(headers={"Content-Type": "application/json"}, body=body)) == {}
 
-    def test_a_byte_more_is_a_413_before_anything_is_parsed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_byte_more_is_a_413_before_anything_is_parsed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(body: bytes) -> None:
             raise AssertionError("parsed")
 
@@ -60,7 +60,7 @@ class TestBody:
 
 
 class TestParameters:
-    def test_known_ones_are_taken_and_all_others_are_faults(self) -> None:
+    def test_known_parameters_are_accepted_and_all_others_are_faults(self) -> None:
         found = requests.parameters(request("/dragons?a=1&b=&c=x&c=y&d=1&%C3%A9=2"), frozenset("abc"))
 
         with pytest.raises(InvalidInput) as invalid:
@@ -73,17 +73,17 @@ class TestParameters:
             ("é", "is not known here (known: a, b, c)"),
         ]
 
-    def test_where_none_is_known_the_fault_says_so(self) -> None:
+    def test_the_fault_says_so_if_the_route_knows_no_parameters(self) -> None:
         with pytest.raises(InvalidInput, match="known: none"):
             requests.parameters(request("/dragons?a=1")).check()
 
-    def test_no_query_no_faults(self) -> None:
+    def test_no_query_means_no_faults(self) -> None:
         found = requests.parameters(request(), frozenset("a"))
         found.check()
 
         assert found.take("a", int) is None
 
-    def test_what_a_parser_refuses_is_a_fault_with_its_sentence(self) -> None:
+    def test_a_value_that_a_parser_refuses_is_a_fault_with_the_parsers_message(self) -> None:
         found = requests.parameters(request("/dragons?a=x&b=2"), frozenset("ab"))
 
         assert (found.take("a", int), found.take("b", int)) == (None, 2)
@@ -113,7 +113,7 @@ class TestPath:
             ("/", "/", "prod", "/prod"),
         ],
     )
-    def test_the_prefix_is_what_stands_before_the_route(
+    def test_the_prefix_is_the_part_before_the_route(
         self, reference: str, route: str, stage: str, prefix: str
     ) -> None:
         assert requests.path_prefix(request(reference, route, stage=stage)) == prefix
@@ -125,7 +125,7 @@ class TestPath:
     def test_path_parameters_are_decoded(self, encoded: str, text: str) -> None:
         assert requests.path_text(encoded) == text
 
-    def test_a_path_that_is_no_utf8_is_not_found(self) -> None:
+    def test_a_path_that_is_not_utf8_is_not_found(self) -> None:
         with pytest.raises(ProblemRaised) as raised:
             requests.path_text("%ff")
 
@@ -151,7 +151,7 @@ def request_id_of(event: dict[str, Any]) -> str:
 
 class TestRequestId:
     @pytest.mark.parametrize("given", ["a" * 8, "a" * 64, "A-Z_0.9-x"])
-    def test_is_the_clients_if_that_is_well_formed(self, given: str) -> None:
+    def test_is_the_clients_if_it_is_well_formed(self, given: str) -> None:
         assert request_id_of({"headers": {"x-Request-ID": given}}) == given
 
     @pytest.mark.parametrize("given", ["a" * 7, "a" * 65, "with space", "né-123456", 'a"bcdefgh', "abcdefgh\n", None])
@@ -161,7 +161,7 @@ class TestRequestId:
         assert request_id_of(event) == "gateways"
 
     @pytest.mark.parametrize("event", [{}, {"headers": None}, {"requestContext": {"requestId": None}}])
-    def test_is_a_new_one_where_there_is_none(self, event: dict[str, Any]) -> None:
+    def test_is_a_new_one_if_the_gateway_sent_none(self, event: dict[str, Any]) -> None:
         assert request_id_of(event) != request_id_of(event)
 
 
@@ -212,7 +212,7 @@ class TestIdempotencyKey:
         ("return=minimal", 0),
     ],
 )
-def test_a_preference_to_wait_is_clamped_and_one_that_is_not_understood_ignored(
+def test_a_preference_to_wait_is_clamped_and_ignored_if_it_is_not_understood(
     prefer: str | None, wait_s: int
 ) -> None:
     headers = {} if prefer is None else {"Prefer": prefer}
