@@ -1,6 +1,6 @@
-"""What the policies grant because AWS needs it, and the embedded AWS does not ask for: each with AWS's own page.
+"""Grants that AWS needs but the embedded AWS does not ask for, each with the AWS page that says so.
 
-A grant that is neither used in the run nor listed here has to go; so has a row here that no policy has any more.
+Remove a grant that is neither used in the run nor listed here, and a row here that is in no policy any more.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ FUNCTION_POLICIES = (
     ),
 )
 
-# What the state machine's role has beyond the calls of its definition, on which resource: its log and its traces, none
-# of which can be limited to resources.
+# Grants of the state machine's role that its definition's calls do not need, each with its resource. They are for its
+# log and its traces, and cannot be limited to resources.
 WORKFLOW_ROLE = {
     **dict.fromkeys(
         (

@@ -1,4 +1,4 @@
-"""What the proof suites share: the seed, the scale, the report, and a devstack of their own."""
+"""What the proof suites share: the seed, the scale, the report, and a devstack that only they use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _REPORT = reports.from_environment()
 
 
 def pytest_report_header() -> str:
-    """Say how to try the same again."""
+    """Say how to repeat this run."""
     return f"proof: PROOF_SEED={_REPORT.seed} PROOF_SCALE={_REPORT.scale.name}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures, and write them where they are asked for."""
+    """Print the figures, and write them to the file that `PROOF_REPORT` names."""
     if not _REPORT.rows:
         return
     terminalreporter.section("proof")
@@ -31,14 +31,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Have the run fail if anything was lost, whatever the tests say."""
+    """Fail the run if anything was lost, even if every test passed."""
     if _REPORT.lost and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
 def report() -> Report:
-    """The run's report; every suite adds its figures."""
+    """The run's report. Every suite adds its figures to it."""
     return _REPORT
 
 
@@ -50,13 +50,13 @@ def scale() -> Scale:
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> Random:
-    """A random generator for this test, the same for the same seed."""
+    """A random generator for this test. The same seed gives the same choices."""
     return _REPORT.random(request.node.nodeid)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _starting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack | None]:
-    """The proving ground as it starts, if any test wants it; the tests that do without come first."""
+    """The proving ground, still starting, if any test needs it. Tests that do not need it run first."""
     if not any("proving_ground" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
@@ -69,7 +69,7 @@ def _starting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def proving_ground(_starting: Devstack) -> Iterator[Devstack]:
-    """A devstack that may be mistreated; what it holds is nobody else's. At the end it leaves nothing behind."""
+    """A devstack for the proof suites alone, which they may mistreat. At the end it leaves nothing behind."""
     yield _starting.until_ready()
     assert _starting.end() == 0, _starting.output
     _starting.assert_nothing_left()
@@ -77,13 +77,13 @@ def proving_ground(_starting: Devstack) -> Iterator[Devstack]:
 
 @pytest.fixture(scope="session")
 def all_news(proving_ground: Devstack) -> Iterator[News]:
-    """All that the dragons' topic tells on the proving ground."""
+    """Everything that the proving ground publishes to the dragons' topic."""
     with listening(proving_ground) as news:
         yield news
 
 
 @pytest.fixture(scope="session")
 def proving_apis(proving_ground: Devstack, all_news: News) -> dict[str, Api]:
-    """A client for each target of the proving ground; before any of them reports a dragon, somebody listens."""
+    """A client for each target of the proving ground. A listener is subscribed before any of them reports a dragon."""
     tokens: dict[str, str] = {}
     return {target: Api(proving_ground, target, _tokens=tokens) for target in ("local", "gateway")}

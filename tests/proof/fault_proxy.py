@@ -1,7 +1,7 @@
-"""A proxy that stands between the deployed functions and the embedded AWS, and misbehaves as it is told.
+"""A proxy that stands between the deployed functions and the embedded AWS, and misbehaves as the test tells it to.
 
-It forwards byte for byte (requests are signed, `Host` included), knows which service and operation each request is,
-records it, and applies the first rule that matches. Faults come from here alone; no shipped code knows of it.
+It forwards requests byte for byte (they are signed, `Host` included). It recognises the service and operation of each
+request, records it, and applies the first rule that matches. All faults come from here; no shipped code knows of it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 HEAD_BYTES_MAX = 128 * 1024
-UPSTREAM_IDLE_MAX_S = 1.0  # the emulator closes kept-alive connections after 5 s; a stale one would look like a fault
+UPSTREAM_IDLE_MAX_S = 1.0  # the emulator closes idle connections after 5 s; a stale one would look like a fault
 STARTS_WITHIN_S = 5
 
-# A name as it stands in errors of AWS; no client of the service may ever see any of it.
+# Names such as AWS puts into its errors. No client of the service may ever see them.
 SECRET = "arn:aws:sts::000000000000:assumed-role/dragonpost-inside/secret-session"
 SECRET_HOST = "secret-host.internal.amazonaws.com"
 
 
 class Fault(StrEnum):
-    """What is done to a request."""
+    """What the proxy does to a request."""
 
     THROTTLE = "throttled"
     DENY = "denied"
@@ -46,10 +46,10 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """What a request asks for, as far as it can be told from the outside.
+    """What a request asks for, as far as it shows from outside.
 
     `resource` is `bucket/key` for S3, and the table, queue URL, path, state machine or execution for the others;
-    `access_key` tells who asked. The SDK numbers the attempts of a call, and gives each call an id: `sdk_call`.
+    `access_key` says who asked. The SDK numbers the attempts of a call, and gives each call an id: `sdk_call`.
     """
 
     service: str
@@ -62,7 +62,7 @@ class Request:
 
 @dataclass
 class Call:
-    """A request that came by, what was done to it, and the status of the answer (0: none)."""
+    """A request that arrived, what the proxy did to it, and the status of the answer (0: none)."""
 
     request: Request
     at: float
@@ -72,11 +72,11 @@ class Call:
 
 @dataclass
 class Rule:
-    """Which requests a fault befalls.
+    """Which requests a fault applies to.
 
-    `service`, `operation` and `resource` (a regular expression, searched) narrow it, `first` and `times` choose the
-    n-th ones of those that match, `attempts` the first ones of each call, and `chance` throws the dice on each.
-    `seconds` is for `DELAY` and `HANG`.
+    A request matches by `service`, `operation`, `resource` (a regular expression, searched) and `access_key`, and if it
+    is one of the first `attempts` of its call. Of the matching requests, the fault applies to the `first`-th and those
+    after it, `times` in all, each with the probability `chance`. `seconds` is for `DELAY` and `HANG`.
     """
 
     fault: Fault
@@ -92,7 +92,7 @@ class Rule:
     met: int = 0
 
     def befalls(self, request: Request, dice: Random) -> bool:
-        """Tell whether the fault befalls this request; counts those that match."""
+        """Return True if the fault applies to this request; counts the requests that match."""
         matches = (
             self.service in ("", request.service)
             and self.operation in ("", request.operation)
@@ -111,8 +111,8 @@ class Rule:
 class FaultProxy:
     """The proxy: `with FaultProxy(upstream, rng) as proxy`, then send requests to `proxy.url`.
 
-    What befalls the n-th request for an operation depends on `rng` and n alone: those of several threads come in
-    another order each time.
+    What happens to the n-th request for an operation depends only on `rng` and n, because the requests of several
+    threads arrive in another order each time.
     """
 
     upstream: str
@@ -140,13 +140,13 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """The endpoint that clients are given."""
+        """The endpoint for clients."""
         return f"http://127.0.0.1:{self._port}"
 
     @contextlib.contextmanager
     def misbehaving(self, *rules: Rule) -> Iterator[None]:
-        """Apply these rules, besides those that apply already; the first that matches a request counts."""
-        with self._changing:  # several threads have rules of their own at a time
+        """Inside the block, apply these rules too, after those that apply already. The first that matches wins."""
+        with self._changing:  # several threads may have rules of their own at the same time
             self._rules = [*self._rules, *rules]
         try:
             yield
@@ -155,7 +155,7 @@ class FaultProxy:
                 self._rules = [rule for rule in self._rules if not any(rule is ended for ended in rules)]
 
     def since(self, mark: int, service: str = "", operation: str = "") -> list[Call]:
-        """Return the calls recorded after `mark` (a former `len(proxy.calls)`), of one service and operation."""
+        """Return the calls recorded after `mark` (an earlier `len(proxy.calls)`), of one service and operation."""
         return [
             call
             for call in self.calls[mark:]
@@ -178,16 +178,16 @@ class FaultProxy:
         self._loop.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection, until it ends or a fault ends it."""
+        """Answer the requests of one connection until the client or a fault closes it."""
         upstream = _Upstream(self.upstream)
         try:
             while (request := await _received(reader, writer)) is not None and await self._answer(
                 request, writer, upstream
             ):
                 pass
-        except (OSError, asyncio.IncompleteReadError):  # one side has gone
+        except (OSError, asyncio.IncompleteReadError):  # one side has closed the connection
             pass
-        except asyncio.CancelledError:  # the proxy closes; asyncio's server would print it
+        except asyncio.CancelledError:  # the proxy is closing; asyncio's server would print the error
             pass
         finally:
             upstream.close()
@@ -200,7 +200,7 @@ class FaultProxy:
         return Random(f"{self._seed}:{kind}:{self._counts[kind]}")
 
     async def _answer(self, message: _Message, writer: asyncio.StreamWriter, upstream: _Upstream) -> bool:
-        """Answer one request; tell whether the connection goes on."""
+        """Answer one request; return True if the connection stays open."""
         request = _identified(message)
         dice = self._dice(request)
         rule = next((rule for rule in self._rules if rule.befalls(request, dice)), None)
@@ -208,7 +208,7 @@ class FaultProxy:
         self.calls.append(call)
         fault = call.fault
         if fault in (Fault.REFUSE, Fault.CUT_BEFORE):
-            if fault is Fault.CUT_BEFORE:  # a half of an answer's first line, and then nothing
+            if fault is Fault.CUT_BEFORE:  # half of an answer's first line, and then nothing
                 writer.write(b"HTTP/1.1 2")
                 await writer.drain()
             writer.transport.abort()
@@ -232,7 +232,7 @@ class FaultProxy:
 
 @dataclass(frozen=True)
 class _Message:
-    """An HTTP request as it came."""
+    """An HTTP request as it arrived."""
 
     head: bytes
     body: bytes
@@ -250,7 +250,7 @@ class _Message:
 
 
 class _Upstream:
-    """One connection to the embedded AWS, opened when it is needed."""
+    """One connection to the embedded AWS, opened when needed."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
@@ -259,7 +259,7 @@ class _Upstream:
         self._used = 0.0
 
     async def answer(self, message: _Message) -> bytes:
-        """Forward a request, and return the whole answer as it came."""
+        """Forward a request, and return the whole answer unchanged."""
         if self._reader is None or self._reader.at_eof() or time.monotonic() - self._used > UPSTREAM_IDLE_MAX_S:
             self.close()
             self._reader, self._writer = await asyncio.open_connection(
@@ -281,7 +281,7 @@ class _Upstream:
 
 
 async def _received(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Message | None:
-    """Read one request; None at the end of the connection."""
+    """Read one request; return None at the end of the connection."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -318,7 +318,7 @@ def _header(head: bytes, name: str) -> str:
 
 
 def _identified(message: _Message) -> Request:
-    """Tell service and operation from the credential's scope, the target header, the form or the path."""
+    """Return what a request asks for, from the credential's scope, the target header, the form or the path."""
     scope = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", message.header("Authorization"))
     access_key, service = (scope[1], scope[2]) if scope else ("", "")
     numbered = re.search(r"\battempt=(\d+)", message.header("amz-sdk-request"))
@@ -349,7 +349,7 @@ def _s3_operation(method: str, path: str, query: str) -> str:
     return names.get((method, has_key), f"{method} ?{query}")
 
 
-# The members that name what a call is about, over all services of this project.
+# The members that name a call's resource, in all services that this project uses.
 _NAMING = ("TableName", "QueueUrl", "Path", "Name", "stateMachineArn", "executionArn", "TopicArn", "FunctionName")
 
 
@@ -367,7 +367,7 @@ def _json(body: bytes) -> dict[str, Any]:
 
 _STATUS: dict[Fault | None, int] = {Fault.THROTTLE: 400, Fault.DENY: 400, Fault.ERROR: 500, Fault.GARBAGE: 200}
 
-# As the services' API references have them (Common Errors, and the errors of each operation).
+# These come from the services' API references (Common Errors, and the errors of each operation).
 _CODES: dict[str, dict[Fault, str]] = {
     "s3": {Fault.THROTTLE: "SlowDown", Fault.DENY: "AccessDenied", Fault.ERROR: "InternalError"},
     "sqs": {Fault.THROTTLE: "RequestThrottled", Fault.DENY: "AccessDenied", Fault.ERROR: "InternalFailure"},
@@ -387,7 +387,7 @@ _S3_STATUS = {Fault.THROTTLE: 503, Fault.DENY: 403}
 
 
 def _faulty(fault: Fault, request: Request) -> bytes:
-    """Return an answer that AWS could have given (or, for garbage, that something else on the way gave)."""
+    """Return an answer that AWS could have given (or, for garbage, that something in between could have)."""
     if fault is Fault.GARBAGE:
         started = b'{"secret": "' if request.service != "s3" else b"<?xml version='1.0'?><html><secret>"
         return _http(200, started + SECRET.encode(), "text/html")

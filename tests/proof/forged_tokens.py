@@ -1,7 +1,7 @@
-"""Tokens that must not open anything: each differs in one thing from one that does.
+"""Tokens that must open nothing. Each differs in one respect from a token that is valid.
 
-The embedded AWS keeps a pool's private keys as files. Signing with them from outside makes tokens that are right in
-everything but the claim under test, as a stolen clock or a confused issuer would.
+The embedded AWS keeps a pool's private keys in files. The tests sign with them, and so make tokens that are right in
+everything except the claim under test, as a wrong clock or a confused issuer would.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONG = 20_000
 
 
 class PoolKeys:
-    """The signing keys of the devstack's pool, and one of our own that nobody should believe."""
+    """The signing keys of the devstack's pool, and a key of our own that nobody should trust."""
 
     def __init__(self, stack: Devstack) -> None:
         pool = stack.running["user_pool_id"]
@@ -40,17 +40,17 @@ class PoolKeys:
 
 
 def base64url(data: bytes) -> str:
-    """Return the encoding that the parts of a token have (RFC 7515 §2)."""
+    """Encode bytes as the parts of a token are encoded (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def part(value: object) -> str:
-    """Return a part of a token."""
+    """Return one part of a token."""
     return base64url(json.dumps(value).encode())
 
 
 def signed(claims: Mapping[str, Any], key: rsa.RSAPrivateKey, header: Mapping[str, Any]) -> str:
-    """Return a token signed with RS256; a header of None is left out."""
+    """Return a token signed with RS256. Header members that are None are left out."""
     text = f"{part({name: value for name, value in header.items() if value is not None})}.{part(claims)}"
     algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
     return f"{text}.{base64url(algorithm.sign(text.encode(), key))}"
@@ -73,7 +73,7 @@ def without_token() -> dict[str, str | None]:
 
 
 def altered(genuine: str, rng: Random) -> dict[str, str]:
-    """Return what an attacker makes of somebody's genuine token without any key."""
+    """Return what an attacker can make of a genuine token without any key."""
     header, payload, signature = genuine.split(".")
     head, claims = (json.loads(base64.urlsafe_b64decode(text + "==")) for text in (header, payload))
     cut = rng.randrange(1, len(genuine))
@@ -108,7 +108,7 @@ def altered(genuine: str, rng: Random) -> dict[str, str]:
 
 
 def with_public_key_as_secret(genuine: str, public: rsa.RSAPublicKey) -> dict[str, str]:
-    """Return tokens signed with HS256, the secret being what everybody can read (CVE-2015-9235)."""
+    """Return tokens signed with HS256 whose secret is the public key, which everybody can read (CVE-2015-9235)."""
     header, payload, _ = genuine.split(".")
     head = json.loads(base64.urlsafe_b64decode(header + "=="))
     secrets = {
@@ -127,7 +127,7 @@ def with_public_key_as_secret(genuine: str, public: rsa.RSAPublicKey) -> dict[st
 
 
 def with_wrong_claims(claims: Mapping[str, Any], key: rsa.RSAPrivateKey, head: Mapping[str, Any]) -> dict[str, str]:
-    """Return tokens that the pool's own key signed, each with one claim that is wrong."""
+    """Return tokens signed with the pool's own key, each with one wrong claim."""
     now = int(time.time())
     issuer = claims["iss"]
     wrong: dict[str, dict[str, Any]] = {
@@ -160,7 +160,7 @@ def with_wrong_claims(claims: Mapping[str, Any], key: rsa.RSAPrivateKey, head: M
 def with_own_key(
     claims: Mapping[str, Any], key: rsa.RSAPrivateKey, head: Mapping[str, Any], keys_url: str
 ) -> dict[str, str]:
-    """Return tokens signed with a key of our own that say where to find it."""
+    """Return tokens that are signed with our own key, and say where to find it."""
     public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     headers: dict[str, dict[str, Any]] = {
         "the pool's key id": {},
@@ -180,7 +180,7 @@ def with_own_key(
 
 
 def genuine_elsewhere(stack: Devstack) -> dict[str, str]:
-    """Return tokens that Cognito itself made: of another pool, for another client, and an access token."""
+    """Return tokens that Cognito itself made: from another pool, for another client, and an access token."""
     cognito = stack.client("cognito-idp")
     flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
     pool = cognito.create_user_pool(PoolName="another-pool")["UserPool"]["Id"]
@@ -203,7 +203,7 @@ def genuine_elsewhere(stack: Devstack) -> dict[str, str]:
 
 
 def create_user(stack: Devstack, email: str, company_id: str = "", *, pool: str = "") -> None:
-    """Create a user of the devstack's pool (or another), who may act for this company."""
+    """Create a user with this company in the devstack's pool, or in another one."""
     cognito = stack.client("cognito-idp")
     who = {"UserPoolId": pool or stack.running["user_pool_id"], "Username": email}
     attributes = {"email": email, "email_verified": "true"}
@@ -218,7 +218,7 @@ def create_user(stack: Devstack, email: str, company_id: str = "", *, pool: str 
 
 
 def log_in(stack: Devstack, email: str, client_id: str = "") -> dict[str, str]:
-    """Log in a user that `create_user` made; returns the tokens by Cognito's names."""
+    """Log in a user that `create_user` made, and return the tokens under Cognito's names."""
     answer = stack.client("cognito-idp").initiate_auth(
         AuthFlow="USER_PASSWORD_AUTH",
         ClientId=client_id or stack.running["user_pool_client_id"],

@@ -1,4 +1,4 @@
-"""The deployed functions, handled from outside: where they reach AWS, and the processes that run them."""
+"""The deployed functions, seen from outside: where they reach AWS, and the processes that run them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL = (API, STORE_MESSAGES, VALIDATE_DRAGON, ADD_DRAGON)
 
 @contextlib.contextmanager
 def reaching_aws_at(devstack: Devstack, endpoint_url: str, *names: str) -> Iterator[None]:
-    """Have these functions reach AWS at another endpoint. They start anew, now and at the end."""
+    """Inside the block, make these functions reach AWS at another endpoint. They restart now, and again at the end."""
     aws = devstack.client("lambda")
     before = {name: aws.get_function_configuration(FunctionName=name)["Environment"]["Variables"] for name in names}
     try:
@@ -39,18 +39,18 @@ def _configure(devstack: Devstack, name: str, variables: dict[str, str]) -> None
 
 
 def workers(devstack: Devstack, name: str) -> list[int]:
-    """Return the processes that run a function now; the emulator unpacks each function into a folder of its name."""
+    """Return the processes that run a function now. The emulator unpacks a function into a folder with its name."""
     return [pid for pid, command in devstack.processes().items() if _function_of(command) == name]
 
 
 def _function_of(command: str) -> str:
-    """Return the function's name in a worker's command line, or nothing; the folder's last part is random."""
+    """Return the function's name from a worker's command line, or "". The last part of the folder's name is random."""
     folder = next((Path(word).parent.name for word in command.split() if word.endswith("/_worker.py")), "")
     return folder.removeprefix("ministack-lambda-").rpartition("-")[0]
 
 
 def kill(pid: int) -> bool:
-    """End a process as memory running out would, and see it gone; tells whether it was still there."""
+    """Kill a process as the kernel does when memory runs out; return True if it was still there."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,9 +1,10 @@
-"""A fuzzer for what reads untrusted JSON: the strict parser and both models. Run by hand, for as long as one likes:
+"""A fuzzer for the code that reads untrusted JSON: the strict parser and both models. Run it for as long as you like:
 
     python -m tests.proof.fuzz_parser --seconds 600
 
-With atheris (`pip install atheris`; libFuzzer for Python) it is guided by coverage, also of a second parser, the
-standard library's in pure Python, with which every answer is compared. Without it, it mutates a corpus at random.
+With atheris (`pip install atheris`; libFuzzer for Python) coverage guides it. That includes the coverage of a second
+parser, the standard library's in pure Python, with which it compares every result. Without atheris, it mutates a corpus
+at random.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from tests.bad_input import ACCEPTED, REFUSED
 SLOW_S = 5.0
 BYTES_MAX = 8192
 REPORTED_EVERY = 200_000
-# Why the strict parser refuses what the standard library's pure Python reads (it takes `\u+123`).
+# Why the strict parser refuses what the standard library's parser in pure Python accepts (such as `\u+123`).
 STRICTER = (
     "levels", "same name", "surrogate", "byte order mark", "is not a JSON number", "JSON object", "exponent", "uXXXX",
 )  # fmt: skip
@@ -50,7 +51,7 @@ TOKENS = (
     "\\ud83d\\udc09", "\\ud800", "\\u0000", "\\u0301", "{", "}", "[", "]", ":", ",", "\ufeff", "+15555550100",
 )  # fmt: skip
 
-# The standard library is imported before atheris can look into it.
+# The standard library is imported before atheris can instrument it.
 _seen_into = atheris.instrument_func if atheris else (lambda function: function)
 _scan_string, _scan_object, _scan_array, _make_scanner = (
     _seen_into(function)
@@ -66,18 +67,18 @@ counted = {"inputs": 0, "parsed": 0, "messages": 0, "dragons": 0}
 
 
 class Finding(Exception):
-    """The parser did what it must not; the message says what."""
+    """The parser did something that it must not do; the message says what."""
 
 
 def corpus() -> list[bytes]:
-    """Return the bodies of the table of bad input, those that are accepted and those that are refused."""
+    """Return the bodies in the table of bad input, both accepted and refused."""
     return [case.body for case in (*ACCEPTED, *REFUSED) if case.body is not None and len(case.body) < BYTES_MAX]
 
 
 def try_input(data: bytes) -> None:
-    """Read an input in every way. Raises `Finding`, or whatever escapes."""
+    """Read an input in every way. Raises `Finding`; any other error propagates unchanged."""
     counted["inputs"] += 1
-    if counted["inputs"] % REPORTED_EVERY == 0:  # libFuzzer ends the process by itself, so not at the end
+    if counted["inputs"] % REPORTED_EVERY == 0:  # not at the end, because libFuzzer ends the process by itself
         print(counted, flush=True)
     started = time.perf_counter()
     try:
@@ -95,17 +96,17 @@ def try_input(data: bytes) -> None:
 
 def _check_refusal(data: bytes, reason: str) -> None:
     if not reason.isprintable() or len(reason) > 200:
-        raise Finding(f"a reason that cannot be shown: {reason!r}")
+        raise Finding(f"a reason that is not safe to show: {reason!r}")
     if any(part in reason for part in STRICTER):
         return
     with contextlib.suppress(ValueError, RecursionError):
         _reference(data.decode())
-        raise Finding(f"refused ({reason}), and is JSON")
+        raise Finding(f"refused ({reason}), although it is JSON")
 
 
 def _check_value(data: bytes, value: dict[str, Any]) -> None:
     if _reference(data.decode()) != value:
-        raise Finding("the standard library reads something else")
+        raise Finding("the standard library reads another value")
     written = exact_json.encode(value)
     again = exact_json.parse_object(written)
     if again != value or exact_json.encode(again) != written:
@@ -151,7 +152,7 @@ def _check_faults(invalid: InvalidInput) -> None:
 
 
 def _reference(text: str) -> Any:
-    """Read with the standard library's parser in pure Python, whose branches can be seen."""
+    """Read with the standard library's parser in pure Python, whose branches atheris can see."""
     decoder = json.decoder.JSONDecoder(parse_float=_decimal, parse_int=_decimal)
     decoder.parse_string = _scan_string
     decoder.parse_object, decoder.parse_array = _scan_object, _scan_array
@@ -202,7 +203,7 @@ def _with_mutations(seconds: int, seed: int) -> None:
 
 
 def main() -> None:
-    """Fuzz for a time, then say how much was tried."""
+    """Fuzz for the given time, then print how much was tried."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=600, help="how long (default: 600)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31), help="default: random")

@@ -1,4 +1,4 @@
-"""Strategies for what clients may send: as JSON text rather than values, so that spelling varies as well as content."""
+"""Strategies for what clients may send: JSON text rather than values, so that spelling varies as well as content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AWKWARD_TOKENS = (
 
 
 def _spelled(character: str, how: int) -> str:
-    """Return a character of a JSON string as it is, escaped short, or escaped by number (RFC 8259 §7)."""
+    """Return a character of a JSON string as it is, in its short escape, or escaped by number (RFC 8259 §7)."""
     short = {'"': '\\"', "\\": "\\\\", "/": "\\/", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     if how == 1 and character in short:
         return short[character]
@@ -50,7 +50,7 @@ TEXTS = st.text(CHARACTERS, max_size=20) | st.sampled_from(AWKWARD_TEXTS)
 
 @st.composite
 def string_of(draw: st.DrawFn, texts: st.SearchStrategy[str] = TEXTS) -> str:
-    """Return the JSON text of a string in some spelling."""
+    """Return the JSON text of a string, in any spelling."""
     text = draw(texts)
     how = draw(st.sampled_from([0, 0, 0, 1, 2, 3]))
     return '"' + "".join(_spelled(character, how) for character in text) + '"'
@@ -68,7 +68,7 @@ def _array(values: list[str]) -> str:
 
 @st.composite
 def object_of(draw: st.DrawFn, members: Mapping[str, str], *, shuffled: bool = True) -> str:
-    """Return the text of an object with these members (name → JSON text), in any order and spacing."""
+    """Return the JSON text of an object with these members (name → JSON text), in any order and spacing."""
     pairs = [f"{json.dumps(name)}{draw(SPACE)}:{draw(SPACE)}{text}" for name, text in members.items()]
     if shuffled:
         pairs = draw(st.permutations(pairs))
@@ -93,14 +93,14 @@ VALUES = st.recursive(
 
 @st.composite
 def uuids(draw: st.DrawFn) -> str:
-    """Return a UUID's text in some case."""
+    """Return a UUID in any case."""
     text = str(draw(st.uuids()))
     return draw(st.sampled_from([text, text.upper(), text.title()]))
 
 
 @st.composite
 def timestamps(draw: st.DrawFn) -> str:
-    """Return a time of RFC 3339."""
+    """Return an RFC 3339 time."""
     moment = draw(st.datetimes())
     second = draw(st.sampled_from([f"{moment.second:02}", f"{moment.second:02}", "60"]))
     fraction = draw(st.just("") | st.from_regex(r"\.[0-9]{1,15}", fullmatch=True))
@@ -111,7 +111,7 @@ def timestamps(draw: st.DrawFn) -> str:
 
 @st.composite
 def amounts(draw: st.DrawFn) -> str:
-    """Return an amount that DynamoDB keeps exactly: up to 38 digits and an exponent within ±100, however written."""
+    """Return an amount that DynamoDB stores exactly: up to 38 digits and an exponent within ±100, in any notation."""
     digits = draw(st.from_regex(r"[1-9]([0-9]{0,36}[1-9])?|0", fullmatch=True))
     if digits == "0":
         return draw(st.sampled_from(["0", "-0", "0.00", "0e5", "-0.0E-9", "0e99"]))
@@ -168,12 +168,12 @@ ALIASES = {
 
 
 def kept(text: str) -> str:
-    """Return a text as it is to be read back: trimmed, and in NFC."""
+    """Return a text as it must be read back: trimmed, and in NFC."""
     return unicodedata.normalize("NFC", text.strip(WHITE_SPACE))
 
 
 def kept_dragon(members: Mapping[str, str]) -> dict[str, str]:
-    """Return what was sent as a dragon, each field under either of its names, as it is to be read back."""
+    """Return a dragon as it must be read back, from a report that may use either name of each field."""
     return {field: kept(members[field if field in members else alias]) for field, alias in ALIASES.items()}
 
 
@@ -188,9 +188,9 @@ def _is_text(length_max: int) -> Any:
 
 @st.composite
 def dragons(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
-    """Return the text of a valid report, and the dragon that is to be read back."""
+    """Return the text of a valid report, and the dragon that must be read back."""
     name = draw(st.text(NAME_CHARACTERS, min_size=1, max_size=30).filter(_is_name))
-    number = draw(st.uuids()).hex[:12]  # else Hypothesis would send few names many times
+    number = draw(st.uuids()).hex[:12]  # otherwise Hypothesis would send few names many times
     fields = {"dragon_name_str": name if number < "2" else f"{name} {number}"}
     for field, length_max in TEXT_LENGTHS.items():
         characters = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
@@ -204,12 +204,12 @@ def dragons(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
     return draw(object_of(members)), {field: kept(text) for field, text in fields.items()}
 
 
-# What is no longer valid, perhaps
+# Bodies that may no longer be valid
 
 
 @st.composite
 def mutated(draw: st.DrawFn, texts: st.SearchStrategy[Any]) -> bytes:
-    """Return a valid body after some accidents, or something else altogether."""
+    """Return a valid body after some damage, or something else altogether."""
     found = draw(texts)
     body = bytearray((found[0] if isinstance(found, tuple) else found).encode())
     for _ in range(draw(st.integers(1, 4))):
@@ -234,7 +234,7 @@ def mutated(draw: st.DrawFn, texts: st.SearchStrategy[Any]) -> bytes:
 
 
 def _replace_value(body: bytearray, at: int, value: bytes) -> None:
-    """Put another value after some colon."""
+    """Replace the value after one of the colons."""
     colon = body.find(b":", at)
     if colon < 0:
         return
@@ -244,7 +244,7 @@ def _replace_value(body: bytearray, at: int, value: bytes) -> None:
 
 @st.composite
 def with_other_members(draw: st.DrawFn, texts: st.SearchStrategy[Any]) -> bytes:
-    """Return a body that is still JSON, some of whose members are missing, further ones or of another kind."""
+    """Return a body that is still JSON, but with members missing, added or of another type."""
     found = draw(texts)
     value = json.loads(found[0] if isinstance(found, tuple) else found, parse_float=str, parse_int=str)
     for _ in range(draw(st.integers(1, 4))):
@@ -262,7 +262,7 @@ def bodies(texts: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
     return mutated(texts) | with_other_members(texts) | VALUES.map(str.encode) | st.binary(max_size=40)
 
 
-# What is not a body
+# Everything but bodies
 
 CURSORS = (
     TEXTS
@@ -297,7 +297,7 @@ def queries(draw: st.DrawFn) -> str:
     return draw(st.sampled_from([text, text, text, text + "&", "&&" + text, text.replace("=", "", 1), text + "%"]))
 
 
-# What asks for a first page of dragons whose family is `x`; of the queries above, few get that far.
+# Queries for a first page of dragons whose family is `x`. Of the queries above, few get that far.
 PAGES = st.builds(lambda limit, more: f"limit={limit}{more}", st.integers(1, 4), st.sampled_from(["", "&family=+X"]))
 
 SEGMENTS = (

@@ -1,4 +1,4 @@
-"""Everything that is written down while the service runs: its functions' logs, the devstack's, and what it tells."""
+"""Everything that is written while the service runs: its functions' logs, the devstack's log, and the notifications."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Iterator
 from tests.e2e.running import Devstack
 from tests.e2e.waiting import until
 
-# What Lambda itself writes around a function's own lines.
+# The lines that Lambda itself writes around a function's own lines.
 _PLATFORM = re.compile(r"(START|END|REPORT|INIT_START) RequestId: [0-9a-f-]{36}[\x20-\x7e\t]*")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def mentions(devstack: Devstack, function: str, *texts: str) -> bool:
-    """Tell whether a function has logged a line with all of these texts."""
+    """Return True if a function has logged a line with all of these texts."""
     logs = devstack.client("logs")
     found = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern=f'"{texts[0]}"')
     return any(all(text in event["message"] for text in texts) for event in found["events"])
 
 
 def is_well_formed(line: str) -> bool:
-    """Tell whether a function's log line is one JSON object, or one of Lambda's own."""
+    """Return True if a function's log line is one JSON object, or one of Lambda's own lines."""
     if _PLATFORM.fullmatch(line):
         return True
     try:
@@ -33,12 +33,12 @@ def is_well_formed(line: str) -> bool:
 
 
 def has_controls(line: str) -> bool:
-    """Tell whether a line of text could do something to the terminal that shows it."""
+    """Return True if a line has characters that could control the terminal that shows it."""
     return bool(_CONTROLS.search(line))
 
 
 class News:
-    """What the topic has told so far."""
+    """The notifications that the topic has published so far."""
 
     def __init__(self, devstack: Devstack, queue_url: str) -> None:
         self._sqs = devstack.client("sqs")
@@ -46,7 +46,7 @@ class News:
         self.told: list[str] = []
 
     def about(self, submission_id: str) -> str:
-        """Wait for what the topic tells of a submission, and return it."""
+        """Wait for the notification about a submission, and return it."""
         return until(lambda: self._look(submission_id))
 
     def _look(self, submission_id: str) -> str | None:

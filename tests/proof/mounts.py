@@ -1,4 +1,4 @@
-"""Small disks to fill, and folders that nobody can write: mounts of their own, gone at the end."""
+"""Small disks to fill, and folders that nobody can write to. Each is a mount that is removed at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILLER = "filler"
 
 @contextlib.contextmanager
 def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """Mount a tmpfs of this size (`128m`) inside the block; skips the test where mounting is not allowed."""
+    """Mount a tmpfs of this size (such as `128m`) inside the block. Skips the test where mounting is not allowed."""
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
@@ -29,7 +29,7 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def read_only(place: Path) -> Iterator[None]:
-    """Have a mounted disk refuse every write inside the block."""
+    """Make a mounted disk refuse every write inside the block."""
     subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
     try:
         yield
@@ -49,5 +49,5 @@ def fill(disk: Path) -> None:
 
 
 def make_room(disk: Path) -> None:
-    """Take back what `fill` has written."""
+    """Delete what `fill` has written."""
     (disk / FILLER).unlink()

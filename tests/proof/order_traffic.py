@@ -1,4 +1,4 @@
-"""Order messages of every kind that may arrive, and the hash that tells one payload from another."""
+"""Order messages of every kind that may arrive, and the hash that distinguishes payloads."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ HOPELESS = ("unreadable", "invalid")
 
 @dataclass(frozen=True)
 class Sent:
-    """A message as text, and what it is. `mark` is in every text of one run, so that strangers can be told."""
+    """A message as text, and its kind. Every text of a run contains `mark`, which distinguishes it from others."""
 
     kind: Kind
     body: str
 
     @property
     def payload(self) -> str:
-        """What identifies its content: the canonical form's hash, or the text's where it has none."""
+        """The hash that identifies its content: of the canonical form, or of the text if it has no canonical form."""
         if self.kind in HOPELESS:
             return text_hash(self.body)
         return payload_of(self.body)
 
 
 def payload_of(body: str | bytes) -> str:
-    """Return the hash of a message's canonical form, in which equal messages are equal."""
+    """Return the hash of a message's canonical form, which equal messages share."""
     return hashlib.sha256(message_in(body).canonical()).hexdigest()
 
 
 def text_hash(text: str) -> str:
-    """Return the hash of what has no canonical form."""
+    """Return the hash of a text that has no canonical form."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def message_in(body: str | bytes) -> Message:
-    """Return the message in a text."""
+    """Return the message that a text holds."""
     return message_from(exact_json.parse_object(body))
 
 
 def traffic(count: int, companies: list[str], mark: str, rng: Random) -> list[Sent]:
-    """Return messages of all kinds in random order; a conflicting one may well come before what it conflicts with."""
+    """Return messages of all kinds in random order. A conflicting one may come before the one it conflicts with."""
     good = [_good(companies, mark, rng) for _ in range(round(count * SHARES["good"]))]
     sent = [Sent("good", json.dumps(members)) for members in good]
     for kind, share in SHARES.items():
@@ -61,7 +61,7 @@ def traffic(count: int, companies: list[str], mark: str, rng: Random) -> list[Se
 
 
 def batches(sent: list[Sent], rng: Random, size_max: int = 10) -> Iterator[list[Sent]]:
-    """Split into batches of random sizes."""
+    """Split messages into batches of random sizes."""
     at = 0
     while at < len(sent):
         size = rng.randint(1, size_max)
@@ -100,7 +100,7 @@ def _other(kind: Kind, good: dict[str, Any], mark: str, rng: Random) -> str:
 
 
 def _again(good: dict[str, Any]) -> str:
-    """Return the same message, written otherwise: other order, upper-case ids, numbers in another form."""
+    """Return the same message in another form: another order, upper-case ids, numbers in another notation."""
     metadata = {name: good["metadata"][name] for name in reversed(good["metadata"])}
     metadata["message_id"] = metadata["message_id"].upper()
     text = json.dumps({"data": dict(reversed(good["data"].items())), "metadata": metadata}, indent=1)

@@ -1,6 +1,6 @@
-"""Policies read as IAM reads them: which calls they allow, and each grant they are made of.
+"""Reads policies as IAM does: which calls they allow, and the grants that they consist of.
 
-Only what this project's policies use: Allow statements, wildcards, and no conditions but those that are stated.
+It covers only what this project's policies use: Allow statements, wildcards, and no conditions except those named here.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -21,7 +21,7 @@ FUNCTIONS = tuple(functions.names())
 
 @dataclass(frozen=True)
 class Call:
-    """What a caller does, and to what (an ARN, or what stands for it where a service has none)."""
+    """What a caller does, and to which resource (an ARN, or a substitute if the service has none)."""
 
     action: str
     resource: str
@@ -29,32 +29,32 @@ class Call:
 
 @dataclass(frozen=True)
 class Grant:
-    """One action on one resource pattern, as one statement allows it."""
+    """One action on one resource pattern, allowed by one statement."""
 
     sid: str
     action: str
     resource: str
-    but: bool = False  # the pattern stands in NotResource
+    but: bool = False  # the pattern comes from NotResource
 
     def covers(self, call: Call) -> bool:
-        """Tell whether this grant allows the call."""
+        """Return True if this grant allows the call."""
         if not _matches(self.action.lower(), call.action.lower()):
             return False
         return _matches(self.resource, call.resource) is not self.but
 
 
 def policy_file(function: str, stage: str) -> Path:
-    """Return where a function's policy of a stage is."""
+    """Return the path of a function's policy for a stage."""
     return Path(PROJECT, ".chalice", file_name(function, stage))
 
 
 def policy(function: str, stage: str) -> dict[str, Any]:
-    """Return a function's policy of a stage."""
+    """Return a function's policy for a stage."""
     return dict(json.loads(policy_file(function, stage).read_text(encoding="utf-8")))
 
 
 def grants(document: dict[str, Any]) -> Iterator[Grant]:
-    """Yield every grant of a policy. Fails on a statement that it cannot read, rather than read it wrongly."""
+    """Yield every grant of a policy. Fails on a statement that it does not understand, rather than misread it."""
     for statement in document["Statement"]:
         assert statement["Effect"] == "Allow", statement
         assert "NotAction" not in statement, statement
@@ -65,12 +65,12 @@ def grants(document: dict[str, Any]) -> Iterator[Grant]:
 
 
 def allows(document: dict[str, Any], call: Call) -> bool:
-    """Tell whether a policy allows a call."""
+    """Return True if a policy allows a call."""
     return any(grant.covers(call) for grant in grants(document))
 
 
 def without(document: dict[str, Any], action: str) -> dict[str, Any]:
-    """Return a policy without an action; it has to be there."""
+    """Return a policy without an action. Fails if the action is not in it."""
     statements = [
         {**statement, "Action": [kept for kept in _listed(statement["Action"]) if kept != action]}
         for statement in document["Statement"]
@@ -80,7 +80,7 @@ def without(document: dict[str, Any], action: str) -> dict[str, Any]:
 
 
 def only(document: dict[str, Any], action: str) -> dict[str, Any]:
-    """Return what a policy says about an action; it has to say something."""
+    """Return the part of a policy that is about an action. Fails if there is none."""
     statements = [
         {**statement, "Action": [action]}
         for statement in document["Statement"]
@@ -91,7 +91,7 @@ def only(document: dict[str, Any], action: str) -> dict[str, Any]:
 
 
 def together(*documents: dict[str, Any]) -> dict[str, Any]:
-    """Return a policy that allows what any of these does."""
+    """Return a policy that allows everything that any of these allows."""
     return {**documents[0], "Statement": [statement for document in documents for statement in document["Statement"]]}
 
 

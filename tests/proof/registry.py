@@ -1,4 +1,4 @@
-"""What the suite of concurrent reports works on: names in many spellings, an S3 that misbehaves, other processes."""
+"""Tools for the suite of concurrent reports: names in many spellings, an S3 that misbehaves, other processes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.fakes.settings import FakeSettings
 from tests.samples import dragon
 
 SYLLABLES = ("Él", "an", "dra", "gö", "ß", "Ñu", "Zé", "ﬁ", "ij", "Σ", "ώς", "Ǆ", "Ẽ", "rū", "ἀ", "Å", "кá", "ø")
-ANSWERED_WITHIN_S = 120  # sixty-four writers at one document wait for each other
+ANSWERED_WITHIN_S = 120  # sixty-four writers of one document wait for each other
 
 Place = tuple[str, str]
 
 
 def distinct_names(rng: Random, count: int) -> list[str]:
-    """Return names that stay different however they are spelled."""
+    """Return names that are different however they are spelled."""
     return [
         "".join(rng.choices(SYLLABLES, k=rng.randrange(2, 5))) + f" {number:03} {rng.getrandbits(32):08x}"
         for number in range(count)
@@ -46,20 +46,20 @@ def spelled(name: str, rng: Random) -> str:
 
 
 def s3_client(aws_url: str, attempts: int = 1) -> Any:
-    """Return a client of the embedded AWS with root's credentials, enough connections, and this many attempts."""
+    """Return a client of the embedded AWS that has root's credentials, enough connections, and this many attempts."""
     config = Config(max_pool_connections=70, retries={"mode": "standard", "total_max_attempts": attempts})
     session = boto3.Session("test", "test", region_name="us-east-1")
     return session.client("s3", endpoint_url=aws_url, config=config)  # type: ignore[call-overload]
 
 
 def repository(s3: Any, place: Place) -> S3DragonRepository:
-    """Return a repository of its own, as each warm function has one."""
+    """Return a new repository, as each warm function has one of its own."""
     bucket, key = place
     return S3DragonRepository(FakeSettings(dragon_data_bucket_name=bucket, dragon_data_file_name=key), lambda: s3)
 
 
 def persistently(write: Callable[[], Any], retried: list[str] | None = None) -> Any:
-    """Call until it is answered, as the workflow's Retry does; note in `retried` what it was that failed."""
+    """Call until there is an answer, as the workflow's Retry does. Adds each failure to `retried`."""
     ends = time.monotonic() + ANSWERED_WITHIN_S
     while True:
         try:
@@ -74,10 +74,11 @@ def persistently(write: Callable[[], Any], retried: list[str] | None = None) -> 
 
 
 class AwkwardS3:
-    """An S3 client that is slow between reading and writing, and whose answers and requests get lost.
+    """An S3 client that is slow between reading and writing, and that loses answers and requests.
 
-    Lost after it was done: the caller sees a time-out, or what the SDK's own second attempt meets. Lost before: the
-    connection is cut and nothing was done. `chance` is that of each write to go wrong.
+    If an answer is lost, the write was done, and the caller sees a timeout, or the result of the SDK's second attempt.
+    If a request is lost, the connection is cut and nothing was done. `chance` is the probability that a write goes
+    wrong.
     """
 
     def __init__(self, s3: Any, rng: Random, *, chance: float = 0.0, latency_s: float = 0.0) -> None:
@@ -136,7 +137,7 @@ class AwkwardS3:
 
 
 def all_dragons(dragons: S3DragonRepository) -> list[Dragon]:
-    """Return the whole registry, read in pages."""
+    """Return the whole registry, read page by page."""
     found: list[Dragon] = []
     after = None
     while True:
@@ -148,7 +149,7 @@ def all_dragons(dragons: S3DragonRepository) -> list[Dragon]:
 
 
 class AnnouncedS3:
-    """An S3 client that says on standard output when it has read, and when it is about to write."""
+    """An S3 client that prints a line when it has read, and another when it is about to write."""
 
     def __init__(self, s3: Any) -> None:
         self._s3 = s3
@@ -156,7 +157,7 @@ class AnnouncedS3:
     def get_object(self, **parameters: Any) -> Any:
         try:
             return self._s3.get_object(**parameters)
-        finally:  # not modified is an answer, too
+        finally:  # "not modified" is an answer, too
             print("read", flush=True)
 
     def put_object(self, **parameters: Any) -> Any:
@@ -165,10 +166,11 @@ class AnnouncedS3:
 
 
 class WriterProcess:
-    """Another process that reports dragons one after another, and says before and after each step what it does.
+    """Another process that reports dragons one after another, and prints a line before and after each step.
 
-    It takes lines `submission id<TAB>name` and says `begin<TAB>submission id`, `read` and `write` for each attempt, and
-    `end<TAB>submission id<TAB>outcome<TAB>requests or answers lost so far`. `chance` is that of each write to go wrong.
+    It reads lines `submission id<TAB>name`. It prints `begin<TAB>submission id`, then `read` and `write` for each
+    attempt, then `end<TAB>submission id<TAB>outcome<TAB>requests or answers lost so far`. `chance` is the probability
+    that a write goes wrong.
     """
 
     def __init__(self, aws_url: str, place: Place, work: list[tuple[str, str]], chance: float, seed: int) -> None:
@@ -176,7 +178,7 @@ class WriterProcess:
         self.begun: list[str] = []
         self.outcomes: dict[str, str] = {}
         self.lost = 0
-        self.said = ""  # the last thing
+        self.said = ""  # the last line that it printed
         self._process = Popen(
             [sys.executable, "-m", "tests.proof.registry", aws_url, *place, str(chance), str(seed)],
             cwd=PROJECT,
@@ -187,17 +189,17 @@ class WriterProcess:
         assert self._process.stdin
         self._process.stdin.write("".join(f"{submission}\t{name}\n" for submission, name in work))
         self._process.stdin.close()
-        self.begins = threading.Event()  # it writes, or has ended
+        self.begins = threading.Event()  # it is writing, or has ended
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def kill(self) -> bool:
-        """End it with SIGKILL, whatever it is doing; tells whether it was still at work."""
+        """Kill it with SIGKILL, whatever it is doing; return True if it was still at work."""
         self._process.kill()
         return self.wait() == -signal.SIGKILL
 
     def wait(self) -> int:
-        """Wait for its end, and return its exit status."""
+        """Wait until it ends, and return its exit status."""
         status = self._process.wait(ANSWERED_WITHIN_S)
         self._reader.join(10)
         return status
@@ -217,7 +219,7 @@ class WriterProcess:
 
 
 def main() -> None:
-    """Be a `WriterProcess`'s process."""
+    """Run as the process of a `WriterProcess`."""
     aws_url, bucket, key, chance, seed = sys.argv[1:]
     s3 = AwkwardS3(AnnouncedS3(s3_client(aws_url)), Random(int(seed)), chance=float(chance), latency_s=0.02)
     dragons = repository(s3, (bucket, key))

@@ -1,4 +1,4 @@
-"""What the proof suites tried, and what came of it: one row for each promise, printed and written to a file."""
+"""What the proof suites tried, and the results: one row for each promise, printed and written to a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scale:
 
 @dataclass
 class Row:
-    """One promise: how often it was tried, how often it held, and what was lost (which must be nothing)."""
+    """One promise: how often it was tried, how often it held, and how much was lost (which must be 0)."""
 
     suite: str
     promise: str
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass
 class Report:
-    """The rows of a run, and the seed that makes it happen again."""
+    """The rows of a run, and the seed that repeats it."""
 
     seed: int
     scale: Scale
@@ -42,16 +42,16 @@ class Report:
     started: float = field(default_factory=time.monotonic)
 
     def add(self, suite: str, promise: str, *, tried: int, survived: int, lost: int = 0, note: str = "") -> None:
-        """Add a row; what the promise's test asserts stays in the test."""
+        """Add a row. The test of the promise still makes its own assertions."""
         self.rows.append(Row(suite, promise, tried, survived, lost, note))
 
     @property
     def lost(self) -> int:
-        """What was lost, over all promises."""
+        """How much was lost, over all promises."""
         return sum(row.lost for row in self.rows)
 
     def random(self, purpose: str) -> random.Random:
-        """Return a generator of its own for a purpose, so that suites do not depend on each other's order."""
+        """Return a separate generator for each purpose, so that suites do not depend on each other's order."""
         return random.Random(f"{self.seed}:{purpose}")
 
     def as_markdown(self) -> str:
@@ -74,11 +74,11 @@ def from_environment() -> Report:
     seed = int(os.environ.get("PROOF_SEED") or random.SystemRandom().randrange(10**9))
     scale = os.environ.get("PROOF_SCALE", "fast")
     if scale not in ("fast", "full"):
-        raise ValueError(f"PROOF_SCALE is fast or full, not {scale}")
+        raise ValueError(f"PROOF_SCALE must be fast or full, not {scale}")
     return Report(seed, Scale(scale))
 
 
 def place() -> Path | None:
-    """Return the file of `PROOF_REPORT` that the report is written to, if one is named."""
+    """Return the file to write the report to, if `PROOF_REPORT` names one."""
     named = os.environ.get("PROOF_REPORT")
     return Path(named) if named else None

@@ -18,7 +18,7 @@ NAMES = {function: deployed_name(function, STAGE) for function in FUNCTIONS}
 
 
 def start_cold(devstack: Devstack, function: str) -> None:
-    """Have the next call start a process that knows nothing yet.
+    """Make the next call start a new process, which has nothing cached.
 
     Its environment changes for that. Killing the idle process would cost a 502 before the emulator notices.
     """
@@ -32,7 +32,7 @@ def start_cold(devstack: Devstack, function: str) -> None:
 
 @contextlib.contextmanager
 def under_policy(devstack: Devstack, function: str, document: dict[str, Any]) -> Iterator[None]:
-    """Give a function's role another policy inside the block; the function starts cold, now and at the end."""
+    """Inside the block, give a function's role another policy. The function starts cold, now and again at the end."""
     iam = devstack.client("iam")
     role = devstack.client("lambda").get_function_configuration(FunctionName=NAMES[function])["Role"]
     place = {"RoleName": role.rpartition("/")[2]}
@@ -49,7 +49,7 @@ def under_policy(devstack: Devstack, function: str, document: dict[str, Any]) ->
 
 @contextlib.contextmanager
 def redelivered_soon(devstack: Devstack) -> Iterator[None]:
-    """Have an unsettled message come again after 2 s inside the block, rather than after 180."""
+    """Inside the block, redeliver an unsettled message after 2 s, rather than after 180."""
     sqs, queue = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
     before = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})

@@ -1,4 +1,4 @@
-"""Every route that asks something of AWS, as a request that succeeds while nothing is wrong."""
+"""Every route that calls AWS, as a request that succeeds while nothing is wrong."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.e2e.test_messages import a_message, post, stored
 from tests.e2e.waiting import until
 from tests.samples import dragon_members
 
-WAITED = frozenset({201, 202})  # on a busy machine the workflow takes longer than anybody waits
+WAITED = frozenset({201, 202})  # on a busy machine, the workflow takes longer than a client may wait
 
 Answered = Callable[[], requests.Response]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One route; `send` makes a new request each time, and `succeeds_with` are the statuses of its success.
+    """One route. `send` makes a new request each time, and `succeeds_with` are the statuses that mean success.
 
-    `spared` are the operations whose failure is none of the request: it says 202, as far as it had come.
+    `spared` are the operations whose failure does not fail the request: by then it has started, and the answer is 202.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Route:
 
 @dataclass
 class Herd:
-    """Dragons put straight into the registry, so that each request that changes one has its own."""
+    """Dragons written straight to the registry, so that each request that changes a dragon has one of its own."""
 
     devstack: Devstack
     count: int
@@ -49,14 +49,14 @@ class Herd:
         self._change(lambda dragons: [*dragons, *(self._dragon(number) for number in range(self.count))])
 
     def one(self) -> dict[str, Any]:
-        """Return a dragon that nobody has had yet."""
+        """Return a dragon that nobody has used yet."""
         with self._lock:
             self._next += 1
             assert self._next <= self.count, "the herd is too small"
             return self._dragon(self._next - 1)
 
     def remove(self) -> None:
-        """Take what is left of it out of the registry."""
+        """Remove the dragons that are left from the registry."""
         self._change(lambda dragons: [each for each in dragons if not each["dragon_name_str"].startswith(self.mark)])
 
     def _dragon(self, number: int) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Herd:
 
 
 def routes(api: Api, herd: Herd) -> list[Route]:
-    """Return the routes. What they read is made here."""
+    """Return the routes. This also makes the data that they read."""
     seen = herd.one()["dragon_name_str"]
     location = post(api, a_message()).headers["Location"]
     reported, once = dragon_members(f"{herd.mark} reported"), {"Idempotency-Key": str(uuid.uuid4())}
@@ -103,9 +103,9 @@ def routes(api: Api, herd: Herd) -> list[Route]:
         Route("PUT /dragons/{name}", correct, frozenset({200})),
         Route("DELETE /dragons/{name}", lambda: api.request("DELETE", place(herd.one())), frozenset({204})),
         Route("POST /dragons", report, frozenset({202})),
-        # It has started; not being able to look is no failure.
+        # It has started; it is no failure if it cannot be described.
         Route("POST /dragons, waiting", lambda: report(Prefer="wait=10"), WAITED, frozenset({"DescribeExecution"})),
-        # Whether it was the same dragon cannot be told without looking.
+        # Without DescribeExecution, the API cannot know whether it was the same dragon.
         Route("POST /dragons, repeated", lambda: api.post("/dragons", json=reported, headers=once), frozenset({202})),
         Route("GET /submissions/{id}", lambda: api.get(submission), frozenset({200})),
         Route("POST /post-message", lambda: post(api, a_message()), frozenset({202})),

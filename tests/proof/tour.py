@@ -1,4 +1,4 @@
-"""Everything the service does, done once: all routes, both pipelines, and what goes wrong in them in good order."""
+"""Does everything that the service can do, once: all routes, both pipelines, and the failures that they provide for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGES = ("/", "/docs", "/openapi.json", "/static/console.css", "/health")
 
 @dataclass
 class Tour:
-    """One visitor; what it has made, it can ask for again."""
+    """One visitor, who remembers what it made and can ask for it again."""
 
     api: Api
     dragon: dict[str, Any] = field(default_factory=lambda: dragon_members(f"Tourist {uuid.uuid4().hex[:12]}"))
@@ -31,16 +31,16 @@ class Tour:
 
     @property
     def dragon_path(self) -> str:
-        """Where the dragon is shown."""
+        """The path of the dragon."""
         return "/dragons/" + quote(self.dragon["dragon_name_str"])
 
     def look_at_pages(self) -> None:
-        """Ask for what needs no token."""
+        """Ask for everything that needs no token."""
         for path in PAGES:
             self._keep(f"GET {path}", self.api.get(path, None))
 
     def report(self) -> None:
-        """Report a dragon, and the same again; see what became of both."""
+        """Report a dragon twice, and check the outcome of both reports."""
         wait = {"headers": {"Prefer": "wait=10"}}
         added = self.post_dragon(**wait)
         self._keep("POST /dragons: added", added)
@@ -53,14 +53,14 @@ class Tour:
         self._keep("HEAD /dragons/{name}", self.api.request("HEAD", self.dragon_path))
 
     def correct(self) -> None:
-        """Correct the dragon, and remove it."""
+        """Correct the dragon, then remove it."""
         self._keep("PUT /dragons/{name}", self.put_dragon())
         self._keep("DELETE /dragons/{name}", self.api.request("DELETE", self.dragon_path))
 
     def post_messages(self) -> None:
-        """Post a message, the same again while half of it is stored and all of it, and another under its id.
+        """Post a message. Post it again when half of it is stored, and when all of it is; then another under its id.
 
-        Waits until all are settled, and reads it.
+        Waits until all of them are settled, and reads the message.
         """
         self._keep("POST /post-message", self.post_message())
         until(lambda: self.get_message().status_code == 200)
@@ -75,7 +75,7 @@ class Tour:
         until(lambda: self._dead_letters() > before)
 
     def everything(self) -> Tour:
-        """Do all of it, the two pipelines at the same time."""
+        """Do all of this, with both pipelines at the same time."""
         self.look_at_pages()
         other = replace(self, api=Api(self.api.devstack, self.api.target, _tokens=self.api._tokens))
         with ThreadPoolExecutor(1) as pool:
@@ -90,7 +90,7 @@ class Tour:
         return self.api.post("/dragons", json=self.dragon, **options)
 
     def add_dragon(self) -> str:
-        """Report the dragon, and wait for the end however busy the machine is; returns the submission's status."""
+        """Report the dragon, wait for the end however busy the machine is, and return the submission's status."""
         place = self.post_dragon().headers["Location"]
         return str(until(lambda: self._settled(place))["status"])
 
@@ -105,7 +105,7 @@ class Tour:
         return self.api.request("PUT", self.dragon_path, json=changed, headers={"If-Match": seen})
 
     def post_message(self, request_id: str | None = None, **data: str) -> requests.Response:
-        """Post the message for amber's company; `data` changes its members, as JSON texts."""
+        """Post the message for amber's company; `data` replaces members of its data, as JSON text."""
         ids = {"company_id": json.dumps(AMBER), "message_id": json.dumps(self.message_id)}
         headers = {"Content-Type": "application/json", "X-Request-Id": request_id or str(uuid.uuid4())}
         return self.api.post("/post-message", "amber", data=message_body(ids, data), headers=headers)
@@ -119,7 +119,7 @@ class Tour:
         self.answers[name] = answer
 
     def _forget_row(self) -> None:
-        """Leave the message as a consumer does that ends between the archive and the index."""
+        """Leave the message as a consumer does that is killed between the archive and the index."""
         running = self.api.devstack.running
         self.api.devstack.client("dynamodb").delete_item(
             TableName=running["outputs"]["MessageTableName"],

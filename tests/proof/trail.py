@@ -1,4 +1,4 @@
-"""Which AWS calls the deployed functions made, and under which role: the embedded AWS's CloudTrail, made readable."""
+"""Which AWS calls the deployed functions made, and under which role, from the embedded AWS's CloudTrail."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Trail:
         self._devstack = devstack
 
     def calls(self, function_name: str, actions: set[str]) -> set[Call]:
-        """Return what a function called, out of these actions.
+        """Return a function's calls of these actions.
 
-        LookupEvents gives the 50 latest that match and no more pages, so each action is asked for by itself.
+        LookupEvents returns the latest 50 events that match and no further pages, so each action has its own request.
         """
         key = _access_key(self._devstack, function_name)
         return {call for action in actions for call in self._of(key, action)}
@@ -61,14 +61,14 @@ def _record(devstack: Devstack, *, on: bool) -> None:
 
 
 def _access_key(devstack: Devstack, function_name: str) -> str:
-    """Return the key a function signs with: `execution_credentials`, ministack/core/lambda_runtime.py, 1.5.33."""
+    """Return the key that a function signs with (`execution_credentials`, ministack/core/lambda_runtime.py, 1.5.33)."""
     function = devstack.client("lambda").get_function_configuration(FunctionName=function_name)
     digest = hashlib.sha256(f"{function['FunctionArn']}:{function['Role']}".encode()).hexdigest()
     return f"ASIA{digest[:16].upper()}"
 
 
 def _resource(service: str, event: dict[str, Any]) -> str:
-    """Return the ARN of what a recorded call was about."""
+    """Return the ARN of a recorded call's resource."""
     asked = json.loads(event["CloudTrailEvent"])["requestParameters"]
     if service == "s3":
         return "arn:aws:s3:::" + "/".join(named["ResourceName"] for named in event["Resources"])
