@@ -1,7 +1,7 @@
-"""Suite 3: whatever AWS does to a call that a route makes, the client gets the right problem, in time, and no details.
+"""Suite 3: whatever happens to a route's AWS call, the client gets the right problem, in time and without details.
 
-Which calls a route makes is taken from a recording. Each of them is then made to fail in every way, for every attempt
-or for the first one only; what is counted is at the proxy, and what is measured is what the client waits.
+A recording says which calls a route makes. The proxy then makes each of them fail in every way, on every attempt or
+only on the first. The suite counts attempts at the proxy, and measures how long the client waits.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from tests.proof.report import Report, Scale
 from tests.proof.routes import Herd, Route, routes
 
 SUITE = "3 the API under faults"
-ANSWERS_WITHIN_S = 29  # the gateway's limit, and the function's
+ANSWERS_WITHIN_S = 29  # the limit of the gateway and of the function
 ATTEMPTS_MAX = 3
 HANGS_S = 6.0  # longer than the functions wait for an answer
 REFRESH_DUE_WITHIN_S = 90
-REFRESHES_MIN = 2  # that fail, or it was not tried; as many clients ask
+REFRESHES_MIN = 2  # that fail, or else nothing was tried; as many clients ask
 ASKED_AFTERWARDS_MIN = 10
-PAGES = ("/", "/docs")  # they show where to sign in, which is a setting
+PAGES = ("/", "/docs")  # they say where to sign in, which is a setting
 # S3, Step Functions, SQS, DynamoDB.
 ONE_FOR_EACH_SERVICE = ("GET /dragons", "POST /dragons", "POST /post-message", "GET /message/{id}")
-# Two at a time that have no call in common, with the service that each of them asks.
+# Pairs of routes that make no common call, each with the service that it calls.
 SLOW_TOGETHER = (
     {"PUT /dragons/{name}": "s3", "GET /submissions/{id}": "states"},
     {"DELETE /dragons/{name}": "s3", "POST /dragons, waiting": "states"},
@@ -62,18 +62,18 @@ LASTING = (
     Fault.HANG,
 )
 QUICK = tuple(fault for fault in LASTING if fault is not Fault.HANG)
-# What the SDK repeats; a client must not notice if it happens once.
+# The SDK repeats these; a client must not notice if one happens once.
 PASSING = (Fault.THROTTLE, Fault.ERROR, Fault.REFUSE, Fault.CUT_BEFORE, Fault.CUT_AFTER, Fault.HANG)
 
-# Nothing of it belongs in an answer: names, codes and addresses of AWS, of its SDK and of the embedded one.
+# An answer must contain none of these: names, codes and addresses of AWS, its SDK and the embedded AWS.
 DETAILS = re.compile(
     rf"{re.escape(SECRET)}|{re.escape(SECRET_HOST)}|arn:|amazonaws|aws|boto|s3|dynamo|sqs|lambda|ssm|step ?functions|"
     r"dragonpost-local|127\.0\.0\.1|localhost|traceback|exception|\.py\b|denied|throttl|slowdown|ASIA[A-Z0-9]{12}",
     re.IGNORECASE,
 )
-# The gateway's own, on every answer.
+# The gateway's own headers, on every answer.
 GATEWAY_HEADERS = frozenset({"x-amzn-requestid", "x-amz-request-id"})
-# What docs/api.md promises to show, and hashes and cursors, whose letters may spell anything.
+# The parts that docs/api.md promises to show, and hashes and cursors, whose letters may spell anything.
 PROMISED = re.compile(
     r'"execution_arn":"arn:aws:states:[^"]*:execution:dragonpost-local-dragons:[\w-]+"|"message_s3_key":|'
     r'"submission_id":"[\w-]+"|/submissions/[\w-]+|^ETag: .*$|\bcursor=[\w-]+',
@@ -94,7 +94,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Case:
-    """A route, the call of it that goes wrong, how, and for how many attempts (None: all)."""
+    """A route, which of its calls goes wrong, how, and on how many attempts (None: all)."""
 
     route: Route
     call: Call
@@ -105,32 +105,32 @@ class Case:
         return f"{self.route.name}: {self.call} {self.fault} {'once' if self.times else 'always'}"
 
     def expected(self) -> frozenset[int]:
-        """Return the statuses that are right."""
+        """Return the statuses that are correct for this case."""
         if self.times and self.fault in PASSING:
             return self.route.succeeds_with
         if self.call.operation in self.route.spared:
             return frozenset({202})
         if self.call.service == "sqs":
-            return frozenset({503})  # the queue did not take it, for whatever reason
+            return frozenset({503})  # the queue did not accept the message, for whatever reason
         return frozenset({{Fault.DENY: 500, Fault.HANG: 504}.get(self.fault, 503)})
 
 
 @dataclass
 class Findings:
-    """What was wrong with the answers, and how long they took."""
+    """What was wrong with answers, and how long they took."""
 
     tried: int = 0
     wrong: list[str] = field(default_factory=list)
     longest_s: float = 0.0
 
     def ask(self, case: str, send: Callable[[], requests.Response], expected: Set[int]) -> None:
-        """Send a request, and look at its answer."""
+        """Send a request, and check its answer."""
         began = time.monotonic()
         answer = send()
         self.check(case, answer, expected, time.monotonic() - began)
 
     def check(self, case: str, answer: requests.Response, expected: Set[int], took_s: float) -> None:
-        """Look at one answer."""
+        """Check one answer."""
         self.tried += 1
         self.longest_s = max(self.longest_s, took_s)
         self.wrong += [f"{case}: {fault}" for fault in _faults_of(answer, expected, took_s)]
@@ -154,14 +154,14 @@ def _faults_of(answer: requests.Response, expected: Set[int], took_s: float) -> 
 
 
 def _shown(answer: requests.Response) -> str:
-    """Return what the app shows in headers and body, besides what it promises to show."""
+    """Return the headers and the body without the parts that the app promises to show."""
     headers = [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() not in GATEWAY_HEADERS]
     return PROMISED.sub("", "\n".join([*headers, answer.text]))
 
 
 @pytest.fixture(scope="module")
 def proxy(proving_ground: Devstack) -> Iterator[FaultProxy]:
-    """A proxy that the API's function reaches AWS through."""
+    """A proxy through which the API's function reaches AWS."""
     with (
         FaultProxy(proving_ground.running["aws_url"], Random(0)) as running,
         functions.reaching_aws_at(proving_ground, running.url, functions.API),
@@ -178,7 +178,7 @@ def every_route(proving_ground: Devstack, proving_apis: dict[str, Api]) -> Itera
 
 
 def test_every_operation_that_needs_a_token_is_among_the_routes(every_route: list[Route]) -> None:
-    """They are those that ask something of AWS. What no route stands for would not be tried."""
+    """These are the operations that call AWS. One that is missing among the routes would not be tried."""
     document = json.loads((PROJECT / "chalicelib" / "web" / "static" / "openapi.json").read_text(encoding="utf-8"))
     with_token = {
         f"{method.upper()} {_nameless(path)}"
@@ -200,7 +200,7 @@ def test_every_failing_call_gives_the_right_problem(
     calls = {route.name: _recorded(proxy, route) for route in every_route}
     for name, made in calls.items():
         print(f"{SUITE}: {name} calls {', '.join(map(str, made))}", flush=True)
-    assert all(calls.values()), "a route of which no call is known would not be tried"
+    assert all(calls.values()), "a route without a known call would not be tried"
     cases = _cases(every_route, calls, scale, rng)
     by_service: dict[str, list[list[Case]]] = {}
     for (service, *_), group in groupby(sorted(cases, key=_together), key=_together):
@@ -218,7 +218,7 @@ def test_every_failing_call_gives_the_right_problem(
     lost = findings.wrong + grown
     report.add(
         SUITE,
-        "each failing AWS call of each route is the right problem, in time and without details",
+        "each failing AWS call of each route gives the right problem, in time and without details",
         tried=findings.tried,
         survived=findings.tried - len(findings.wrong),
         lost=len(lost),
@@ -229,7 +229,7 @@ def test_every_failing_call_gives_the_right_problem(
 
 
 def _recorded(proxy: FaultProxy, route: Route) -> list[Call]:
-    """Return the calls that a route makes, besides those for the settings."""
+    """Return the calls that a route makes, except those for the settings."""
     mark = len(proxy.calls)
     assert route.send().status_code in route.succeeds_with
     made = [Call(call.request.service, call.request.operation) for call in proxy.since(mark)]
@@ -237,7 +237,7 @@ def _recorded(proxy: FaultProxy, route: Route) -> list[Call]:
 
 
 def _cases(every_route: list[Route], calls: dict[str, list[Call]], scale: Scale, rng: Random) -> list[Case]:
-    """Return all cases, or at the fast scale one lasting or passing fault of each call, on one of its routes."""
+    """Return all cases. At the fast scale, return one lasting or passing fault for each call, on one of its routes."""
     cases = []
     for call in dict.fromkeys(call for made in calls.values() for call in made):
         affected = [route for route in every_route if call in calls[route.name]]
@@ -252,16 +252,16 @@ def _cases(every_route: list[Route], calls: dict[str, list[Call]], scale: Scale,
 
 
 def _together(case: Case) -> tuple[str, str, str, int, str]:
-    """Return what cases have in common that are tried at the same time.
+    """Return the key that cases share if they are tried at the same time.
 
-    Not those that succeed in the end and may change the registry: they would be each other's rivals.
+    Cases that succeed in the end and may change the registry share none: they would compete with each other.
     """
     alone = case.route.name if case.times and case.call.service == "s3" else ""
     return case.call.service, case.call.operation, case.fault, case.times or 0, alone
 
 
 def _try(cases: list[Case], proxy: FaultProxy, findings: Findings) -> None:
-    """Try cases that share a rule at the same time."""
+    """Try cases that share a rule, all at the same time."""
     first = cases[0]
     rule = Rule(first.fault, first.call.service, first.call.operation, attempts=first.times, seconds=HANGS_S)
     mark = len(proxy.calls)
@@ -269,14 +269,14 @@ def _try(cases: list[Case], proxy: FaultProxy, findings: Findings) -> None:
         list(pool.map(lambda case: findings.ask(str(case), case.route.send, case.expected()), cases))
     faulted = [call for call in proxy.since(mark, first.call.service, first.call.operation) if call.fault]
     attempts = Counter(call.request.sdk_call for call in faulted)
-    # A request that fails by this call makes no second one. One that succeeds may: it looks again, or has a rival.
+    # A request that this call fails makes it only once. One that succeeds may repeat it, to look again or beat a rival.
     too_many = len(attempts) > len(cases) and first.times is None
     if too_many or len(attempts) < len(cases) or max(attempts.values()) > ATTEMPTS_MAX:
         findings.wrong.append(f"{first}: {len(cases)} requests made calls of {list(attempts.values())} attempts")
 
 
 def _warm_up(every_route: list[Route]) -> None:
-    """Have as many workers as there will be requests at a time."""
+    """Start as many workers as there will be requests at the same time."""
     with ThreadPoolExecutor(len(every_route)) as pool:
         list(pool.map(lambda route: route.send(), every_route))
 
@@ -294,7 +294,7 @@ def _sizes(devstack: Devstack) -> list[tuple[int, int]]:
     ]
 
 
-def test_neither_slow_calls_in_a_row_nor_a_lost_parameter_store_are_waited_for(
+def test_slow_calls_in_a_row_and_a_lost_parameter_store_do_not_delay_answers_beyond_the_limit(
     proxy: FaultProxy, every_route: list[Route], proving_apis: dict[str, Api], report: Report, scale: Scale
 ) -> None:
     if scale.name == "fast":
@@ -308,7 +308,7 @@ def test_neither_slow_calls_in_a_row_nor_a_lost_parameter_store_are_waited_for(
     ):
         for services in SLOW_TOGETHER:
             _try_all_slow(every_route, services, proxy, in_a_row)
-        alone_since = len(proxy.calls)  # a refresh from now on is one that a request of `_asking_now_and_then` makes
+        alone_since = len(proxy.calls)  # only requests of `_asking_now_and_then` refresh the settings from here
         until(lambda: proxy.since(alone_since, "ssm"), REFRESH_DUE_WITHIN_S)
         until(lambda: len(proxy.since(mark, "ssm")) >= REFRESHES_MIN, REFRESH_DUE_WITHIN_S)
         enough = refreshing.tried + ASKED_AFTERWARDS_MIN
@@ -340,9 +340,9 @@ def test_neither_slow_calls_in_a_row_nor_a_lost_parameter_store_are_waited_for(
 
 @contextlib.contextmanager
 def _asking_now_and_then(api: Api, counts: Callable[[], bool], findings: Findings) -> Iterator[None]:
-    """Ask for a message that is not there, which takes one call, from several sides; the settings grow old meanwhile.
+    """Inside the block, several clients ask for a message that is not there, which takes one call; the settings age.
 
-    Answers count once `counts` says so; they have to be right before, too.
+    Answers count once `counts` returns True; before that, they have to be right as well.
     """
     over = threading.Event()
 
@@ -363,7 +363,7 @@ def _asking_now_and_then(api: Api, counts: Callable[[], bool], findings: Finding
 
 
 def _try_all_slow(every_route: list[Route], services: Mapping[str, str], proxy: FaultProxy, findings: Findings) -> None:
-    """Have each kind of call that these routes make of their services hang twice and be slow the third time."""
+    """Make each kind of call from these routes to their services hang twice, and be slow the third time."""
     chosen = [route for route in every_route if route.name in services]
     mark = len(proxy.calls)
     rules = [
@@ -422,7 +422,7 @@ def _ask_while_failing(api: Api, findings: Findings, case: str, expected: Set[in
     findings.ask(f"{path}: {case}", lambda: api.get(path), expected)
 
 
-def test_aws_that_nothing_listens_for_is_the_right_problem(
+def test_the_right_problem_is_given_when_nothing_listens_at_the_address_of_aws(
     every_route: list[Route], proving_ground: Devstack, proving_apis: dict[str, Api], report: Report, scale: Scale
 ) -> None:
     if scale.name == "fast":
@@ -432,7 +432,7 @@ def test_aws_that_nothing_listens_for_is_the_right_problem(
     with contextlib.ExitStack() as listening:
         gone = listening.enter_context(FaultProxy(proving_ground.running["aws_url"], Random(0)))
         with functions.reaching_aws_at(proving_ground, gone.url, functions.API):
-            # The settings are read and all clients made while it is there, so that the services themselves are tried.
+            # The settings are read and all clients are made while the proxy listens, so that the services are tried.
             assert all(route.send().status_code in route.succeeds_with for route in chosen)
             listening.close()
             assert not listens(int(gone.url.rpartition(":")[2]))
@@ -444,7 +444,7 @@ def test_aws_that_nothing_listens_for_is_the_right_problem(
             findings.ask("nothing listens at the start", lambda: api.get("/dragons"), {503})
     report.add(
         SUITE,
-        "AWS that nothing listens for is the right problem, in time and without details",
+        "nothing listening at the address of AWS gives the right problem, in time and without details",
         tried=findings.tried,
         survived=findings.tried - len(findings.wrong),
         lost=len(findings.wrong),
@@ -456,7 +456,7 @@ def test_aws_that_nothing_listens_for_is_the_right_problem(
 
 @contextlib.contextmanager
 def _local_server(devstack: Devstack, proxy: FaultProxy, folder: Path) -> Iterator[tuple[str, int]]:
-    """A second local server that reaches AWS through the proxy; yields its URL and process id."""
+    """Run a second local server, which reaches AWS through the proxy; yields its URL and process id."""
     port, _ = free_ports()
     settings = Settings(port, int(proxy.url.rpartition(":")[2]), devstack.state)
     with listen(port, "the port") as listening:
@@ -471,7 +471,7 @@ def _local_server(devstack: Devstack, proxy: FaultProxy, folder: Path) -> Iterat
 
 @contextlib.contextmanager
 def _highest(pid: int) -> Iterator[list[tuple[int, int]]]:
-    """Yield a list that grows by a process's numbers of threads and sockets, several times a second."""
+    """Yield a list to which the process's numbers of threads and sockets are added several times a second."""
     seen: list[tuple[int, int]] = []
     over = threading.Event()
 
@@ -525,8 +525,8 @@ def test_a_slow_dependency_piles_up_neither_threads_nor_connections(
         findings.check("S3 is well again", read(0)[0], {200}, 0)
 
     piled = [rest for rest in rests if rest[0] > resting[0] + 1 or rest[1] > resting[1] + 17]
-    # While they wait, each client has a thread, a connection to the server, and one from there to S3. The rest is for
-    # a refresh of the settings.
+    # A client that waits needs a thread, a connection to the server, and one from there to S3. The rest is for a
+    # refresh of the settings.
     if highest[0] > resting[0] + clients + 2 or highest[1] > resting[1] + 2 * clients + 4:
         piled.append(highest)
     report.add(

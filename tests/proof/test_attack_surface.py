@@ -1,4 +1,4 @@
-"""What an attacker gets to see and to write: headers, CORS, reflections, logs, and what the static checkers find."""
+"""What an attacker can see and write: headers, CORS, reflections and logs; and what the static checkers find."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ HOSTILE = (
     "a" * 4_000,
 )
 WRITERS = tuple(f"/aws/lambda/{name}" for name in (functions.API, functions.ADD_DRAGON, functions.STORE_MESSAGES))
-# The lines that the local server writes itself (devstack/handler.py), besides the app's, which are JSON.
+# The lines that the local server itself writes (devstack/handler.py); the app's lines are JSON.
 SERVERS_OWN = re.compile(
     r'\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d ("[ -~]*" \d{3} -|code \d{3}, [ -~]*)|token refused: [ -~]+'
 )
 
 
 def raw(api: Api, request: bytes) -> tuple[int, list[str], bytes]:
-    """Send bytes to a target as they are; return status, header lines and body of what comes back."""
+    """Send bytes to a target unchanged; return the status, header lines and body of the answer."""
     place = urlsplit(api.base_url)
     with socket.create_connection((place.hostname, place.port or 80), timeout=20) as client:
         client.sendall(request)
@@ -77,7 +77,7 @@ def raw(api: Api, request: bytes) -> tuple[int, list[str], bytes]:
 
 @pytest.fixture(scope="module")
 def tours(proving_apis: dict[str, Api]) -> dict[str, Tour]:
-    """Everything done once, on both targets."""
+    """Everything that the service can do, done once on each target."""
     with ThreadPoolExecutor(len(proving_apis)) as pool:
         return dict(zip(proving_apis, pool.map(lambda api: Tour(api).everything(), proving_apis.values()), strict=True))
 
@@ -108,7 +108,7 @@ class TestAnswers:
         report.add(SUITE, "headers of every answer", tried=looked_at, survived=looked_at)
 
     @pytest.mark.parametrize("stage", ["dev", "prod"])
-    def test_a_stage_answers_its_own_origin_whoever_asks(self, report: Report, stage: str) -> None:
+    def test_a_stage_allows_its_own_origin_whoever_asks(self, report: Report, stage: str) -> None:
         origin = STAGES[stage].allow_origin
         events = [
             proxy_event("GET", reference, route, headers={"Origin": "https://evil.example"}, token_claims=token)
@@ -123,10 +123,10 @@ class TestAnswers:
             headers = {name.lower(): value for name, value in answer["headers"].items()}
             assert headers["access-control-allow-origin"] == origin
             assert "access-control-allow-credentials" not in headers
-        assert (origin == "*") is (stage == "dev"), "prod answers one origin, and that is not everybody"
+        assert (origin == "*") is (stage == "dev"), "prod answers one origin, not every origin"
         report.add(SUITE, f"CORS of {stage}: {origin}", tried=len(events), survived=len(events))
 
-    def test_nothing_that_is_asked_comes_back_as_a_header(self, report: Report, proving_apis: dict[str, Api]) -> None:
+    def test_no_input_comes_back_in_a_header(self, report: Report, proving_apis: dict[str, Api]) -> None:
         tried = 0
         for target, api in proving_apis.items():
             for text, request in ((hostile, each) for hostile in HOSTILE for each in _requests_with(hostile, api)):
@@ -151,7 +151,7 @@ class TestAnswers:
     def test_links_and_locations_lead_back_to_this_service(
         self, report: Report, rng: Random, target: str, proving_apis: dict[str, Api]
     ) -> None:
-        """Also for requests that name another host, and for dragons with names such as URLs are made of."""
+        """This includes requests that name another host, and dragons whose names look like parts of URLs."""
         api = proving_apis[target]
         elsewhere = {
             "X-Forwarded-Host": "evil.example",
@@ -188,7 +188,7 @@ class TestAnswers:
 
 
 class TestLogs:
-    def test_no_input_makes_a_log_line_of_its_own(
+    def test_no_input_can_forge_a_log_line(
         self, report: Report, scale: Scale, rng: Random, proving_ground: Devstack, proving_apis: dict[str, Api]
     ) -> None:
         began, logged = time.time(), len(_api_log(proving_ground))
@@ -201,7 +201,7 @@ class TestLogs:
                     _, headers, _ = raw(api, request)
                     sent += 1
                     of_function |= set(_request_ids(headers)) if target == "gateway" else set()
-            sent += _past_the_api(proving_ground, text)
+            sent += _bypassing_the_api(proving_ground, text)
         marker = f"marker-{uuid.uuid4()}"
         _queue(proving_ground, "{", marker)
         until(lambda: logs.mentions(proving_ground, functions.STORE_MESSAGES, marker), 120)
@@ -220,14 +220,14 @@ class TestLogs:
             f"{len(reached)} requests reached the deployed API"
         )
         report.add(SUITE, "no forged log line", tried=sent, survived=sent - lost, lost=lost, note=note)
-        assert len(reached) >= 2 * len(texts), "the gateway lets at least both query strings pass"
+        assert len(reached) >= 2 * len(texts), "the gateway lets at least both query strings through"
         assert len(of_server) > len(texts)
         print(*sorted(set(broken)), sep="\n")
         assert not broken
         assert not forged
 
     @pytest.mark.looks_back
-    def test_no_phone_number_token_or_order_is_written_down(
+    def test_no_phone_number_token_or_order_is_logged_or_published(
         self,
         report: Report,
         scale: Scale,
@@ -237,7 +237,7 @@ class TestLogs:
         all_news: logs.News,
         tmp_path_factory: pytest.TempPathFactory,
     ) -> None:
-        """Searched is what the whole run has written, this test's reports with numbers included."""
+        """The test searches everything that the run has written, including its own reports with phone numbers."""
         phones, orders, request_id = [], [], f"secrets-{uuid.uuid4()}"
         tours = [Tour(api) for api in proving_apis.values()]
         for confirm in (True, False, True):  # added, then refused twice
@@ -285,7 +285,7 @@ class TestLogs:
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template of prod's app, made as a deployment makes it: after whoever else packages this project now."""
+    """The template of prod's app, made as a deployment makes it (after any other packaging of this project)."""
     target = Target("prod", tmp_path_factory.mktemp("packaged"), "", os.environ | {"AWS_DEFAULT_REGION": REGION})
     pool = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_example"
     return package.package_app(target, {"UserPoolArn": pool})
@@ -300,8 +300,8 @@ class TestStaticChecks:
         assert checked.returncode == 0, checked.stdout
 
     @needs_full_scale
-    def test_a_preflight_of_prod_is_answered_for_prods_origin_alone(self, report: Report, packaged: Path) -> None:
-        """By the gateway, from the template. What else it answers by itself has its origin from a parameter."""
+    def test_a_preflight_in_prod_allows_only_prods_origin(self, report: Report, packaged: Path) -> None:
+        """The gateway answers it from the template. Its own error answers get the same origin from a parameter."""
         origin = STAGES["prod"].allow_origin
         paths = json.loads(packaged.read_text(encoding="utf-8"))["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
         for path, methods in paths["paths"].items():
@@ -324,7 +324,7 @@ class TestStaticChecks:
 
 
 def _refusals(api: Api) -> Iterator[tuple[str, requests.Response]]:
-    """Yield answers to requests that are wrong in every way there is a status for."""
+    """Yield answers to requests that are refused in every way, and 304s."""
     yield "no token", api.get("/dragons", None)
     yield "forged token", api.get("/dragons", None, headers={"Authorization": "Bearer a.b.c"})
     yield "unknown route", api.get("/nowhere")
@@ -341,7 +341,7 @@ def _refusals(api: Api) -> Iterator[tuple[str, requests.Response]]:
 
 
 def _requests_with(text: str, api: Api) -> Iterator[bytes]:
-    """Yield requests for a target with a hostile text in each place that a client can write in."""
+    """Yield requests for a target, with a hostile text in each place where a client can put text."""
     base, encoded, token = urlsplit(api.base_url).path, quote(text, safe=""), api.token("operator")
     end = b"\r\nHost: x\r\nConnection: close\r\n"
     folded = text.encode().replace(b"\r\n", b"\r\n ").replace(b"\n", b"\r\n ") if "\n" in text else text.encode()
@@ -358,8 +358,8 @@ def _requests_with(text: str, api: Api) -> Iterator[bytes]:
     yield f"GET {base}/dragons HTTP/1.1".encode() + end + b"Authorization: Bearer " + header + b".e30.AAAA\r\n\r\n"
 
 
-def _past_the_api(devstack: Devstack, text: str) -> int:
-    """Send a hostile text to what stands behind the API, as somebody with access to the account could."""
+def _bypassing_the_api(devstack: Devstack, text: str) -> int:
+    """Send a hostile text to the queue and the workflow, bypassing the API, as a user of the account could."""
     _queue(devstack, json.dumps({"metadata": text}), text)
     dragon = dragon_members(text)
     submission = uuid.uuid4().hex
@@ -382,7 +382,7 @@ def _queue(devstack: Devstack, body: str, correlation_id: str) -> None:
 
 
 def _shows(header: str, text: str) -> bool:
-    """Tell whether a header's value repeats a text in any form; a request id that is well-formed may come back."""
+    """Return True if a header's value repeats a text in any form. A well-formed request id may come back."""
     name, _, value = header.partition(": ")
     forms = (text, text.strip(), quote(text, safe=""), re.sub(r"\s+", " ", text))
     return name.lower() != "x-request-id" and any(form in value for form in forms)
@@ -397,7 +397,7 @@ def _request_ids(headers: list[str]) -> list[str]:
 
 
 def _is_emulators_own(target: str, status: int, body: bytes) -> bool:
-    """Tell whether the emulator's HTTP server has refused a request itself, before any gateway saw it."""
+    """Return True if the emulator's HTTP server refused a request itself, before any gateway saw it."""
     return target == "gateway" and status == 400 and not body
 
 
@@ -416,7 +416,7 @@ def _is_forged(line: str) -> bool:
 
 
 def _a_report_that_fails(rng: Random, devstack: Devstack, api: Api, news: logs.News) -> str:
-    """Report a dragon that cannot be added, with exceptions in the log; return its reporter's number."""
+    """Report a dragon that cannot be added, which logs exceptions; return its reporter's number."""
     tour, phone = Tour(api), f"+1555{rng.randrange(10**7):07}"
     tour.dragon |= {"reportingPhoneNumber": phone, "confirmationRequired": True}
     with under_policy(devstack, "add_dragon", without(policy("add_dragon", "local"), "s3:PutObject")):
@@ -425,7 +425,7 @@ def _a_report_that_fails(rng: Random, devstack: Devstack, api: Api, news: logs.N
 
 
 def _answers_of_stage(stage: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the app's answers as it is deployed to a stage, from a process with that stage's environment."""
+    """Return the app's answers as in a stage, from a process with that stage's environment."""
     settings = {**CONFIG["environment_variables"], **CONFIG["stages"][stage]["environment_variables"]}
     program = (
         "import json, sys, app\n"

@@ -40,21 +40,21 @@ from tests.proof.report import Report
 from tests.samples import dragon
 
 SUITE = "1 concurrent reports"
-SETTLED_WITHIN_S = 120  # on AWS it takes a second; here every function is another process on the same machine
+SETTLED_WITHIN_S = 120  # on AWS this takes a second; here every function is a process on the same machine
 EARLIER = tuple(f"earlier {number}" for number in range(5))
-PATIENCE = (502, 503, 504)  # the answers that ask for it
+PATIENCE = (502, 503, 504)  # the statuses that ask the client to wait
 READ_AGAIN_EVERY_S = 0.1
-HISTORY_EVENTS_TOLD = 20  # all attempts of the last step that failed, and what came after
+HISTORY_EVENTS_TOLD = 20  # all attempts of the last step that failed, and the events after it
 REPORTED_ANEW_MAX = 5
-WORKFLOW_ATTEMPTS = 3  # of a step that fails: infrastructure/dragons.asl.json
+WORKFLOW_ATTEMPTS = 3  # at a step that fails: infrastructure/dragons.asl.json
 
 needs_full_scale = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="starts the adding function anew: make prove"
+    os.environ.get("PROOF_SCALE", "fast") != "full", reason="restarts the function that adds: make prove"
 )
 
 
 def fire_rules() -> list[Rule]:
-    """Have every kind of fault befall S3, and about one write in eight fail each of the SDK's three attempts."""
+    """Return rules that give S3 every kind of fault, so that about one write in eight fails all three SDK attempts."""
     return [
         Rule(Fault.CUT_AFTER, "s3", "PutObject", chance=0.4),
         *[
@@ -66,12 +66,12 @@ def fire_rules() -> list[Rule]:
 
 
 def lost_answer_rules() -> list[Rule]:
-    """Have the first write done and nobody hear of it, and refuse what the SDK tries then: the function fails."""
+    """Return rules that lose the answer to the first write, and refuse the SDK's retry: the function fails."""
     return [Rule(Fault.CUT_AFTER, "s3", "PutObject", times=1), Rule(Fault.DENY, "s3", "PutObject", times=1)]
 
 
 class ReportFailed(AssertionError):
-    """A submission ended as `failed`. Says all that Step Functions knows of it."""
+    """A submission ended as `failed`. The message has all that Step Functions knows about it."""
 
     def __init__(self, stack: Devstack, submission_id: str) -> None:
         states = stack.client("stepfunctions")
@@ -88,10 +88,10 @@ class ReportFailed(AssertionError):
 
 
 def answered(send: Callable[[], requests.Response]) -> tuple[requests.Response, int]:
-    """Send a request as a careful client does: again, if there is no answer or one that asks for patience.
+    """Send a request as a careful client does: repeat it if there is no answer, or one that asks the client to wait.
 
-    The embedded AWS starts a hundred functions on this machine; it may need longer than a client waits. Returns the
-    answer, and how often the request was sent again.
+    The embedded AWS starts a hundred functions on this machine, and may need longer than a client waits. Returns the
+    answer, and how often the request was repeated.
     """
     for again in range(20):
         try:
@@ -101,13 +101,13 @@ def answered(send: Callable[[], requests.Response]) -> tuple[requests.Response, 
         if answer.status_code not in PATIENCE:
             return answer, again
         time.sleep(float(answer.headers.get("Retry-After", 1)))
-    raise AssertionError("twenty times no answer")
+    raise AssertionError("no answer to any of twenty attempts")
 
 
 def reported(api: Api, body: dict[str, Any], key: str, *, waits: bool) -> tuple[str, int]:
-    """Report a dragon, again under the same key if need be.
+    """Report a dragon, and repeat the report under the same key if necessary.
 
-    Returns `added` or `rejected`, and how often it was sent again. Raises `ReportFailed`.
+    Returns `added` or `rejected`, and how often the report was repeated. Raises `ReportFailed`.
     """
     headers = {"Idempotency-Key": key} | ({"Prefer": "wait=10"} if waits else {})
     answer, again = answered(lambda: api.post("/dragons", headers=headers, json=body))
@@ -124,7 +124,7 @@ def reported(api: Api, body: dict[str, Any], key: str, *, waits: bool) -> tuple[
 
 
 def settled(api: Api, location: str) -> dict[str, Any]:
-    """Follow a submission to its end, as slowly as the service asks for."""
+    """Poll a submission until its end, as slowly as the service asks."""
     ends = time.monotonic() + SETTLED_WITHIN_S
     while time.monotonic() < ends:
         answer, _ = answered(lambda: api.get(location))
@@ -148,11 +148,11 @@ def everything(api: Api) -> list[dict[str, Any]]:
 
 
 class SlowStart:
-    """Lets in a few at first. Who leaves frees a place, and every third makes another one, up to a limit.
+    """Lets in a few clients at first. Each that leaves frees a place, and every third adds another one, up to a limit.
 
-    The embedded AWS has two cores here, not a machine for each function. A hundred that start at once would all be
-    killed at their time limits, and start again. One more for everybody who leaves would double the crowd each time
-    that it is through; this makes it a third larger.
+    The embedded AWS has two cores here, not a machine for each function. If a hundred functions started at once, all
+    would be killed at their time limits and start again. If every client that leaves added a place, the crowd would
+    double each time that all are through; this way, it grows by a third.
     """
 
     def __init__(self, first: int, limit: int) -> None:
@@ -179,10 +179,10 @@ class SlowStart:
 
 @dataclass
 class Crowd:
-    """Clients that report dragons at once, and what each was told. A report's description says which one it is.
+    """Clients that report dragons at the same time, and what each was told. The description identifies a report.
 
-    Where S3 misbehaves, `may_fail` is set: a report whose every attempt met a fault may end as `failed`. Whether its
-    dragon was added is open then, so the client reports it anew, under another key.
+    If S3 misbehaves, set `may_fail`: a report may then end as `failed` if every attempt met a fault. It is unknown
+    whether its dragon was added, so the client reports it again under another key.
     """
 
     apis: Mapping[str, Api]
@@ -192,19 +192,19 @@ class Crowd:
     may_fail: bool = False
     outcomes: list[tuple[str, str, str]] = field(default_factory=list)  # (normalised name, status, description)
     unseen: list[str] = field(default_factory=list)
-    known: list[dict[str, Any]] = field(default_factory=list)  # the reports that somebody was told are added
+    known: list[dict[str, Any]] = field(default_factory=list)  # the reports that a client was told were added
     sent_again: int = 0
     read_again: int = 0
 
     def report(self, spelling: str, description: str, seed: int) -> None:
-        """Report a dragon at either target, anew if need be, and look for it if it was added."""
+        """Report a dragon at either target, again if it failed, and look for it if it was added."""
         rng = Random(seed)
         own = {target: Api(api.devstack, target, _tokens=api._tokens) for target, api in self.apis.items()}
         for _ in range(REPORTED_ANEW_MAX):
             body = a_dragon(dragon_name_str=spelling, description_str=description)
             status = self._told(rng.choice(list(own.values())), body, waits=rng.random() < 0.5)
             self.outcomes.append((normalised_name(spelling), status, description))
-            if status == "added":  # from now on everybody sees it, at either target
+            if status == "added":  # from now on everybody sees it, at both targets
                 self.unseen += [
                     f"{spelling}: not seen at {target}" for target, api in own.items() if not is_shown(api, body)
                 ]
@@ -215,7 +215,7 @@ class Crowd:
         raise AssertionError(f"{spelling} failed {REPORTED_ANEW_MAX} times")
 
     def read_on(self, target: str, over: threading.Event, seed: int) -> None:
-        """Read what is known as added again and again, under any spelling, until all is over."""
+        """Read the dragons known as added again and again, under any spelling, until everything is over."""
         rng = Random(seed)
         own = Api(self.apis[target].devstack, target, _tokens=self.apis[target]._tokens)
         while not over.wait(READ_AGAIN_EVERY_S):
@@ -240,7 +240,7 @@ class Crowd:
     def what_is_wrong(self, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[str]:
         """Compare what the clients were told with the registry before and after.
 
-        One report holds the name, and only that one was told `added`, or else `failed`.
+        One report has the name, and only that one was told `added`; or if none was, it was told `failed`.
         """
         wrong = list(self.unseen)
         kept: dict[str, list[str]] = {}
@@ -258,7 +258,7 @@ class Crowd:
 
 
 def is_shown(api: Api, body: dict[str, Any]) -> bool:
-    """Tell whether a dragon is read as it was reported."""
+    """Return True if a dragon is read as it was reported."""
     seen, _ = answered(lambda: api.get("/dragons/" + quote(body["dragon_name_str"])))
     return seen.status_code == 200 and bool(seen.json()["description_str"] == body["description_str"])
 
@@ -266,7 +266,7 @@ def is_shown(api: Api, body: dict[str, Any]) -> bool:
 def crowd_at_work(
     apis: Mapping[str, Api], rng: Random, *, reports: int, names: int, clients: int, may_fail: bool = False
 ) -> Crowd:
-    """Have that many clients at once report dragons of that many names, until all is settled."""
+    """Let that many clients report dragons with that many names at the same time, until all reports are settled."""
     crowd = Crowd(
         apis, distinct_names(rng, names), f"{rng.getrandbits(64):x}", SlowStart(min(clients, 6), clients), may_fail
     )
@@ -310,12 +310,12 @@ class TestThroughTheDeployedStack:
         assert not wrong
         assert crowd.read_again
         if report.scale.name == "full":
-            assert crowd.pace.inside_max > clients * 3 // 4, "no crowd"
+            assert crowd.pace.inside_max > clients * 3 // 4, "too few clients at the same time"
 
-    def test_of_changes_to_one_version_exactly_one_wins(
+    def test_exactly_one_of_several_changes_to_the_same_version_wins(
         self, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
     ) -> None:
-        """PUT and DELETE with the same ETag, while others report dragons."""
+        """Clients send PUT and DELETE with the same ETag, while others report dragons."""
         rounds, rivals = report.scale.of(2, 12), 6
         apis = list(proving_apis.values())
         names = distinct_names(rng, rounds)
@@ -331,7 +331,7 @@ class TestThroughTheDeployedStack:
             def change(
                 rival: int, place: str = place, seen: str = seen, kinds: list[str] = kinds, made: Any = made
             ) -> int | None:
-                """Send it once: sent again, it would lose to itself. None if it is open whether it was done."""
+                """Send a change once: repeated, it would lose to itself. None means that the outcome is unknown."""
                 api = Api(proving_ground, ("local", "gateway")[rival % 2], _tokens=apis[rival % 2]._tokens)
                 body = {**made, "family_str": f"rival {rival}"} if kinds[rival] == "PUT" else None
                 try:
@@ -368,16 +368,16 @@ class TestThroughTheDeployedStack:
             if set(statuses) - {200, 204, 404, 412, None}:
                 wrong.append(f"{kinds} got {statuses}")
 
-        report.add(SUITE, "of changes with the same ETag exactly one wins", tried=rounds * rivals,
+        report.add(SUITE, "exactly one of the changes with the same ETag wins", tried=rounds * rivals,
                    survived=rounds * rivals - len(wrong), lost=len(wrong),
-                   note=f"deployed stack; {doubtful} told that it is in doubt")  # fmt: skip
+                   note=f"deployed stack; {doubtful} were told that the outcome is in doubt")  # fmt: skip
         assert not wrong
-        assert settled_rounds * 2 >= rounds, "too many rounds in doubt to tell"
+        assert settled_rounds * 2 >= rounds, "too many rounds are in doubt to draw a conclusion"
 
 
 @pytest.fixture(scope="class")
 def fire(proving_ground: Devstack, report: Report) -> Iterator[FaultProxy]:
-    """A proxy between the adding function and AWS; it does nothing until it is told to."""
+    """A proxy between the function that adds and AWS. It misbehaves only when told to."""
     with (
         FaultProxy(proving_ground.running["aws_url"], report.random("fire")) as proxy,
         functions.reaching_aws_at(proving_ground, proxy.url, functions.ADD_DRAGON),
@@ -397,13 +397,13 @@ class TestUnderFire:
         assert status == "added"
         assert [call.fault for call in fire.since(mark, "s3", "PutObject")] == [Fault.CUT_AFTER, Fault.DENY]
         assert is_shown(proving_apis["local"], body)
-        report.add(SUITE, "added, the answer lost, the SDK's retry refused: the workflow's retry says `added`",
+        report.add(SUITE, "added, but the answer lost and the SDK's retry refused: the workflow's retry says `added`",
                    tried=1, survived=1)  # fmt: skip
 
-    def test_what_failed_after_it_was_added_is_there_and_reported_anew_it_is_rejected(
+    def test_a_report_that_failed_after_its_dragon_was_added_is_rejected_when_it_is_repeated(
         self, fire: FaultProxy, proving_apis: dict[str, Api], report: Report
     ) -> None:
-        """As docs/problems.md says of `submission-failed`: whether it was added is open, twice it is not possible."""
+        """As docs/problems.md says about `submission-failed`: the dragon may have been added, but never twice."""
         api, first = proving_apis["gateway"], a_dragon(description_str="first")
         key = f"failed-{first['dragon_name_str'][-12:]}"
         with fire.misbehaving(*lost_answer_rules(), Rule(Fault.DENY, "s3", "GetObject", first=2)):
@@ -417,7 +417,12 @@ class TestUnderFire:
         anew = {**first, "description_str": "anew"}
         assert reported(api, anew, f"{key}-anew", waits=True)[0] == "rejected"
         assert is_shown(api, first)
-        report.add(SUITE, "failed after it was added: it is there, and reported anew `rejected`", tried=1, survived=1)
+        report.add(
+            SUITE,
+            "failed after it was added: the dragon is there, and a new report is `rejected`",
+            tried=1,
+            survived=1,
+        )
 
     def test_a_crowd_whose_additions_meet_faults_is_told_the_truth(
         self, fire: FaultProxy, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
@@ -433,12 +438,12 @@ class TestUnderFire:
         told = ", ".join(f"{count} {fault}" for fault, count in faults.most_common())
         failed = sum(status == "failed" for _, status, _ in crowd.outcomes)
         print(f"  {told}; {failed} reports failed and were made anew")
-        report.add(SUITE, "additions meet faults: `added` once for each name, and never `rejected` after a retry",
+        report.add(SUITE, "faults during additions: `added` once for each name, and never `rejected` after a retry",
                    tried=reports, survived=reports - len(wrong), lost=len(wrong),
-                   note=f"{clients} clients, {names} names, {told}; {failed} failed and reported anew")  # fmt: skip
+                   note=f"{clients} clients, {names} names, {told}; {failed} failed and reported again")  # fmt: skip
         assert not wrong
         assert faults[Fault.CUT_AFTER] > 0
-        assert len(faults) > 1, "every kind of fault but one stayed away"
+        assert len(faults) > 1, "only one kind of fault occurred"
 
 
 def document_differs(stack: Devstack, read: list[dict[str, Any]]) -> list[str]:
@@ -454,7 +459,7 @@ def document_differs(stack: Devstack, read: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture
 def place(proving_ground: Devstack, rng: Random) -> Iterator[Place]:
-    """A document of the test's own, with some dragons that were there earlier."""
+    """A document for one test alone, with some earlier dragons."""
     s3, bucket = proving_ground.client("s3"), proving_ground.running["outputs"]["DragonBucketName"]
     key = f"proof-{rng.getrandbits(64):x}.json"
     entries = [{**a_dragon(dragon_name_str=name), "weight_num": "1.50"} for name in EARLIER]
@@ -469,7 +474,7 @@ def aws_url(proving_ground: Devstack) -> str:
 
 
 def what_is_wrong(dragons: S3DragonRepository, winners: dict[str, str], names: list[str]) -> list[str]:
-    """Compare the registry with who won which name; a winner's submission id is in the description."""
+    """Compare the registry with the winners of the names. A dragon's description has the winner's submission id."""
     found = all_dragons(dragons)
     count = Counter(each.key for each in found)
     wrong = [f"{key} is there {times} times" for key, times in count.items() if times != 1]
@@ -483,20 +488,20 @@ def what_is_wrong(dragons: S3DragonRepository, winners: dict[str, str], names: l
 
 
 class Ledger:
-    """Writers that correct, add and remove, and what each was told."""
+    """Writers that correct, add and remove dragons, and what each was told."""
 
     def __init__(self, client: Any, place: Place, names: list[str], turns: int) -> None:
         self._client = client
         self._place = place
         self._names = names
         self._turns = turns
-        self.versions: dict[str, list[int]] = {name: [0] for name in names}  # those that somebody was told are written
+        self.versions: dict[str, list[int]] = {name: [0] for name in names}  # those that a writer was told were written
         self.added: list[str] = []
         for name in names:
             repository(client, place).add(dragon(name, description_str="0"), name)
 
     def correct(self, number: int) -> None:
-        """Put a dragon's next version in the place of the one that was seen, again and again."""
+        """Replace a dragon's version that was seen by the next one, again and again."""
         name = self._names[number % len(self._names)]
         dragons = self._repository(number)
         for _ in range(self._turns):
@@ -509,7 +514,7 @@ class Ledger:
                 self.versions[name].append(version)
 
     def add(self, number: int) -> None:
-        """Add dragons of other names, and remove every other one."""
+        """Add dragons with other names, and remove every second one."""
         dragons = self._repository(number)
         for turn in range(self._turns // 2):
             name = f"passing {number} {turn}"
@@ -520,7 +525,7 @@ class Ledger:
                 self.added.append(name)
 
     def what_is_wrong(self, found: list[Dragon]) -> list[str]:
-        """Compare what was told with what is there."""
+        """Compare what the writers were told with the registry."""
         there = {each.key: each.description_str for each in found}
         wrong = []
         for name, versions in self.versions.items():
@@ -540,7 +545,7 @@ class TestOnTheRepository:
     def test_sixty_four_writers_lose_nothing_and_add_nothing_twice(
         self, kind: str, aws_url: str, place: Place, rng: Random, report: Report
     ) -> None:
-        """Each thread is a warm function of its own. A lost answer is followed by a retry of the same submission."""
+        """Each thread stands for a warm function. After a lost answer, it tries the same submission again."""
         threads, names = 64, distinct_names(rng, report.scale.of(20, 60))
         each = report.scale.of(1, 4)
         chance = 0.3 if kind == "lossy" else 0.0
@@ -574,14 +579,14 @@ class TestOnTheRepository:
         wrong = unseen + what_is_wrong(repository(client, place), dict(added), names)
         wrong += [f"{key} was added {n} times" for key, n in Counter(key for key, _ in added).items() if n != 1]
         note = f"lost: {sum(s3.lost.values())} requests or answers" if chance else "latency between read and write"
-        report.add(SUITE, f"64 writers at one document ({kind})", tried=len(told), survived=len(told) - len(wrong),
+        report.add(SUITE, f"64 writers of one document ({kind})", tried=len(told), survived=len(told) - len(wrong),
                    lost=len(wrong), note=note)  # fmt: skip
         assert not wrong
 
-    def test_changes_removals_and_additions_at_once_lose_nothing(
+    def test_simultaneous_changes_removals_and_additions_lose_nothing(
         self, aws_url: str, place: Place, rng: Random, report: Report
     ) -> None:
-        """Versions of a dragon follow each other one by one, because each needs the one before."""
+        """A dragon's versions follow each other one by one, because each needs the previous one."""
         client = s3_client(aws_url)
         ledger = Ledger(client, place, distinct_names(rng, report.scale.of(4, 8)), report.scale.of(4, 40))
         with ThreadPoolExecutor(24) as pool:
@@ -593,10 +598,10 @@ class TestOnTheRepository:
                    survived=tried - len(wrong), lost=len(wrong), note="24 writers")  # fmt: skip
         assert not wrong
 
-    def test_changes_whose_answers_are_lost_have_one_winner(
+    def test_changes_whose_answers_are_lost_have_at_most_one_winner(
         self, aws_url: str, place: Place, rng: Random, report: Report
     ) -> None:
-        """Rivals want different things of the same version; two who want the very same may both be told it is done."""
+        """The rivals want different changes. Two who want the very same change may both be told that it is done."""
         rounds, rivals = report.scale.of(4, 40), 6
         client = s3_client(aws_url)
         s3 = AwkwardS3(client, Random(rng.getrandbits(64)), chance=0.5, latency_s=0.003)
@@ -613,7 +618,7 @@ class TestOnTheRepository:
                     if number == len(wanted):
                         return dragons.remove(name, first.__eq__)
                     return dragons.replace(wanted[number], first.__eq__)
-                except DependencyUnavailable:  # the client gets a 503 or 504, and has to look
+                except DependencyUnavailable:  # the client gets a 503 or 504, and has to read the dragon
                     return None
 
             with ThreadPoolExecutor(rivals) as pool:
@@ -630,22 +635,22 @@ class TestOnTheRepository:
         print(f"  {rounds} races, {doubtful} answers in doubt, lost {s3.lost}")
 
         note = f"half of all writes disturbed; {won} told that they won, {doubtful} that it is in doubt"
-        report.add(SUITE, "of changes to one version whose answers get lost, at most one wins", tried=rounds * rivals,
+        report.add(SUITE, "at most one of the changes to a version wins if answers get lost", tried=rounds * rivals,
                    survived=rounds * rivals - len(wrong), lost=len(wrong), note=note)  # fmt: skip
         assert not wrong
-        assert won * 4 >= rounds, "too few winners to tell"
+        assert won * 4 >= rounds, "too few winners to draw a conclusion"
 
-    def test_processes_that_are_killed_leave_nothing_half_done(
+    def test_killed_processes_leave_nothing_half_done(
         self, aws_url: str, place: Place, rng: Random, report: Report
     ) -> None:
-        """They lose answers, too; what one was at is known from what it said last."""
+        """They lose answers, too. The last line that a process printed says what it was doing."""
         processes, each = report.scale.of(3, 6), report.scale.of(8, 25)
         names = distinct_names(rng, processes * each // 2)
         work = [[(f"{p}-{n}", spelled(rng.choice(names), rng).strip()) for n in range(each)] for p in range(processes)]
         told: dict[str, str] = {}
         kills = begun = between = answers_lost = 0
         left = work
-        # Every process is killed some time after its first write began; what it did not finish begins again elsewhere.
+        # Every process is killed some time after its first write began. Another one repeats what it did not finish.
         for generation in range(report.scale.of(2, 4)):
             last = generation == report.scale.of(2, 4) - 1
             running = [WriterProcess(aws_url, place, jobs, 0.2, rng.getrandbits(32)) for jobs in left if jobs]
@@ -654,7 +659,7 @@ class TestOnTheRepository:
                 if last:
                     assert process.wait() == 0
                 else:
-                    time.sleep(rng.uniform(0, 0.15))  # any moment will do
+                    time.sleep(rng.uniform(0, 0.15))  # any moment is fine
                     killed = process.kill()
                     kills += killed
                     begun += len(process.begun) - len(process.outcomes)
@@ -662,7 +667,7 @@ class TestOnTheRepository:
                 answers_lost += process.lost
                 for submission, outcome in process.outcomes.items():
                     assert told.setdefault(submission, outcome) == outcome
-            # The killed one's last submission too: it may have been carried out or not.
+            # This includes the last submission of the killed process, which may or may not have been carried out.
             left = [[job for job in process.work if job[0] not in process.outcomes] for process in running]
         unfinished = [submission for jobs in left for submission, _ in jobs]
 

@@ -1,4 +1,4 @@
-"""The fault proxy itself: what it forwards, what it knows, and what each of its faults looks like to a client."""
+"""The fault proxy itself: what it forwards, what it recognises, and how each fault looks to a client."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ QUEUE = "http://queue.example/000000000000/q"
 
 
 class Aws(http.server.BaseHTTPRequestHandler):
-    """Answers as AWS would, and remembers what it was asked."""
+    """Answers as AWS would, and remembers the requests."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # an answer is one write, for which nobody waits
+    wbufsize = -1  # an answer is one write, and nobody waits for it
     asked: list[tuple[str, str, bytes]]
 
     def _answer(self) -> None:
@@ -43,12 +43,12 @@ class Aws(http.server.BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = _answer  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def upstream() -> Iterator[str]:
-    """Something that answers as AWS would."""
+    """A server that answers as AWS would."""
     Aws.asked = []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws) as server:
         server.daemon_threads = True
@@ -70,7 +70,7 @@ def _attempts_follow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def client(proxy: FaultProxy, service: str, attempts: int = 1) -> Any:
-    """Return a client that makes that many attempts of at most a second."""
+    """Return a client that makes that many attempts of at most one second each."""
     config = Config(retries={"total_max_attempts": attempts}, read_timeout=1)
     return SESSION.client(service, endpoint_url=proxy.url, config=config)  # type: ignore[call-overload]
 
@@ -79,7 +79,7 @@ def send(proxy: FaultProxy) -> Any:
     return client(proxy, "sqs").send_message(QueueUrl=QUEUE, MessageBody="x")
 
 
-def test_what_is_sent_arrives_as_it_was_sent(proxy: FaultProxy) -> None:
+def test_a_request_is_forwarded_unchanged(proxy: FaultProxy) -> None:
     s3 = client(proxy, "s3")
     body = bytes(range(256)) * 8192
     s3.put_object(Bucket="bbb", Key="a/b c.json", Body=body)
@@ -87,12 +87,12 @@ def test_what_is_sent_arrives_as_it_was_sent(proxy: FaultProxy) -> None:
 
     (put, host, arrived), (head, *_) = Aws.asked
     assert put == "PUT /bbb/a/b%20c.json"
-    assert host == proxy.url.removeprefix("http://"), "signatures cover it"
+    assert host == proxy.url.removeprefix("http://"), "the signature covers it"
     assert arrived == body
     assert head == "HEAD /bbb/k"
 
 
-def test_it_knows_who_asks_which_service_for_what(proxy: FaultProxy) -> None:
+def test_it_recognises_who_asks_which_service_for_what(proxy: FaultProxy) -> None:
     send(proxy)
     client(proxy, "s3").get_object(Bucket="bbb", Key="k")
     client(proxy, "dynamodb").get_item(TableName="t", Key={"a": {"S": "b"}})
@@ -112,7 +112,7 @@ def test_it_knows_who_asks_which_service_for_what(proxy: FaultProxy) -> None:
 
 @pytest.mark.parametrize("service", ["s3", "sqs", "dynamodb", "ssm", "states"])
 @pytest.mark.parametrize(("fault", "kind"), [(Fault.THROTTLE, "thrott|SlowDown|Throughput"), (Fault.DENY, "AccessDen")])
-def test_refusals_are_those_of_the_service(proxy: FaultProxy, service: str, fault: Fault, kind: str) -> None:
+def test_refusals_have_the_form_of_the_service(proxy: FaultProxy, service: str, fault: Fault, kind: str) -> None:
     calls = {
         "s3": lambda: client(proxy, "s3").get_object(Bucket="bbb", Key="k"),
         "sqs": lambda: send(proxy),
@@ -123,26 +123,26 @@ def test_refusals_are_those_of_the_service(proxy: FaultProxy, service: str, faul
     with proxy.misbehaving(Rule(fault, service)), pytest.raises(ClientError, match=f"(?i){kind}") as raised:
         calls[service]()
 
-    assert SECRET in str(raised.value), "so that it would be seen if it leaked"
+    assert SECRET in str(raised.value), "so that a leak would be noticed"
     assert not Aws.asked
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSE, Fault.CUT_BEFORE])
-def test_cut_before_means_that_it_was_not_done(proxy: FaultProxy, fault: Fault) -> None:
+def test_cut_before_means_that_the_request_was_not_carried_out(proxy: FaultProxy, fault: Fault) -> None:
     with proxy.misbehaving(Rule(fault)), pytest.raises(HTTPClientError):
         send(proxy)
 
     assert not Aws.asked
 
 
-def test_cut_after_means_that_it_was_done(proxy: FaultProxy) -> None:
+def test_cut_after_means_that_the_request_was_carried_out(proxy: FaultProxy) -> None:
     with proxy.misbehaving(Rule(Fault.CUT_AFTER)), pytest.raises(HTTPClientError):
         send(proxy)
 
     assert len(Aws.asked) == 1
 
 
-def test_slow_is_beyond_what_the_client_waits(proxy: FaultProxy) -> None:
+def test_a_slow_answer_takes_longer_than_the_client_waits(proxy: FaultProxy) -> None:
     with proxy.misbehaving(Rule(Fault.HANG, seconds=3)), pytest.raises(HTTPClientError, match="timeout"):
         send(proxy)
     began = time.monotonic()
@@ -153,14 +153,14 @@ def test_slow_is_beyond_what_the_client_waits(proxy: FaultProxy) -> None:
     assert len(Aws.asked) == 2
 
 
-def test_garbage_is_a_success_that_says_nothing(proxy: FaultProxy) -> None:
+def test_garbage_is_a_success_without_content(proxy: FaultProxy) -> None:
     with proxy.misbehaving(Rule(Fault.GARBAGE)):
         assert "MessageId" not in send(proxy)
 
     assert not Aws.asked
 
 
-def test_rules_choose_their_requests_and_end_with_their_block(proxy: FaultProxy) -> None:
+def test_rules_select_requests_and_end_with_their_block(proxy: FaultProxy) -> None:
     sqs = client(proxy, "sqs")
     second = Rule(Fault.ERROR, "sqs", "SendMessage", resource="/q$", first=2, times=1)
     half = Rule(Fault.ERROR, "sqs", "DeleteMessage", chance=0.5)
@@ -179,7 +179,7 @@ def test_rules_choose_their_requests_and_end_with_their_block(proxy: FaultProxy)
     assert statuses(3, "send_message", MessageBody="x") == [200] * 3
 
 
-def test_it_knows_which_attempts_belong_to_one_call(proxy: FaultProxy) -> None:
+def test_it_recognises_the_attempts_of_one_call(proxy: FaultProxy) -> None:
     sqs = client(proxy, "sqs", attempts=2)
     with proxy.misbehaving(Rule(Fault.ERROR, attempts=1)):
         sqs.send_message(QueueUrl=QUEUE, MessageBody="x")
@@ -193,7 +193,7 @@ def test_it_knows_which_attempts_belong_to_one_call(proxy: FaultProxy) -> None:
     assert [call.status for call in proxy.calls] == [500, 200, 500, 200]
 
 
-def test_what_befalls_the_nth_call_of_a_kind_does_not_depend_on_calls_of_another_kind(upstream: str) -> None:
+def test_the_fault_of_the_nth_call_of_a_kind_does_not_depend_on_calls_of_another_kind(upstream: str) -> None:
     def faulted(others_between: int, seed: int = 1) -> list[Fault | None]:
         rules = [Rule(Fault.ERROR, chance=0.3), Rule(Fault.THROTTLE, chance=0.3)]
         with FaultProxy(upstream, Random(seed)) as proxy, proxy.misbehaving(*rules):

@@ -1,4 +1,4 @@
-"""Whatever a client sends: never a 5xx, never an answer that is no JSON, and what was accepted reads back equal."""
+"""Whatever a client sends, there is no 5xx and every answer is JSON, and what was accepted reads back equal."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from tests.proof.report import Report, Scale
 SUITE = "8 input fuzzing"
 PROBLEM = "application/problem+json"
 JSON = {"Content-Type": "application/json"}
-MARK = "m4rk3d"  # what no answer may show
+MARK = "m4rk3d"  # no answer may contain these
 
 
 @dataclass
 class Fuzzing:
-    """Counts what is tried, and says how hard to."""
+    """Counts the tries, and says how hard to try."""
 
     rng: Random
     report: Report
@@ -63,7 +63,7 @@ class Fuzzing:
     def run(
         self, promise: str, examples: int, check: Callable[..., None], **strategies: st.SearchStrategy[Any]
     ) -> None:
-        """Call `check` with as many examples, to see whether it keeps the promise."""
+        """Call `check` with that many examples, to find out whether the promise holds."""
         self.promise = promise
         quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
         tuned = settings(
@@ -79,17 +79,17 @@ class Fuzzing:
 
     @contextlib.contextmanager
     def trying(self) -> Iterator[None]:
-        """Count one try, and that the promise held, unless the block fails."""
+        """Count one try, and count it as held unless the block fails."""
         self.tried += 1
         yield
         self.held += 1
 
     def check_that_some_were_read_back(self) -> None:
-        """Fail if all that was damaged was refused; few examples may well be."""
+        """Fail if every damaged input was refused, unless there were few."""
         assert self.read_back or self.scale.name == "fast"
 
     def add(self) -> None:
-        """Add what was counted to the report."""
+        """Add the counts to the report."""
         shown = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
         if self.read_back:
             shown += f"; read back: {self.read_back:,}"
@@ -109,26 +109,26 @@ def fuzzing(rng: Random, report: Report) -> Iterator[Fuzzing]:
 
 @pytest.fixture(scope="module")
 def moto_aws() -> Iterator[MockAWS]:
-    """AWS for this module alone: what integration tests have for the whole run, later suites would find as well."""
+    """Moto's AWS for this module alone. (Integration tests keep it for the whole run, but later suites must not.)"""
     yield from inspect.unwrap(on_moto.moto_aws)()
 
 
 @pytest.fixture
 def account(request: pytest.FixtureRequest) -> Stage:
-    """What the service in this process works on."""
+    """The resources that the service in this process uses."""
     return request.getfixturevalue("stage")  # type: ignore[no-any-return]
 
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest, log: io.StringIO) -> Iterator[Service]:
-    """The deployed API in this process, on moto, as its gateway calls it. What is logged is JSON, line by line."""
+    """The API in this process, on moto, called as the gateway calls it. Checks that each log line is JSON."""
     yield Service(request.getfixturevalue("app"))
     for line in log.getvalue().splitlines():
         assert isinstance(json.loads(line), dict), line
 
 
 def check_sound(answer: Answer) -> Any:
-    """Fail unless an answer is one that a client can rely on; return its JSON value, if it has one."""
+    """Fail unless a client can rely on an answer; return its JSON value, if it has one."""
     assert 200 <= answer.status < 500, answer
     for name, value in answer.headers.items():
         assert re.fullmatch(r"[\t\x20-\x7e]*", str(value)), f"{name}: {value!r}"
@@ -152,7 +152,7 @@ def check_sound(answer: Answer) -> Any:
 
 
 def _no_json(constant: str) -> None:
-    raise AssertionError(f"{constant} is no JSON")
+    raise AssertionError(f"{constant} is not JSON")
 
 
 def exactly(text: str | bytes) -> Any:
@@ -160,7 +160,7 @@ def exactly(text: str | bytes) -> Any:
 
 
 def as_kept(sent: Any) -> Any:
-    """Return a message as it is to be read back."""
+    """Return a message as it must be read back."""
     metadata, data = dict(sent["metadata"]), dict(sent["data"])
     for part, name in ((metadata, "company_id"), (metadata, "message_id"), (data, "order_id")):
         part[name] = part[name].lower()
@@ -168,7 +168,7 @@ def as_kept(sent: Any) -> Any:
 
 
 class Post:
-    """Posts messages, and reads back what was accepted."""
+    """Posts messages, and reads back the accepted ones."""
 
     def __init__(self, service: Service, account: Stage, fuzzing: Fuzzing) -> None:
         self._service = service
@@ -177,7 +177,7 @@ class Post:
         self._stored: dict[tuple[str, str], Any] = {}
 
     def post(self, body: bytes) -> int:
-        """Post a body; returns the status. Whatever is accepted is stored and compared."""
+        """Post a body and return the status. If it is accepted, store it and compare what reads back."""
         answer = self._service.post("/post-message", body)
         check_sound(answer)
         self._fuzzing.statuses[answer.status] += 1
@@ -189,7 +189,7 @@ class Post:
         self._service.consume(received)
         sent = as_kept(exactly(body))
         key = (sent["metadata"]["company_id"], sent["metadata"]["message_id"])
-        # Hypothesis likes to use the same id again; the first message stays.
+        # Hypothesis likes to repeat an id; then the first message stays.
         expected = self._stored.setdefault(key, sent)
         read = self._service.get(f"/message/{key[1]}?company_id={key[0]}")
         found = exactly(read.body)
@@ -294,7 +294,9 @@ class TestBodies:
 
 
 class TestEverythingElse:
-    def test_query_strings_and_cursors(self, service: Service, account: Stage, fuzzing: Fuzzing) -> None:
+    def test_no_query_string_or_cursor_breaks_the_service(
+        self, service: Service, account: Stage, fuzzing: Fuzzing
+    ) -> None:
         names = ("Ember", "Ash", "Élan", "ﬁre", "Straße", "Zed 2")
         entries = [{**json.loads(_dragon(name)), "submission_id": name} for name in names]
         account.put_document(json.dumps(entries).encode())
@@ -307,19 +309,19 @@ class TestEverythingElse:
                 if link := answer.headers.get("Link"):
                     target = link[link.index("<") + 1 : link.index(">")].removeprefix("/prod")
                     following = service.get(target)
-                    assert following.status == 200, f"{link} does not lead on"
+                    assert following.status == 200, f"{link} does not lead to the next page"
                     assert not [found for found in following.json() if found in value]
                     fuzzing.followed += 1
 
         fuzzing.run(
-            "query strings and cursors: never a 5xx, and every link leads on",
+            "query strings and cursors: never a 5xx, and every link leads to the next page",
             fuzzing.scale.of(40, 800),
             check,
             query=inputs.queries() | inputs.PAGES,
         )
         assert fuzzing.followed
 
-    def test_paths(self, service: Service, fuzzing: Fuzzing) -> None:
+    def test_no_path_breaks_the_service(self, service: Service, fuzzing: Fuzzing) -> None:
         def check(segment: str, method: str) -> None:
             for place in ("/dragons", "/message", "/submissions", "/static"):
                 if method in ("PUT", "DELETE") and place != "/dragons":
@@ -335,7 +337,7 @@ class TestEverythingElse:
             "path parameters: never a 5xx", fuzzing.scale.of(30, 600), check, segment=inputs.SEGMENTS, method=methods
         )
 
-    def test_headers(self, service: Service, fuzzing: Fuzzing) -> None:
+    def test_no_header_breaks_the_service_or_is_reflected(self, service: Service, fuzzing: Fuzzing) -> None:
         def check(headers: dict[str, str], body: str) -> None:
             for name in headers.keys() & {"Origin", "X-Forwarded-For", "Content-Type", "Prefer", "Accept"}:
                 headers[name] += f"; {MARK}={MARK}"
@@ -358,8 +360,8 @@ class TestEverythingElse:
             body=bodies,
         )
 
-    def test_claims(self, service: Service, fuzzing: Fuzzing) -> None:
-        """The gateway has verified them, and passes on whatever the pool put there."""
+    def test_no_claim_breaks_the_service(self, service: Service, fuzzing: Fuzzing) -> None:
+        """The gateway has verified the claims, and passes on whatever the pool put into them."""
 
         def check(changes: dict[str, Any]) -> None:
             caller = {**OPERATOR, **changes}
@@ -389,7 +391,7 @@ def _is_uuid(text: str) -> bool:
 
 
 class TestParser:
-    def test_what_is_parsed_is_written_and_compared_without_loss(self, fuzzing: Fuzzing) -> None:
+    def test_parsed_values_are_written_and_compared_without_loss(self, fuzzing: Fuzzing) -> None:
         def check(members: Mapping[str, str]) -> None:
             text = "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members.items()) + "}"
             value = exact_json.parse_object(text.encode())
@@ -407,7 +409,7 @@ class TestParser:
             "JSON is parsed, written and compared without loss", fuzzing.scale.of(60, 1500), check, members=strategy
         )
 
-    def test_bytes_that_are_not_json_are_refused_like_a_strict_reader_does(self, fuzzing: Fuzzing) -> None:
+    def test_bytes_that_are_not_json_are_refused_as_a_strict_reader_refuses_them(self, fuzzing: Fuzzing) -> None:
         def check(body: bytes) -> None:
             try:
                 value = exact_json.parse_object(body)
@@ -423,7 +425,7 @@ class TestParser:
             check,
             body=inputs.bodies(inputs.messages()),
         )
-        assert 500 not in fuzzing.statuses, "a reason that cannot be shown"
+        assert 500 not in fuzzing.statuses, "a reason that is not safe to show"
 
 
 class TestOverHttp:
@@ -431,7 +433,7 @@ class TestOverHttp:
     def api(self, request: pytest.FixtureRequest, proving_apis: dict[str, Api]) -> Api:
         return proving_apis[request.param]
 
-    def test_damaged_bodies(self, api: Api, fuzzing: Fuzzing) -> None:
+    def test_no_damaged_body_is_a_5xx(self, api: Api, fuzzing: Fuzzing) -> None:
         def check(body: bytes, route: str) -> None:
             answer = api.post(route, data=body, headers=JSON)
             _check_http(answer)
@@ -447,7 +449,7 @@ class TestOverHttp:
             route=routes,
         )
 
-    def test_queries_paths_and_headers(self, api: Api, fuzzing: Fuzzing) -> None:
+    def test_no_query_path_or_header_is_a_5xx(self, api: Api, fuzzing: Fuzzing) -> None:
         def check(query: str, segment: str, headers: dict[str, str]) -> None:
             sent = {name: value.strip().encode("latin-1") for name, value in headers.items()}
             for reference in (f"/dragons?{query}", f"/dragons/{segment}", f"/message/{segment}"):
@@ -455,7 +457,7 @@ class TestOverHttp:
                 _check_http(answer)
                 fuzzing.statuses[answer.status_code] += 1
 
-        # The emulator's gateway takes no encoded slash and no path that is not UTF-8; AWS hands both on.
+        # The emulator's gateway accepts no encoded slash and no path that is not UTF-8; AWS passes both on.
         fuzzing.run(
             f"queries, paths and headers over HTTP ({api.target}): never a 5xx",
             fuzzing.scale.of(5, 60),
@@ -506,9 +508,9 @@ def _check_http(answer: requests.Response) -> None:
 
 
 def _who_answered(answer: requests.Response) -> str:
-    """Tell the app's own errors from those of what stands before it: they are problems, and have a request id."""
+    """Say who made an error: the app, whose errors are problems with a request id, or something in front of it."""
     is_problem = answer.headers.get("Content-Type") == PROBLEM
-    return "the app" if is_problem and "X-Request-Id" in answer.headers else "not the app, but what stands before it"
+    return "the app" if is_problem and "X-Request-Id" in answer.headers else "not the app, but something in front of it"
 
 
 def test_the_claims_of_the_operator_are_those_that_the_tests_change() -> None:
