@@ -1,5 +1,5 @@
-// Closed-loop load with autocannon (https://www.npmjs.com/package/autocannon): reads its orders as JSON on stdin,
-// prints what came of it as JSON, the ids of all messages that were accepted included.
+// Closed-loop load with autocannon (https://www.npmjs.com/package/autocannon). Reads its orders as JSON from stdin, and
+// prints the results as JSON, including the ids of all accepted messages.
 const { createHash } = require("node:crypto");
 const { readFileSync } = require("node:fs");
 const autocannon = require("autocannon");
@@ -22,7 +22,7 @@ function reading(path) {
   return { method: "GET", path, headers: { authorization }, onResponse };
 }
 
-// The same company's messages are the same in every run: its id is the seed.
+// A company gets the same messages in every run: its id is the seed.
 function nextMessage() {
   posted += 1;
   const digest = createHash("sha256").update(`${orders.company_id} ${posted}`).digest();
@@ -54,7 +54,7 @@ autocannon({
   url: orders.url,
   connections: orders.connections,
   duration: orders.seconds,
-  timeout: 15, // s; shorter than the full scale, so that whoever is never answered is counted
+  timeout: 15, // s; shorter than the full scale, so that requests that get no answer are counted
   requests: [...Array.from({ length: orders.posts }, posting), ...orders.reads.map(reading)],
 }).then(({ latency, requests, errors, timeouts }) => {
   const { p50, p90, p99, max } = latency;

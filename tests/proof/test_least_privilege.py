@@ -1,4 +1,4 @@
-"""No function can do more than its job: each grant is used in the run, or AWS needs it; and without one, work fails."""
+"""No function can do more than its job. Each grant is used in the run or needed on AWS; without one, work fails."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ ON_AWS = [name for name in STAGES if name != "local"]
 
 
 def as_in(stage: str, text: str) -> str:
-    """Return a name or ARN as it is in another stage."""
+    """Return a name or ARN as it would be in another stage."""
     return re.sub(rf"(dragonpost[-/])({'|'.join(STAGES)})\b", rf"\g<1>{stage}", text)
 
 
 def moved(call: Call, stage: str) -> Call:
-    """Return the same call in another stage."""
+    """Return the same call, as it would be in another stage."""
     return Call(call.action, as_in(stage, call.resource))
 
 
@@ -50,7 +50,7 @@ def is_beyond(function: str, grant: Grant) -> bool:
 
 @pytest.fixture(scope="module")
 def called(proving_ground: Devstack, proving_apis: dict[str, Api]) -> dict[str, set[Call]]:
-    """What each function called while everything was done once, with resources as they are in prod."""
+    """What each function called while everything was done once, with the resources renamed to prod's."""
     with recording(proving_ground) as trail:
         for function in FUNCTIONS:
             start_cold(proving_ground, function)
@@ -99,14 +99,14 @@ class TestNothingIsLeftOver:
         assert unused({"Statement": [statement]}, called["api_handler"]) == [grant]
         assert not is_beyond("api_handler", grant)
 
-    def test_the_list_holds_nothing_that_no_policy_has(self) -> None:
+    def test_every_listed_grant_is_in_a_policy(self) -> None:
         for row in FUNCTION_POLICIES:
             for function in row.functions:
                 listed = [grant for grant in grants(policy(function, "prod")) if grant.action == row.action]
                 assert any(is_beyond(function, grant) for grant in listed), (function, row)
             assert row.source.startswith("https://docs.aws.amazon.com/")
 
-    def test_what_was_called_is_allowed_in_every_stage(self, report: Report, called: dict[str, set[Call]]) -> None:
+    def test_every_call_is_allowed_in_every_stage(self, report: Report, called: dict[str, set[Call]]) -> None:
         """The emulator checks stage local's policies only. Those have `*` for Parameter Store; the others do not."""
         refused = [
             (stage, function, call)
@@ -116,15 +116,13 @@ class TestNothingIsLeftOver:
             if not allows(policy(function, stage), moved(call, stage))
         ]
         tried = len(ON_AWS) * sum(map(len, called.values()))
-        report.add(SUITE, "what is called is allowed", tried=tried, survived=tried - len(refused), lost=len(refused))
+        report.add(SUITE, "every call is allowed", tried=tried, survived=tried - len(refused), lost=len(refused))
         assert tried
         assert not refused
 
 
 class TestStagesKeptApart:
-    def test_no_function_of_a_stage_may_touch_another_stages_resources(
-        self, report: Report, called: dict[str, set[Call]]
-    ) -> None:
+    def test_no_function_may_touch_another_stages_resources(self, report: Report, called: dict[str, set[Call]]) -> None:
         tried, crossed = 0, []
         things = {call.resource for calls in called.values() for call in calls}
         things |= set(map(_bucket_of, things)) | set(_granted_things("prod"))
@@ -171,12 +169,12 @@ class TestStagesKeptApart:
             answers = [probe() for probe in probes.values()]
 
         seen = {asked: {call.status for call in proxy.since(0, *asked)} for asked in probes}
-        refused = [asked for asked, statuses in seen.items() if statuses == {403}]  # the emulator's status for IAM's no
+        refused = [asked for asked, statuses in seen.items() if statuses == {403}]  # IAM denied it
         opened = [asked for asked, statuses in seen.items() if statuses - {403}]
         tried = len(probes)
         report.add(SUITE, "dev's policy opens nothing of local's", tried=tried, survived=len(refused), lost=len(opened))
         assert not opened, seen
-        assert len(refused) == tried, f"never asked for, so never refused: {seen}"
+        assert len(refused) == tried, f"never called, so never refused: {seen}"
         assert {answer.status_code for answer in answers} <= {500, 503}
         assert not [answer for answer in answers if "dragon_name_str" in answer.text or "arn:" in answer.text]
 
@@ -229,7 +227,7 @@ class TestDeletions:
             with under_policy(proving_ground, "add_dragon", without(policy("add_dragon", "local"), action)):
                 assert tour.add_dragon() == "failed", action
             assert tour.api.get(tour.dragon_path).status_code == 404
-            assert tour.add_dragon() == "added", "reporting again is right"
+            assert tour.add_dragon() == "added", "a new report succeeds"
         report.add(SUITE, "add_dragon without an action fails clearly", tried=len(chosen), survived=len(chosen))
 
     def test_a_message_waits_while_an_action_is_missing(
@@ -255,7 +253,7 @@ class TestDeletions:
     def test_validating_works_with_no_action_at_all(
         self, report: Report, proving_ground: Devstack, proving_apis: dict[str, Api]
     ) -> None:
-        """Its policy holds what the log and the traces need, and nothing that the embedded AWS asks for."""
+        """Its policy has only what the log and the traces need, and the embedded AWS asks for none of that."""
         nothing = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
         with under_policy(proving_ground, "validate_dragon", nothing):
             status = Tour(proving_apis["gateway"]).add_dragon()
@@ -288,7 +286,7 @@ class TestRolesThatTheEmulatorDoesNotEnforce:
         assert not unused
         assert WORKFLOW_ROLE.keys() <= set(map(_place, role))
 
-    def test_without_texts_the_role_cannot_send_any(self) -> None:
+    def test_the_role_cannot_send_texts_if_the_stage_sends_none(self) -> None:
         role = [grant for document in _workflow_role(texts=False) for grant in grants(document)]
         assert not any(grant.covers(Call("sns:Publish", "+15555550100")) for grant in role)
 
@@ -303,7 +301,7 @@ class TestRolesThatTheEmulatorDoesNotEnforce:
         assert {statement["Condition"]["StringEquals"]["cloudwatch:namespace"]} == spaces
 
     @pytest.mark.parametrize("stage", STAGES)
-    def test_the_consumers_role_allows_what_the_mapping_does(self, stage: str) -> None:
+    def test_the_consumers_role_allows_the_calls_of_the_mapping(self, stage: str) -> None:
         """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
         queue = f"arn:aws:sqs:us-east-1:123456789012:dragonpost-{stage}-messages"
         for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
@@ -369,7 +367,7 @@ def _resources() -> dict[str, Any]:
 
 
 def _workflow_role(*, texts: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield the policies of the state machine's role in prod, with texts allowed or not."""
+    """Yield the policies of the state machine's role in prod, with text messages allowed or not."""
     for item in _resources()["DragonWorkflowRole"]["Properties"]["Policies"]:
         chosen = item
         if "Fn::If" in item:
@@ -381,7 +379,7 @@ def _workflow_role(*, texts: bool = True) -> Iterator[dict[str, Any]]:
 
 
 def _substituted(node: Any) -> Any:
-    """Return a part of the template with its references to parameters and pseudo parameters replaced."""
+    """Return a part of the template whose references to parameters and pseudo parameters are replaced."""
     if isinstance(node, list):
         return [_substituted(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Closed-loop load on the local server: nothing breaks, nothing leaks, and past capacity nothing accepted is lost."""
+"""Closed-loop load on the local server: nothing breaks or leaks, and beyond capacity nothing accepted is lost."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from tests.proof.report import Report, Scale
 SUITE = "4 load"
 READS = ("/health", "/dragons?limit=20", "/dragons?family=red", "/dragons/Ashfall", "/openapi.json")
 RSS_GROWTH_MAX = 0.05
-UNANSWERED_MAX = 0.1  # of all requests, however many come at once
-ACCEPTED_MIN = 10  # fewer would not tell whether any is lost
+UNANSWERED_MAX = 0.1  # of all requests, however many arrive at once
+ACCEPTED_MIN = 10  # fewer would not show whether any is lost
 DRAINED_WITHIN_S = 300
 RECOVERED_WITHIN_S = 60
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a load: latencies in ms, statuses by number, the ids of all messages answered with 202, and how many
-    of the refusals did not say when to come back.
+    """The results of a load: latencies in ms, statuses by number, the ids of all messages answered with 202.
+
+    Also how many refusals did not say when to try again.
     """
 
     p50: float
@@ -41,7 +42,7 @@ class Load:
     p99: float
     max: float
     rate: float
-    errors: int  # timeouts included
+    errors: int  # including timeouts
     timeouts: int
     statuses: dict[str, int]
     accepted: list[str]
@@ -49,16 +50,16 @@ class Load:
 
     @property
     def answers(self) -> int:
-        """How many answers came."""
+        """Return how many answers arrived."""
         return sum(self.statuses.values())
 
     @property
     def figures(self) -> str:
-        """The percentiles, as the report shows them."""
+        """Return the percentiles as the report shows them."""
         return f"{self.rate:.0f}/s, p50 {self.p50:.0f} ms, p90 {self.p90:.0f}, p99 {self.p99:.0f}, max {self.max:.0f}"
 
     def of_status(self, wanted: Callable[[int], bool]) -> int:
-        """Count the answers whose status is wanted."""
+        """Count the answers with a status for which `wanted` returns True."""
         return sum(count for status, count in self.statuses.items() if wanted(int(status)))
 
 
@@ -73,14 +74,14 @@ def _autocannon(scale: Scale) -> None:
 
 @pytest.fixture
 def company(rng: Random) -> str:
-    """A company of this test's own."""
+    """A company for this test alone."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def put_load(api: Api, company: str, *, connections: int, seconds: int, reads: tuple[str, ...], posts: int) -> Load:
-    """Send the reads and so many posts in turn on each connection, one request at a time, for so long.
+    """Send the reads and the posts in turn on each connection, one request at a time, for the given time.
 
-    The company determines the messages; which connection sends which of them is up to the moment.
+    The company determines the messages; which connection sends which of them depends on timing.
     """
     orders = {
         "url": api.base_url,
@@ -123,7 +124,7 @@ class Memory:
 
     @property
     def growth_after_warm_up(self) -> float:
-        """By what part the last tenth's median is above that of the tenth after the first third."""
+        """Return by what fraction the median of the last tenth exceeds that of the tenth after the first third."""
         pages = [resident for _, resident in self._samples]
         tenth = max(len(pages) // 10, 1)
         third = len(pages) // 3
@@ -136,7 +137,7 @@ class Memory:
 
 
 def lost(devstack: Devstack, company: str, accepted: list[str]) -> set[str]:
-    """Wait until the queue is empty; return the accepted messages that archive or index does not have then."""
+    """Wait until the queue is empty; return the accepted messages that are then missing in archive or index."""
     until(lambda: _is_drained(devstack), DRAINED_WITHIN_S)
     return set(accepted) - (_indexed(devstack, company) & _archived(devstack, company))
 
@@ -173,7 +174,7 @@ def _archived(devstack: Devstack, company: str) -> set[str]:
 
 
 def _answers_soon(api: Api) -> bool:
-    """Tell whether a request is answered at once; one that is not answered at all is waiting behind the load."""
+    """Return True if a request is answered at once. One that gets no answer is still waiting behind the load."""
     try:
         return api.get("/health", None).elapsed.total_seconds() < 0.5
     except requests.RequestException:
@@ -210,10 +211,10 @@ def test_steady_load_gets_no_server_errors_and_leaks_no_memory(
         assert growth < RSS_GROWTH_MAX
 
 
-def test_far_past_capacity_it_queues_or_refuses_recovers_and_keeps_what_it_accepted(
+def test_far_beyond_capacity_it_queues_or_refuses_then_recovers_and_keeps_what_it_accepted(
     report: Report, scale: Scale, company: str, proving_ground: Devstack, proving_apis: dict[str, Api]
 ) -> None:
-    """Any number may be refused, if they are told when to come back; nearly all get an answer."""
+    """It may refuse any number of requests if it says when to try again, and it answers nearly all."""
     api, seconds, connections = proving_apis["local"], scale.of(1, 20), scale.of(200, 600)
     print(f"  {seconds} s of load on {connections} connections", flush=True)
     load = put_load(api, company, connections=connections, seconds=seconds, reads=("/dragons?limit=5",), posts=1)

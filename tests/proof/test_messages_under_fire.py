@@ -1,7 +1,7 @@
-"""Suite 2: every accepted message is stored, or a dead letter with its reason, whatever fails on the way.
+"""Suite 2: every accepted message is stored, or is a dead letter with its reason, whatever fails on the way.
 
-Messages of all kinds go to the queue, in batches and over HTTP, some twice, in no order. Meanwhile the consumer's
-processes are killed, and S3, DynamoDB and SQS misbehave. When all is calm again, every payload is looked for.
+The suite sends messages of all kinds to the queue, in batches and over HTTP, some twice, in random order. Meanwhile it
+kills the consumer's processes, and S3, DynamoDB and SQS misbehave. Afterwards it looks for every payload.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from tests.proof.report import Report, Scale
 SUITE = "2 messages under fire"
 CLIENTS = 8
 POST_ATTEMPTS_MAX = 12
-# Deployed are 180 s and 5 deliveries. A failed delivery comes again sooner here, so it may do so more often. It has to
-# be longer than a worker takes to start: the emulator starts a new one after every failed batch.
+# As deployed, these are 180 s and 5 deliveries. Here a failed message is delivered again sooner, so it may be delivered
+# more often. The time must be longer than a worker needs to start: the emulator starts one after every failed batch.
 VISIBILITY_S = (3, 8)
 RECEIVES_MAX = 25
 DRAINED_WITHIN_S = 300
 LOOKS_EMPTY_S = 1.0
-# To S3, of which there is one for each message. Every kill costs the emulator's mapping a second of doing nothing.
+# Counts calls to S3: there is one for each message. After every kill, the emulator's mapping does nothing for a second.
 CALLS_BETWEEN_KILLS = {"fast": (30, 80), "full": (40, 200)}
 
-# How often each call of the functions meets each fault. The SDK repeats what it may; the others fail the delivery.
+# How often each call meets each fault. The SDK repeats some of the failed calls; the others fail the delivery.
 CHANCES = {
     Fault.THROTTLE: 0.007,
     Fault.ERROR: 0.007,
@@ -61,7 +61,7 @@ HANGS_AT = 50
 
 @dataclass
 class Post:
-    """The message post of a devstack, seen from behind."""
+    """The message post of a devstack: its queues and stores."""
 
     devstack: Devstack
     mark: str
@@ -74,12 +74,12 @@ class Post:
         self.queue, self.dead = self.outputs["MessageQueueUrl"], self.outputs["MessageDeadLetterQueueUrl"]
 
     def send(self, batch: list[Sent]) -> None:
-        """Put a batch straight on the queue."""
+        """Send a batch straight to the queue."""
         entries = [{"Id": str(number), "MessageBody": sent.body} for number, sent in enumerate(batch)]
         assert not self.sqs.send_message_batch(QueueUrl=self.queue, Entries=entries).get("Failed")
 
     def waiting(self) -> int:
-        """Return how many messages the queue holds, those in flight included."""
+        """Return how many messages the queue holds, including those in flight."""
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=list(names))["Attributes"]
         return sum(int(found[name]) for name in names)
@@ -98,7 +98,7 @@ class Post:
         until(stays_empty, DRAINED_WITHIN_S)
 
     def archived(self) -> dict[str, str]:
-        """Return the payload of each archived message of ours, by its key."""
+        """Return the payload of each of our archived messages, by its key."""
         s3, bucket = self.devstack.client("s3"), self.outputs["MessageBucketName"]
         keys = [
             entry["Key"]
@@ -111,7 +111,7 @@ class Post:
             return {key: payload_of(body) for key, body in zip(keys, bodies, strict=True)}
 
     def indexed(self) -> dict[str, str]:
-        """Return the payload of each index row of ours, by the key of the archive that it names."""
+        """Return the payload of each of our index rows, by the archive's key that it names."""
         found = {}
         pages = (
             self.devstack.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["MessageTableName"])
@@ -124,7 +124,7 @@ class Post:
         return found
 
     def dead_letters(self) -> list[Letter]:
-        """Take our letters out of the dead-letter queue; leave the others to whom they belong."""
+        """Take our letters off the dead-letter queue, and leave the others there."""
         ours, others = [], []
         while letters := self.sqs.receive_message(
             QueueUrl=self.dead,
@@ -146,7 +146,7 @@ class Post:
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter: why, how often the queue delivered it, and the message."""
+    """A dead letter: the reason, how often the queue delivered the message, and the message itself."""
 
     reason: str
     receives: int
@@ -154,14 +154,14 @@ class Letter:
 
     @property
     def kind(self) -> str:
-        """What the reason begins with; nothing if the queue itself gave up."""
+        """The kind of reason, or "" if the queue itself gave up."""
         return self.reason.partition(":")[0]
 
     @classmethod
     def of(cls, message: dict[str, Any]) -> Letter:
-        """Make one of a received message."""
+        """Make a letter from a received message."""
         reason = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "")
-        # This receive counts, too.
+        # This receive counts as well.
         return cls(reason, int(message["Attributes"]["ApproximateReceiveCount"]) - 1, message["Body"])
 
 
@@ -185,7 +185,7 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
     messages = traffic(scale.of(100, 2500), companies, mark, rng)
 
     visibility_s = scale.of(*VISIBILITY_S)
-    # A generator for each thread: else one would depend on how far the others are.
+    # A generator for each thread: otherwise the choices of one would depend on the progress of the others.
     for_proxy, for_killer, for_sender = (Random(rng.getrandbits(64)) for _ in range(3))
 
     began = time.monotonic()
@@ -226,12 +226,12 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
     assert set(_faults(proxy)) >= {fault.value for fault in (CHANCES if scale.name == "full" else [Fault.CUT_AFTER])}
     assert not lost
     assert not misplaced
-    assert found.indexed.items() <= found.archived.items(), "an index row points at nothing, or at something else"
+    assert found.indexed.items() <= found.archived.items(), "an index row points to nothing, or to something else"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is there when all is over."""
+    """What is there once everything is over."""
 
     archived: dict[str, str]
     indexed: dict[str, str]
@@ -247,13 +247,13 @@ def _found(post: Post) -> Found:
 
 
 def _lost(accepted: list[Sent], found: Found) -> list[Sent]:
-    """Return what is neither stored nor among the dead letters."""
+    """Return the messages that are neither stored nor among the dead letters."""
     settled = {("stored", payload) for payload in found.stored()}
     settled |= {(letter.kind, _identity(letter)) for letter in found.letters}
     return [sent for sent in accepted if not {(kind, sent.payload) for kind in _ENDS[sent.kind]} & settled]
 
 
-# How each kind of message may end. Of two conflicting ones, the first to be stored stays.
+# How each kind of message may end. If two messages conflict, the first to be stored stays.
 _EXHAUSTED = ""
 _ENDS = {
     "good": {"stored", "conflict", _EXHAUSTED},
@@ -272,9 +272,9 @@ def _identity(letter: Letter) -> str:
 
 
 def _misplaced(found: Found, hopeless: set[str]) -> list[str]:
-    """Return the dead letters that should not be there: good ones, and those that nothing explains.
+    """Return the dead letters that should not be there: good messages, and letters that nothing explains.
 
-    `hopeless` are the hashes of the texts that can never be stored.
+    `hopeless` has the hashes of the texts that can never be stored.
     """
     stored = found.stored()
     wrong = []
@@ -288,12 +288,12 @@ def _misplaced(found: Found, hopeless: set[str]) -> list[str]:
         elif letter.kind in HOPELESS and text_hash(letter.body) not in hopeless:
             wrong.append(f"could have been stored: {letter}")
         elif letter.kind not in (_EXHAUSTED, *HOPELESS):
-            wrong.append(f"a reason that nobody knows: {letter}")
+            wrong.append(f"an unknown reason: {letter}")
     return wrong
 
 
 def test_a_good_message_that_is_buried_as_a_conflict_with_itself_is_found() -> None:
-    """As a consumer might leave it that was killed between archive and index, and took its own object for another's."""
+    """A consumer killed between archive and index might leave this, if it took its own object for another's."""
     (good,) = (sent for sent in traffic(2, [str(uuid.uuid4())], "mark", Random(1)) if sent.kind == "good")
     key, letter = message_in(good.body).archive_key, Letter("conflict: …", 1, good.body)
 
@@ -303,7 +303,7 @@ def test_a_good_message_that_is_buried_as_a_conflict_with_itself_is_found() -> N
 
 
 def _sent(messages: list[Sent], post: Post, api: Api, rng: Random, *, clients: int) -> list[Sent]:
-    """Send everything, a fifth of what the API would take through it; return what was accepted."""
+    """Send everything, a fifth of what the API would accept through the API; return what was accepted."""
     over_http = [sent for sent in messages if sent.kind not in HOPELESS and rng.random() < 0.2]
     chosen = {id(sent) for sent in over_http}
     direct = [sent for sent in messages if id(sent) not in chosen]
@@ -322,7 +322,7 @@ def _posted(api: Api, sent: Sent) -> bool:
     for _ in range(POST_ATTEMPTS_MAX):
         try:
             answer = api.post("/post-message", data=sent.body.encode(), headers={"Content-Type": "application/json"})
-        except requests.RequestException:  # whether it was accepted is open
+        except requests.RequestException:  # nobody knows whether it was accepted
             continue
         if answer.status_code == 202:
             return True
@@ -337,7 +337,7 @@ def _rules(scale: Scale) -> list[Rule]:
         for fault, chance in CHANCES.items()
         for service in ("s3", "dynamodb", "sqs")
     ]
-    if scale.name == "full":  # the rarest one is not left to chance alone
+    if scale.name == "full":  # the rarest fault is not left to chance alone
         rules.insert(0, Rule(Fault.HANG, "s3", "PutObject", first=HANGS_AT, times=1, seconds=SECONDS[Fault.HANG]))
     return rules
 
@@ -354,7 +354,7 @@ def _told(proxy: FaultProxy) -> str:
 def _killing_workers(
     devstack: Devstack, proxy: FaultProxy, rng: Random, calls_between: tuple[int, int]
 ) -> Iterator[list[int]]:
-    """Kill processes of the consumer, each after a random number of calls; yields the list of those killed."""
+    """Kill processes of the consumer, each after a random number of calls; yields the list of their ids."""
     killed: list[int] = []
     over = threading.Event()
 
@@ -382,7 +382,7 @@ def _killing_workers(
 
 @contextlib.contextmanager
 def _arranged(post: Post, proxy: FaultProxy, response_types: list[str], visibility_s: int) -> Iterator[None]:
-    """Put the proxy in its place, have failed deliveries come again soon, and report failures in the given way."""
+    """Inside the block, put the proxy in place, repeat failed deliveries soon, and report failures in the given way."""
     aws = post.devstack.client("lambda")
     mapping = aws.list_event_source_mappings(FunctionName=functions.STORE_MESSAGES)["EventSourceMappings"][0]
     before = post.sqs.get_queue_attributes(QueueUrl=post.queue, AttributeNames=["VisibilityTimeout", "RedrivePolicy"])[

@@ -1,7 +1,7 @@
-"""Killed, starved of disk, or damaged on disk: the devstack says which, damages nothing more, and comes up again.
+"""Killed, out of disk or with damaged files, the devstack says what is wrong, damages nothing more and comes up again.
 
-What tests/e2e/test_devstack.py shows already is not repeated here: the parent killed, a port in use, a second run on
-the same state, a failed deployment, SIGTERM during the start.
+tests/e2e/test_devstack.py has other cases: the parent killed, a port in use, a second run on the same state, a failed
+deployment, SIGTERM during the start.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tests.proof.report import Report, Scale
 from tests.proof.tour import Tour
 
 SUITE = "10 restart and recovery"
-DISK = "192m"  # a run needs 64 MiB of room, and writes about 30
-ACCEPTED_WITHIN_S = 60  # a server that was killed is there again after a second or two
+DISK = "192m"  # a run asks for 64 MiB of room, and writes about 30
+ACCEPTED_WITHIN_S = 60  # a killed server is up again after a second or two
 STORED_WITHIN_S = 120
 
 needs_full_scale = pytest.mark.skipif(
@@ -40,7 +40,7 @@ needs_full_scale = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def _nothing_goes_on() -> Iterator[None]:
-    """End what a failed test has started."""
+    """Stop whatever a failed test has started."""
     before = len(Devstack.of_this_run)
     yield
     for stack in Devstack.of_this_run[before:]:
@@ -48,7 +48,7 @@ def _nothing_goes_on() -> Iterator[None]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder, with what is in it; the lock names whoever tried last."""
+    """Return every file below a folder with its content, except the lock, which names whoever tried last."""
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for file in folder.rglob("*")
@@ -57,14 +57,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def post(tour: Tour) -> bool:
-    """Post the tour's message until it is accepted, as clients do; tell whether a connection broke on the way."""
+    """Post the tour's message until it is accepted, as clients do; return True if a connection broke on the way."""
     ends = time.monotonic() + ACCEPTED_WITHIN_S
     broke = False
     said = ""
     while time.monotonic() < ends:
         try:
             answer = tour.post_message()
-        except requests.RequestException as error:  # sent again: posting is idempotent
+        except requests.RequestException as error:  # the loop repeats it: posting is idempotent
             broke, said = True, repr(error)
             continue
         if answer.status_code == 202:
@@ -72,11 +72,11 @@ def post(tour: Tour) -> bool:
         said = f"{answer.status_code} {answer.text}"
         assert answer.status_code in (503, 504), said
         time.sleep(float(answer.headers["Retry-After"]))
-    raise AssertionError(f"not accepted within {ACCEPTED_WITHIN_S} s, at last: {said}")
+    raise AssertionError(f"not accepted within {ACCEPTED_WITHIN_S} s, the last answer: {said}")
 
 
 def not_stored(tours: list[Tour], within_s: float = STORED_WITHIN_S) -> list[Tour]:
-    """Wait until the tours' messages are stored; return those that are not, if the time is over."""
+    """Wait until the tours' messages are stored; return those that are not stored in time."""
     left = list(tours)
 
     def none_left() -> bool:
@@ -129,10 +129,10 @@ class TestKilled:
         assert proving_ground.output.count("the API server was killed (SIGKILL); starting it again") >= kills
 
     @needs_full_scale
-    def test_a_start_killed_anywhere_is_followed_by_one_that_comes_up(
+    def test_after_a_start_was_killed_anywhere_the_next_one_comes_up(
         self, report: Report, rng: Random, tmp_path: Path, proving_apis: dict[str, Api]
     ) -> None:
-        """Beside the proving ground, which must not notice: the two share nothing."""
+        """This runs beside the proving ground, which must not notice: the two share nothing."""
         moments = [
             "artefact bucket",
             "deploying dragonpost-local-resources",
@@ -141,7 +141,7 @@ class TestKilled:
         ]
         state, ports = tmp_path / "state", free_ports()
         for moment in rng.sample(moments, 3):
-            everything = rng.random() < 0.5  # as power would fail; else the parent alone
+            everything = rng.random() < 0.5  # as in a power failure; otherwise only the parent
             print(f"  killing {'everything' if everything else 'the parent'} at {moment!r}", flush=True)
             stack = Devstack(PROJECT, state, ports)
             stack.until_said(moment)
@@ -154,7 +154,7 @@ class TestKilled:
 
             with contextlib.suppress(AssertionError):
                 until(lambda stack=stack: not stack.processes())
-            assert not stack.processes(), "what was killed is gone, and all that it had started"
+            assert not stack.processes(), "what was killed is gone, and so is all that it had started"
             elsewhere = Tour(Api(again, "gateway"))
             post(elsewhere)
             until(lambda elsewhere=elsewhere: elsewhere.get_message().status_code == 200)
@@ -169,11 +169,11 @@ class TestKilled:
     def test_an_emulator_killed_while_it_serves_says_what_is_lost_and_the_next_run_comes_up(
         self, report: Report, rng: Random, whole: tuple[Path, Tour], tmp_path: Path
     ) -> None:
-        """What had been stored is kept in what is set aside, written at once; the new run begins without any of it."""
+        """What was stored is in the data set aside, because it is written at once; the new run starts without it."""
         saved, earlier = whole
         state = tmp_path / "state"
         shutil.copytree(saved, state)
-        ports = earlier.api.devstack.ports  # the same: queues that were saved keep the URLs they have
+        ports = earlier.api.devstack.ports  # the same ports: saved queues keep their URLs
         stack = Devstack(PROJECT, state, ports).until_ready()
         api = Api(stack, "local")
         stored = [Tour(api) for _ in range(rng.randrange(5, 20))]
@@ -182,7 +182,7 @@ class TestKilled:
             post(tour)
         assert not not_stored(stored)
         seen = {tour.message_id: tour.get_message().json()["data"] for tour in stored}
-        for tour in accepted:  # nobody waits for these: they may be in the queue, or half stored
+        for tour in accepted:  # nobody waits for these: they may still be in the queue, or half stored
             post(tour)
         os.kill(stack.running["pids"]["emulator"], signal.SIGKILL)
 
@@ -206,7 +206,7 @@ class TestKilled:
         left_over = [tour.message_id for tour in (earlier, *stored, *accepted) if tour.get_message().status_code != 404]
         assert again.end() == 0
         again.assert_nothing_left()
-        report.add(SUITE, "emulator killed while it serves: what was stored is set aside whole, the next run comes up",
+        report.add(SUITE, "emulator killed while it serves: what was stored is set aside, and the next run comes up",
                    tried=len(seen), survived=len(seen) - len(lost), lost=len(lost),
                    note=f"{len(accepted)} more accepted just before")  # fmt: skip
         assert not lost
@@ -215,7 +215,7 @@ class TestKilled:
 
 
 class TestDisk:
-    def test_a_full_disk_is_told_at_once_and_nothing_is_written(self, report: Report, tmp_path: Path) -> None:
+    def test_a_full_disk_is_reported_at_once_and_nothing_is_written(self, report: Report, tmp_path: Path) -> None:
         with small_disk(tmp_path / "disk", DISK) as disk:
             state = disk / "state"
             state.mkdir()
@@ -234,7 +234,7 @@ class TestDisk:
         assert after == before
         report.add(SUITE, "start on a full disk", tried=1, survived=1)
 
-    def test_a_read_only_disk_is_told_and_nothing_is_lost(self, report: Report, tmp_path: Path) -> None:
+    def test_a_read_only_disk_is_reported_and_nothing_is_lost(self, report: Report, tmp_path: Path) -> None:
         with small_disk(tmp_path / "disk", DISK) as disk:
             state = disk / "state"
             state.mkdir()
@@ -253,10 +253,10 @@ class TestDisk:
         report.add(SUITE, "start on a read-only disk", tried=1, survived=1)
 
     @needs_full_scale
-    def test_a_disk_that_fills_up_is_told_at_the_end_and_the_next_run_comes_up(
+    def test_a_disk_that_fills_up_is_reported_at_the_end_and_the_next_run_comes_up(
         self, report: Report, tmp_path: Path
     ) -> None:
-        """And so does the first one after a start on a full disk, and the next one after one on a read-only disk."""
+        """The next run also comes up after a start on a full disk, and after one on a read-only disk."""
         with small_disk(tmp_path / "disk", DISK) as disk:
             fill(disk)
             assert Devstack(PROJECT, disk / "state", free_ports()).until_ended() == 1
@@ -268,7 +268,7 @@ class TestDisk:
             another = Tour(tour.api)
             assert another.post_message().status_code == 202
             until(lambda: another.get_message().status_code == 200)
-            make_room(disk)  # too late: what was answered for is not on disk
+            make_room(disk)  # too late: what the devstack has accepted is not on disk
 
             assert stack.end() == 1
             assert "error: the emulator could not save all its data" in stack.output
@@ -296,7 +296,7 @@ class TestDisk:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """A state folder with what an emulator has saved, as far as a start looks at it."""
+    """A state folder with the part of an emulator's saved data that a start looks at."""
     folder = tmp_path / "saved" / "emulator" / "state"
     folder.mkdir(parents=True)
     for name in NEEDED:
@@ -339,14 +339,14 @@ class TestDamaged:
         report.add(SUITE, "damaged state file", tried=tried, survived=survived)
 
     @needs_full_scale
-    def test_after_the_file_is_put_back_everything_is_there(
+    def test_everything_is_there_after_the_file_is_put_back(
         self, report: Report, rng: Random, whole: tuple[Path, Tour], tmp_path: Path
     ) -> None:
         state, tour = whole
         copy = tmp_path / "state"
         shutil.copytree(state, copy)
         ours = ("deployed.json", "users.json")
-        for name in ours:  # the devstack's own, which it makes again
+        for name in ours:  # the devstack's own files, which it makes again
             (copy / name).write_bytes(rng.randbytes(200))
         file = copy / "emulator" / "state" / f"{rng.choice(NEEDED)}.json"
         content = file.read_bytes()
@@ -364,7 +364,7 @@ class TestDamaged:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tour]:
-    """The state that a devstack has left after a clean end, and a tour whose message is in it."""
+    """The state that a devstack leaves after a clean exit, and a tour whose message is in it."""
     state = tmp_path_factory.mktemp("whole") / "state"
     stack = Devstack(PROJECT, state, free_ports()).until_ready()
     tour = Tour(Api(stack, "gateway"))

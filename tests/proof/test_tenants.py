@@ -1,4 +1,4 @@
-"""Nobody reads, infers or overwrites anything of another company, and nobody gives himself a company."""
+"""Nobody reads, infers or overwrites another company's data, and users cannot put themselves into a company."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ from tests.proof.report import Report
 SUITE = "7 tenants"
 JSON = {"Content-Type": "application/json"}
 TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
-TIMED_ANEW_MAX = 6  # a busy machine blurs a few timings, not more and more of them
+TIMED_ANEW_MAX = 6  # a busy machine blurs some timings, but not in every round
 
 
 @dataclass
 class Tenant:
-    """A user and the company that they act for (none, for the visitor)."""
+    """A user and the company that they act for (None for the visitor)."""
 
     email: str
     company_id: str
     token: str
-    posted: dict[str, str] = field(default_factory=dict)  # message id → the text that is to be read back
+    posted: dict[str, str] = field(default_factory=dict)  # message id → the text that must be read back
 
     @property
     def header(self) -> dict[str, str]:
-        """The header that says who is calling."""
+        """The header that identifies the caller."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
 @pytest.fixture(scope="module")
 def tenants(proving_ground: Devstack, proving_apis: dict[str, Api], report: Report) -> list[Tenant]:
-    """Users of random companies, two of one of them, and those that the devstack makes."""
+    """Users of random companies, two of them in the same company, and the users that the devstack makes."""
     rng = report.random("tenants")
     made = [Tenant(f"{user}", company, proving_apis["local"].token(user)) for user, company in COMPANIES.items()]
     companies = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(report.scale.of(2, 6))]
     for number, company in enumerate([*companies, companies[0], ""]):
         email = f"tenant-{rng.getrandbits(32):08x}-{number}@dragonpost.example"
-        # Cognito keeps what an administrator types: here also in upper case.
+        # Cognito stores what an administrator types, so one id is in upper case.
         create_user(proving_ground, email, company.upper() if number % 2 else company)
         made.append(Tenant(email, company, log_in(proving_ground, email)["IdToken"]))
     return made
@@ -67,7 +67,7 @@ def post(api: Api, tenant: Tenant, message: str) -> requests.Response:
 
 
 def message_of(company_id: str, message_id: str, secret: str) -> str:
-    """Return a message that holds a text which nobody else may ever see."""
+    """Return a message with a text that no other company may ever see."""
     message = json.loads(a_message(more=f', "note": {json.dumps(secret)}', message_id=message_id))
     message["metadata"]["company_id"] = company_id
     return json.dumps(message)
@@ -75,7 +75,7 @@ def message_of(company_id: str, message_id: str, secret: str) -> str:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a client can tell of an answer: all but the request's id, and what differs between any two answers."""
+    """What a client can observe of an answer, except the request's id and what differs between any two answers."""
 
     status: int
     body: Any
@@ -97,7 +97,7 @@ def test_nobody_reads_infers_or_overwrites_another_companys_messages(
     apis = list(proving_apis.values())
     owners = {tenant.company_id: tenant for tenant in tenants if tenant.company_id}  # one for each company
     ids = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(report.scale.of(4, 20))]
-    for message_id in ids:  # everybody posts under the same ids
+    for message_id in ids:  # every company posts under the same ids
         for tenant in rng.sample(list(owners.values()), rng.randrange(1, len(owners))):
             tenant.posted[message_id] = message_of(tenant.company_id, message_id, f"secret of {tenant.company_id}")
             assert post(rng.choice(apis), tenant, tenant.posted[message_id]).status_code == 202
@@ -112,7 +112,7 @@ def test_nobody_reads_infers_or_overwrites_another_companys_messages(
     for company_id, message_id in expected:
         until(lambda who=owners[company_id], message_id=message_id: read(apis[0], who, f"/message/{message_id}").ok)
 
-    # A second payload under one's own id never replaces the first one either.
+    # A second payload under a company's own id never replaces the first one, either.
     for company_id, message_id in rng.sample(sorted(expected), min(len(expected), len(ids))):
         post(rng.choice(apis), owners[company_id], message_of(company_id, message_id, "a second payload"))
 
@@ -126,13 +126,13 @@ def test_nobody_reads_infers_or_overwrites_another_companys_messages(
 
     tried = len(tenants) * len(ids) + len(intrusions)
     note = f"{len(tenants)} users, {len(owners)} companies, {len(ids)} shared ids; {len(intrusions)} intrusions"
-    report.add(SUITE, "one's own messages exactly, others' as if they were not there, posted for others: 403",
+    report.add(SUITE, "own messages are exact, others' seem not to exist, and posting for others is a 403",
                tried=tried, survived=tried - len(lost), lost=len(lost), note=note)  # fmt: skip
     assert not lost
 
 
 def intrusion(api: Api, tenant: Tenant, victim: str, message_id: str, rng: Random) -> list[str]:
-    """Have a user post for another company; return what is wrong with the answer."""
+    """Post as a user for another company; return what is wrong with the answer."""
     spelled = rng.choice([victim, victim.upper(), victim.title()])
     answer = post(api, tenant, message_of(spelled, message_id, "an intruder's"))
     if answer.status_code == 403 and victim not in answer.text.lower():
@@ -156,7 +156,7 @@ def what_is_wrong(answer: requests.Response, tenant: Tenant, own: Any) -> list[s
 def unlike_missing(
     apis: Sequence[Api], tenants: Sequence[Tenant], ids: Sequence[str], taken: set[tuple[str, str]], rng: Random
 ) -> list[str]:
-    """Compare the answers for others' messages with those for ids that nobody has."""
+    """Compare the answers about others' messages with those about ids that do not exist."""
     found = []
     for api in apis:
         for tenant in tenants:
@@ -173,7 +173,7 @@ def unlike_missing(
 
 
 def archive_differs(stack: Devstack, expected: Mapping[tuple[str, str], Any]) -> list[str]:
-    """Compare the archive with what was accepted: each message once, in one version, and nothing else of these ids."""
+    """Compare the archive with what was accepted: each message once, in one version; nothing else with these ids."""
     s3, bucket = stack.client("s3"), stack.running["outputs"]["MessageBucketName"]
     ids = {message_id for _, message_id in expected}
     versions: dict[str, int] = {}
@@ -216,11 +216,11 @@ def test_operators_see_every_companys_messages(
     assert not wrong
 
 
-def test_a_submission_of_another_is_as_one_that_never_was(
+def test_somebody_elses_submission_seems_not_to_exist(
     proving_apis: dict[str, Api], tenants: list[Tenant], rng: Random, report: Report
 ) -> None:
     apis = list(proving_apis.values())
-    key = f"same-key-{rng.getrandbits(64):x}"  # everybody uses the same idempotency key
+    key = f"same-key-{rng.getrandbits(64):x}"  # all users send the same idempotency key
     made: dict[str, Tenant] = {}
     for tenant in tenants:
         headers = {**tenant.header, "Idempotency-Key": key}
@@ -246,17 +246,17 @@ def test_a_submission_of_another_is_as_one_that_never_was(
         if rng.choice(apis).get(f"/submissions/{submission_id}").status_code != 200:
             wrong.append("the operator cannot see it")
 
-    report.add(SUITE, "a submission of another is a 404 like any other", tried=tried, survived=tried - len(wrong),
-               lost=len(wrong), note="one idempotency key used by all")  # fmt: skip
+    report.add(SUITE, "somebody else's submission is a 404 like any other", tried=tried, survived=tried - len(wrong),
+               lost=len(wrong), note="all users send the same idempotency key")  # fmt: skip
     assert not wrong
 
 
 @dataclass
 class Timings:
-    """How long answers took: for what is another's, for what is nobody's, and for what costs one AWS call less.
+    """How long answers took: about others' data, about data that does not exist, and with one AWS call less.
 
-    The last one says what a difference of one call looks like here and now; less than half of it is no difference.
-    What else the machine does only adds to a time, so that the lower quartile is the steadiest figure.
+    The last kind shows the difference that one call makes here and now; less than half of it counts as none. Other work
+    on the machine can only lengthen an answer, so the lower quartile is the steadiest figure.
     """
 
     times: tuple[list[float], list[float], list[float]] = field(default_factory=lambda: ([], [], []))
@@ -264,7 +264,7 @@ class Timings:
     def measure(
         self, api: Api, tenant: Tenant, references: Sequence[Callable[[], str]], rounds: int, rng: Random
     ) -> None:
-        """Time each kind of request so many times, in random order, so that what the machine does hits all alike."""
+        """Time each kind of request that many times, in random order, so that other work affects all kinds alike."""
         for _ in range(rounds):
             for which in rng.sample(range(3), 3):
                 reference = references[which]()
@@ -275,28 +275,28 @@ class Timings:
 
     @property
     def count(self) -> int:
-        """How many answers were timed."""
+        """Return how many answers were timed."""
         return sum(map(len, self.times))
 
     @property
     def figures(self) -> list[float]:
-        """The lower quartile of each kind, in ms."""
+        """Return the lower quartile of each kind, in ms."""
         return [quantiles(times, n=4)[0] * 1000 for times in self.times]
 
     @property
     def alike(self) -> bool:
-        """Tell whether the first two cannot be told apart, while the third can be."""
+        """Return True if the first two kinds cannot be distinguished, but the third can."""
         others, nobodys, one_call_less = self.figures
         return abs(others - nobodys) < (nobodys - one_call_less) / 2
 
     @property
     def shown(self) -> str:
-        """The figures, as the report shows them."""
+        """Return the figures as the report shows them."""
         others, nobodys, one_call_less = self.figures
         return f"{others:.2f} and {nobodys:.2f} ms, one call less {one_call_less:.2f}"
 
 
-def test_how_long_an_answer_takes_does_not_tell_whose_it_is(
+def test_the_duration_of_an_answer_does_not_reveal_whether_data_exists(
     proving_apis: dict[str, Api], tenants: list[Tenant], rng: Random, report: Report
 ) -> None:
     api = proving_apis["local"]
@@ -326,12 +326,12 @@ def test_how_long_an_answer_takes_does_not_tell_whose_it_is(
         notes.append(f"{kind}: {timings.shown}")
     print("  ", "; ".join(notes))
 
-    report.add(SUITE, "an answer takes as long for another's as for nobody's", tried=tried,
+    report.add(SUITE, "an answer about others' data takes as long as one about data that does not exist", tried=tried,
                survived=tried if not told_apart else 0, lost=len(told_apart), note="; ".join(notes))  # fmt: skip
     assert not told_apart, notes
 
 
-def test_a_stranger_to_all_companies_reads_no_message_and_posts_none(
+def test_a_user_without_a_company_reads_no_message_and_posts_none(
     proving_apis: dict[str, Api], tenants: list[Tenant], report: Report
 ) -> None:
     visitor = next(tenant for tenant in tenants if not tenant.company_id)
@@ -342,13 +342,13 @@ def test_a_stranger_to_all_companies_reads_no_message_and_posts_none(
         absent = Seen.of(read(api, visitor, f"/message/{uuid.uuid4()}"))
         posted = post(api, visitor, message_of(owner.company_id, str(uuid.uuid4()), "x"))
         wrong += not (existing == absent and existing.status == posted.status_code == 403)
-    report.add(SUITE, "a user without a company is refused alike for what exists and what does not",
+    report.add(SUITE, "a user without a company gets the same refusal whether the data exists or not",
                tried=2 * len(proving_apis), survived=2 * len(proving_apis) - wrong, lost=wrong)  # fmt: skip
     assert wrong == 0
 
 
-def test_nobody_can_give_himself_a_company_or_a_group(report: Report) -> None:
-    """Read off the template: the embedded AWS lets users write what they like, Cognito does not.
+def test_users_cannot_give_themselves_a_company_or_a_group(report: Report) -> None:
+    """The test reads the template, because the embedded AWS lets users write any attribute; Cognito does not.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
     """
@@ -358,7 +358,7 @@ def test_nobody_can_give_himself_a_company_or_a_group(report: Report) -> None:
     assert clients
     assert pools
     for client in clients:
-        # Without the property, a client may write every attribute.
+        # If the property is missing, a client may write every attribute.
         assert client["WriteAttributes"] == ["name"]
         assert "AllowedOAuthFlows" not in client
     for pool in pools:
@@ -368,4 +368,4 @@ def test_nobody_can_give_himself_a_company_or_a_group(report: Report) -> None:
     assert not [name for name, item in resources.items() if item["Type"] in others]
     policies = "".join(path.read_text(encoding="utf-8") for path in Path(PROJECT, ".chalice").glob("policy-*.json"))
     assert "cognito" not in policies, "a function could write users"
-    report.add(SUITE, "nobody gives himself a company or a group (template)", tried=1, survived=1, lost=0)
+    report.add(SUITE, "users cannot give themselves a company or a group (template)", tried=1, survived=1, lost=0)

@@ -1,4 +1,4 @@
-"""Nobody without a valid ID token of our pool and client gets anything, on the local server and at the gateway."""
+"""Nobody gets anything without a valid ID token from our pool and client, on the local server and at the gateway."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MEMBERS = {"type", "title", "status", "detail", "request_id"}
 
 @dataclass(frozen=True)
 class Forge:
-    """What tokens are forged from: genuine ones of an operator and a clerk, the pool's keys, tokens from elsewhere."""
+    """What forgeries are made from: genuine tokens of an operator and a clerk, the pool's keys, other tokens."""
 
     genuine: str
     clerks: str
@@ -77,13 +77,13 @@ def forge(proving_ground: Devstack, proving_apis: dict[str, Api]) -> Forge:
 
 
 def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a token's header and claims."""
+    """Return the header and the claims of a token."""
     header, claims = (json.loads(base64.urlsafe_b64decode(text + "==")) for text in token.split(".")[:2])
     return header, claims
 
 
 def send(api: Api, method: str, route: str, authorization: str | None) -> requests.Response:
-    """Send a request whose Authorization header is this, to the letter."""
+    """Send a request with exactly this `Authorization` header."""
     headers = {"Content-Type": "application/json"}
     if authorization is not None:
         headers["Authorization"] = authorization
@@ -92,7 +92,7 @@ def send(api: Api, method: str, route: str, authorization: str | None) -> reques
 
 
 def why_not_refused(answer: requests.Response) -> str | None:
-    """Return what is wrong with an answer that must be a 401 and nothing else; None if it is one."""
+    """Return what is wrong with an answer that must be a 401 and nothing else, or None if it is one."""
     if answer.status_code != 401:
         return f"status {answer.status_code}"
     if not answer.headers.get("WWW-Authenticate", "").startswith("Bearer"):
@@ -122,14 +122,14 @@ def test_every_token_that_is_not_ours_is_a_401(
     report.add(SUITE, f"forged and misused tokens are refused ({target})", tried=tried, survived=tried - len(wrong),
                lost=len(wrong), note="every kind of forgery on every route that needs a token")  # fmt: skip
     assert not wrong
-    assert fetched == 0, "keys were fetched from where the token said"
+    assert fetched == 0, "keys were fetched from the address in the token"
 
 
 @pytest.mark.parametrize("target", ["local", "gateway"])
-def test_what_the_forgeries_are_made_of_is_accepted_unforged(
+def test_the_genuine_tokens_behind_the_forgeries_are_accepted(
     target: str, proving_apis: dict[str, Api], forge: Forge
 ) -> None:
-    """Without this, the 401s above could all have the same, uninteresting reason."""
+    """Without this, all the 401s above could have one and the same uninteresting reason."""
     head, claims = parts(forge.genuine)
     resigned = forged_tokens.signed(claims, forge.keys.id_key, head)
     now = int(time.time())
@@ -153,13 +153,13 @@ def test_a_refused_token_changes_nothing(target: str, proving_apis: dict[str, Ap
 def test_a_token_expires_while_it_is_used(proving_apis: dict[str, Api], forge: Forge, report: Report) -> None:
     head, claims = parts(forge.genuine)
     apis = list(proving_apis.values())
-    for lasting in (2, 5, 20):  # on a busy machine a short one may have ended before it was used
+    for lasting in (2, 5, 20):  # on a busy machine, a short-lived token may expire before it is used
         ends = int(time.time()) + lasting
         token = "Bearer " + forged_tokens.signed({**claims, "exp": ends}, forge.keys.id_key, head)
         before = [send(api, "GET", "/dragons?limit=1", token).status_code for api in apis]
         if time.time() < ends:
             break
-    assert before == [200, 200], f"{time.time() - ends:+.1f} s after its end"
+    assert before == [200, 200], f"{time.time() - ends:+.1f} s after its expiry"
     until(lambda: time.time() > ends)
     late = sum(send(api, "GET", "/dragons?limit=1", token).status_code != 401 for api in apis)
 
@@ -168,11 +168,11 @@ def test_a_token_expires_while_it_is_used(proving_apis: dict[str, Api], forge: F
 
 
 class _Server(ThreadedHTTPServer):
-    request_queue_size = 64  # with http.server's five, some of a crowd connect only when they try again, a second later
+    request_queue_size = 64  # with http.server's 5, some clients of many connect only at the second try
 
 
 class LocalServer:
-    """The devstack's HTTP server in this process, with one route that needs a token, and keys from where we say."""
+    """The devstack's HTTP server in this process, with one route that needs a token, and keys from our own address."""
 
     POOL_ARN = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_proof"
     CLIENT = "proof-client"
@@ -204,18 +204,18 @@ class LocalServer:
         return jwt.encode(claims, key, "RS256", headers={"kid": key_id})
 
     def get(self, token: str) -> requests.Response:
-        """Ask for the route."""
+        """Send a request to the route."""
         return requests.get(self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
 
 
 class _Handler(RequestHandler):
-    def _generic_handle(self) -> None:  # the devstack's own server counts what is under way; this one need not
+    def _generic_handle(self) -> None:  # the devstack's own server counts the requests in progress; this one need not
         self._answer()
 
     do_GET = _generic_handle  # noqa: N815 - http.server's name
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -227,13 +227,13 @@ def outage() -> Iterator[tuple[KeyServer, rsa.RSAPrivateKey]]:
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """The devstack's server says why it refuses a token; here that is thousands of lines."""
+    """Silence the devstack's server, which says why it refuses a token: here that would be thousands of lines."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 @pytest.mark.usefixtures("quiet")
-def test_while_the_keys_cannot_be_had_known_ones_work_and_unknown_ones_are_503(
+def test_while_keys_cannot_be_fetched_known_ones_work_and_unknown_ones_are_a_503(
     outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale, rng: Random
 ) -> None:
     keys, key = outage
@@ -263,13 +263,13 @@ def test_while_the_keys_cannot_be_had_known_ones_work_and_unknown_ones_are_503(
             print(f"  keys {mood}: {keys.asked - asked} fetches, {seconds:.1f} s", file=sys.__stdout__)
             keys.mood = "answer"
 
-    report.add(SUITE, "an outage of the keys: known ones work, unknown ones are 503, fetches are few", tried=tried,
+    report.add(SUITE, "keys cannot be fetched: known ones work, unknown ones are a 503, fetches are few", tried=tried,
                survived=tried - wrong, lost=wrong, note=f"{len(moods)} kinds of outage, 16 clients")  # fmt: skip
     assert wrong == 0
 
 
 @pytest.mark.usefixtures("quiet")
-def test_tokens_of_made_up_keys_do_not_make_the_server_ask_for_keys(
+def test_tokens_with_made_up_key_ids_do_not_make_the_server_fetch_keys(
     outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale
 ) -> None:
     keys, key = outage
