@@ -91,7 +91,7 @@ class Rule:
     seconds: float = 0.0
     met: int = 0
 
-    def befalls(self, request: Request, dice: Random) -> bool:
+    def applies_to(self, request: Request, dice: Random) -> bool:
         """Return True if the fault applies to this request; counts the requests that match."""
         matches = (
             self.service in ("", request.service)
@@ -203,7 +203,7 @@ class FaultProxy:
         """Answer one request; return True if the connection stays open."""
         request = _identified(message)
         dice = self._dice(request)
-        rule = next((rule for rule in self._rules if rule.befalls(request, dice)), None)
+        rule = next((rule for rule in self._rules if rule.applies_to(request, dice)), None)
         call = Call(request, time.monotonic(), rule.fault if rule else None)
         self.calls.append(call)
         fault = call.fault

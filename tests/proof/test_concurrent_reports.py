@@ -45,7 +45,7 @@ EARLIER = tuple(f"earlier {number}" for number in range(5))
 PATIENCE = (502, 503, 504)  # the statuses that ask the client to wait
 READ_AGAIN_EVERY_S = 0.1
 HISTORY_EVENTS_TOLD = 20  # all attempts of the last step that failed, and the events after it
-REPORTED_ANEW_MAX = 5
+REPORTED_AGAIN_MAX = 5
 WORKFLOW_ATTEMPTS = 3  # at a step that fails: infrastructure/dragons.asl.json
 
 needs_full_scale = pytest.mark.skipif(
@@ -200,7 +200,7 @@ class Crowd:
         """Report a dragon at either target, again if it failed, and look for it if it was added."""
         rng = Random(seed)
         own = {target: Api(api.devstack, target, _tokens=api._tokens) for target, api in self.apis.items()}
-        for _ in range(REPORTED_ANEW_MAX):
+        for _ in range(REPORTED_AGAIN_MAX):
             body = a_dragon(dragon_name_str=spelling, description_str=description)
             status = self._told(rng.choice(list(own.values())), body, waits=rng.random() < 0.5)
             self.outcomes.append((normalised_name(spelling), status, description))
@@ -211,8 +211,8 @@ class Crowd:
                 self.known.append(body)
             if status != "failed":
                 return
-            description += ", anew"
-        raise AssertionError(f"{spelling} failed {REPORTED_ANEW_MAX} times")
+            description += ", again"
+        raise AssertionError(f"{spelling} failed {REPORTED_AGAIN_MAX} times")
 
     def read_on(self, target: str, over: threading.Event, seed: int) -> None:
         """Read the dragons known as added again and again, under any spelling, until everything is over."""
@@ -414,8 +414,8 @@ class TestUnderFire:
         assert is_shown(api, first)
         with pytest.raises(ReportFailed):
             reported(api, first, key, waits=True)
-        anew = {**first, "description_str": "anew"}
-        assert reported(api, anew, f"{key}-anew", waits=True)[0] == "rejected"
+        again = {**first, "description_str": "again"}
+        assert reported(api, again, f"{key}-again", waits=True)[0] == "rejected"
         assert is_shown(api, first)
         report.add(
             SUITE,
@@ -437,7 +437,7 @@ class TestUnderFire:
         faults = Counter(call.fault for call in fire.since(mark, "s3") if call.fault)
         told = ", ".join(f"{count} {fault}" for fault, count in faults.most_common())
         failed = sum(status == "failed" for _, status, _ in crowd.outcomes)
-        print(f"  {told}; {failed} reports failed and were made anew")
+        print(f"  {told}; {failed} reports failed and were repeated")
         report.add(SUITE, "faults during additions: `added` once for each name, and never `rejected` after a retry",
                    tried=reports, survived=reports - len(wrong), lost=len(wrong),
                    note=f"{clients} clients, {names} names, {told}; {failed} failed and reported again")  # fmt: skip

@@ -26,7 +26,7 @@ from tests.proof.report import Report
 SUITE = "7 tenants"
 JSON = {"Content-Type": "application/json"}
 TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
-TIMED_ANEW_MAX = 6  # a busy machine blurs some timings, but not in every round
+TIMED_AGAIN_MAX = 6  # a busy machine blurs some timings, but not in every round
 
 
 @dataclass
@@ -316,7 +316,7 @@ def test_the_duration_of_an_answer_does_not_reveal_whether_data_exists(
     notes, told_apart, tried = [], [], 0
     for kind, references in kinds.items():
         timings = Timings()
-        for _ in range(TIMED_ANEW_MAX):
+        for _ in range(TIMED_AGAIN_MAX):
             timings.measure(api, amber, references, report.scale.of(25, 300), rng)
             if timings.alike:
                 break
