@@ -1,4 +1,4 @@
-"""Random histories of a registry: in whatever order things are done, each implementation answers as that in memory.
+"""Random histories of a registry: in any order of operations, each implementation answers like the one in memory.
 
 Subclass the machine, provide `made`, and run it with `hypothesis.stateful.run_state_machine_as_test`.
 """
@@ -22,7 +22,7 @@ SUBMISSIONS = st.sampled_from(["s1", "s2", "s3"])
 
 
 class DragonHistory(RuleBasedStateMachine):
-    """Does the same to the implementation under test and to the one in memory, and compares what they answer."""
+    """Does the same to the implementation under test and to the one in memory, and compares their answers."""
 
     def made(self) -> DragonRepository:
         """Return the implementation under test, empty."""

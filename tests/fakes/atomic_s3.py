@@ -1,4 +1,4 @@
-"""S3 as the registry uses it, on moto."""
+"""The part of S3 that the registry uses, on moto."""
 
 from __future__ import annotations
 

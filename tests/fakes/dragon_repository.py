@@ -1,4 +1,4 @@
-"""Dragons in memory: the protocol's simplest implementation, which the others are compared with."""
+"""Dragons in memory: the simplest implementation of the protocol, with which tests compare the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a stage as plain values; each collaborator takes what it asks for."""
+"""The settings of a stage as plain values, from which each collaborator takes what it needs."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tests.lambda_events import AUDIENCE
 
 @dataclass
 class FakeSettings:
-    """What `chalicelib.settings.Settings` has. Tests may change it while the service runs."""
+    """The values of `chalicelib.settings.Settings`. Tests may change them while the service runs."""
 
     stage: str = "local"
     allow_origin: str = "https://dragonpost.example"

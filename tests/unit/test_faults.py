@@ -1,4 +1,4 @@
-"""Gathering what is wrong with the parts of a request."""
+"""How the faults in the parts of a request are collected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chalicelib.validation import Fault, Faults, InvalidInput
 
 
 @pytest.mark.parametrize(("broken", "places"), [("a", "a"), ("b", "b"), ("ab", "ab")])
-def test_the_faults_of_each_part_are_told_in_their_order(broken: str, places: str) -> None:
+def test_the_faults_of_all_parts_are_reported_in_order(broken: str, places: str) -> None:
     faults = Faults()
     for part in "ab":
         with faults:
@@ -20,7 +20,7 @@ def test_the_faults_of_each_part_are_told_in_their_order(broken: str, places: st
     assert "".join(fault.name for fault in invalid.value.faults) == places
 
 
-def test_without_faults_nothing_is_raised_and_what_was_read_stays() -> None:
+def test_without_faults_nothing_is_raised_and_the_values_are_kept() -> None:
     faults = Faults()
     with faults:
         read = 1
@@ -29,6 +29,6 @@ def test_without_faults_nothing_is_raised_and_what_was_read_stays() -> None:
     assert read == 1
 
 
-def test_an_error_that_is_no_fault_of_the_input_ends_the_request_as_it_is() -> None:
+def test_any_other_error_propagates_unchanged() -> None:
     with pytest.raises(KeyError), Faults():
         raise KeyError("secret")

@@ -1,4 +1,4 @@
-"""The cached read of Parameter Store, whatever the parameters are."""
+"""How parameters are read from Parameter Store and cached, whatever they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/dragonpost/local/"
 
 
 def is_usable(name: str, value: str) -> bool:
-    """Let everything be but this."""
+    """Accept every value except this one."""
     return value != "malformed"
 
 
@@ -44,16 +44,16 @@ def parameters(store: FakeParameterStore, clock: FakeClock) -> ParameterStore:
 
 
 @pytest.mark.parametrize("sizes", [[4, 5], [0, 9], [8, 0, 1]], ids=str)
-def test_settings_that_come_on_several_pages_are_read_whole(
+def test_parameters_on_several_pages_are_read_completely(
     parameters: ParameterStore, store: FakeParameterStore, sizes: list[int]
 ) -> None:
-    """GetParametersByPath may return fewer than it was asked for, even none, and more with the next token."""
+    """GetParametersByPath may return fewer parameters than asked for, even none, and the rest with the next token."""
     store.page_sizes = sizes
     assert parameters.values()["8"] == "value of 8"
     assert store.reads == len(sizes)
 
 
-def test_one_read_serves_many_uses(parameters: ParameterStore, store: FakeParameterStore) -> None:
+def test_parameters_are_read_once_for_many_uses(parameters: ParameterStore, store: FakeParameterStore) -> None:
     assert [parameters.values() for _ in range(50)][-1]["3"] == "value of 3"
     assert store.reads == 1
 
@@ -74,7 +74,7 @@ def test_changes_are_seen_after_a_while(
     assert parameters.values()["3"] == "new"
 
 
-def test_readers_do_not_all_ask_in_the_same_second(store: FakeParameterStore, clock: FakeClock) -> None:
+def test_readers_do_not_all_refresh_in_the_same_second(store: FakeParameterStore, clock: FakeClock) -> None:
     readers = [ParameterStore(PATH, is_usable, lambda: store, clock) for _ in range(50)]  # type: ignore[arg-type,return-value]
     for reader in readers:
         reader.values()
@@ -83,7 +83,7 @@ def test_readers_do_not_all_ask_in_the_same_second(store: FakeParameterStore, cl
 
 
 @pytest.mark.parametrize("failure", [client_error("ThrottlingException"), client_error("AccessDeniedException")])
-def test_a_failed_refresh_keeps_the_old_values_and_asks_again_soon(
+def test_a_failed_refresh_keeps_the_old_values_and_is_tried_again_soon(
     parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, failure: Exception
 ) -> None:
     before = parameters.values()
@@ -99,7 +99,7 @@ def test_a_failed_refresh_keeps_the_old_values_and_asks_again_soon(
     assert parameters.values()["3"] == "new"
 
 
-def test_a_parameter_that_goes_missing_later_changes_nothing(
+def test_a_parameter_that_disappears_later_changes_nothing(
     parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock
 ) -> None:
     before = parameters.values()
@@ -111,7 +111,7 @@ def test_a_parameter_that_goes_missing_later_changes_nothing(
     assert parameters.values() == {**before, "2": "new"}
 
 
-def test_what_is_missing_or_malformed_is_looked_at_again_soon(
+def test_a_missing_or_malformed_parameter_is_read_again_soon(
     parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, log: io.StringIO
 ) -> None:
     parameters.values()
@@ -125,7 +125,7 @@ def test_what_is_missing_or_malformed_is_looked_at_again_soon(
     assert parameters.values()["3"] == "new"
 
 
-def test_a_malformed_value_stands_where_there_is_no_earlier_one_so_that_it_can_be_named(
+def test_a_malformed_value_is_kept_if_there_is_no_earlier_one_so_that_an_error_can_name_it(
     parameters: ParameterStore, store: FakeParameterStore
 ) -> None:
     store.values["3"] = "malformed"
@@ -133,7 +133,7 @@ def test_a_malformed_value_stands_where_there_is_no_earlier_one_so_that_it_can_b
     assert parameters.values()["3"] == "malformed"
 
 
-def test_white_space_around_a_value_is_nobodys_intention(parameters: ParameterStore, store: FakeParameterStore) -> None:
+def test_white_space_around_a_value_is_removed(parameters: ParameterStore, store: FakeParameterStore) -> None:
     store.values["3"] = " name\n"
 
     assert parameters.values()["3"] == "name"
@@ -203,7 +203,7 @@ def test_a_refresh_makes_one_short_attempt_and_other_threads_do_not_wait_for_it(
         refreshing = pool.submit(parameters.values)
         assert asked.wait(5)
 
-        assert parameters.values() is before, "another request goes on with what there is"
+        assert parameters.values() is before, "another request uses the values there are"
         answer.set()
         assert refreshing.result(5) is not before
 

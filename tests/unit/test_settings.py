@@ -1,4 +1,4 @@
-"""The table of settings: where each comes from, its form, and what is said of one that is missing or malformed."""
+"""The table of settings: where each comes from, its form, and the error if it is missing or malformed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fakes.parameter_store import FakeParameterStore
 TABLE = Settings.table()
 PATH = "/dragonpost/prod/"
 
-# One good value of each.
+# A valid value for each setting.
 VALUES = {
     "stage": "prod",
     "allow_origin": "https://dragonpost.example",
@@ -26,7 +26,7 @@ VALUES = {
     "sms_allowed_prefixes": "+1, +44",
 }
 
-# What is no form of any of them, or of one.
+# A malformed value for each setting.
 MALFORMED = {
     "stage": "Prod!",
     "allow_origin": "dragonpost.example",
@@ -44,32 +44,32 @@ MALFORMED = {
 
 
 def of_source(*sources: Source) -> list[Setting]:
-    """Return the settings that come from there."""
+    """Return the settings that come from these sources."""
     return [setting for setting in TABLE.values() if setting.source in sources]
 
 
 def settings_of(environment: dict[str, str], parameters: dict[str, str]) -> tuple[Settings, FakeParameterStore]:
-    """Return the settings of a function with this environment, and the Parameter Store that it may ask."""
+    """Return the settings of a function with this environment, and the Parameter Store that it may read."""
     store = FakeParameterStore(PATH, parameters)
     return Settings({"DRAGONPOST_STAGE": "prod", **environment}, lambda: store), store  # type: ignore[arg-type,return-value]
 
 
 def variables() -> dict[str, str]:
-    """Return an environment that has all that an environment may have."""
+    """Return an environment with every variable that it may have."""
     return {row.variable: VALUES[row.name] for row in of_source(Source.ENVIRONMENT, Source.STACK)}
 
 
 def parameters() -> dict[str, str]:
-    """Return a Parameter Store that has all that the stack puts there."""
+    """Return every parameter that the stack puts into Parameter Store."""
     return {row.name: VALUES[row.name] for row in of_source(Source.STACK, Source.PARAMETER_STORE)}
 
 
-def test_every_row_has_samples_here() -> None:
+def test_every_setting_has_samples_here() -> None:
     assert TABLE.keys() == VALUES.keys() == MALFORMED.keys()
 
 
 @pytest.mark.parametrize("setting", TABLE.values(), ids=lambda setting: setting.name)
-def test_each_is_found_in_a_full_environment_beside_a_full_parameter_store(setting: Setting) -> None:
+def test_every_setting_is_found_if_environment_and_parameter_store_are_complete(setting: Setting) -> None:
     settings, store = settings_of(variables(), parameters())
 
     assert getattr(settings, setting.name) == VALUES[setting.name]
@@ -77,7 +77,7 @@ def test_each_is_found_in_a_full_environment_beside_a_full_parameter_store(setti
 
 
 @pytest.mark.parametrize("setting", of_source(Source.STACK), ids=lambda setting: setting.name)
-def test_what_the_stack_makes_is_read_from_parameter_store_where_the_environment_lacks_it(setting: Setting) -> None:
+def test_a_setting_of_the_stack_is_read_from_parameter_store_if_the_environment_lacks_it(setting: Setting) -> None:
     for environment in ({}, {setting.variable: " "}):
         settings, store = settings_of(environment, parameters())
 
@@ -86,14 +86,14 @@ def test_what_the_stack_makes_is_read_from_parameter_store_where_the_environment
 
 
 @pytest.mark.parametrize("setting", of_source(Source.PARAMETER_STORE), ids=lambda setting: setting.name)
-def test_what_people_may_change_while_it_runs_is_never_taken_from_the_environment(setting: Setting) -> None:
+def test_a_setting_that_may_change_at_run_time_is_never_taken_from_the_environment(setting: Setting) -> None:
     settings, _ = settings_of({setting.variable: "none"}, parameters())
 
     assert getattr(settings, setting.name) == VALUES[setting.name]
 
 
 @pytest.mark.parametrize("setting", of_source(Source.ENVIRONMENT), ids=lambda setting: setting.name)
-def test_what_deploying_says_has_a_default_and_is_never_looked_for_in_parameter_store(setting: Setting) -> None:
+def test_a_setting_of_the_deployment_has_a_default_and_is_never_read_from_parameter_store(setting: Setting) -> None:
     store = FakeParameterStore("/dragonpost/local/", {setting.name: VALUES[setting.name]})
     settings = Settings({}, lambda: store)  # type: ignore[arg-type,return-value]
 
@@ -101,14 +101,14 @@ def test_what_deploying_says_has_a_default_and_is_never_looked_for_in_parameter_
     assert store.reads == 0
 
 
-def test_all_that_parameter_store_has_is_one_read() -> None:
+def test_all_parameters_are_read_at_once() -> None:
     settings, store = settings_of({}, parameters())
 
     assert {name: getattr(settings, name) for name in parameters()} == parameters()
     assert store.reads == 1
 
 
-def test_another_stages_parameters_are_not_asked_for() -> None:
+def test_another_stages_parameters_are_not_read() -> None:
     settings, _ = settings_of({"DRAGONPOST_STAGE": "dev"}, parameters())
 
     with pytest.raises(AssertionError, match="/dragonpost/dev/ was asked for"):
@@ -116,7 +116,7 @@ def test_another_stages_parameters_are_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize("setting", of_source(Source.STACK, Source.PARAMETER_STORE), ids=lambda setting: setting.name)
-def test_a_missing_one_is_named_with_what_to_do_and_stops_nothing_else(setting: Setting) -> None:
+def test_a_missing_parameter_is_named_with_what_to_do_and_breaks_no_other(setting: Setting) -> None:
     for value in ("", " "):
         settings, _ = settings_of({}, {**parameters(), setting.name: value})
 
@@ -127,7 +127,7 @@ def test_a_missing_one_is_named_with_what_to_do_and_stops_nothing_else(setting: 
 
 
 @pytest.mark.parametrize("setting", of_source(Source.STACK, Source.PARAMETER_STORE), ids=lambda setting: setting.name)
-def test_a_malformed_parameter_is_named_with_its_form_and_stops_nothing_else(setting: Setting) -> None:
+def test_a_malformed_parameter_is_named_with_its_form_and_breaks_no_other(setting: Setting) -> None:
     settings, _ = settings_of({}, {**parameters(), setting.name: MALFORMED[setting.name]})
 
     with pytest.raises(SettingError, match=f"{PATH}{setting.name} is malformed") as error:
@@ -159,7 +159,7 @@ def test_parameters_that_the_service_does_not_know_are_left_alone() -> None:
         ("none", "+15555550100", False),
     ],
 )
-def test_texts_are_allowed_to_listed_countries_only(prefixes: str, number: str, allowed: bool) -> None:
+def test_texts_are_allowed_only_to_listed_countries(prefixes: str, number: str, allowed: bool) -> None:
     settings, _ = settings_of({}, {"sms_allowed_prefixes": prefixes})
 
     assert settings.sms_allowed_to(number) is allowed

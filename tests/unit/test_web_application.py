@@ -1,4 +1,4 @@
-"""What every answer has in common, and what becomes of errors, on an app of one's own."""
+"""What all answers have in common, and what happens to errors, on an app made for these tests."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_the_caller_comes_from_the_verified_claims(app: Dragonpost) -> None:
     assert seen == [(Caller(OPERATOR_SUB, None, is_operator=True), "a")]
 
 
-def test_a_guarded_view_that_forgets_its_caller_is_no_app(app: Dragonpost) -> None:
+def test_a_guarded_view_that_forgets_its_caller_is_an_error(app: Dragonpost) -> None:
     def without(name: str) -> Reply:
         return Reply(name.encode())
 
@@ -218,7 +218,7 @@ def test_a_guarded_view_that_forgets_its_caller_is_no_app(app: Dragonpost) -> No
             app.post("/{name}", USERS)(view)
 
 
-def test_a_view_that_asks_for_a_caller_without_an_authorizer_is_no_app(app: Dragonpost) -> None:
+def test_a_view_that_takes_a_caller_without_an_authorizer_is_an_error(app: Dragonpost) -> None:
     def view(caller: Caller) -> Reply:
         return Reply(caller.sub.encode())
 

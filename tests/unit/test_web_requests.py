@@ -113,9 +113,7 @@ class TestPath:
             ("/", "/", "prod", "/prod"),
         ],
     )
-    def test_the_prefix_is_the_part_before_the_route(
-        self, reference: str, route: str, stage: str, prefix: str
-    ) -> None:
+    def test_the_prefix_is_the_part_before_the_route(self, reference: str, route: str, stage: str, prefix: str) -> None:
         assert requests.path_prefix(request(reference, route, stage=stage)) == prefix
 
     @pytest.mark.parametrize(
@@ -212,9 +210,7 @@ class TestIdempotencyKey:
         ("return=minimal", 0),
     ],
 )
-def test_a_preference_to_wait_is_clamped_and_ignored_if_it_is_not_understood(
-    prefer: str | None, wait_s: int
-) -> None:
+def test_a_preference_to_wait_is_clamped_and_ignored_if_it_is_not_understood(prefer: str | None, wait_s: int) -> None:
     headers = {} if prefer is None else {"Prefer": prefer}
 
     assert requests.wait_preferred_s(request(headers=headers)) == wait_s
