@@ -1,4 +1,4 @@
-"""S3 as far as the registry uses it: objects in memory, conditional reads and writes, botocore's errors."""
+"""The part of S3 that the registry uses: objects in memory, conditional reads and writes, botocore's errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every implementation of the registry keeps to one contract, and answers as the one in memory does."""
+"""Every implementation of the registry passes the same contract tests, and answers like the one in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes.settings import FakeSettings
 
 
 def on_s3() -> S3DragonRepository:
-    """Return a repository on an S3 of its own, whose waits are over at once."""
+    """Return a repository on an S3 of its own, which never really sleeps."""
     place = FakeSettings()
     s3 = FakeS3(place.dragon_data_bucket_name)
     return S3DragonRepository(place, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
@@ -28,7 +28,7 @@ class TestInMemoryDragonRepository(DragonRepositoryContract):
 
 
 class TestS3DragonRepository(DragonRepositoryContract):
-    """As in tests/integration, but within milliseconds: there is no moto behind it."""
+    """The same tests as in tests/integration, but within milliseconds, because they need no moto."""
 
     @pytest.fixture
     def dragons(self) -> S3DragonRepository:
