@@ -2,7 +2,7 @@
 
 Clients are shared (they are thread-safe once made, sessions are not) and made on first use: a function pays only for
 the ones it needs. A call has three attempts of at most 2 s to connect and 5 s to answer. Several slow calls in a row
-would still outlive API Gateway's 29 s, so whoever has a time limit makes its calls `within` a shorter one.
+would still outlive API Gateway's 29 s, so a caller with a time limit makes its calls `within` a shorter one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONNECTIONS_MAX,
 )
-# Settings are small, and whoever waits for them has its own work yet to do.
+# Settings are small, and the request that waits for them has its own work yet to do.
 _CONFIGS = {"ssm": _CONFIG.merge(Config(connect_timeout=1, read_timeout=2))}
 
 _THROTTLED = frozenset({
@@ -138,9 +138,9 @@ def forget_clients() -> None:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let calls made in this block, and repeated attempts of them, begin within this time only.
+    """Let calls in this block, and their repeated attempts, begin within this time only.
 
-    A later one raises `DependencyTimeout`. A block inside another cannot have more time than that one.
+    A later one raises `DependencyTimeout`. A block inside another cannot have more time than the outer one.
     """
     token = _no_call_after.set(min(_no_call_after.get(), time.monotonic() + seconds))
     try:
@@ -202,9 +202,9 @@ def _check_time(operation_name: str, **_: Any) -> None:
 def _check_came_from_aws(operation_model: OperationModel, response_dict: Mapping[str, Any], **_: Any) -> None:
     """Refuse an answer that only looks like a success: something on the way gave it, or it is damaged.
 
-    botocore takes a 200 whose body is no JSON for a success without members, and a 200 to a PutObject for one whatever
-    it says: a message that nobody has would count as sent, a row that is nowhere as written. AWS's own answers carry a
-    request id (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html,
+    botocore takes a 200 whose body is not JSON for a success without members, and any 200 to a PutObject for a success,
+    whatever it says: a message that nobody has would count as sent, and a row that is nowhere as written. AWS's own
+    answers carry a request id (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html,
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html).
     """
     if response_dict["status_code"] >= 400:

@@ -22,7 +22,7 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 class _Number(Decimal):
     """A number that remembers how it was written.
 
-    `Decimal` alone writes `1e-6` as `0.000001`: a body of many such numbers would grow past what DynamoDB takes.
+    `Decimal` alone writes `1e-6` as `0.000001`: a body with many such numbers would outgrow what DynamoDB takes.
     """
 
     __slots__ = ("text",)

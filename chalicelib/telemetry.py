@@ -17,9 +17,10 @@ NAMESPACE = "Dragonpost"
 
 
 def _as_ascii(fields: dict[str, Any]) -> str:
-    """Return a log line in which every other character is escaped.
+    """Return a log line in which every character beyond ASCII is escaped.
 
-    Powertools leaves U+0085, U+009B or U+2028 as they are: ends of lines, and commands to a terminal, to some readers.
+    Powertools leaves U+0085, U+009B and U+2028 as they are. Some readers take them for the end of a line, or for a
+    command to the terminal.
     """
     return json.dumps(fields, separators=(",", ":"), default=str)
 
@@ -29,7 +30,7 @@ logger = Logger(service=SERVICE, utc=True, json_serializer=_as_ascii)
 
 @contextmanager
 def correlated(correlation_id: str) -> Iterator[None]:
-    """Put the correlation id into every log line of the block's thread; an exception that leaves it is logged, too."""
+    """Put the correlation id into every log line of the block's thread, and log an exception that leaves the block."""
     logger.thread_safe_append_keys(correlation_id=correlation_id)
     try:
         yield
@@ -43,8 +44,9 @@ def correlated(correlation_id: str) -> Iterator[None]:
 def count(name: str, value: int = 1, **dimensions: str) -> None:
     """Emit a CloudWatch metric (embedded metric format) in units of Count.
 
-    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input. Only for
-    when no other thread writes: Powertools writes a metric and the end of its line apart. (A log line is one write.)
+    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input. Call it
+    only while no other thread writes: Powertools writes a metric and the end of its line separately. (A log line is one
+    write.)
     """
     with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
         metric.add_dimension("service", SERVICE)

@@ -19,7 +19,7 @@ from chalicelib.exact_json import canonical_number
 
 Model = TypeVar("Model", bound=msgspec.Struct)
 
-# What `\s` means in the patterns of JSON Schema (ECMA-262 §12.2 and §12.3), so that what is documented is exact.
+# What `\s` means in JSON Schema's patterns (ECMA-262 §12.2 and §12.3), so that the documented patterns are exact.
 WHITE_SPACE = (
     "\t\n\v\f\r \u00a0\u1680"
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -27,7 +27,7 @@ WHITE_SPACE = (
 
 
 def text_pattern(length_max: int) -> str:
-    """Return what `normalised_text` takes as a pattern of JSON Schema; the length there is the normalised text's."""
+    """Return a JSON Schema pattern for what `normalised_text` takes; its length is that of the normalised text."""
     controls = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
     return rf"^\s*[^\s{controls}][^{controls}]{{0,{length_max - 1}}}\s*$"
 
@@ -118,7 +118,7 @@ class Uuid(CheckedText):
 class Timestamp(CheckedText):
     """A date and time with an offset (RFC 3339 §5.6), kept as written; a leap second is allowed as RFC 3339 does.
 
-    RFC 3339 knows no end to the digits of a second; what the index can keep does.
+    RFC 3339 does not limit the digits of a second; the index limits what it can keep.
     """
 
     __slots__ = ()
@@ -175,8 +175,8 @@ def normalised_text(value: object, length_max: int) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
     trimmed = value.strip(WHITE_SPACE)
-    # What is too long is refused before it is normalised: that takes time with the square of the combining marks in a
-    # row, a minute for 256 KiB of them.
+    # A text that is too long is refused before it is normalised. The time that normalising takes grows with the square
+    # of the number of combining marks in a row: a minute for 256 KiB of them.
     text = unicodedata.normalize("NFC", trimmed) if len(trimmed) <= _NFC_SHRINKS_BY * length_max else trimmed
     if not text:
         raise ValueError("must not be blank")
@@ -207,7 +207,7 @@ def pointer(parent: str, member: str) -> str:
 
 _FRAGMENT_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?")
 
-# What msgspec's own types ask for, in the words of this API.
+# What msgspec's own types require, in the words of this API.
 _BUILTIN_RULES: dict[object, str] = {bool: "must be true or false", str: "must be a string"}
 
 

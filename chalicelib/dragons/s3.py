@@ -117,10 +117,11 @@ class S3DragonRepository:
             version = self._read()
             entries = version.document.entries(key)
             present = entries[0].dragon if entries else None
-            # A write whose answer was lost looks like a lost race; what it wanted stands there then (RFC 9110 §13.1.1).
+            # A write whose answer was lost looks like a lost race, but the document holds what it wrote
+            # (RFC 9110 §13.1.1).
             if meant and present == wanted:
                 return Change.DONE
-            # Or the dragon was removed, and another one has its name now: that one stays.
+            # Or the dragon was removed, and another one has taken its name since: that one stays.
             if meant and entries and wanted is None and _is_another(entries, meant):
                 return Change.DONE
             if present is None:
@@ -194,5 +195,8 @@ def _tell_of_namesakes(document: Document) -> None:
 
 
 def _is_another(entries: Sequence[Entry], meant: Sequence[Entry]) -> bool:
-    """Tell whether the dragon came by another submission (corrections keep it), or was the next entry of its name."""
+    """Tell whether the dragon is not the one that was meant.
+
+    It came with another submission (a correction keeps the submission), or it was the next entry of its name.
+    """
     return entries[0].submission_id != meant[0].submission_id or len(entries) < len(meant)

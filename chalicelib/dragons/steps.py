@@ -35,7 +35,7 @@ def add(step_input: Mapping[str, Any], dragons: DragonRepository) -> Outcome:
     """Add a validated dragon.
 
     Takes `{"dragon": {…}, "submission_id": "…", "correlation_id": "…"}`. Returns the outcome `added`, or `duplicate`
-    with a reason. Raises what the repository raises; the workflow retries, which is safe because adding is idempotent.
+    with a reason. The repository's errors propagate; the workflow retries, which is safe because adding is idempotent.
     """
     dragon = msgspec.convert(step_input["dragon"], Dragon)
     with correlated(step_input["correlation_id"]), aws.within(aws.CALLS_BEGIN_WITHIN_S):

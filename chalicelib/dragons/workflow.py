@@ -103,8 +103,8 @@ class DragonWorkflow:
     def steps(self, submission: Submission) -> list[Step]:
         """Return the states that the submission's execution entered, in order.
 
-        There are none while Step Functions does not show the history yet, or not any more (after 90 days), although it
-        has described the execution a moment ago.
+        The list is empty while Step Functions does not show the history yet, and once it no longer does (after 90
+        days), even though it described the execution a moment ago.
         """
         try:
             with aws.calling("Step Functions"):
@@ -120,7 +120,8 @@ class DragonWorkflow:
     def wait(self, submission: Submission, timeout_s: float) -> Submission:
         """Wait until the submission is settled, for at most `timeout_s`.
 
-        Returns it as it is then: settled, or still pending. Not being able to look ends the wait, too: it has started.
+        Returns it as it is then: settled, or still pending. If Step Functions cannot be asked, the wait ends, too, with
+        the submission as it was last seen: it has started in any case.
         """
         deadline = self._clock() + timeout_s
         pause_s = POLL_FIRST_S

@@ -1,8 +1,9 @@
 """The queue consumer: stores a batch of deliveries concurrently, and settles each on its own.
 
-What is stored is deleted at once. What can never succeed goes to the dead-letter queue with its reason. Only transient
-failures raise, after all the rest is settled; SQS then delivers those, and only those, again. So nothing is lost
-whether or not the event source mapping reports batch item failures, and neighbours of a bad message are unaffected.
+A message that was stored is deleted at once. One that can never be stored goes to the dead-letter queue with its
+reason. Only transient failures raise, after all the others are settled; SQS then delivers those messages again, and no
+others. So nothing is lost whether or not the event source mapping reports batch item failures, and a bad message does
+not affect its neighbours.
 """
 
 from collections import Counter
@@ -39,7 +40,7 @@ def process(deliveries: Sequence[Delivery], messages: MessageRepository, queue: 
     """
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         fates = list(pool.map(lambda delivery: _settle_in_time(delivery, messages, queue), deliveries))
-    # Not in the threads: a metric and the end of its line are two writes, and another thread's line may come between.
+    # Not in the threads: a metric and the end of its line are two writes, and another thread could write in between.
     for metric, settled in Counter(filter(None, fates)).items():
         count(metric, settled)
     unsettled = fates.count(None)
@@ -48,7 +49,7 @@ def process(deliveries: Sequence[Delivery], messages: MessageRepository, queue: 
 
 
 def _settle_in_time(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> str | None:
-    """Settle or leave one delivery before Lambda ends the function, which would hide why."""
+    """Settle or leave one delivery before Lambda ends the function, which would hide the reason."""
     with aws.within(aws.CALLS_BEGIN_WITHIN_S):
         return _settle(delivery, messages, queue)
 

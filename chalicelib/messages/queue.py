@@ -88,7 +88,10 @@ class MessageQueue:
             raise QueueUnavailable from error
 
     def delete(self, delivery: Delivery) -> None:
-        """Take a settled delivery off the queue, unless it is not the latest one: whoever has that takes it off."""
+        """Take a settled delivery off the queue.
+
+        If the message has been delivered again since, nothing happens: whoever has the latest delivery deletes it.
+        """
         try:
             with aws.calling("SQS"):
                 self._sqs().delete_message(QueueUrl=self._urls.message_queue_url, ReceiptHandle=delivery.receipt_handle)
@@ -99,10 +102,10 @@ class MessageQueue:
     def bury(self, delivery: Delivery, reason: str) -> None:
         """Move a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.
 
-        The reason begins with its kind and a colon. Attributes count into what SQS takes of a message: beside a body
-        that leaves little room, the kind has to do for the reason, and those that do not fit are left out.
+        The reason begins with its kind and a colon. Attributes count towards the size of a message. Where the body
+        leaves little room, the kind stands for the whole reason, and attributes that do not fit are left out.
 
-        It is sent first and deleted then: whatever fails between leaves two copies, never none.
+        The letter is sent before the delivery is deleted: a failure in between leaves two copies, never none.
         """
         attributes = _letter_attributes(delivery, _NOT_ALLOWED_IN_SQS.sub("?", reason)[:REASON_CHARACTERS_MAX])
         self._send(self._urls.message_dead_letter_queue_url, delivery.body, attributes)
@@ -117,7 +120,7 @@ class MessageQueue:
 
 
 def _letter_attributes(delivery: Delivery, reason: str) -> dict[str, str]:
-    """Return the attributes that fit beside the body, those that say most first; the whole reason comes last."""
+    """Return the attributes that fit beside the body. Those that say most come first, the whole reason last."""
     wanted = (
         ("reason", reason.partition(":")[0]),
         ("correlation_id", delivery.correlation_id),

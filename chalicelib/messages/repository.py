@@ -30,11 +30,11 @@ class MessageConflict(Exception):
 
 
 class MessageTooLarge(Exception):
-    """The index cannot keep a message of this size. The API takes none, but the queue does: 1 MiB."""
+    """The index cannot keep a message of this size. The API takes none so large, but the queue does: up to 1 MiB."""
 
 
 class Ambiguous(Exception):
-    """Several companies have a message of this id, and the reader did not say which is meant."""
+    """Several companies have a message with this id, and the caller did not say which company is meant."""
 
 
 class Storing(StrEnum):
