@@ -101,6 +101,7 @@ def schemas() -> dict[str, Json]:
         _MODELS, schema_hook=_checked_type, ref_template="#/components/schemas/{name}"
     )
     models = {name: _tidied(schema) for name, schema in found.items()}
+    _answer_whole(models["Dragon"])
     models["DragonReport"] |= {
         "if": {"properties": {"confirmationRequired": {"const": True}}, "required": ["confirmationRequired"]},
         "then": {"dependentRequired": {"confirmationRequired": ["reportingPhoneNumber"]}},
@@ -191,6 +192,13 @@ def _tidied(node: Any) -> Any:
 
 def _first_paragraph(text_: str) -> str:
     return text_.partition("\n\n")[0]
+
+
+def _answer_whole(schema: Json) -> None:
+    """Have an answer's schema promise every member: what was stored without one is answered with its default."""
+    for member in schema["properties"].values():
+        member.pop("default", None)
+    schema["required"] = list(schema["properties"])
 
 
 def _with_web_client_names(schema: Json, title: str) -> Json:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from chalicelib.dragons.model import FIELDS, DragonName
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.paging import cursor_after
 from tests.samples import MESSAGE_METADATA, ORDER_DATA, dragon_body, message_body, raw_object
@@ -264,12 +265,7 @@ NAMES_REFUSED: tuple[object, ...] = (
 )
 
 TEXT_FIELDS: Mapping[str, int] = {
-    "family_str": 32,
-    "description_str": 1_000,
-    "location_city_str": 100,
-    "location_country_str": 100,
-    "location_neighborhood_str": 100,
-    "location_state_str": 100,
+    name: field.rule.length_max for name, field in FIELDS.items() if field.rule is not DragonName
 }
 
 PHONES_REFUSED: tuple[object, ...] = (

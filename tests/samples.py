@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chalicelib.dragons.model import Dragon
+import msgspec
+
+from chalicelib.dragons.model import Dragon, example_dragons
 
 COMPANY = "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
 OTHER_COMPANY = "5b8c1a52-3a3e-4c62-9a0e-3c1d0c7f5a11"
@@ -28,15 +30,7 @@ ORDER_DATA: dict[str, str] = {
 
 def dragon_members(name: str = "Ember", **changes: Any) -> dict[str, Any]:
     """Return a dragon as a client sends it; a change to None leaves the member out."""
-    members = {
-        "dragon_name_str": name,
-        "family_str": "red",
-        "description_str": "Sleeps on warm roofs and guards the bakery below.",
-        "location_city_str": "Las Vegas",
-        "location_country_str": "usa",
-        "location_neighborhood_str": "e clark ave",
-        "location_state_str": "nevada",
-    }
+    members = msgspec.structs.asdict(example_dragons()[1]) | {"dragon_name_str": name}
     return {name: value for name, value in (members | changes).items() if value is not None}
 
 

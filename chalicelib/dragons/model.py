@@ -1,33 +1,31 @@
-"""What a dragon is: the fields of the course's registry, their rules, and when two names are the same."""
+"""What a dragon is: the fields of the course's registry, their rules, and when two names are the same.
+
+`Dragon` declares the fields, and is the one place to add one. Everything else that knows them is made from it: what
+clients may send, the API's document, the console's forms, the tests' samples.
+"""
 
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import msgspec
 
 from chalicelib.validation import CheckedText, Fault, InvalidInput, decode, normalised_text, pointer, text_pattern
 
 
-class Dragon(msgspec.Struct, frozen=True, kw_only=True):
-    """A dragon as the API shows it and the course's data file holds it."""
+class BoundedText(CheckedText):
+    """A text of 1 to `length_max` characters."""
 
-    dragon_name_str: str
-    family_str: str
-    description_str: str
-    location_city_str: str
-    location_country_str: str
-    location_neighborhood_str: str
-    location_state_str: str
+    __slots__ = ()
+    length_max: ClassVar[int]
 
-    @property
-    def key(self) -> str:
-        """The normalised name: unique in the registry, and what it is ordered by."""
-        return normalised_name(self.dragon_name_str)
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        return cls(normalised_text(value, cls.length_max))
 
 
-class DragonName(CheckedText):
+class DragonName(BoundedText):
     """1 to 64 letters, marks, digits, spaces, `.`, `'` and `-`, with at least one letter or digit.
 
     Without the last rule `..` would be a name, and no client could ask for it: URLs resolve it away (RFC 3986 §5.2.4).
@@ -51,16 +49,7 @@ class DragonName(CheckedText):
         return cls(text)
 
 
-class _BoundedText(CheckedText):
-    __slots__ = ()
-    length_max: ClassVar[int]
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        return cls(normalised_text(value, cls.length_max))
-
-
-class Family(_BoundedText):
+class Family(BoundedText):
     """1 to 32 characters."""
 
     __slots__ = ()
@@ -68,7 +57,7 @@ class Family(_BoundedText):
     schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
 
 
-class Description(_BoundedText):
+class Description(BoundedText):
     """1 to 1,000 characters."""
 
     __slots__ = ()
@@ -76,7 +65,7 @@ class Description(_BoundedText):
     schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
 
 
-class Place(_BoundedText):
+class Place(BoundedText):
     """1 to 100 characters."""
 
     __slots__ = ()
@@ -98,21 +87,112 @@ class PhoneNumber(CheckedText):
         return cls(value)
 
 
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """What the declaration says about a dragon's field.
+
+    `rule` is the type that checks what clients send. `alias` is the field's name in the course's web client, `label`
+    the name that people read. `examples` are its values for two dragons. `address_part` counts the parts of an
+    address from the nearest (1) on; it is 0 for a field that belongs to no address.
+    """
+
+    rule: type[BoundedText]
+    alias: str
+    label: str
+    examples: tuple[str, str]
+    address_part: int = 0
+
+
+class Dragon(msgspec.Struct, frozen=True, kw_only=True):
+    """A dragon as the API shows it and the course's data file holds it."""
+
+    # A field that is added later needs a default: dragons that were stored before it are read with that value.
+    dragon_name_str: Annotated[
+        str, Field(rule=DragonName, alias="dragonName", label="Name", examples=("Amberwick", "Áldozó"))
+    ]
+    family_str: Annotated[str, Field(rule=Family, alias="family", label="Family", examples=("gold", "red"))]
+    description_str: Annotated[
+        str,
+        Field(
+            rule=Description,
+            alias="description",
+            label="Description",
+            examples=(
+                "Sleeps on warm granaries and is paid in honey.",
+                "Guards a vineyard and can tell vintages by the smell of the cork.",
+            ),
+        ),
+    ]
+    location_city_str: Annotated[
+        str, Field(rule=Place, alias="city", label="City", examples=("Bruges", "Eger"), address_part=2)
+    ]
+    location_country_str: Annotated[
+        str, Field(rule=Place, alias="country", label="Country", examples=("Belgium", "Hungary"), address_part=4)
+    ]
+    location_neighborhood_str: Annotated[
+        str,
+        Field(
+            rule=Place,
+            alias="neighborhood",
+            label="Neighbourhood",
+            examples=("Sint-Anna", "Tourist Quarter"),
+            address_part=1,
+        ),
+    ]
+    location_state_str: Annotated[
+        str,
+        Field(rule=Place, alias="state", label="State or region", examples=("West Flanders", "Heves"), address_part=3),
+    ]
+
+    @property
+    def key(self) -> str:
+        """The normalised name: unique in the registry, and what it is ordered by."""
+        return normalised_name(self.dragon_name_str)
+
+
+def declared(model: type[msgspec.Struct]) -> dict[str, Field]:
+    """Return the fields of a declaration by name, in its order.
+
+    Raises `TypeError` if one of them is not declared as a text with its `Field`.
+    """
+    found = {}
+    for member in msgspec.structs.fields(model):
+        match get_args(member.type):
+            case (kind, Field() as field) if kind is str:
+                found[member.name] = field
+            case _:
+                raise TypeError(f"{model.__name__}.{member.name} has to be declared as Annotated[str, Field(...)]")
+    return found
+
+
+FIELDS: Mapping[str, Field] = declared(Dragon)
+
+# The names that the course's web client sends, and the field each stands for.
+ALIASES: Mapping[str, str] = {field.alias: name for name, field in FIELDS.items()}
+
+# The fields that were added later, and what they are for a dragon that was stored, or was on its way, before them.
+STORED_DEFAULTS: Mapping[str, str] = {
+    field.name: field.default for field in msgspec.structs.fields(Dragon) if field.default is not msgspec.NODEFAULT
+}
+
+
+def example_dragons() -> list[Dragon]:
+    """Return the two dragons that the fields' examples make."""
+    return [
+        Dragon(**dict(zip(FIELDS, values, strict=True)))
+        for values in zip(*(field.examples for field in FIELDS.values()), strict=True)
+    ]
+
+
 class DragonFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `PUT /dragons/{dragon_name}` takes: a dragon, each field checked."""
 
-    dragon_name_str: DragonName
-    family_str: Family
-    description_str: Description
-    location_city_str: Place
-    location_country_str: Place
-    location_neighborhood_str: Place
-    location_state_str: Place
+    # `msgspec.defstruct` does the same; a class statement gives type checkers a name.
+    __annotations__ = {name: field.rule for name, field in FIELDS.items()}
 
     @property
     def dragon(self) -> Dragon:
         """The dragon that these are the fields of."""
-        return Dragon(**{field: str(getattr(self, field)) for field in Dragon.__struct_fields__})
+        return Dragon(**{field: str(getattr(self, field)) for field in FIELDS})
 
 
 class DragonReport(DragonFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,18 +205,6 @@ class DragonReport(DragonFields, frozen=True, kw_only=True, forbid_unknown_field
     def phone_number(self) -> str | None:
         """The reporter's phone number, if they gave one."""
         return None if self.reportingPhoneNumber is msgspec.UNSET else str(self.reportingPhoneNumber)
-
-
-# The names that the course's web client sends, and the field each stands for.
-ALIASES: Mapping[str, str] = {
-    "dragonName": "dragon_name_str",
-    "family": "family_str",
-    "description": "description_str",
-    "city": "location_city_str",
-    "country": "location_country_str",
-    "neighborhood": "location_neighborhood_str",
-    "state": "location_state_str",
-}
 
 
 def report_from(members: Mapping[str, Any]) -> DragonReport:
@@ -157,14 +225,14 @@ def correction_from(members: Mapping[str, Any], name: str) -> Dragon:
     among them: a dragon is corrected, not renamed.
     """
     faults = []
-    member = "dragon_name_str" if "dragon_name_str" in members else "dragonName"
+    member = "dragon_name_str" if "dragon_name_str" in members else FIELDS["dragon_name_str"].alias
     if _is_other_name(members.get(member), name):
         faults.append(Fault("pointer", pointer("#", member), "must be the name in the path; dragons are not renamed"))
     return _decoded(members, DragonFields, faults).dragon
 
 
 def _is_other_name(given: object, name: str) -> bool:
-    """Tell whether what was given is a dragon's name, and not this one; what is no name is a fault of its own."""
+    """Return whether the given value is a dragon's name, and another one; a value that is no name has its own fault."""
     try:
         return normalised_name(DragonName.parse(given)) != normalised_name(name)
     except ValueError:

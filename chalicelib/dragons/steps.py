@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from chalicelib import aws
-from chalicelib.dragons.model import Dragon, report_from
+from chalicelib.dragons.model import STORED_DEFAULTS, Dragon, report_from
 from chalicelib.dragons.repository import Addition, DragonRepository
 from chalicelib.telemetry import correlated, count, logger
 from chalicelib.validation import InvalidInput
@@ -21,12 +21,14 @@ def validate(step_input: Mapping[str, Any]) -> Outcome:
     """Check a dragon against the model's rules, whoever started the workflow.
 
     Takes `{"dragon": {…}, "correlation_id": "…"}`. Returns the outcome `valid`, or `invalid` with the faults as reason.
+    A dragon that was reported before a field was added has that field's default.
     """
+    members = {**STORED_DEFAULTS, **step_input["dragon"]}
     try:
-        report = report_from(step_input["dragon"])
+        report = report_from(members)
     except InvalidInput as invalid:
         return {"outcome": "invalid", "reason": str(invalid)}
-    if msgspec.structs.asdict(report.dragon) != step_input["dragon"]:
+    if msgspec.structs.asdict(report.dragon) != members:
         return {"outcome": "invalid", "reason": "The dragon's fields are not in their normalised form."}
     return {"outcome": "valid", "reason": None}
 

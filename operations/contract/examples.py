@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from chalicelib.dragons.model import ALIASES, example_dragons
 from chalicelib.web import problems
 
 REQUEST_ID = "8f0f8f0e-52a6-4f6c-9a3e-6c3f6a0f9a52"
@@ -12,36 +15,12 @@ COMPANY_ID = "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
 MESSAGE_ID = "fc0daad3-4f10-4d15-b8c6-276cca111e87"
 ETAG = '"yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
 
-DRAGON: dict[str, Any] = {
-    "dragon_name_str": "Amberwick",
-    "family_str": "gold",
-    "description_str": "Sleeps on warm granaries and is paid in honey.",
-    "location_city_str": "Bruges",
-    "location_country_str": "Belgium",
-    "location_neighborhood_str": "Sint-Anna",
-    "location_state_str": "West Flanders",
-}
-
-OTHER_DRAGON: dict[str, Any] = {
-    "dragon_name_str": "Áldozó",
-    "family_str": "red",
-    "description_str": "Guards a vineyard and can tell vintages by the smell of the cork.",
-    "location_city_str": "Eger",
-    "location_country_str": "Hungary",
-    "location_neighborhood_str": "Tourist Quarter",
-    "location_state_str": "Heves",
-}
+DRAGON, OTHER_DRAGON = map(msgspec.structs.asdict, example_dragons())
 
 REPORT: dict[str, Any] = {**DRAGON, "reportingPhoneNumber": "+15555550100", "confirmationRequired": True}
 
 WEB_CLIENT_REPORT: dict[str, Any] = {
-    "dragonName": "Áldozó",
-    "family": "red",
-    "description": "Guards a vineyard and can tell vintages by the smell of the cork.",
-    "city": "Eger",
-    "country": "Hungary",
-    "neighborhood": "Tourist Quarter",
-    "state": "Heves",
+    **{alias: OTHER_DRAGON[field] for alias, field in ALIASES.items()},
     "confirmationRequired": False,
 }
 

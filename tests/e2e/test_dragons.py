@@ -9,31 +9,16 @@ from typing import Any
 
 import pytest
 
+from chalicelib.dragons.model import Dragon
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
+from tests.samples import dragon_members
 
-FIELDS = {
-    "dragon_name_str",
-    "family_str",
-    "description_str",
-    "location_city_str",
-    "location_country_str",
-    "location_neighborhood_str",
-    "location_state_str",
-}
+FIELDS = set(Dragon.__struct_fields__)
 
 
 def a_dragon(**changes: Any) -> dict[str, Any]:
-    return {
-        "dragon_name_str": f"Proofwing {uuid.uuid4().hex[:12]}",
-        "family_str": "red",
-        "description_str": "Made afresh for each test.",
-        "location_city_str": "Kraków",
-        "location_country_str": "Poland",
-        "location_neighborhood_str": "Wawel",
-        "location_state_str": "Lesser Poland",
-        **changes,
-    }
+    return dragon_members(f"Proofwing {uuid.uuid4().hex[:12]}", **changes)
 
 
 def settled(api: Api, location: str, user: str = "operator") -> dict[str, Any]:

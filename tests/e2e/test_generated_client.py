@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.running import PROJECT, Api
 from tests.e2e.waiting import until
+from tests.samples import dragon_members
 
 DOCUMENT = PROJECT / "chalicelib" / "web" / "static" / "openapi.json"
 COMPANY = "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
@@ -67,15 +68,7 @@ def _without_formatting(folder: Path) -> Path:
 
 def test_a_dragon_is_reported_watched_read_and_removed(client: Client) -> None:
     name = f"Typed {uuid.uuid4().hex[:12]}"
-    report = client.models.DragonReport(
-        dragon_name_str=name,
-        family_str="silver",
-        description_str="Reads the small print.",
-        location_city_str="Leiden",
-        location_country_str="Netherlands",
-        location_neighborhood_str="Pieterswijk",
-        location_state_str="South Holland",
-    )
+    report = client.models.DragonReport.from_dict(dragon_members(name, family_str="silver"))
 
     accepted = client.call("dragons.report_dragon", body=report)
     assert isinstance(accepted.parsed, client.models.AcceptedSubmission)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from chalicelib import aws
+from chalicelib.dragons.model import ALIASES
 from chalicelib.web.problems import (
     DRAGON_REFUSED,
     DUPLICATE_DRAGON,
@@ -193,8 +194,8 @@ class TestReporting:
     def test_aliases_of_the_web_client_are_the_same_dragon(
         self, service: Service, step_functions: FakeStepFunctions
     ) -> None:
-        named = dict(zip(("dragonName", "family", "description", "city", "country", "neighborhood", "state"),
-                         dragon_members().values(), strict=True))  # fmt: skip
+        members = dragon_members()
+        named = {alias: members[field] for alias, field in ALIASES.items()}
         service.post("/dragons", json.dumps(named).encode())
 
         assert step_functions.only_input()["dragon"] == dragon_members()

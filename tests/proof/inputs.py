@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_from_bytes
 
 from hypothesis import strategies as st
 
+from chalicelib.dragons.model import FIELDS, DragonName
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.validation import WHITE_SPACE
 from chalicelib.web.paging import cursor_after
@@ -148,23 +149,7 @@ def messages(draw: st.DrawFn, company_id: str | None = None) -> tuple[str, str]:
 # Dragons
 
 NAME_CHARACTERS = st.characters(categories=["L", "M", "Nd"]) | st.sampled_from(" .'-")
-TEXT_LENGTHS = {
-    "family_str": 32,
-    "description_str": 200,
-    "location_city_str": 100,
-    "location_country_str": 100,
-    "location_neighborhood_str": 100,
-    "location_state_str": 100,
-}
-ALIASES = {
-    "dragon_name_str": "dragonName",
-    "family_str": "family",
-    "description_str": "description",
-    "location_city_str": "city",
-    "location_country_str": "country",
-    "location_neighborhood_str": "neighborhood",
-    "location_state_str": "state",
-}
+TEXT_LENGTHS = {name: field.rule.length_max for name, field in FIELDS.items() if field.rule is not DragonName}
 
 
 def kept(text: str) -> str:
@@ -174,7 +159,7 @@ def kept(text: str) -> str:
 
 def kept_dragon(members: Mapping[str, str]) -> dict[str, str]:
     """Return a dragon as it must be read back, from a report that may use either name of each field."""
-    return {field: kept(members[field if field in members else alias]) for field, alias in ALIASES.items()}
+    return {name: kept(members[name if name in members else field.alias]) for name, field in FIELDS.items()}
 
 
 def _is_name(text: str) -> bool:
@@ -196,7 +181,8 @@ def dragons(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
         characters = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
         fields[field] = draw(st.text(characters, min_size=1, max_size=min(length_max, 30)).filter(_is_text(length_max)))
     members = {
-        draw(st.sampled_from([field, ALIASES[field]])): draw(string_of(st.just(text))) for field, text in fields.items()
+        draw(st.sampled_from([field, FIELDS[field].alias])): draw(string_of(st.just(text)))
+        for field, text in fields.items()
     }
     if draw(st.booleans()):
         members["reportingPhoneNumber"] = json.dumps(draw(st.from_regex(r"\+[1-9][0-9]{1,14}", fullmatch=True)))

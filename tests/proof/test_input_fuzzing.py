@@ -382,7 +382,7 @@ class TestEverythingElse:
 
 
 def _dragon(name: str) -> bytes:
-    fields = dict.fromkeys(inputs.ALIASES, "x")
+    fields = dict.fromkeys(inputs.FIELDS, "x")
     return json.dumps({**fields, "dragon_name_str": name}).encode()
 
 

@@ -1,10 +1,28 @@
 """What a dragon is, and when two names are the same."""
 
 import time
+from typing import Annotated
 
+import msgspec
 import pytest
 
-from chalicelib.dragons.model import ALIASES, Dragon, DragonName, correction_from, normalised_name, report_from
+from chalicelib.dragons.model import (
+    ALIASES,
+    FIELDS,
+    STORED_DEFAULTS,
+    Description,
+    Dragon,
+    DragonFields,
+    DragonName,
+    DragonReport,
+    Family,
+    Place,
+    correction_from,
+    declared,
+    example_dragons,
+    normalised_name,
+    report_from,
+)
 from chalicelib.validation import InvalidInput
 from tests.bad_input import NAMES_REFUSED, ONE_NAME
 from tests.samples import dragon, dragon_members
@@ -66,8 +84,37 @@ def test_a_report_may_ask_for_a_text_message() -> None:
     assert report.confirmationRequired is True
 
 
-def test_every_alias_stands_for_a_field_of_the_dragon() -> None:
+def test_every_field_has_an_alias_of_its_own() -> None:
     assert sorted(ALIASES.values()) == sorted(Dragon.__struct_fields__)
+    assert not set(ALIASES) & {*DragonReport.__struct_fields__}
+
+
+def test_what_clients_send_is_checked_by_the_rule_of_each_field_in_the_order_of_the_dragons() -> None:
+    checked = {field.name: field.type for field in msgspec.structs.fields(DragonFields)}
+
+    assert list(checked.items()) == [(name, field.rule) for name, field in FIELDS.items()]
+    assert tuple(checked) == Dragon.__struct_fields__
+
+
+def test_the_lengths_of_the_rules_are_those_that_clients_know() -> None:
+    assert [rule.length_max for rule in (DragonName, Family, Description, Place)] == [64, 32, 1_000, 100]
+
+
+@pytest.mark.parametrize("example", example_dragons(), ids=lambda example: example.dragon_name_str)
+def test_an_example_is_a_dragon_as_it_is_kept(example: Dragon) -> None:
+    assert report_from(msgspec.structs.asdict(example)).dragon == example
+
+
+def test_what_a_field_has_in_older_dragons_can_be_sent_back_as_it_is() -> None:
+    assert {name: FIELDS[name].rule.parse(default) for name, default in STORED_DEFAULTS.items()} == STORED_DEFAULTS
+
+
+@pytest.mark.parametrize("kind", [str, Annotated[str, "a weight"], Annotated[int, next(iter(FIELDS.values()))]])
+def test_a_field_without_all_there_is_to_say_of_it_is_refused_by_its_name(kind: object) -> None:
+    incomplete = msgspec.defstruct("Dragon", [("weight_str", kind)])
+
+    with pytest.raises(TypeError, match=r"Dragon\.weight_str has to be declared as"):
+        declared(incomplete)
 
 
 @pytest.mark.parametrize("alias", ALIASES)
