@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
+import msgspec
 from chalice.app import Request
 
+from chalicelib.dragons.model import FIELDS
 from chalicelib.web.problems import Problem, ProblemRaised, not_found
 from chalicelib.web.requests import header
 from chalicelib.web.responses import Reply, revalidated
@@ -58,7 +60,8 @@ def console(request: Request, client_id: str) -> Reply:
     path: str = request.context["path"]
     if not path.endswith("/"):  # AWS serves `/prod` as well, from where `static/…` would lead to `/static/…`
         return _moved(path.rpartition("/")[2] + "/")
-    return _page("console.html", request, client_id, _POLICY + _NO_HTML_FROM_TEXT)
+    policy = _POLICY + _NO_HTML_FROM_TEXT
+    return _page("console.html", request, policy, client_id=client_id, dragon_fields=_dragon_fields())
 
 
 def docs(request: Request, client_id: str) -> Reply:
@@ -71,7 +74,7 @@ def docs(request: Request, client_id: str) -> Reply:
         return _moved("../docs")
     for name in SWAGGER_UI:
         _swagger_ui_file(name)
-    return _page("docs.html", request, client_id, _POLICY)
+    return _page("docs.html", request, _POLICY, client_id=client_id)
 
 
 def asset(name: str, if_none_match: str | None) -> Reply:
@@ -98,10 +101,29 @@ def cognito_endpoint() -> str:
     return f"https://cognito-idp.{region}.amazonaws.com/"
 
 
-def _page(name: str, request: Request, client_id: str, policy: str) -> Reply:
+def _dragon_fields() -> str:
+    """Return a dragon's fields as JSON, in the order that the console has them: an address last, from near to far."""
+    return msgspec.json.encode(
+        [
+            {
+                "name": name,
+                "label": field.label,
+                "lengthMax": field.rule.length_max,
+                "ofAddress": field.address_part > 0,
+                "examples": field.examples,
+            }
+            for name, field in sorted(FIELDS.items(), key=lambda item: item[1].address_part)
+        ]
+    ).decode()
+
+
+def _page(name: str, request: Request, policy: str, **values: str) -> Reply:
+    """Return a page with these values in the places that it has for them."""
     endpoint = cognito_endpoint()
     template = Template((STATIC / name).read_text(encoding="utf-8"))
-    page = template.substitute(cognito_endpoint=html.escape(endpoint), client_id=html.escape(client_id))
+    page = template.substitute(
+        {place: html.escape(value) for place, value in {**values, "cognito_endpoint": endpoint}.items()}
+    )
     headers = {
         "Content-Type": _CONTENT_TYPES[".html"],
         "Content-Security-Policy": policy.format(cognito=endpoint),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import uuid
@@ -332,6 +333,36 @@ class TestReporting:
         report(page, a_name(), **{"Your phone number": ""})
         expect(outcome(page)).to_contain_text("added")
         expect(name).not_to_have_attribute("aria-invalid", "true")
+
+    def test_a_field_that_the_service_adds_is_asked_for_sent_and_shown(self, local: Visit) -> None:
+        """The console knows a dragon's fields from the page, which has them from their declaration."""
+        further = {"name": "hoard_str", "label": "Hoard", "lengthMax": 9, "ofAddress": False, "examples": ["honey"] * 2}
+        sent: list[Any] = []
+
+        def have_it(route: Route) -> None:
+            if route.request.method == "POST":
+                sent.append(route.request.post_data_json)
+                route.continue_(post_data=json.dumps({k: v for k, v in sent[-1].items() if k != "hoard_str"}))
+            else:
+                answer = route.fetch()
+                route.fulfill(response=answer, json=[dragon | {"hoard_str": "honey"} for dragon in answer.json()])
+
+        local.page.add_init_script(f"""document.addEventListener("readystatechange", () => {{
+            const page = document.documentElement.dataset;
+            page.dragonFields = JSON.stringify([...JSON.parse(page.dragonFields), {json.dumps(further)}]);
+        }}, {{ once: true }});""")  # while the page's scripts wait for the end of its text
+        local.page.route(re.compile(r"/dragons(\?.*)?$"), have_it)
+        page = console(local)
+        expect(page.locator(".card dl").first).to_have_text("Hoardhoney")
+        page.get_by_text("Table", exact=True).click()
+        expect(page.get_by_role("columnheader", name="Hoard")).to_be_visible()
+        expect(page.get_by_role("cell", name="honey", exact=True)).to_have_count(24)
+
+        page.get_by_role("link", name="Report a dragon").click()
+        report(page, a_name(), Hoard="a lake")
+
+        expect(outcome(page)).to_contain_text("added")
+        assert [body["hoard_str"] for body in sent] == ["a lake"]
 
     def test_a_report_that_may_have_started_is_sent_again_as_the_same_one(self, local: Visit) -> None:
         """With another key it would be refused as a duplicate of itself."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from chalice.app import Request
 
+from chalicelib.dragons.model import FIELDS
 from chalicelib.web import pages
 from chalicelib.web.problems import ProblemRaised
 from operations import PROJECT, workflow_graph
@@ -113,6 +116,17 @@ class TestPages:
         reply = pages.console(request("/", "/prod/"), '"><script>alert(1)</script>')
 
         assert b'data-client-id="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in reply.body
+
+    def test_the_console_has_a_dragons_fields_in_the_order_of_its_forms(self) -> None:
+        (text,) = re.findall('data-dragon-fields="(.*?)"', answered("console").body.decode())
+        fields = json.loads(html.unescape(text))
+
+        assert {field["name"]: field["label"] for field in fields} == {
+            name: field.label for name, field in FIELDS.items()
+        }
+        labels = [field["label"] for field in fields]
+        assert labels[:3] == ["Name", "Family", "Description"]
+        assert labels[-4:] == ["Neighbourhood", "City", "State or region", "Country"]
 
     def test_a_local_page_signs_in_at_the_embedded_aws(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")

@@ -14,6 +14,12 @@ export function drawing(name, attributes = {}, ...children) {
   return completed(document.createElementNS(SVG, name), attributes, children);
 }
 
+/** Return a list of names with their values; a name without a value is left out. */
+export function facts(pairs) {
+  const known = pairs.filter(([, value]) => value);
+  return element("dl", {}, known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}
+
 /** Return a promise that is kept after so many seconds. */
 export const pause = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
 

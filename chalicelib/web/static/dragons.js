@@ -5,15 +5,18 @@ import { field } from "./fields.js";
 
 const FAMILIES = new Set(["red", "green", "blue", "gold", "black", "white", "silver", "purple"]);
 
-const FIELDS = [
-  ["dragon_name_str", "Name", { maxlength: 64 }],
-  ["family_str", "Family", { maxlength: 32, list: "families" }],
-  ["description_str", "Description", { maxlength: 1000, tag: "textarea", rows: 3 }],
-  ["location_neighborhood_str", "Neighbourhood", { maxlength: 100 }],
-  ["location_city_str", "City", { maxlength: 100 }],
-  ["location_state_str", "State or region", { maxlength: 100 }],
-  ["location_country_str", "Country", { maxlength: 100 }],
-];
+const LINE_MAX = 200; // what may be longer gets a field of several lines
+
+// As chalicelib/dragons/model.py declares them; chalicelib/web/pages.py puts them into the page.
+const FIELDS = JSON.parse(document.documentElement.dataset.dragonFields);
+const OF_ADDRESS = FIELDS.filter((field) => field.ofAddress);
+const SHOWN_APART = new Set(["dragon_name_str", "family_str", "description_str"]);
+
+/** The fields that are shown in no way of their own. */
+export const furtherFields = FIELDS.filter(({ name, ofAddress }) => !ofAddress && !SHOWN_APART.has(name));
+
+/** Return the label of a field. */
+export const labelOf = (name) => FIELDS.find((field) => field.name === name).label;
 
 /** Return the class that gives something a family's colour. */
 export const familyClass = (family) => (FAMILIES.has(family.toLowerCase()) ? `family-${family.toLowerCase()}` : "family-other");
@@ -23,46 +26,39 @@ export const familyMark = (family) => element("span", { class: `family ${familyC
 
 /** Return where a dragon lives, in one line. */
 export function placeOf(dragon) {
-  const parts = ["neighborhood", "city", "state", "country"].map((part) => dragon[`location_${part}_str`]);
+  const parts = OF_ADDRESS.map(({ name }) => dragon[name]);
   return parts.filter((part, index) => part && part !== parts[index - 1]).join(", ");
 }
 
 /** Return the form fields of a dragon; their ids begin with `prefix`. */
 export const dragonFields = (prefix) =>
-  FIELDS.map(([name, label, attributes]) => field(prefix + name, `/${name}`, label, { required: true, ...attributes }));
+  FIELDS.map(({ name, label, lengthMax }) =>
+    field(prefix + name, `/${name}`, label, {
+      required: true,
+      maxlength: lengthMax,
+      list: name === "family_str" ? "families" : undefined,
+      ...(lengthMax > LINE_MAX ? { tag: "textarea", rows: 3 } : {}),
+    }),
+  );
 
 /** Put a dragon into a form's fields. */
 export function fillIn(form, dragon) {
-  for (const [name] of FIELDS) form.elements.namedItem(`/${name}`).value = dragon[name];
+  for (const { name } of FIELDS) form.elements.namedItem(`/${name}`).value = dragon[name];
 }
 
 /** Return the dragon that a form's fields hold. */
-export const dragonIn = (form) => Object.fromEntries(FIELDS.map(([name]) => [name, form.elements.namedItem(`/${name}`).value]));
+export const dragonIn = (form) =>
+  Object.fromEntries(FIELDS.map(({ name }) => [name, form.elements.namedItem(`/${name}`).value]));
 
-/** Return an invented dragon. */
+/** Return an invented dragon: one of the declaration's examples under another name, of any family. */
 export function exampleDragon() {
-  const [city, neighborhood, state, country] = oneOf([
-    ["Porto", "Ribeira", "Norte", "Portugal"],
-    ["Bergen", "Nordnes", "Vestland", "Norway"],
-    ["Kyoto", "Gion", "Kansai", "Japan"],
-    ["Valparaíso", "Cerro Alegre", "Valparaíso", "Chile"],
-    ["Galway", "Claddagh", "Connacht", "Ireland"],
-  ]);
+  const which = oneOf([...FIELDS[0].examples.keys()]);
   const first = oneOf(["Ash", "Bramble", "Cinder", "Dusk", "Fern", "Gale", "Kiln", "Lumen", "Marl", "Quill", "Sable", "Thistle"]);
   const last = oneOf(["berry", "bright", "fell", "gleam", "holt", "mantle", "reed", "song", "tail", "thorn", "wick", "wing"]);
   return {
+    ...Object.fromEntries(FIELDS.map(({ name, examples }) => [name, examples[which]])),
     dragon_name_str: first + last,
-    family_str: oneOf(["red", "green", "blue", "gold", "black", "white"]),
-    description_str: oneOf([
-      "Naps on the tram depot's roof and answers to whistling.",
-      "Keeps a library of weathervanes, sorted by wind.",
-      "Seen at dawn over the harbour, carrying bread.",
-      "Warms the school bus on frosty mornings.",
-    ]),
-    location_city_str: city,
-    location_country_str: country,
-    location_neighborhood_str: neighborhood,
-    location_state_str: state,
+    family_str: oneOf([...FAMILIES]),
   };
 }
 

@@ -40,7 +40,7 @@ export async function correct(name, changed) {
     const answer = await call("GET", opened.reference);
     opened.etag = answer.headers.get("ETag");
     fillIn(form, answer.value);
-    form.elements.namedItem("/family_str").focus();
+    form.querySelector(":read-write").focus(); // the first field that may be changed
   } catch (error) {
     showProblem(error, box);
   }

@@ -1,8 +1,8 @@
 // The registry: dragons as cards or as a table, a page at a time.
 
 import { call, nextOf } from "./api.js";
-import { byId, element } from "./dom.js";
-import { familyClass, familyMark, placeOf } from "./dragons.js";
+import { byId, element, facts } from "./dom.js";
+import { familyClass, familyMark, furtherFields, labelOf, placeOf } from "./dragons.js";
 import { correct } from "./editor.js";
 import { clearFaults, showProblem } from "./fields.js";
 import { session } from "./session.js";
@@ -89,6 +89,7 @@ function cards() {
         familyMark(dragon.family_str),
         element("p", {}, dragon.description_str),
         element("p", { class: "place" }, placeOf(dragon)),
+        furtherFields.length ? facts(furtherFields.map(({ name, label }) => [label, dragon[name]])) : null,
         correction(dragon),
       ),
     ),
@@ -96,7 +97,12 @@ function cards() {
 }
 
 function table() {
-  const headings = ["Name", "Family", "Description", "Where", ...(session.isOperator ? ["Change"] : [])];
+  const headings = [
+    ...["dragon_name_str", "family_str", "description_str"].map(labelOf),
+    "Where",
+    ...furtherFields.map(({ label }) => label),
+    ...(session.isOperator ? ["Change"] : []),
+  ];
   return element(
     "div",
     { class: "scrolling", tabindex: 0, role: "region", "aria-label": "Dragons, as a table" },
@@ -117,6 +123,7 @@ function row(dragon) {
     element("td", {}, familyMark(dragon.family_str)),
     element("td", {}, dragon.description_str),
     element("td", {}, placeOf(dragon)),
+    furtherFields.map(({ name }) => element("td", {}, dragon[name])),
     session.isOperator ? element("td", {}, correction(dragon)) : null,
   );
 }

@@ -1,7 +1,7 @@
 // Reporting a dragon, and watching what the workflow makes of it: only what the submission's resource says.
 
 import { call, uuid } from "./api.js";
-import { byId, element, pause } from "./dom.js";
+import { byId, element, facts, pause } from "./dom.js";
 import { dragonFields, dragonIn, exampleDragon, fillIn } from "./dragons.js";
 import { clearFaults, showProblem } from "./fields.js";
 import { draw } from "./graph.js";
@@ -111,11 +111,6 @@ function show(submission) {
   light(steps, status);
   const path = steps.map((step) => step.name).join(", ");
   svg.setAttribute("aria-label", path ? `The workflow. Path taken: ${path}.` : "The workflow. No step is known yet.");
-}
-
-function facts(pairs) {
-  const known = pairs.filter(([, value]) => value);
-  return element("dl", {}, known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
 const moment = (at) => (at ? element("time", { datetime: at, title: at }, `${at.slice(11, 23)} UTC`) : null);
