@@ -240,7 +240,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfMatchRequired")],
         "requestBody": {
             "required": True,
-            "description": "All seven fields of the dragon.",
+            "description": "Every field of the dragon.",
             "content": json_content(
                 _CORRECTION_BODIES,
                 registry_names=examples.DRAGON,
