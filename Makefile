@@ -38,8 +38,7 @@ lint: .venv/.dev node_modules/.installed ## check style, types, the CloudFormati
 	.venv/bin/bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
 	.venv/bin/cfn-lint infrastructure/resources.yaml
 	node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
-	$(PYTHON) -m operations.workflow_graph --check
-	$(PYTHON) -m operations.openapi --check
+	$(PYTHON) -m operations.generate --check
 	$(PYTHON) -m operations.breaking_changes
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json

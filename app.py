@@ -17,10 +17,10 @@ from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository
 from chalicelib.settings import Settings
 from chalicelib.validation import Faults, Uuid
-from chalicelib.web import corrections, pages, paging, requests
+from chalicelib.web import corrections, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.bodies import AcceptedMessage, Health
-from chalicelib.web.problems import not_found
+from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply, revalidated
 from chalicelib.web.submissions import accepted, settled, status_document
 
@@ -59,7 +59,7 @@ def get_dragon(caller: Caller, dragon_name: str) -> Reply:
     requests.parameters(app.request).check()
     dragon = dragons.get(dragon_name)
     if dragon is None:
-        raise not_found("No dragon of this name is in the registry.")
+        raise ProblemRaised(problems.DRAGON_NOT_FOUND)
     return revalidated(msgspec.json.encode(dragon), requests.header(app.request, "If-None-Match"))
 
 
@@ -107,7 +107,7 @@ def get_submission(caller: Caller, submission_id: str) -> Reply:
     """Show how far a reported dragon is, to whoever reported it and to operators."""
     submission = workflow.find(submission_id)
     if submission is None or not caller.may_see_submission_of(submission.requested_by):
-        raise not_found("You have made no submission of this id.")
+        raise ProblemRaised(problems.SUBMISSION_NOT_FOUND)
     return status_document(submission, workflow.steps(submission))
 
 
@@ -134,7 +134,7 @@ def get_message(caller: Caller, message_id: str) -> Reply:
     parameters.check()
     stored = messages.find(str(wanted), named_company if caller.is_operator else caller.company_id)
     if stored is None:
-        raise not_found("No message of this id is stored (yet).")
+        raise ProblemRaised(problems.MESSAGE_NOT_FOUND)
     return Reply(stored.as_json())
 
 

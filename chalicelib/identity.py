@@ -1,7 +1,8 @@
 """Who is calling, and what that lets them do: the one place that reads token claims.
 
 The gateway has verified the token's signature, issuer and time before a request arrives here. Neither it nor an
-emulator can be relied on for the kind of token and for whom it was made out, so those are checked on every request.
+emulator can be relied on to check the kind of token and which client it was issued to, so that is done here, on every
+request. Errors have no words for the client: those are in `chalicelib/web/problems.py`.
 """
 
 import re
@@ -15,18 +16,39 @@ OPERATORS_GROUP = "operators"
 
 
 class Unauthenticated(Exception):
-    """The request carries no token that this service accepts; the message names the rule, never the token."""
+    """The request carries no token that this service accepts. It is always one of the four below."""
+
+
+class TokenMissing(Unauthenticated):
+    """The request carries no token that was verified."""
+
+
+class TokenOfAnotherUse(Unauthenticated):
+    """The token is not an ID token."""
+
+
+class TokenForAnotherClient(Unauthenticated):
+    """The token was issued to another client."""
+
+
+class TokenWithoutUser(Unauthenticated):
+    """The token names no user."""
 
 
 class Forbidden(Exception):
-    """The caller is known and may not do this; the message is for the caller."""
+    """The caller is known and may not do this. It is always one of the three below."""
 
 
 class OperatorsOnly(Forbidden):
     """The caller is no operator."""
 
-    def __init__(self) -> None:
-        super().__init__("Only operators may correct and remove dragons.")
+
+class CompanyMissing(Forbidden):
+    """The caller neither has a company nor is an operator."""
+
+
+class CompanyOfOthers(Forbidden):
+    """The caller belongs to another company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +60,15 @@ class Caller:
     is_operator: bool
 
     def check_may_post_for(self, company_id: str) -> None:
-        """Raise `Forbidden` unless the caller may post messages for this company."""
+        """Raise `CompanyOfOthers` unless the caller may post messages for this company."""
         self.check_may_use_messages()
         if not self.is_operator and self.company_id != company_id:
-            raise Forbidden("You may post messages for your own company only.")
+            raise CompanyOfOthers
 
     def check_may_use_messages(self) -> None:
-        """Raise `Forbidden` for a caller who neither has a company nor is an operator."""
+        """Raise `CompanyMissing` for a caller who neither has a company nor is an operator."""
         if self.company_id is None and not self.is_operator:
-            raise Forbidden("Your account belongs to no company, so it may use the dragon registry only.")
+            raise CompanyMissing
 
     def check_may_change_dragons(self) -> None:
         """Raise `OperatorsOnly` unless the caller may correct and remove what is in the registry."""
@@ -62,18 +84,18 @@ def caller_from_claims(claims: Mapping[str, Any] | None, audience: str) -> Calle
     """Make the caller of verified token claims.
 
     Takes the claims (None when the request had no token) and the user pool client's id. Raises `Unauthenticated`
-    unless they are those of an ID token made out to that client
+    unless they are those of an ID token issued to that client
     (https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html).
     """
     if not claims:
-        raise Unauthenticated("This request needs a token: Authorization: Bearer <ID token>.")
+        raise TokenMissing
     if claims.get("token_use") != "id":
-        raise Unauthenticated("The token must be an ID token.")
+        raise TokenOfAnotherUse
     if claims.get("aud") != audience:
-        raise Unauthenticated("The token was made out to another client.")
+        raise TokenForAnotherClient
     sub = claims.get("sub")
     if not isinstance(sub, str) or not sub:
-        raise Unauthenticated("The token names no user.")
+        raise TokenWithoutUser
     return Caller(sub, _company(claims.get("custom:company_id")), OPERATORS_GROUP in _groups(claims))
 
 

@@ -2,14 +2,14 @@
 import { readFileSync } from "node:fs";
 import { apiCompare } from "api-smart-diff";
 
-// Adding one of these narrows what a request may be; api-smart-diff 1.0.6 takes it for harmless.
+// Adding one of these narrows what a request may be; api-smart-diff 1.0.6 considers it harmless.
 const NARROWING = /\/(parameters|requestBody)\/.*\/(enum\/0|const|additionalProperties)$/;
 
 function breaks({ action, type, path }) {
-  // References are resolved, so every change shows where it is used; components by themselves are nobody's contract.
+  // References are resolved, so every change shows where it is used; no client depends on a component by itself.
   if (path[0] !== "paths") return false;
   if (type === "breaking" || (action === "add" && NARROWING.test(path.join("/")))) return true;
-  // What it cannot judge (if, allOf, dependentRequired) is for a person to judge.
+  // A person has to judge what it cannot (if, allOf, dependentRequired).
   return type === "unclassified" && path.includes("schema");
 }
 

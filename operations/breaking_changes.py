@@ -1,8 +1,8 @@
 """Compare the OpenAPI document with the last released one: `python -m operations.breaking_changes`.
 
-A change that breaks clients is allowed only if the version says so: a higher major number, or below 1.0 a higher minor
-one (https://semver.org, 4 and 8). The comparison is api-smart-diff's, from npm. `--release` makes the document the
-released one.
+A change that breaks clients is allowed only if the version says so, with a higher major number, or below 1.0 with a
+higher minor one (https://semver.org, 4 and 8). api-smart-diff, from npm, does the comparison. `--release` makes the
+document the released one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from operations import PROJECT
-from operations.openapi import DOCUMENT, version
+from operations.generate.openapi import DOCUMENT, version
 
 RELEASED = PROJECT / "docs" / "openapi.released.json"
 SCRIPT = Path(__file__).with_suffix(".mjs")
@@ -23,7 +23,10 @@ COMPARES_WITHIN_S = 60
 
 
 def breaking_changes(released: Path, present: Path) -> list[str]:
-    """Return what `present` breaks for clients of `released`, a line for each change."""
+    """Return what `present` breaks for clients of `released`, one line for each change.
+
+    Raises RuntimeError if the documents cannot be compared.
+    """
     compared = subprocess.run(
         ["node", str(SCRIPT), str(released), str(present)],
         cwd=PROJECT,
@@ -33,12 +36,12 @@ def breaking_changes(released: Path, present: Path) -> list[str]:
         check=False,
     )
     if compared.returncode != 0:
-        raise RuntimeError(f"the documents could not be compared (npm ci installs what it takes):\n{compared.stderr}")
+        raise RuntimeError(f"cannot compare the documents (`npm ci` installs what it needs):\n{compared.stderr}")
     return [_line(change) for change in json.loads(compared.stdout)]
 
 
 def may_break(released: str, present: str) -> bool:
-    """Tell whether the present version says that clients of the released one break."""
+    """Tell whether the present version may break clients of the released one."""
     old_major, old_minor, _ = _numbers(released)
     new_major, new_minor, _ = _numbers(present)
     if new_major == 0:
@@ -59,9 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
     released = json.loads(RELEASED.read_text(encoding="utf-8"))["info"]["version"]
     if not changes or may_break(released, version()):
         return 0
-    print(f"These changes break clients of {released}, and {version()} does not say so:", file=sys.stderr)
+    print(f"These changes break clients of {released}, which version {version()} does not allow:", file=sys.stderr)
     print(*(f"  {change}" for change in changes), sep="\n", file=sys.stderr)
-    print("Change the API in another way, or raise the version (see CONTRIBUTING.md).", file=sys.stderr)
+    print("Change the API without breaking them, or raise the version (see CONTRIBUTING.md).", file=sys.stderr)
     return 1
 
 

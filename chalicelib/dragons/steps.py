@@ -45,5 +45,10 @@ def add(step_input: Mapping[str, Any], dragons: DragonRepository) -> Outcome:
         logger.info("dragon settled", extra={"submission_id": step_input["submission_id"], "outcome": addition.value})
     count("DragonsAdded" if addition is Addition.ADDED else "DragonsRefused")
     if addition is Addition.DUPLICATE:
-        return {"outcome": addition.value, "reason": f"A dragon named {dragon.dragon_name_str} is in the registry."}
+        return {"outcome": addition.value, "reason": why_duplicate(dragon)}
     return {"outcome": addition.value, "reason": None}
+
+
+def why_duplicate(dragon: Dragon) -> str:
+    """Return the reason for refusing a dragon whose name is taken, as the reporter reads it."""
+    return f"A dragon named {dragon.dragon_name_str} is in the registry."

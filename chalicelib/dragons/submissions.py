@@ -25,6 +25,8 @@ Status = Literal["pending", "added", "rejected", "failed"]
 StepStatus = Literal["running", "succeeded", "failed"]
 Notification = Literal["sent", "failed"]
 
+WHY_FAILED = "The workflow could not be finished. GET /dragons tells whether the dragon was added."
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -135,7 +137,7 @@ def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str
         if outcome.get("status") in ("added", "rejected"):
             return outcome["status"], outcome
     # Failed, timed out or aborted. What Step Functions says about it stays inside: it may name resources.
-    return "failed", {"reason": "The workflow could not be finished. GET /dragons tells whether the dragon was added."}
+    return "failed", {"reason": WHY_FAILED}
 
 
 def steps_of(events: Sequence[HistoryEventTypeDef]) -> list[Step]:

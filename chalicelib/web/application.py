@@ -13,7 +13,7 @@ from chalicelib.identity import Caller, caller_from_claims
 from chalicelib.telemetry import correlated, logger
 from chalicelib.web import requests
 from chalicelib.web.compression import compressed
-from chalicelib.web.problems import CONTENT_TYPE, Problem, internal_error, problem_for, status_title
+from chalicelib.web.problems import CONTENT_TYPE, INTERNAL_ERROR, of_status, problem_for
 from chalicelib.web.responses import problem_reply
 
 REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Request-Id")
@@ -131,7 +131,7 @@ class Dragonpost(Chalice):
                 answer = _as_problem_if_error(super().__call__(event, context), request_id)
             except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 502
                 logger.exception("request failed outside its view")
-                answer = problem_reply(internal_error(), request_id).to_dict()
+                answer = problem_reply(INTERNAL_ERROR, request_id).to_dict()
             self._finish(answer, event)
             _log(event, answer, started)
         return answer
@@ -160,7 +160,7 @@ class Dragonpost(Chalice):
                 problem = problem_for(error)
                 if problem is None or problem.status >= 500:
                     logger.exception("request failed")
-                return problem_reply(problem or internal_error(), self.request_id)
+                return problem_reply(problem or INTERNAL_ERROR, self.request_id)
 
         # Chalice compares the signature with the path's parameters, and does not look through wrappers.
         in_path = [parameter for name, parameter in signature.parameters.items() if name not in taken]
@@ -184,9 +184,8 @@ def _as_problem_if_error(answer: dict[str, Any], request_id: str) -> dict[str, A
     headers: Mapping[str, str] = answer["headers"]
     if answer["statusCode"] < 400 or headers.get("Content-Type") == CONTENT_TYPE:
         return answer
-    status = answer["statusCode"]
     kept = {name: value for name, value in headers.items() if name == "Allow"}
-    return problem_reply(Problem(status, f"{status_title(status)}.", headers=kept), request_id).to_dict()
+    return problem_reply(of_status(answer["statusCode"], kept), request_id).to_dict()
 
 
 def _log(event: Mapping[str, Any], answer: Mapping[str, Any], started: float) -> None:

@@ -6,8 +6,9 @@ import msgspec
 
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.repository import Change
+from chalicelib.web import problems
 from chalicelib.web.conditional import etag_of, match
-from chalicelib.web.problems import Problem, ProblemRaised, not_found
+from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply
 
 
@@ -19,16 +20,16 @@ def precondition(if_match: str | None, *, required: bool) -> Callable[[Dragon], 
     if if_match is not None:
         return lambda dragon: match(if_match, etag_of(msgspec.json.encode(dragon)))
     if required:
-        raise ProblemRaised(Problem(428, "Send If-Match with the ETag of the dragon as you have seen it."))
+        raise ProblemRaised(problems.IF_MATCH_NEEDED)
     return lambda _: True
 
 
 def check(change: Change) -> None:
     """End the request with the problem of a change that was not made."""
     if change is Change.ABSENT:
-        raise not_found("No dragon of this name is in the registry.")
+        raise ProblemRaised(problems.DRAGON_NOT_FOUND)
     if change is Change.CHANGED:
-        raise ProblemRaised(Problem(412, "The dragon has changed since. Read it again, and decide anew."))
+        raise ProblemRaised(problems.DRAGON_CHANGED)
 
 
 def corrected(dragon: Dragon) -> Reply:

@@ -14,7 +14,8 @@ import msgspec
 from chalice.app import Request
 
 from chalicelib.dragons.model import FIELDS
-from chalicelib.web.problems import Problem, ProblemRaised, not_found
+from chalicelib.web import problems
+from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.requests import header
 from chalicelib.web.responses import Reply, revalidated
 
@@ -84,11 +85,11 @@ def asset(name: str, if_none_match: str | None) -> Reply:
         return _file(_swagger_ui_file(name), if_none_match, f"public, max-age={SWAGGER_UI_MAX_AGE_S}")
     if name in ASSETS:
         return _file(STATIC / name, if_none_match, "no-cache")
-    raise not_found("There is no such file.")
+    raise ProblemRaised(problems.FILE_NOT_FOUND)
 
 
 def openapi_document(if_none_match: str | None) -> Reply:
-    """Return the API's OpenAPI document, or 304. `python -m operations.openapi` writes it."""
+    """Return the API's OpenAPI document, or 304. `python -m operations.generate` writes it."""
     return _file(STATIC / "openapi.json", if_none_match, "no-cache")
 
 
@@ -143,11 +144,7 @@ def _swagger_ui_file(name: str) -> Path:
         path = Path(folder, SWAGGER_UI[name])
         if path.is_file():
             return path
-    detail = (
-        "This deployment was packaged without Swagger UI. Run `python -m operations.vendor` and deploy again; "
-        "openapi.json, beside this address, needs nothing of it."
-    )
-    raise ProblemRaised(Problem(404, detail))
+    raise ProblemRaised(problems.SWAGGER_UI_NOT_FOUND)
 
 
 def _moved(reference: str) -> Reply:

@@ -1,5 +1,9 @@
 """Errors as the API shows them: `application/problem+json` (RFC 9457), with a fixed URN for each kind of problem.
 
+Every sentence that a client can read is here, once. The routes raise these problems, the OpenAPI document shows them as
+examples, and API Gateway's own answers are generated from them (`python -m operations.generate`). Only what a rule says
+about a single field stands elsewhere, beside that rule.
+
 Domain code raises domain errors; `problem_for` is the one place that says which problem each of them is.
 """
 
@@ -13,7 +17,15 @@ import msgspec
 from chalicelib import aws
 from chalicelib.dragons.workflow import IdempotencyKeyReused
 from chalicelib.exact_json import MalformedJson
-from chalicelib.identity import Forbidden, OperatorsOnly, Unauthenticated
+from chalicelib.identity import (
+    CompanyMissing,
+    CompanyOfOthers,
+    OperatorsOnly,
+    TokenForAnotherClient,
+    TokenMissing,
+    TokenOfAnotherUse,
+    TokenWithoutUser,
+)
 from chalicelib.messages.repository import Ambiguous
 from chalicelib.validation import Fault, InvalidInput
 
@@ -53,8 +65,8 @@ class Problem:
     faults: tuple[Fault, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def body(self, request_id: str) -> bytes:
-        """Return the problem document for the request of this id."""
+    def document(self, request_id: str) -> dict[str, Any]:
+        """Return the members of the problem document for the request of this id."""
         document: dict[str, Any] = {
             "type": self.type,
             "title": TITLES.get(self.type) or status_title(self.status),
@@ -64,7 +76,11 @@ class Problem:
         }
         if self.faults:
             document["errors"] = [fault.as_json() for fault in self.faults]
-        return msgspec.json.encode(document)
+        return document
+
+    def body(self, request_id: str) -> bytes:
+        """Return the problem document for the request of this id, as it is sent."""
+        return msgspec.json.encode(self.document(request_id))
 
 
 class ProblemRaised(Exception):
@@ -75,9 +91,8 @@ class ProblemRaised(Exception):
         self.problem = problem
 
 
-def not_found(detail: str) -> ProblemRaised:
-    """Return the error that ends a request with a 404."""
-    return ProblemRaised(Problem(404, detail))
+# 400: what the gateway cannot read; what the service itself refuses is an `invalid_request`.
+UNREADABLE = Problem(400, "The request could not be read.")
 
 
 def invalid_request(*faults: Fault) -> Problem:
@@ -86,55 +101,129 @@ def invalid_request(*faults: Fault) -> Problem:
     return Problem(400, f"{many} wrong with the request; see errors.", INVALID_REQUEST, faults)
 
 
-def internal_error() -> Problem:
-    """Return the 500 that says nothing about the inside."""
-    return Problem(500, "Something broke on our side. The request id finds it in the log.")
+# 401: who is calling?
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+TOKEN_NEEDED = _unauthorized("A valid ID token is needed: Authorization: Bearer <token>.")
+TOKEN_EXPIRED = _unauthorized("The token has expired.")
+ID_TOKEN_NEEDED = _unauthorized("The token must be an ID token.")
+TOKEN_FOR_ANOTHER_CLIENT = _unauthorized("The token was issued to another client.")
+TOKEN_WITHOUT_USER = _unauthorized("The token names no user.")
+
+# 403: may they do this?
+OTHER_COMPANY = Problem(403, "You may post messages for your own company only.", COMPANY_NOT_ALLOWED)
+NO_COMPANY = Problem(
+    403, "Your account belongs to no company, so it may use the dragon registry only.", COMPANY_NOT_ALLOWED
+)
+NO_OPERATOR = Problem(403, "Only operators may correct and remove dragons.", OPERATORS_ONLY)
+REFUSED_BY_GATEWAY = Problem(403, "This request was refused before it reached the service.")
+
+# 404: is it there?
+ROUTE_NOT_FOUND = Problem(404, "There is nothing at this address and method.")
+PATH_NOT_UTF_8 = Problem(404, "The path is not valid UTF-8.")
+DRAGON_NOT_FOUND = Problem(404, "The registry has no dragon of this name.")
+SUBMISSION_NOT_FOUND = Problem(404, "You have made no submission with this id.")
+MESSAGE_NOT_FOUND = Problem(404, "No message with this id is stored (yet).")
+FILE_NOT_FOUND = Problem(404, "There is no such file.")
+SWAGGER_UI_NOT_FOUND = Problem(
+    404,
+    "This deployment was packaged without Swagger UI. Run `python -m operations.vendor` and deploy again. "
+    "Until then, read openapi.json, which is beside this address.",
+)
+
+# 409, 412, 422, 428: does it fit what is there?
+DRAGON_CHANGED = Problem(412, "The dragon has changed since you read it. Read it again and decide anew.")
+IF_MATCH_NEEDED = Problem(428, "Send If-Match with the ETag that the dragon had when you read it.")
+KEY_REUSED = Problem(
+    422, "Send the same dragon again, or use a new Idempotency-Key for another one.", IDEMPOTENCY_KEY_REUSED
+)
+_NO_REASON = "The workflow gave no reason."
+
+
+def duplicate_dragon(reason: str | None, headers: Mapping[str, str]) -> Problem:
+    """Return the 409 for a report of a dragon whose name is taken, with the workflow's reason."""
+    return Problem(409, reason or _NO_REASON, DUPLICATE_DRAGON, headers=headers)
+
+
+def dragon_refused(reason: str | None, headers: Mapping[str, str]) -> Problem:
+    """Return the 422 for a report that the workflow refused, with its reason."""
+    return Problem(422, reason or _NO_REASON, DRAGON_REFUSED, headers=headers)
+
+
+# 413, 415: what does a body have to be?
+NOT_JSON = Problem(415, "Send the body as application/json.", headers={"Accept": "application/json"})
+
+
+def body_too_large(bytes_max: int) -> Problem:
+    """Return the 413 that says how many bytes a body may have."""
+    return Problem(413, f"The body must be at most {bytes_max:,} bytes long.")
+
+
+# 429 and 5xx: what the client cannot mend.
+INTERNAL_ERROR = Problem(500, "Something broke on our side. The request id finds it in the log.")
+NO_ANSWER = Problem(502, "The service gave no answer.")
+
+
+def submission_failed(reason: str | None, headers: Mapping[str, str]) -> Problem:
+    """Return the 500 for a report whose workflow broke off, with its reason."""
+    return Problem(500, reason or _NO_REASON, SUBMISSION_FAILED, headers=headers)
+
+
+def too_many_requests(retry_after_s: int) -> Problem:
+    """Return the 429 for a request that was not let in."""
+    detail = "Too many requests. Nothing was done; wait as Retry-After says, then send this one again."
+    return Problem(429, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+# No promise that repeating is safe: without an Idempotency-Key, a report that is repeated may meet its own dragon.
+
+
+def unavailable(retry_after_s: int) -> Problem:
+    """Return the 503 for a request that needs an AWS service which does not work right now."""
+    detail = "A service that this request needs is not available right now. Wait as Retry-After says, then try again."
+    return Problem(503, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def timed_out(retry_after_s: int) -> Problem:
+    """Return the 504 for a request that needs an AWS service which did not answer in time."""
+    detail = "A service that this request needs did not answer in time. Wait as Retry-After says, then try again."
+    return Problem(504, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def of_status(status: int, headers: Mapping[str, str]) -> Problem:
+    """Return the problem for an error that Chalice answers by itself (405 above all): its status says it all."""
+    return Problem(status, f"{status_title(status)}.", headers=headers)
 
 
 def problem_for(error: Exception) -> Problem | None:
     """Return the problem that a domain error is, or None for an error that nobody foresaw."""
-    for kind, make in _PROBLEMS:
+    for kind, made in _PROBLEMS:
         if isinstance(error, kind):
-            return make(error)
+            return made if isinstance(made, Problem) else made(error)
     return None
 
 
-def _unavailable(error: Any) -> Problem:
-    return Problem(
-        503,
-        "A service that this request needs is not available right now. Trying again is safe.",
-        headers={"Retry-After": str(error.retry_after_s)},
-    )
-
-
-def _timeout(error: Any) -> Problem:
-    return Problem(
-        504,
-        "A service that this request needs did not answer in time. Trying again is safe.",
-        headers={"Retry-After": str(error.retry_after_s)},
-    )
-
-
 # In the order they are tried: a subclass stands before its base.
-_PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
+_PROBLEMS: tuple[tuple[type[Exception], Problem | Callable[[Any], Problem]], ...] = (
     (ProblemRaised, lambda error: error.problem),
     (InvalidInput, lambda error: invalid_request(*error.faults)),
     (MalformedJson, lambda error: invalid_request(Fault("pointer", "#", str(error)))),
-    (Unauthenticated, lambda error: Problem(401, str(error), headers={"WWW-Authenticate": "Bearer"})),
-    (OperatorsOnly, lambda error: Problem(403, str(error), OPERATORS_ONLY)),
-    (Forbidden, lambda error: Problem(403, str(error), COMPANY_NOT_ALLOWED)),
-    (
-        IdempotencyKeyReused,
-        lambda _: Problem(
-            422, "Send the same dragon again, or use a new Idempotency-Key for another one.", IDEMPOTENCY_KEY_REUSED
-        ),
-    ),
+    (TokenMissing, TOKEN_NEEDED),
+    (TokenOfAnotherUse, ID_TOKEN_NEEDED),
+    (TokenForAnotherClient, TOKEN_FOR_ANOTHER_CLIENT),
+    (TokenWithoutUser, TOKEN_WITHOUT_USER),
+    (OperatorsOnly, NO_OPERATOR),
+    (CompanyMissing, NO_COMPANY),
+    (CompanyOfOthers, OTHER_COMPANY),
+    (IdempotencyKeyReused, KEY_REUSED),
     (
         Ambiguous,
-        lambda _: invalid_request(
-            Fault("parameter", "company_id", "is needed: messages of several companies have this id")
-        ),
+        invalid_request(Fault("parameter", "company_id", "is needed: messages of several companies have this id")),
     ),
-    (aws.DependencyTimeout, _timeout),
-    (aws.DependencyUnavailable, _unavailable),
+    (aws.DependencyTimeout, lambda error: timed_out(error.retry_after_s)),
+    (aws.DependencyUnavailable, lambda error: unavailable(error.retry_after_s)),
 )

@@ -11,7 +11,8 @@ from chalice.app import Request
 
 from chalicelib import exact_json
 from chalicelib.validation import Fault, Faults, InvalidInput
-from chalicelib.web.problems import Problem, ProblemRaised, not_found
+from chalicelib.web import problems
+from chalicelib.web.problems import ProblemRaised
 
 BODY_BYTES_MAX = 256 * 1024
 WAIT_MAX_S = 10
@@ -31,10 +32,10 @@ def json_object(request: Request) -> dict[str, Any]:
     """
     media_type = header(request, "Content-Type") or ""
     if media_type.split(";")[0].strip().lower() != "application/json":
-        raise ProblemRaised(Problem(415, "Send the body as application/json.", headers={"Accept": "application/json"}))
+        raise ProblemRaised(problems.NOT_JSON)
     body = request.raw_body
     if len(body) > BODY_BYTES_MAX:
-        raise ProblemRaised(Problem(413, f"The body must be at most {BODY_BYTES_MAX:,} bytes long."))
+        raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))
     return exact_json.parse_object(body)
 
 
@@ -89,7 +90,7 @@ def path_text(value: str) -> str:
     try:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:
-        raise not_found("The path is not valid UTF-8.") from None
+        raise ProblemRaised(problems.PATH_NOT_UTF_8) from None
 
 
 def path_prefix(request: Request) -> str:

@@ -6,8 +6,9 @@ from urllib.parse import quote
 import msgspec
 
 from chalicelib.dragons.submissions import Step, Submission
+from chalicelib.web import problems
 from chalicelib.web.bodies import AcceptedSubmission, SubmissionStatus
-from chalicelib.web.problems import DRAGON_REFUSED, DUPLICATE_DRAGON, SUBMISSION_FAILED, Problem, ProblemRaised
+from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply
 
 RETRY_AFTER_S = 1
@@ -49,14 +50,13 @@ def status_document(submission: Submission, steps: Sequence[Step]) -> Reply:
     return Reply(msgspec.json.encode(body), 200, {"Cache-Control": "no-cache"} | pending)
 
 
-def _problem(submission: Submission, location: str, waited_s: int) -> Problem:
+def _problem(submission: Submission, location: str, waited_s: int) -> problems.Problem:
     headers = {"Location": location} | _applied(waited_s)
-    reason = submission.reason or "The workflow gave no reason."
     if submission.status == "failed":
-        return Problem(500, reason, SUBMISSION_FAILED, headers=headers)
+        return problems.submission_failed(submission.reason, headers)
     if submission.refusal == "duplicate":
-        return Problem(409, reason, DUPLICATE_DRAGON, headers=headers)
-    return Problem(422, reason, DRAGON_REFUSED, headers=headers)
+        return problems.duplicate_dragon(submission.reason, headers)
+    return problems.dragon_refused(submission.reason, headers)
 
 
 def _applied(waited_s: int) -> dict[str, str]:

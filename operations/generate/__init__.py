@@ -1,1 +1,8 @@
-"""What is generated and committed, a module for each kind."""
+"""Makes the files that follow from others: `python -m operations.generate`.
+
+Each generator is a module whose `files()` returns the text of each file by its path relative to the project's root.
+"""
+
+
+class CannotGenerate(Exception):
+    """What a file is generated from is incomplete or contradicts itself; the message says how."""

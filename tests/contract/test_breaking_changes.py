@@ -12,7 +12,7 @@ import pytest
 
 from operations import breaking_changes
 from operations.breaking_changes import RELEASED, may_break
-from operations.openapi import DOCUMENT
+from operations.generate.openapi import DOCUMENT
 
 Document = dict[str, Any]
 

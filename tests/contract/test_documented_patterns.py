@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.dragons.model import Description, DragonName, Family, PhoneNumber, Place
 from chalicelib.validation import CheckedText
 from chalicelib.web.requests import _IDEMPOTENCY_KEY
-from operations.contract.components import PARAMETERS
+from operations.generate.contract.components import PARAMETERS
 
 KINDS = (DragonName, Family, Place, Description, PhoneNumber)
 

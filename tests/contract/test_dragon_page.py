@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from chalicelib.dragons.model import FIELDS
-from operations.openapi import PROJECT
+from operations import PROJECT
 
 
 def test_the_table_of_fields_has_each_with_its_alias_and_its_length() -> None:

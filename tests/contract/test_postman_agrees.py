@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from operations.openapi import DOCUMENT, PROJECT
+from operations import PROJECT
+from operations.generate.openapi import DOCUMENT
 
 COLLECTION = PROJECT / "postman" / "dragonpost.postman_collection.json"
 

@@ -6,7 +6,9 @@ import json
 import re
 
 from chalicelib.web import problems
-from operations.openapi import DOCUMENT, PROJECT
+from operations import PROJECT
+from operations.generate.gateway_responses import gateway_responses
+from operations.generate.openapi import DOCUMENT
 
 PAGE = (PROJECT / "docs" / "problems.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))
@@ -25,7 +27,7 @@ def test_every_section_says_what_to_do() -> None:
         assert re.search(r"^\*\*[45]\d\d\b", SECTIONS[kind], re.MULTILINE), kind
 
 
-def test_every_status_that_the_document_knows_is_explained() -> None:
+def test_every_status_of_the_document_and_of_the_gateway_is_explained() -> None:
     document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     statuses = {
         status
@@ -34,6 +36,7 @@ def test_every_status_that_the_document_knows_is_explained() -> None:
         for status in operation["responses"]
         if status >= "400"
     }
+    statuses |= {str(answer["StatusCode"]) for answer in gateway_responses({}).values()}
 
     explained = set(re.findall(r"^\| (\d{3}) \|", SECTIONS["about:blank"], re.MULTILINE))
     explained |= {status for text in SECTIONS.values() for status in re.findall(r"^\*\*(\d{3})", text, re.MULTILINE)}

@@ -11,8 +11,8 @@ import pytest
 
 from chalicelib.dragons import steps
 from chalicelib.dragons.model import ALIASES, Dragon
-from operations import openapi
-from operations.contract import examples
+from operations.generate import openapi
+from operations.generate.contract import examples
 from tests.bad_input import REFUSED
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import Service

@@ -19,7 +19,8 @@ from chalice.app import Request
 from chalicelib.dragons.model import FIELDS
 from chalicelib.web import pages
 from chalicelib.web.problems import ProblemRaised
-from operations import PROJECT, workflow_graph
+from operations import PROJECT
+from operations.generate import CannotGenerate, workflow_graph
 from tests.lambda_events import proxy_event
 
 CONSOLE_BYTES_MAX = 60_000
@@ -228,16 +229,6 @@ print([name for name in sys.modules if "swagger" in name])
 
 
 class TestWorkflowGraph:
-    def test_the_committed_graph_matches_the_definition(self) -> None:
-        assert workflow_graph.main(["--check"]) == 0
-
-    def test_an_outdated_graph_is_noticed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(workflow_graph, "GRAPH", tmp_path / "workflow.json")
-
-        assert workflow_graph.main(["--check"]) == 1
-        assert workflow_graph.main([]) == 0
-        assert workflow_graph.main(["--check"]) == 0
-
     def test_it_has_every_state_and_every_transition(self) -> None:
         definition = json.loads(workflow_graph.DEFINITION.read_text(encoding="utf-8"))
         graph = workflow_graph.graph_of(definition)
@@ -262,8 +253,15 @@ class TestWorkflowGraph:
     def test_a_loop_is_refused(self) -> None:
         loop = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}}}
 
-        with pytest.raises(ValueError, match="loop"):
+        with pytest.raises(CannotGenerate, match="loop"):
             workflow_graph.graph_of(loop)
+
+    def test_a_definition_that_cannot_be_read_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "broken.json").write_text("{", encoding="utf-8")
+        monkeypatch.setattr(workflow_graph, "DEFINITION", tmp_path / "broken.json")
+
+        with pytest.raises(CannotGenerate, match=r"broken\.json is not JSON"):
+            workflow_graph.files()
 
 
 def answered(page: str) -> Any:

@@ -13,7 +13,7 @@ from chalicelib import aws
 from chalicelib.dragons.submissions import Step, Submission
 from chalicelib.dragons.workflow import IdempotencyKeyReused
 from chalicelib.exact_json import MalformedJson
-from chalicelib.identity import Forbidden, OperatorsOnly, Unauthenticated
+from chalicelib.identity import CompanyMissing, CompanyOfOthers, Forbidden, OperatorsOnly, TokenMissing, Unauthenticated
 from chalicelib.messages.queue import QueueUnavailable
 from chalicelib.messages.repository import Ambiguous
 from chalicelib.validation import Fault, InvalidInput
@@ -138,8 +138,9 @@ class TestProblems:
             (ProblemRaised(Problem(418, "x")), 418, "about:blank"),
             (InvalidInput(Fault("pointer", "#/a", "x")), 400, problems.INVALID_REQUEST),
             (MalformedJson("x"), 400, problems.INVALID_REQUEST),
-            (Unauthenticated("x"), 401, "about:blank"),
-            (Forbidden("x"), 403, problems.COMPANY_NOT_ALLOWED),
+            (TokenMissing(), 401, "about:blank"),
+            (CompanyMissing(), 403, problems.COMPANY_NOT_ALLOWED),
+            (CompanyOfOthers(), 403, problems.COMPANY_NOT_ALLOWED),
             (OperatorsOnly(), 403, problems.OPERATORS_ONLY),
             (IdempotencyKeyReused(), 422, problems.IDEMPOTENCY_KEY_REUSED),
             (Ambiguous(), 400, problems.INVALID_REQUEST),
@@ -155,6 +156,14 @@ class TestProblems:
         assert (problem.status, problem.type) == (status, problem_type)
         assert b"secret" not in problem.body("r1")
 
+    @pytest.mark.parametrize(("base", "status"), [(Unauthenticated, 401), (Forbidden, 403)])
+    def test_every_reason_to_refuse_a_caller_is_one_of_its_own(self, base: type[Exception], status: int) -> None:
+        found = [problem_for(reason()) for reason in base.__subclasses__()]
+
+        assert found
+        assert all(problem is not None and problem.status == status for problem in found)
+        assert len({problem.detail for problem in found if problem}) == len(found)
+
     @pytest.mark.parametrize("error", [KeyError("x"), aws.DependencyFault("S3", "AccessDenied"), ValueError("x")])
     def test_an_unforeseen_error_is_not_a_problem(self, error: Exception) -> None:
         assert problem_for(error) is None
@@ -162,7 +171,7 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("error", "header"),
         [
-            (Unauthenticated("x"), "WWW-Authenticate"),
+            *((reason(), "WWW-Authenticate") for reason in Unauthenticated.__subclasses__()),
             (aws.DependencyTimeout("S3", "x"), "Retry-After"),
             (aws.DependencyUnavailable("S3", "x"), "Retry-After"),
             (QueueUnavailable(), "Retry-After"),
@@ -189,7 +198,7 @@ class TestProblems:
         }
 
     def test_without_a_type_the_title_is_that_of_the_status(self) -> None:
-        document = json.loads(problems.not_found("gone").problem.body("r1"))
+        document = json.loads(Problem(404, "gone").body("r1"))
 
         assert document == {
             "type": "about:blank", "title": "Not Found", "status": 404, "detail": "gone", "request_id": "r1"

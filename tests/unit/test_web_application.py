@@ -11,7 +11,7 @@ import pytest
 from chalice.app import BadRequestError, Response
 
 from chalicelib import aws
-from chalicelib.identity import Caller, Unauthenticated
+from chalicelib.identity import Caller, TokenMissing
 from chalicelib.validation import Fault, InvalidInput
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.responses import Reply
@@ -78,7 +78,7 @@ def test_several_slow_calls_in_a_row_end_before_the_gateways_limit(app: Dragonpo
 
 
 def test_an_expected_error_is_not_logged_as_an_error(app: Dragonpost, log: io.StringIO) -> None:
-    app.get("/")(raising(Unauthenticated("x")))
+    app.get("/")(raising(TokenMissing()))
     answer(app)
 
     assert '"level":"ERROR"' not in log.getvalue()

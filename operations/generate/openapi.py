@@ -1,67 +1,58 @@
-"""Write the API's OpenAPI document: `python -m operations.openapi`, or `--check` that it is the one that is committed.
+"""The API's OpenAPI document: chalicelib/web/static/openapi.json, which the service serves as it is.
 
-It is put together from what the service runs on (Chalice's route table, the msgspec models) and from
-`operations.contract`, which says the rest. A route that nothing describes, and a description of no route, are errors,
-so the document cannot drift. Nothing of this is part of the Lambda package; the service serves the file as it is.
+It is put together from what the service runs on (Chalice's route table, the msgspec models, the problems) and from
+`operations.generate.contract`, which says the rest. A route without a description and a description without a route
+are errors, so the document cannot drift.
 """
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
-import sys
+import re
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from app import app
-from chalicelib.dragons.model import ALIASES, Dragon, DragonFields, DragonReport
-from chalicelib.messages.model import OrderMessage
+from chalicelib.dragons import model as dragon_model
+from chalicelib.dragons.model import ALIASES
+from chalicelib.messages import model as message_model
 from chalicelib.validation import CheckedText
 from chalicelib.web import bodies
 from operations import PROJECT
-from operations.contract import components
-from operations.contract.operations import OPERATIONS, TAGS, UNDESCRIBED_PATHS
+from operations.generate import CannotGenerate
+from operations.generate.contract import components
+from operations.generate.contract.operations import OPERATIONS, TAGS, UNDESCRIBED_PATHS
 
 Json = dict[str, Any]
 
 DOCUMENT = PROJECT / "chalicelib" / "web" / "static" / "openapi.json"
 
-_MODELS = (
-    Dragon,
-    DragonFields,
-    DragonReport,
-    OrderMessage,
-    bodies.AcceptedMessage,
-    bodies.AcceptedSubmission,
-    bodies.Health,
-    bodies.StoredOrderMessage,
-    bodies.SubmissionStatus,
-)
-
 _DESCRIPTION = """\
 One service that joins two systems: the **dragon registry** lists dragons, and takes reports of new ones through a \
 workflow; the **message post** takes order messages, and shows them once they are stored.
 
-Every operation but those tagged *Service* needs an ID token. `HEAD` works wherever `GET` does. Every answer has an \
-`X-Request-Id`, `X-Content-Type-Options: nosniff` and the stage's CORS headers. `Location` and `Link` carry the \
-prefix (the API's stage) of the request they answer.
+Every operation needs an ID token, except those tagged *Service*. `HEAD` works wherever `GET` does. Every answer has \
+an `X-Request-Id`, `X-Content-Type-Options: nosniff` and the stage's CORS headers. `Location` and `Link` start with \
+the prefix (the API's stage) of the request that they answer.
 
-Errors are problem documents (`application/problem+json`, RFC 9457). An address that is none of these is a 404; a \
-method that an address does not know is a 405 with `Allow` from the service, and a 404 from Amazon API Gateway, which \
-does not know 405.
+Errors are problem documents (`application/problem+json`, RFC 9457). Any other address gets a 404. A method that an \
+address does not have gets a 405 with `Allow` from the service, and a 404 from Amazon API Gateway, which does not know \
+405.
 """
 
 
-class Undescribed(Exception):
-    """Routes and descriptions do not fit together; the message names which."""
+def files() -> dict[Path, str]:
+    """Return the document as the committed file has it. Raises CannotGenerate as `document` does."""
+    return {DOCUMENT.relative_to(PROJECT): json.dumps(document(), ensure_ascii=False, indent=1) + "\n"}
 
 
 def document() -> Json:
-    """Return the OpenAPI document. Raises `Undescribed` if routes and descriptions do not fit together."""
+    """Return the OpenAPI document. Raises CannotGenerate if routes and descriptions do not fit together."""
     _check_described()
     return {
         "openapi": "3.1.1",
@@ -85,20 +76,15 @@ def document() -> Json:
     }
 
 
-def text() -> str:
-    """Return the document as the committed file has it."""
-    return json.dumps(document(), ensure_ascii=False, indent=1) + "\n"
-
-
 def version() -> str:
-    """Return the project's version, which stands in pyproject.toml alone."""
+    """Return the project's version, which only pyproject.toml states."""
     return str(tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
 
 
 def schemas() -> dict[str, Json]:
     """Return the models' JSON Schemas by name, and the problem document's."""
     _, found = msgspec.json.schema_components(
-        _MODELS, schema_hook=_checked_type, ref_template="#/components/schemas/{name}"
+        _models(), schema_hook=_checked_type, ref_template="#/components/schemas/{name}"
     )
     models = {name: _tidied(schema) for name, schema in found.items()}
     _answer_whole(models["Dragon"])
@@ -111,22 +97,8 @@ def schemas() -> dict[str, Json]:
     return dict(sorted((models | components.PROBLEM_SCHEMAS).items()))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the document or check it; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m operations.openapi", description="Write the OpenAPI document.")
-    parser.add_argument("--check", action="store_true", help="fail if the committed file is another one")
-    wanted = text()
-    if not parser.parse_args(arguments).check:
-        DOCUMENT.write_text(wanted, encoding="utf-8")
-        return 0
-    if DOCUMENT.is_file() and DOCUMENT.read_text(encoding="utf-8") == wanted:
-        return 0
-    print(f"{DOCUMENT.relative_to(PROJECT)} is out of date: run python -m operations.openapi", file=sys.stderr)
-    return 1
-
-
 def routes() -> dict[tuple[str, str], Any]:
-    """Return the routes that the document shows, by method and path. `HEAD` goes without saying."""
+    """Return the routes that the document shows, by method and path; not `HEAD`, which works wherever `GET` does."""
     return {
         (method, path): entry
         for path, methods in app.routes.items()
@@ -138,9 +110,9 @@ def routes() -> dict[tuple[str, str], Any]:
 def _check_described() -> None:
     there, described = set(routes()), set(OPERATIONS)
     faults = [f"{method} {path} has no description" for method, path in sorted(there - described)]
-    faults += [f"{method} {path} is described, and no route" for method, path in sorted(described - there)]
+    faults += [f"{method} {path} is described, but is not a route" for method, path in sorted(described - there)]
     if faults:
-        raise Undescribed("; ".join(faults) + " (operations/contract/operations.py)")
+        raise CannotGenerate("; ".join(faults) + " (operations/generate/contract/operations.py)")
 
 
 def _paths() -> Json:
@@ -152,7 +124,7 @@ def _paths() -> Json:
 
 
 def _operation(described: Mapping[str, Any], authorizer: Any) -> Json:
-    """Return an operation with what follows from its route: whether it needs a token, and what it may always answer."""
+    """Return an operation with what follows from its route: whether it needs a token, and what any may answer."""
     answers = {**components.ALWAYS, **described["responses"]}
     if authorizer:
         answers["401"] = components.ref("responses", "Unauthorized")
@@ -168,6 +140,14 @@ def _completed(answer: Json) -> Json:
     if "$ref" in answer:
         return answer
     return {**answer, "headers": {**components.headers_of("X-Request-Id"), **answer.get("headers", {})}}
+
+
+def _models() -> list[type[msgspec.Struct]]:
+    """Return the structs whose names the operations refer to; msgspec adds those that these are made of."""
+    referred = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(list(OPERATIONS.values()))))
+    known = {**vars(dragon_model), **vars(message_model), **vars(bodies)}
+    named = [known[name] for name in sorted(referred & known.keys())]
+    return [item for item in named if isinstance(item, type) and issubclass(item, msgspec.Struct)]
 
 
 def _checked_type(kind: type) -> Json:
@@ -190,8 +170,8 @@ def _tidied(node: Any) -> Any:
     return tidied
 
 
-def _first_paragraph(text_: str) -> str:
-    return text_.partition("\n\n")[0]
+def _first_paragraph(text: str) -> str:
+    return text.partition("\n\n")[0]
 
 
 def _answer_whole(schema: Json) -> None:
@@ -211,7 +191,3 @@ def _with_web_client_names(schema: Json, title: str) -> Json:
         "properties": {names.get(name, name): member for name, member in schema["properties"].items()},
         "required": [names.get(name, name) for name in schema["required"]],
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,28 +1,38 @@
-"""Each route in words: summary, parameters, body and answers. What all answers have in common, the generator adds."""
+"""Each route in words: summary, parameters, body and answers. The generator adds what all answers have in common."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from chalicelib.web import problems
-from operations.contract import examples
-from operations.contract.components import headers_of, json_content, problem_answer, ref
-from operations.contract.examples import invalid, problem
+from chalicelib.dragons.model import correction_from, report_from
+from chalicelib.dragons.repository import DragonQuery
+from chalicelib.dragons.submissions import WHY_FAILED
+from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
+from chalicelib.messages.model import message_from
+from chalicelib.validation import Uuid
+from chalicelib.web import paging, problems, requests
+from operations.generate.contract import examples
+from operations.generate.contract.components import headers_of, json_content, problem_answer, ref
+from operations.generate.contract.examples import refused
 
 Json = dict[str, Any]
 
-# Routes that are no part of what clients program against: the pages' own files.
+# Routes that clients do not program against: the files of the pages.
 UNDESCRIBED_PATHS = frozenset({"/static/{name}"})
 
 TAGS: list[Json] = [
     {"name": "Dragons", "description": "The registry: listing, reporting, correcting and removing dragons."},
-    {"name": "Messages", "description": "The message post: order messages, accepted first and stored a moment later."},
+    {
+        "name": "Messages",
+        "description": "The message post: order messages, accepted first and stored a moment later.",
+    },
     {"name": "Service", "description": "The service itself: liveness, this document and the pages for people."},
 ]
 
 _REPORT_BODIES = {
     "oneOf": [ref("schemas", "DragonReport"), ref("schemas", "WebClientDragonReport")],
-    "description": "A field may be sent under either of its names, not under both.",
+    "description": "Send each field under either of its names, but not under both.",
 }
 _CORRECTION_BODIES = {
     "oneOf": [ref("schemas", "DragonFields"), ref("schemas", "WebClientDragonFields")],
@@ -31,7 +41,7 @@ _CORRECTION_BODIES = {
 _GET_DRAGON = {
     "operationId": "getDragon",
     "parameters": {"dragon_name": "$response.body#/dragon_name_str"},
-    "description": "The dragon by itself, with its `ETag`.",
+    "description": "The dragon alone, with its `ETag`.",
 }
 _CHANGES_OF_THE_DRAGON = {
     "correctDragon": {
@@ -40,7 +50,7 @@ _CHANGES_OF_THE_DRAGON = {
             "path.dragon_name": "$response.body#/dragon_name_str",
             "header.If-Match": "$response.header.ETag",
         },
-        "description": "Operators correct it, if it is still the same.",
+        "description": "Operators may correct it, as long as it has not changed.",
     },
     "removeDragon": {
         "operationId": "removeDragon",
@@ -48,19 +58,33 @@ _CHANGES_OF_THE_DRAGON = {
             "path.dragon_name": "$response.body#/dragon_name_str",
             "header.If-Match": "$response.header.ETag",
         },
-        "description": "Operators remove it, if it is still the same.",
+        "description": "Operators may remove it, as long as it has not changed.",
     },
 }
 _GET_SUBMISSION = {
     "operationId": "getSubmission",
     "parameters": {"submission_id": "$response.body#/submission_id"},
-    "description": "How far it is.",
+    "description": "How far the submission is.",
 }
 _BODY_RULES = (
-    "The body is one JSON object in UTF-8: at most 256 KiB, at most 32 levels deep, no byte order mark, no duplicate "
-    "members, no `NaN` or `Infinity`."
+    f"The body is one JSON object in UTF-8: at most {requests.BODY_BYTES_MAX // 1024} KiB, at most "
+    f"{NESTING_LEVELS_MAX} levels deep, no byte order mark, no duplicate members, no `NaN` or `Infinity`."
 )
-_FAULTS = "The request is not valid; `errors` lists every fault."
+_FAULTS = f"{problems.TITLES[problems.INVALID_REQUEST]}; `errors` lists every fault."
+
+
+_GOLDEN = DragonQuery.of("gold", None, None, 1)
+_OF_THE_SUBMISSION = {"Location": f"/submissions/{examples.SUBMISSION_ID}", "Preference-Applied": "wait=5"}
+
+
+def _query(given: dict[str, str]) -> DragonQuery:
+    return paging.query_from(requests.Parameters(given))
+
+
+def _message_id(text: str) -> None:
+    parameters = requests.Parameters()
+    parameters.parsed("message_id", text, Uuid.parse)
+    parameters.check()
 
 
 def _page(description: str, media_type: str) -> Json:
@@ -76,9 +100,9 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "listDragons",
         "summary": "List dragons",
         "description": (
-            "A page of the registry in the order of the normalised names. Filters compare exactly, without regard to "
-            "case and Unicode form, and combine with AND. Follow `Link` for the next page; the `cursor` in it belongs "
-            "to its filters. Large answers are compressed for clients that accept gzip."
+            "A page of the registry, in the order of the normalised names. Filters match whole values, regardless of "
+            "case and Unicode form, and combine with AND. Follow `Link` to the next page; its `cursor` only works with "
+            "the same filters. Large answers are compressed for clients that accept gzip."
         ),
         "tags": ["Dragons"],
         "parameters": [
@@ -99,14 +123,19 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             {
                 "name": "limit",
                 "in": "query",
-                "description": "How many dragons a page holds at most.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+                "description": "How many dragons a page has at most.",
+                "schema": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": paging.LIMIT_MAX,
+                    "default": paging.LIMIT_DEFAULT,
+                },
                 "example": 10,
             },
             {
                 "name": "cursor",
                 "in": "query",
-                "description": "Where the page begins. Opaque: take it from `Link`, with the same filters.",
+                "description": "Where the page begins. It is opaque: take it from `Link`, and keep the filters.",
                 "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
             },
             ref("parameters", "IfNoneMatch"),
@@ -116,7 +145,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "description": "The page: an array, empty if nothing matches.",
                 "headers": headers_of("ETag", "Cache-Control", "Link"),
                 "content": json_content(
-                    {"type": "array", "maxItems": 1000, "items": ref("schemas", "Dragon")},
+                    {"type": "array", "maxItems": paging.LIMIT_MAX, "items": ref("schemas", "Dragon")},
                     page=[examples.DRAGON, examples.OTHER_DRAGON],
                     nothing_matches=[],
                 ),
@@ -126,14 +155,9 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             },
             "304": ref("responses", "NotModified"),
             "400": problem_answer(
-                "A parameter is unknown, repeated or not valid, or the cursor is of another query.",
-                limit=invalid({"parameter": "limit", "detail": "must be a whole number from 1 to 1000"}),
-                cursor=invalid(
-                    {
-                        "parameter": "cursor",
-                        "detail": "belongs to a query with other filters; start from the first page",
-                    }
-                ),
+                "A parameter is unknown, repeated or not valid, or the cursor belongs to another query.",
+                limit=refused(_query, {"limit": "0"}),
+                cursor=refused(_query, {"cursor": paging.cursor_after("amberwick", _GOLDEN), "family": "red"}),
             ),
         },
     },
@@ -141,9 +165,9 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "reportDragon",
         "summary": "Report a dragon",
         "description": (
-            "Starts the workflow that validates the dragon, adds it and tells the world. Answers 202 at once, and the "
-            "workflow goes on by itself; with `Prefer: wait=N` the answer is the outcome, if there is one in time. "
-            f"Names are unique without regard to case and Unicode form. {_BODY_RULES}"
+            "Starts the workflow that validates the dragon, adds it and tells the world. Answers 202 at once, while "
+            "the workflow goes on by itself. With `Prefer: wait=N`, the answer is the outcome if there is one in time. "
+            f"Names are unique regardless of case and Unicode form. {_BODY_RULES}"
         ),
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "Prefer"), ref("parameters", "IdempotencyKey")],
@@ -158,63 +182,49 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         },
         "responses": {
             "201": {
-                "description": "The dragon was added while the client waited (`Prefer: wait`).",
+                "description": "The dragon was added while you waited (`Prefer: wait`).",
                 "headers": headers_of("Location", "Preference-Applied"),
                 "content": json_content(ref("schemas", "Dragon"), added=examples.DRAGON),
                 "links": {"getDragon": _GET_DRAGON},
             },
             "202": {
-                "description": "The workflow has begun; `Location` tells how far it is.",
+                "description": "The workflow has begun. Ask `Location` how far it is.",
                 "headers": headers_of("Location", "Preference-Applied"),
                 "content": json_content(ref("schemas", "AcceptedSubmission"), begun=examples.ACCEPTED_SUBMISSION),
                 "links": {"getSubmission": _GET_SUBMISSION},
             },
             "400": problem_answer(
                 _FAULTS,
-                two_faults=invalid(
-                    {"pointer": "#/dragon_name_str", "detail": "must hold only letters, digits, spaces and . ' -"},
-                    {"pointer": "#/reportingPhoneNumber", "detail": "is required when confirmationRequired is true"},
+                two_faults=refused(
+                    report_from, {**examples.DRAGON, "dragon_name_str": "<b>", "confirmationRequired": True}
                 ),
-                not_json=invalid(
-                    {"pointer": "#", "detail": "not valid JSON: Expecting value (line 1, column 1)"},
-                ),
+                not_json=refused(parse_object, b"Amberwick"),
             ),
             "409": problem_answer(
-                "A dragon of this name is in the registry (with `Prefer: wait`).",
-                ("Location", "Preference-Applied"),
-                duplicate=problem(409, "A dragon named Amberwick is in the registry.", problems.DUPLICATE_DRAGON),
+                f"{problems.TITLES[problems.DUPLICATE_DRAGON]} (with `Prefer: wait`).",
+                duplicate=problems.duplicate_dragon(examples.WHY_DUPLICATE, _OF_THE_SUBMISSION),
             ),
             "413": ref("responses", "ContentTooLarge"),
             "415": ref("responses", "UnsupportedMediaType"),
             "422": problem_answer(
                 "The `Idempotency-Key` was used for another dragon; or the workflow refused the dragon (with "
                 "`Prefer: wait`), and `Location` tells more.",
-                ("SubmissionLocation", "Preference-Applied"),
-                key_reused=problem(
-                    422,
-                    "Send the same dragon again, or use a new Idempotency-Key for another one.",
-                    problems.IDEMPOTENCY_KEY_REUSED,
-                ),
-                refused=problem(422, "The workflow gave no reason.", problems.DRAGON_REFUSED),
+                key_reused=problems.KEY_REUSED,
+                refused=problems.dragon_refused(None, _OF_THE_SUBMISSION),
             ),
             "500": problem_answer(
                 "Something broke in the service; or the submission could not be finished (with `Prefer: wait`), and "
-                "`Location` tells more. Under its `Idempotency-Key` a failed submission stays failed; report the "
+                "`Location` tells more. A failed submission stays failed under its `Idempotency-Key`, so report the "
                 "dragon again under a new one.",
-                ("SubmissionLocation", "Preference-Applied"),
-                broken=problem(500, "Something broke on our side. The request id finds it in the log."),
-                failed=problem(
-                    500,
-                    "The workflow could not be finished. GET /dragons tells whether the dragon was added.",
-                    problems.SUBMISSION_FAILED,
-                ),
+                broken=problems.INTERNAL_ERROR,
+                failed=problems.submission_failed(WHY_FAILED, _OF_THE_SUBMISSION),
             ),
         },
     },
     ("GET", "/dragons/{dragon_name}"): {
         "operationId": "getDragon",
         "summary": "Show one dragon",
-        "description": "The dragon, with the `ETag` that correcting it needs.",
+        "description": "The dragon, with the `ETag` that you need to correct it.",
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfNoneMatch")],
         "responses": {
@@ -233,8 +243,8 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "correctDragon",
         "summary": "Correct a dragon",
         "description": (
-            "For operators: puts these fields in the place of the dragon's, if it is still the one that the client has "
-            f"seen. The name has to be the one in the path; a dragon is corrected, not renamed. {_BODY_RULES}"
+            "For operators: replaces the dragon's fields with these, unless it has changed since you read it. The name "
+            f"has to be the one in the path: a dragon is corrected, not renamed. {_BODY_RULES}"
         ),
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfMatchRequired")],
@@ -258,12 +268,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             },
             "400": problem_answer(
                 _FAULTS,
-                renamed=invalid(
-                    {
-                        "pointer": "#/dragon_name_str",
-                        "detail": "must be the name in the path; dragons are not renamed",
-                    }
-                ),
+                renamed=refused(correction_from, examples.DRAGON, "Emberwick"),
             ),
             "403": ref("responses", "ForbiddenToOthers"),
             "404": ref("responses", "DragonNotFound"),
@@ -276,7 +281,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("DELETE", "/dragons/{dragon_name}"): {
         "operationId": "removeDragon",
         "summary": "Remove a dragon",
-        "description": "For operators: takes the dragon out of the registry. Its name is free again then.",
+        "description": "For operators: removes the dragon from the registry. Its name is then free again.",
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfMatch")],
         "responses": {
@@ -310,9 +315,10 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "postMessage",
         "summary": "Post an order message",
         "description": (
-            "Answers once the queue has the message; a moment later it is stored and can be read. `company_id` and "
-            "`message_id` together are the idempotency key: the same message again changes nothing, and another one "
-            "under the same key never overwrites the first. Further members of `data` are kept and returned exactly. "
+            "Answers once the queue has the message. A moment later it is stored, and you can read it. `company_id` "
+            "and `message_id` together are the idempotency key: sending the same message again changes nothing, and "
+            "another message under the same key never overwrites the first. Further members of `data` are kept and "
+            "returned exactly. "
             f"{_BODY_RULES}"
         ),
         "tags": ["Messages"],
@@ -323,7 +329,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         },
         "responses": {
             "202": {
-                "description": "The queue has it; `Location` is where it is going to be.",
+                "description": "The queue has the message. `Location` is where you can read it once it is stored.",
                 "headers": headers_of("Location"),
                 "content": json_content(ref("schemas", "AcceptedMessage"), accepted=examples.ACCEPTED_MESSAGE),
                 "links": {
@@ -333,18 +339,18 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                             "path.message_id": "$response.body#/message_id",
                             "query.company_id": "$request.body#/metadata/company_id",
                         },
-                        "description": "The stored message, a moment later. Only operators name the company.",
+                        "description": "The stored message, a moment later. Only operators may name the company.",
                     }
                 },
             },
             "400": problem_answer(
                 _FAULTS,
-                two_faults=invalid(
+                two_faults=refused(
+                    message_from,
                     {
-                        "pointer": "#/metadata/company_id",
-                        "detail": "must be a UUID such as e0721e56-fb09-4273-ae74-7bcbc92d43eb",
+                        "metadata": {**examples.MESSAGE["metadata"], "company_id": "42"},
+                        "data": {**examples.MESSAGE["data"], "order_amount": Decimal(-1)},
                     },
-                    {"pointer": "#/data/order_amount", "detail": "must be at least 0"},
                 ),
             ),
             "403": ref("responses", "ForbiddenCompany"),
@@ -356,8 +362,8 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "getMessage",
         "summary": "Show a stored message",
         "description": (
-            "For the message's company and for operators, with exactly the numbers that were sent. A message that was "
-            "just posted is stored a moment later; until then this is a 404."
+            "For the message's company and for operators, with exactly the numbers that were sent. A message is stored "
+            "a moment after it was posted; until then, the answer is a 404."
         ),
         "tags": ["Messages"],
         "parameters": [
@@ -366,8 +372,8 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "name": "company_id",
                 "in": "query",
                 "description": (
-                    "For operators only: whose message is meant. They need it if messages of several companies have "
-                    "the id."
+                    "For operators only: whose message you mean. You need it if messages of several companies have the "
+                    "same id."
                 ),
                 "schema": {"type": "string", "format": "uuid"},
                 "example": examples.COMPANY_ID,
@@ -379,13 +385,8 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "content": json_content(ref("schemas", "StoredOrderMessage"), stored=examples.STORED_MESSAGE),
             },
             "400": problem_answer(
-                "An id is no UUID, a parameter is not known, or messages of several companies have the id.",
-                no_uuid=invalid(
-                    {
-                        "parameter": "message_id",
-                        "detail": "must be a UUID such as e0721e56-fb09-4273-ae74-7bcbc92d43eb",
-                    }
-                ),
+                "An id is not a UUID, a parameter is unknown, or messages of several companies have the id.",
+                no_uuid=refused(_message_id, "42"),
             ),
             "403": ref("responses", "ForbiddenCompany"),
             "404": ref("responses", "MessageNotFound"),
@@ -393,12 +394,12 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     },
     ("GET", "/health"): {
         "operationId": "getHealth",
-        "summary": "Tell that the service runs",
-        "description": "Liveness only: asks nothing of AWS.",
+        "summary": "Check that the service runs",
+        "description": "Liveness only: makes no AWS call.",
         "tags": ["Service"],
         "responses": {
             "200": {
-                "description": "It runs.",
+                "description": "The service runs.",
                 "content": json_content(ref("schemas", "Health"), running={"status": "ok"}),
             }
         },
@@ -421,7 +422,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("GET", "/docs"): {
         "operationId": "showDocs",
         "summary": "Show the interactive documentation",
-        "description": "A page for people: reads this document, signs in, and tries operations out.",
+        "description": "A page for people, to read this document, sign in and try the operations.",
         "tags": ["Service"],
         "parameters": [ref("parameters", "IfNoneMatch")],
         "responses": {
@@ -429,15 +430,14 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "304": ref("responses", "NotModified"),
             "308": ref("responses", "PageMoved"),
             "404": problem_answer(
-                "This deployment was packaged without the page's parts.",
-                incomplete=problem(404, "This deployment was packaged without Swagger UI."),
+                "This deployment was packaged without the page's parts.", incomplete=problems.SWAGGER_UI_NOT_FOUND
             ),
         },
     },
     ("GET", "/"): {
         "operationId": "showConsole",
         "summary": "Show the console",
-        "description": "A page for people: the registry, reporting a dragon, posting a message.",
+        "description": "A page for people, to see the registry, report a dragon and post a message.",
         "tags": ["Service"],
         "parameters": [ref("parameters", "IfNoneMatch")],
         "responses": {

@@ -1,13 +1,19 @@
-"""The document's examples, as real clients send and get them; a test holds each of them against its schema."""
+"""The document's examples, as real clients send and get them. A test checks each of them against its schema."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from chalice.app import Request
 
 from chalicelib.dragons.model import ALIASES, example_dragons
-from chalicelib.web import problems
+from chalicelib.dragons.steps import why_duplicate
+from chalicelib.exact_json import MalformedJson
+from chalicelib.validation import InvalidInput
+from chalicelib.web.problems import Problem, problem_for
+from operations.generate import CannotGenerate
 
 REQUEST_ID = "8f0f8f0e-52a6-4f6c-9a3e-6c3f6a0f9a52"
 SUBMISSION_ID = "2b0f6a53-6a3e-4c0e-8f62-0a4e3a9d6f11"
@@ -16,6 +22,8 @@ MESSAGE_ID = "fc0daad3-4f10-4d15-b8c6-276cca111e87"
 ETAG = '"yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
 
 DRAGON, OTHER_DRAGON = map(msgspec.structs.asdict, example_dragons())
+
+WHY_DUPLICATE = why_duplicate(example_dragons()[0])
 
 REPORT: dict[str, Any] = {**DRAGON, "reportingPhoneNumber": "+15555550100", "confirmationRequired": True}
 
@@ -58,7 +66,7 @@ ADDED_SUBMISSION: dict[str, Any] = {
 REJECTED_SUBMISSION: dict[str, Any] = {
     **ADDED_SUBMISSION,
     "status": "rejected",
-    "reason": "A dragon named Amberwick is in the registry.",
+    "reason": WHY_DUPLICATE,
 }
 
 MESSAGE: dict[str, Any] = {
@@ -82,22 +90,30 @@ STORED_MESSAGE: dict[str, Any] = {
 ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted"}
 
 
-def problem(
-    status: int, detail: str, kind: str = "about:blank", errors: list[dict[str, str]] | None = None
-) -> dict[str, Any]:
-    """Return a problem document as the service writes it."""
-    document: dict[str, Any] = {
-        "type": kind,
-        "title": problems.TITLES.get(kind) or problems.status_title(status),
-        "status": status,
-        "detail": detail,
-        "request_id": REQUEST_ID,
-    }
-    return document if errors is None else {**document, "errors": errors}
+def request(**query: str) -> Request:
+    """Return a request with these query parameters, as the routes get it."""
+    return Request(
+        {
+            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
+            "headers": {},
+            "pathParameters": {},
+            "requestContext": {"httpMethod": "GET", "resourcePath": "/"},
+            "body": None,
+            "stageVariables": None,
+            "isBase64Encoded": False,
+        }
+    )
 
 
-def invalid(*errors: dict[str, str]) -> dict[str, Any]:
-    """Return the problem document that lists these faults."""
-    many = f"{len(errors)} things are" if len(errors) > 1 else "One thing is"
-    detail = f"{many} wrong with the request; see errors."
-    return problem(400, detail, problems.INVALID_REQUEST, list(errors))
+def refused(read: Callable[..., object], *arguments: object) -> Problem:
+    """Return the problem of a request that `read` refuses when it gets these arguments.
+
+    So the example says what the rule says, not what somebody copied from it.
+    """
+    try:
+        read(*arguments)
+    except (InvalidInput, MalformedJson) as error:
+        problem = problem_for(error)
+        assert problem is not None  # noqa: S101 - both errors are in its table
+        return problem
+    raise CannotGenerate(f"{read.__qualname__} takes what an example shows as refused: {arguments}")

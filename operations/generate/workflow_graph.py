@@ -1,21 +1,19 @@
-"""Reduce the state machine's definition to the graph that the console draws: `python -m operations.workflow_graph`.
+"""Reduce the state machine's definition to the graph that the console draws: chalicelib/web/static/workflow.json.
 
-Writes chalicelib/web/static/workflow.json. With `--check` it writes nothing and fails if the file is out of date.
-
-The layout is part of it, so that the browser only draws. A state's rank (its row) is the longest way to it from the
-start. Its lane (its column) is that of the end that it leads to when nothing unusual happens: by `Next`, or by the
-first rule of a Choice. The start's own lane is in the middle.
+It includes the layout, so that the browser only has to draw. A state's rank (its row) is the length of the longest way
+to it from the start. Its lane (its column) is that of the end that it leads to when nothing unusual happens: by `Next`,
+or by the first rule of a Choice. The start's lane is in the middle.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from operations import PROJECT
+from operations.generate import CannotGenerate
 
 DEFINITION = PROJECT / "infrastructure" / "dragons.asl.json"
 GRAPH = PROJECT / "chalicelib" / "web" / "static" / "workflow.json"
@@ -23,21 +21,20 @@ GRAPH = PROJECT / "chalicelib" / "web" / "static" / "workflow.json"
 Edge = tuple[str, str]  # where to, and how: next, choice, default or catch
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m operations.workflow_graph", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is out of date")
-    wanted = as_json(graph_of(json.loads(DEFINITION.read_text(encoding="utf-8"))))
-    if not parser.parse_args(arguments).check:
-        GRAPH.write_text(wanted, encoding="utf-8")
-    elif not GRAPH.exists() or GRAPH.read_text(encoding="utf-8") != wanted:
-        print(f"{GRAPH.name} is out of date: run `python -m operations.workflow_graph`", file=sys.stderr)
-        return 1
-    return 0
+def files() -> dict[Path, str]:
+    """Return the graph as the committed file has it. Raises CannotGenerate if the definition cannot be drawn."""
+    try:
+        definition = json.loads(DEFINITION.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CannotGenerate(f"{DEFINITION.name} is not JSON: {error}") from error
+    return {GRAPH.relative_to(PROJECT): as_json(graph_of(definition))}
 
 
 def graph_of(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the graph of an Amazon States Language definition without loops (https://states-language.net)."""
+    """Return the graph of an Amazon States Language definition (https://states-language.net).
+
+    Raises CannotGenerate if it has a loop.
+    """
     edges = {name: list(_edges(state)) for name, state in definition["States"].items()}
     start: str = definition["StartAt"]
     order = _reached(start, edges)
@@ -59,14 +56,14 @@ def graph_of(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_json(graph: Mapping[str, Any]) -> str:
-    """Return the file's text: a line for each state, so that differences are readable."""
+    """Return the text of the file: one line for each state, so that differences are readable."""
     states = ",\n".join("    " + json.dumps(state, ensure_ascii=False) for state in graph["states"])
     head = "".join(f'  "{name}": {json.dumps(graph[name])},\n' for name in ("start", "lanes", "ranks"))
     return f'{{\n{head}  "states": [\n{states}\n  ]\n}}\n'
 
 
 def _edges(state: Mapping[str, Any]) -> Iterator[Edge]:
-    """Yield where a state leads to, the usual way first, each way once."""
+    """Yield where a state leads, the usual way first, each way once."""
     found: dict[str, str] = {}
     for kind, source in (("next", [state]), ("choice", state.get("Choices", ())), ("catch", state.get("Catch", ()))):
         for rule in source:
@@ -78,7 +75,7 @@ def _edges(state: Mapping[str, Any]) -> Iterator[Edge]:
 
 
 def _reached(start: str, edges: Mapping[str, Sequence[Edge]]) -> list[str]:
-    """Return the states that can be reached, in the order of a walk that goes the usual way first."""
+    """Return the states that can be reached, in the order of a walk that takes the usual way first."""
     order: list[str] = []
     waiting = [start]
     while waiting:
@@ -96,7 +93,7 @@ def _ranks(order: Sequence[str], edges: Mapping[str, Sequence[Edge]]) -> dict[st
             for to, _kind in edges[name]:
                 ranks[to] = max(ranks[to], ranks[name] + 1)
     if max(ranks.values()) >= len(order):
-        raise ValueError("the state machine has a loop, which this layout cannot draw")
+        raise CannotGenerate("the state machine has a loop, which this layout cannot draw")
     return ranks
 
 
@@ -104,7 +101,3 @@ def _end(name: str, edges: Mapping[str, Sequence[Edge]]) -> str:
     while edges[name]:
         name = edges[name][0][0]
     return name
-
-
-if __name__ == "__main__":
-    sys.exit(main())

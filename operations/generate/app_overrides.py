@@ -1,0 +1,108 @@
+"""What is merged into the template that `chalice package` makes: infrastructure/app-overrides.json.
+
+It gives the functions the names that `chalice deploy` gives them, each a log group that ends, and the API what Chalice
+has no setting for: its own answers, its limits, and the one client whose tokens it takes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from app import app, users
+from operations import PROJECT, functions
+from operations.generate.gateway_responses import gateway_responses
+
+OVERRIDES = PROJECT / "infrastructure" / "app-overrides.json"
+
+LOGS_KEPT_DAYS = 90
+
+_PARAMETERS = {
+    "Stage": {
+        "Type": "String",
+        "AllowedPattern": "^[a-z][a-z0-9]{0,19}$",
+        "Description": "The Chalice stage this template was packaged for.",
+    },
+    "UserPoolClientId": {
+        "Type": "String",
+        "AllowedPattern": "[A-Za-z0-9]+",
+        "Description": "The one client whose ID tokens the API takes; an output of the resources stack.",
+    },
+    "AllowOrigin": {
+        "Type": "String",
+        "AllowedPattern": r"(\*|https?://[^'/]+)",
+        "Description": (
+            "The stage's allow_origin in operations/stages.py, for the answers that the gateway gives by itself."
+        ),
+    },
+    "ThrottlingRateLimit": {
+        "Type": "Number",
+        "Default": 1000,
+        "Description": "How many requests per second the whole stage takes; it answers more with 429.",
+    },
+    "ThrottlingBurstLimit": {
+        "Type": "Number",
+        "Default": 500,
+        "Description": "How far above the rate a burst may go.",
+    },
+}
+
+
+def files() -> dict[Path, str]:
+    """Return the overrides as the committed file has them. Raises CannotGenerate."""
+    overrides = {"Parameters": _PARAMETERS, "Resources": {"RestAPI": _rest_api(), **_functions(), **_log_groups()}}
+    return {OVERRIDES.relative_to(PROJECT): json.dumps(overrides, ensure_ascii=False, indent=2) + "\n"}
+
+
+def _functions() -> dict[str, Any]:
+    return {
+        functions.logical_id(function): {
+            "DependsOn": [_log_group(function)],
+            "Properties": {"FunctionName": {"Fn::Sub": functions.deployed_name(function, "${Stage}")}},
+        }
+        for function in functions.names()
+    }
+
+
+def _log_groups() -> dict[str, Any]:
+    return {
+        _log_group(function): {
+            "Type": "AWS::Logs::LogGroup",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "LogGroupName": {"Fn::Sub": f"/aws/lambda/{functions.deployed_name(function, '${Stage}')}"},
+                "RetentionInDays": LOGS_KEPT_DAYS,
+            },
+        }
+        for function in functions.names()
+    }
+
+
+def _log_group(function: str) -> str:
+    return f"{functions.logical_id(function)}Log"
+
+
+def _rest_api() -> dict[str, Any]:
+    every_method = {
+        "ResourcePath": "/*",
+        "HttpMethod": "*",
+        "MetricsEnabled": True,
+        "DataTraceEnabled": False,
+        "ThrottlingRateLimit": {"Ref": "ThrottlingRateLimit"},
+        "ThrottlingBurstLimit": {"Ref": "ThrottlingBurstLimit"},
+    }
+    one_client = {"identityValidationExpression": {"Fn::Sub": "^${UserPoolClientId}$"}}
+    return {
+        "Properties": {
+            "OpenApiVersion": "2.0",
+            "TracingEnabled": True,
+            "BinaryMediaTypes": app.api.binary_types,
+            "MethodSettings": [every_method],
+            "GatewayResponses": gateway_responses({"Fn::Sub": "'${AllowOrigin}'"}),
+            "DefinitionBody": {
+                "securityDefinitions": {users.name: {"x-amazon-apigateway-authorizer": one_client}},
+            },
+        }
+    }

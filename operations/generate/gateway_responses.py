@@ -1,0 +1,83 @@
+"""What API Gateway answers by itself, without the service: the service's own problems, with its headers.
+
+They go into the packaged app's template (`app_overrides`). `chalice deploy` cannot set them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.session
+from botocore.model import StringShape
+
+from chalicelib.web import problems
+from chalicelib.web.application import EXPOSED_HEADERS
+from chalicelib.web.problems import Problem
+from chalicelib.web.requests import BODY_BYTES_MAX
+from operations.generate import CannotGenerate
+
+# Where there is no route, the gateway looks for an AWS signature, and takes `Bearer` for a broken one.
+_PROBLEMS: Mapping[str, Problem] = {
+    "ACCESS_DENIED": problems.REFUSED_BY_GATEWAY,
+    "API_CONFIGURATION_ERROR": problems.INTERNAL_ERROR,
+    "AUTHORIZER_CONFIGURATION_ERROR": problems.INTERNAL_ERROR,
+    "AUTHORIZER_FAILURE": problems.INTERNAL_ERROR,
+    "BAD_REQUEST_BODY": problems.UNREADABLE,
+    "BAD_REQUEST_PARAMETERS": problems.UNREADABLE,
+    "DEFAULT_4XX": problems.ROUTE_NOT_FOUND,
+    "DEFAULT_5XX": problems.INTERNAL_ERROR,
+    "EXPIRED_TOKEN": problems.TOKEN_EXPIRED,
+    "INTEGRATION_FAILURE": problems.NO_ANSWER,
+    "INTEGRATION_TIMEOUT": problems.timed_out(retry_after_s=5),
+    "INVALID_API_KEY": problems.REFUSED_BY_GATEWAY,
+    "INVALID_SIGNATURE": problems.ROUTE_NOT_FOUND,
+    "MISSING_AUTHENTICATION_TOKEN": problems.ROUTE_NOT_FOUND,
+    "QUOTA_EXCEEDED": problems.too_many_requests(retry_after_s=3600),
+    "REQUEST_TOO_LARGE": problems.body_too_large(BODY_BYTES_MAX),
+    "RESOURCE_NOT_FOUND": problems.ROUTE_NOT_FOUND,
+    "THROTTLED": problems.too_many_requests(retry_after_s=1),
+    "UNAUTHORIZED": problems.TOKEN_NEEDED,
+    "UNSUPPORTED_MEDIA_TYPE": problems.NOT_JSON,
+    "WAF_FILTERED": problems.REFUSED_BY_GATEWAY,
+}
+
+
+def gateway_responses(allow_origin: Mapping[str, str]) -> dict[str, Any]:
+    """Return the `GatewayResponses` of an `AWS::Serverless::Api`.
+
+    Takes the origin that browsers may call from, as CloudFormation fills it in. Raises `CannotGenerate` if API Gateway
+    has a response type that no problem stands for, so that none of its own answers is left as AWS made it
+    (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
+    """
+    kinds = _response_types()
+    unlike = kinds ^ _PROBLEMS.keys()
+    if unlike:
+        raise CannotGenerate(f"API Gateway's response types are others than those of {__name__}: {sorted(unlike)}")
+    return {kind: _response(_PROBLEMS[kind], allow_origin) for kind in sorted(kinds)}
+
+
+def _response_types() -> set[str]:
+    shape = botocore.session.get_session().get_service_model("apigateway").shape_for("GatewayResponseType")
+    assert isinstance(shape, StringShape)  # noqa: S101 - it has been an enumeration of names since 2017
+    return set(shape.enum)
+
+
+def _response(problem: Problem, allow_origin: Mapping[str, str]) -> dict[str, Any]:
+    """Return one answer; the gateway takes a header's value in quotes, or from its context without them."""
+    literal = {
+        "Content-Type": problems.CONTENT_TYPE,
+        "Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS),
+        "X-Content-Type-Options": "nosniff",
+        **problem.headers,
+    }
+    headers = {
+        **{name: f"'{value}'" for name, value in literal.items()},
+        "Access-Control-Allow-Origin": allow_origin,
+        "X-Request-Id": "context.requestId",
+    }
+    return {
+        "StatusCode": problem.status,
+        "ResponseParameters": {"Headers": headers},
+        "ResponseTemplates": {"application/json": problem.body("$context.requestId").decode()},
+    }

@@ -1,0 +1,60 @@
+"""A sentence that a client reads stands once, in chalicelib/web/problems.py: who looks for it finds it there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from operations import PROJECT
+from operations.generate.__main__ import generated
+
+PROBLEMS = PROJECT / "chalicelib" / "web" / "problems.py"
+TEXT = {".py", ".js", ".html", ".json", ".yaml"}
+LETTERS_MIN = 12  # shorter ones are header names and the like
+
+
+def other_sources() -> list[Path]:
+    """Return every file that could say a sentence again, but for those that are made from problems.py."""
+    folders = [PROJECT / name for name in ("chalicelib", "operations", "infrastructure")]
+    found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in TEXT]
+    made = generated()
+    return [path for path in (PROJECT / "app.py", *found) if path != PROBLEMS and path.relative_to(PROJECT) not in made]
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Yield the strings of a module; what the compiler joins is one, what stands around a placeholder is several."""
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def said_in(path: Path) -> str:
+    return "\n".join(texts(parsed(path))) if path.suffix == ".py" else path.read_text(encoding="utf-8")
+
+
+def test_no_sentence_of_a_problem_is_said_anywhere_else() -> None:
+    sentences = {text.strip() for text in texts(parsed(PROBLEMS)) if " " in text.strip() and len(text) >= LETTERS_MIN}
+    assert len(sentences) > 30
+
+    said = {path.relative_to(PROJECT): said_in(path) for path in other_sources()}
+    twice = [f"{path}: {sentence}" for path, text in said.items() for sentence in sentences if sentence in text]
+
+    assert twice == []
+
+
+def test_problems_are_made_in_one_module_only() -> None:
+    elsewhere = [
+        path.relative_to(PROJECT)
+        for path in other_sources()
+        if path.suffix == ".py"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"Problem", "problems.Problem"}
+    ]
+
+    assert elsewhere == []
