@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from devstack import changes, emulator, seed, sources
-from devstack.api import ApiServer, check_free, listen
-from devstack.deployment import Deployment, bring_up_to_date, session
+from devstack import changes
+from devstack.aws import emulator, seed, sources
+from devstack.aws.deployment import Deployment, bring_up_to_date, session
 from devstack.processes import Child
+from devstack.server.process import ApiServer, check_free, listen
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder, write_json
 

@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.request
 
-from devstack.seed import PEOPLE
+from devstack.aws.seed import PEOPLE
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder, read_json
 
@@ -16,7 +16,7 @@ _START_IT = "Start it with `make run` in another terminal (with the same DRAGONP
 def id_token(settings: Settings, user: str) -> str:
     """Return a valid ID token of a user of the running devstack.
 
-    `user` is a name of `devstack.seed.PEOPLE` or an address. Raises DevstackError if there is no such user or no
+    `user` is a name of `devstack.aws.seed.PEOPLE` or an address. Raises DevstackError if there is no such user or no
     running devstack.
     """
     state = StateFolder(settings.state)

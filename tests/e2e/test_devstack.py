@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from devstack.api import ApiServer, listen
-from devstack.deployment import Deployment
+from devstack.aws.deployment import Deployment
+from devstack.server.process import ApiServer, listen
 from devstack.settings import Settings
 from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
 from tests.e2e.test_messages import a_message, post, stored

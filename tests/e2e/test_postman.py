@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devstack.seed import PEOPLE
+from devstack.aws.seed import PEOPLE
 from tests.e2e.running import PROJECT, Api
 
 POSTMAN = PROJECT / "postman"

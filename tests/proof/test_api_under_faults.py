@@ -25,8 +25,8 @@ from typing import Any
 import pytest
 import requests
 
-from devstack.api import ApiServer, listen
-from devstack.deployment import Deployment
+from devstack.aws.deployment import Deployment
+from devstack.server.process import ApiServer, listen
 from devstack.settings import Settings
 from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
 from tests.e2e.waiting import until

@@ -55,7 +55,7 @@ HOSTILE = (
     "a" * 4_000,
 )
 WRITERS = tuple(f"/aws/lambda/{name}" for name in (functions.API, functions.ADD_DRAGON, functions.STORE_MESSAGES))
-# The lines that the local server itself writes (devstack/handler.py); the app's lines are JSON.
+# The lines that the local server itself writes (devstack/server/gateway.py); the app's lines are JSON.
 SERVERS_OWN = re.compile(
     r'\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d ("[ -~]*" \d{3} -|code \d{3}, [ -~]*)|token refused: [ -~]+'
 )

@@ -21,7 +21,7 @@ from random import Random
 import pytest
 import requests
 
-from devstack.saved import NEEDED
+from devstack.aws.saved import NEEDED
 from tests.e2e.running import PROJECT, Api, Devstack, free_ports
 from tests.e2e.waiting import until
 from tests.proof.mounts import fill, make_room, read_only, small_disk

@@ -25,8 +25,8 @@ from chalice.config import Config
 from chalice.local import ThreadedHTTPServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from devstack.authorizer import TokenVerifier
-from devstack.handler import Gateway, RequestHandler
+from devstack.server.authorizer import TokenVerifier
+from devstack.server.gateway import Gateway, RequestHandler
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.fakes.key_server import MOODS, KeyServer

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import requests
 
-from devstack.seed import PEOPLE
+from devstack.aws.seed import PEOPLE
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.samples import dragon_members, message_body

@@ -9,8 +9,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from devstack.authorizer import TokenRefused, TokenVerifier, as_gateway_passes_them_on
-from devstack.keys import KeysUnavailable
+from devstack.server.authorizer import TokenRefused, TokenVerifier, as_gateway_passes_them_on
+from devstack.server.keys import KeysUnavailable
 
 POOL_ARN = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
 ISSUER = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_abc"

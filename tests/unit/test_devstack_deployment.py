@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devstack import deployment
+from devstack.aws import deployment
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
 

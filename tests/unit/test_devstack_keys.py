@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from devstack.keys import AFTER_FAILURE_S, AFTER_SUCCESS_S, KeySet, KeysUnavailable
+from devstack.server.keys import AFTER_FAILURE_S, AFTER_SUCCESS_S, KeySet, KeysUnavailable
 from tests.fakes.clock import FakeClock
 from tests.fakes.key_server import MOODS, KeyServer
 

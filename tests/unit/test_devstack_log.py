@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from devstack import handler
-from devstack.handler import RequestHandler
+from devstack.server import gateway
+from devstack.server.gateway import RequestHandler
 
 
 class Noted(io.StringIO):
@@ -40,6 +40,6 @@ def test_a_line_and_its_end_are_one_write_so_that_lines_of_several_threads_do_no
     output = Noted()
     monkeypatch.setattr(sys, "stdout", output)
 
-    handler._log("token refused: expired")
+    gateway._log("token refused: expired")
 
     assert output.writes == ["token refused: expired\n"]

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from devstack import run
-from devstack.deployment import Deployment
+from devstack.aws.deployment import Deployment
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder, read_json
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack import saved
+from devstack.aws import saved
 from devstack.settings import DevstackError
 
 WRITTEN = {"__ministack_format__": 1, "payload": {}}

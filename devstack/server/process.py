@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from devstack.deployment import Deployment
+from devstack.aws.deployment import Deployment
 from devstack.processes import Child
 from devstack.settings import HOST, DevstackError, Settings
 from operations.deploy.target import app_environment
@@ -70,7 +70,7 @@ class ApiServer:
         with os.fdopen(reading, "rb") as status:
             try:
                 self.child = Child(
-                    "devstack.server",
+                    "devstack.server.child",
                     arguments=["--socket", str(self._listening.fileno()), "--status", str(writing)],
                     environment=self._environment(deployment),
                     log=self._log,

@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from devstack import gateway, sources
+from devstack.aws import sources, swagger_import
 from devstack.settings import PROJECT, REGION, STAGE, DevstackError, Settings
 from devstack.state import StateFolder, read_json, write_json
 from operations.deploy import package, stage
@@ -74,7 +74,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
     template = package.package_app(target, outputs, merge_template)
     stage.deploy_app(target, outputs, template)
     clients = _client(settings, "cloudformation"), _client(settings, "apigateway")
-    api_id = gateway.complete_import(*clients, target.app_stack)
+    api_id = swagger_import.complete_import(*clients, target.app_stack)
     deployment = Deployment(resources, app, outputs, api_id)
     write_json(state.deployed, asdict(deployment))
     return deployment

@@ -22,9 +22,9 @@ from typing import Any
 from chalice.cli.factory import CLIFactory
 from chalice.local import CustomLocalChalice, LocalChalice, ThreadedHTTPServer
 
-from devstack.authorizer import TokenVerifier
-from devstack.handler import Gateway, Refused, RequestHandler
 from devstack.processes import end_with_parent
+from devstack.server.authorizer import TokenVerifier
+from devstack.server.gateway import Gateway, Refused, RequestHandler
 from devstack.settings import PROJECT, STAGE
 
 ANSWERS_WITHIN_S = 11  # the longest request waits 10 s for a workflow

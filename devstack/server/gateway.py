@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from chalice.local import ChaliceRequestHandler, LambdaEventConverter, LocalGateway
 
-from devstack.authorizer import TokenRefused, TokenVerifier
-from devstack.keys import KeysUnavailable
+from devstack.server.authorizer import TokenRefused, TokenVerifier
+from devstack.server.keys import KeysUnavailable
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # API Gateway's own limit
 CHUNK_LINE_BYTES_MAX = 1024

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 
-from devstack.keys import KeySet
+from devstack.server.keys import KeySet
 
 _TIMES = ("exp", "iat")
 
@@ -30,7 +30,7 @@ class TokenVerifier:
     def claims(self, authorization: str | None) -> dict[str, str]:
         """Return the claims of an `Authorization` header's token (with or without `Bearer`), as AWS passes them on.
 
-        Raises TokenRefused, or `devstack.keys.KeysUnavailable`.
+        Raises TokenRefused, or `devstack.server.keys.KeysUnavailable`.
         """
         token = _token(authorization)
         try:

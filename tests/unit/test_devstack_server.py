@@ -12,9 +12,9 @@ import pytest
 from chalice.app import Chalice
 from chalice.config import Config
 
-from devstack.authorizer import TokenVerifier
-from devstack.handler import Gateway, RequestHandler
-from devstack.server import Server
+from devstack.server.authorizer import TokenVerifier
+from devstack.server.child import Server
+from devstack.server.gateway import Gateway, RequestHandler
 
 POOL_ARN = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
 HIDDEN = b"GET /taken HTTP/1.1\r\nHost: here\r\n\r\n"

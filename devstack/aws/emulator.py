@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-from devstack import saved
-from devstack.emulator_process import DISK_FULL, STATE_NOT_SAVED, STATE_UNREADABLE
+from devstack.aws import saved
+from devstack.aws.process import DISK_FULL, STATE_NOT_SAVED, STATE_UNREADABLE
 from devstack.processes import Child
 from devstack.settings import HOST, REGION, DevstackError, Settings
 from devstack.state import StateFolder
@@ -37,7 +37,7 @@ def start(settings: Settings, state: StateFolder, lock: int) -> Child:
     state.emulator_tmp.mkdir()
     state.emulator_log.unlink(missing_ok=True)
     child = Child(
-        "devstack.emulator_process",
+        "devstack.aws.process",
         environment=_environment(settings, state),
         log=state.emulator_log,
         pass_fds=(lock,),
