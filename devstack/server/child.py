@@ -1,105 +1,83 @@
 """The API server's process: the app on a socket that the parent holds.
 
-The parent hands over the listening socket, so that connections wait, and are not refused, while one server replaces
-another after a change. An app that cannot be loaded (a syntax error) is answered for with 503 until the next change.
+The parent hands over the listening socket. So connections wait, and are not refused, while one server replaces
+another after a change. While the app cannot be loaded (a syntax error), every request is answered with 503.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import functools
 import os
-import signal
 import socket
-import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
+import uvicorn
 from chalice.cli.factory import CLIFactory
-from chalice.local import CustomLocalChalice, LocalChalice, ThreadedHTTPServer
+from chalice.local import CustomLocalChalice, LocalChalice
 
 from devstack.processes import end_with_parent
+from devstack.server.asgi import Answering, Application
 from devstack.server.authorizer import TokenVerifier
-from devstack.server.gateway import Gateway, Refused, RequestHandler
+from devstack.server.gateway import Answer, Gateway, Refused, Request, problem
 from devstack.settings import PROJECT, STAGE
 
 ANSWERS_WITHIN_S = 11  # the longest request waits 10 s for a workflow
-_NOT_PREFLIGHT = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
-
-
-class Server(ThreadedHTTPServer):
-    """A threaded server on a socket that is listening already; it can finish what it has begun."""
-
-    def __init__(self, listening: socket.socket, handler: Callable[..., Any]) -> None:
-        super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket: socket.socket = listening
-        self.server_name, self.server_port = self.server_address[:2]
-        self._idle = threading.Condition()
-        self._busy = 0
-
-    @contextlib.contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count a request that is being answered."""
-        with self._idle:
-            self._busy += 1
-        try:
-            yield
-        finally:
-            with self._idle:
-                self._busy -= 1
-                self._idle.notify_all()
-
-    def finish(self, timeout_s: float) -> None:
-        """Wait until no request is being answered."""
-        with self._idle:
-            self._idle.wait_for(lambda: self._busy == 0, timeout_s)
-
-    def handle_error(self, *_request: Any) -> None:
-        """Log what went wrong, unless it is only that the client has gone."""
-        if not isinstance(sys.exception(), ConnectionError):
-            traceback.print_exc()
+IDLE_TIMEOUT_S = 75
 
 
 class _Broken:
     """Answers for an app that cannot be loaded."""
 
-    def handle_request(self, **_request: Any) -> Any:
+    def answer(self, _request: Request) -> Answer:
         detail = "The app cannot be loaded; the terminal and api.log say why. It is tried again after the next change."
-        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "2"})
+        return problem(Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "2"}))
 
 
 def main() -> None:
     """Serve until SIGTERM or the end of stdin; tell the parent on the status pipe what became of the app."""
     options = _parse()
     end_with_parent()
-    handler, status = _load()
-    server = Server(socket.socket(fileno=options.socket), handler)
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    gateway, status = _load()
     with os.fdopen(options.status, "w", encoding="utf-8") as pipe:
         pipe.write(status + "\n")
-    server.serve_forever(poll_interval=0.05)
-    server.finish(ANSWERS_WITHIN_S)
+    server(gateway).run([socket.socket(fileno=options.socket)])
 
 
-def _load() -> tuple[Callable[..., Any], str]:
-    """Return the handler of requests, and `ok` or what is wrong with the app."""
+def server(gateway: Answering) -> uvicorn.Server:
+    """Return a server that finishes what it has begun when it is told to end."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            Application(gateway),
+            interface="asgi3",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_TIMEOUT_S,
+            timeout_graceful_shutdown=ANSWERS_WITHIN_S,
+            access_log=False,
+            log_config=None,  # warnings and errors go to stderr, and thereby to api.log
+        )
+    )
+
+
+def _load() -> tuple[Answering, str]:
+    """Return what answers, and `ok` or what is wrong with the app."""
     try:
-        return _handler_of_the_app(), "ok"
+        return _gateway_of_the_app(), "ok"
     except BaseException as error:  # noqa: BLE001 - whatever the app does while it is imported, and is afterwards
         traceback.print_exc()
         last = traceback.format_exception_only(error)[-1].strip()
-        return functools.partial(RequestHandler, gateway=_Broken(), cors={}), last.replace("\n", " ")
+        return _Broken(), last.replace("\n", " ")
 
 
-def _handler_of_the_app() -> Callable[..., Any]:
+def _gateway_of_the_app() -> Gateway:
     endpoint = os.environ["AWS_ENDPOINT_URL"]
     config = CLIFactory(str(PROJECT), environ=os.environ).create_config_obj(STAGE)
-    app = config.chalice_app
+    app: Any = config.chalice_app
     # config.json names the default port's endpoint, for a plain `chalice local`.
     os.environ["AWS_ENDPOINT_URL"] = endpoint
     # One app, many threads: Chalice's own local server gives each its own current request in this way.
@@ -108,9 +86,7 @@ def _handler_of_the_app() -> Callable[..., Any]:
     verifier = TokenVerifier(
         endpoint, os.environ["DRAGONPOST_USER_POOL_ARN"], os.environ["DRAGONPOST_USER_POOL_CLIENT_ID"]
     )
-    settings: Any = app.api.cors
-    cors = {name: text for name, text in settings.get_access_control_headers().items() if name in _NOT_PREFLIGHT}
-    return functools.partial(RequestHandler, gateway=Gateway(app, config, verifier), cors=cors)
+    return Gateway(app, config, verifier)
 
 
 def _parse() -> argparse.Namespace:

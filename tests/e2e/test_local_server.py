@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
 from typing import Any
@@ -13,6 +14,8 @@ import jwt
 import pytest
 
 from tests.e2e.running import Api, Devstack
+
+TOO_MUCH = 11 * 1024 * 1024  # bytes
 
 
 @pytest.fixture
@@ -36,48 +39,81 @@ def post(headers: bytes, body: bytes = b"") -> bytes:
     return b"POST /post-message HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n" + headers + b"\r\n" + body
 
 
+def get(target: bytes, headers: bytes = b"Host: here\r\n") -> bytes:
+    return b"GET " + target + b" HTTP/1.1\r\n" + headers + b"\r\n"
+
+
+# The library's own 400, in its own words: the app never sees these.
+MALFORMED = {
+    "a length that is no number": post(b"Content-Length: abc\r\n"),
+    "a negative length": post(b"Content-Length: -1\r\n"),
+    "two lengths": post(b"Content-Length: 1\r\nContent-Length: 2\r\n", b"{}"),
+    "a space before the colon": post(b"Content-Length : 2\r\n", b"{}"),
+    "a header without a colon": post(b"a line without a colon\r\nContent-Length: 2\r\n", b"{}"),
+    "a header with a NUL": get(b"/health", b"Host: here\r\nX: a\0b\r\n"),
+    "a chunk's size that is no number": post(b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"),
+    "a chunk that is longer than it says": post(b"Transfer-Encoding: chunked\r\n", b"1\r\n{}\r\n0\r\n\r\n"),
+    "no target": b"GET\r\n\r\n",
+    "a target with spaces": get(b"/ over there"),
+    "a target in raw UTF-8": get("/dragons?family=é".encode()),
+    "an unknown version": b"GET /health HTTP/x.y\r\nHost: here\r\n\r\n",
+    "no host": get(b"/health", b""),
+    "two hosts": get(b"/health", b"Host: here\r\nHost: there\r\n"),
+}
+# What reaches the app, or the gateway in front of it.
+UNDERSTOOD = {
+    "a whole URL as target": (get(b"http://here/health"), 200),
+    "a malformed URL as target": (get(b"http://["), 400),
+    "an asterisk as target": (b"OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n", 404),
+    "an unknown route": (get(b"/unicorns"), 404),
+    "an unknown method": (b"BREW /health HTTP/1.1\r\nHost: here\r\n\r\n", 405),
+    "an old version, without a host": (b"GET /health HTTP/1.0\r\n\r\n", 200),
+    "an upgrade that is not on offer": (get(b"/health", b"Host: here\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"), 200),
+    "a preflight": (b"OPTIONS /dragons HTTP/1.1\r\nHost: here\r\nOrigin: https://example.org\r\n\r\n", 200),
+    "no token": (post(b"Content-Length: 2\r\n", b"{}"), 401),
+}
+
+
 class TestHttp:
-    @pytest.mark.parametrize(
-        "request_bytes",
-        [
-            post(b"Content-Length: abc\r\n"),
-            post(b"Content-Length: -1\r\n"),
-            post(b"Content-Length: 1\r\nContent-Length: 2\r\n", b"{}"),
-            post(b"Content-Length : 2\r\n", b"{}"),
-            post(b"a line without a colon\r\nContent-Length: 2\r\n", b"{}"),
-            post(b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
-            post(b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"),
-            post(b"Transfer-Encoding: chunked\r\n", b"1\r\n{}\r\n0\r\n\r\n"),
-            b"GET\r\n\r\n",
-            b"GET / over there HTTP/1.1\r\n\r\n",
-            b"GET /health HTTP/x.y\r\n\r\n",
-            b"GET http://[ HTTP/1.1\r\nHost: here\r\n\r\n",
-        ],
-    )
-    def test_a_broken_request_is_answered_with_a_problem(self, connection: socket.socket, request_bytes: bytes) -> None:
-        response, body = exchange(connection, request_bytes)
+    @pytest.mark.parametrize("what", MALFORMED)
+    def test_a_malformed_request_is_answered_with_400_and_ends_the_connection(
+        self, connection: socket.socket, what: str
+    ) -> None:
+        response, _ = exchange(connection, MALFORMED[what])
 
         assert response.status == 400
-        assert response.getheader("Content-Type") == "application/problem+json"
-        assert json.loads(body)["status"] == 400
+        assert connection.recv(1) == b"", "nobody knows where the next request would begin"
 
-    def test_a_body_that_ends_too_early_is_answered_with_a_problem(self, connection: socket.socket) -> None:
-        connection.sendall(post(b"Content-Length: 10\r\n", b"{}"))
-        connection.shutdown(socket.SHUT_WR)
+    @pytest.mark.parametrize("what", UNDERSTOOD)
+    def test_a_request_that_is_understood_is_answered_in_the_form_of_the_app(
+        self, connection: socket.socket, what: str
+    ) -> None:
+        request, status = UNDERSTOOD[what]
 
-        assert answer(connection)[0].status == 400
+        response, body = exchange(connection, request)
 
-    def test_an_unknown_method_is_not_implemented(self, connection: socket.socket) -> None:
-        response, body = exchange(connection, b"BREW /health HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert response.status == status
+        assert response.getheader("X-Request-Id")
+        assert response.getheader("X-Content-Type-Options") == "nosniff"
+        assert response.getheader("Access-Control-Allow-Origin") == "*"
+        if status >= 400:
+            assert response.getheader("Content-Type") == "application/problem+json"
+            assert json.loads(body)["status"] == status
 
-        assert (response.status, json.loads(body)["status"]) == (501, 501)
+    @pytest.mark.parametrize(
+        ("headers", "body"),
+        [
+            (b"Content-Length: %d\r\n" % TOO_MUCH, b" " * TOO_MUCH),
+            (b"Transfer-Encoding: chunked\r\n", b"%x\r\n" % TOO_MUCH + b" " * TOO_MUCH + b"\r\n0\r\n\r\n"),
+        ],
+        ids=["in one piece", "chunked"],
+    )
+    def test_more_than_a_gateway_takes_is_refused_and_the_answer_arrives(
+        self, connection: socket.socket, headers: bytes, body: bytes
+    ) -> None:
+        response, content = exchange(connection, post(headers, body))
 
-    def test_more_than_a_gateway_takes_is_refused_and_the_answer_arrives(self, connection: socket.socket) -> None:
-        size = 11 * 1024 * 1024
-
-        response, _ = exchange(connection, post(b"Content-Length: %d\r\n" % size, b" " * size))
-
-        assert response.status == 413
+        assert (response.status, json.loads(content)["status"]) == (413, 413)
 
     def test_a_chunked_body_reaches_the_app_and_the_connection_goes_on(
         self, connection: socket.socket, apis: dict[str, Api]
@@ -85,7 +121,7 @@ class TestHttp:
         token = f"Authorization: Bearer {apis['local'].token('amber')}\r\nTransfer-Encoding: chunked\r\n".encode()
 
         first, body = exchange(connection, post(token, b'2;x=y\r\n{"\r\n6\r\na": 1}\r\n0\r\nTrailer: x\r\n\r\n'))
-        second, _ = exchange(connection, b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
+        second, _ = exchange(connection, get(b"/health"))
 
         assert first.status == 400  # the app's own: the fields of a message are missing
         assert {"#/metadata", "#/data"} <= {fault["pointer"] for fault in json.loads(body)["errors"]}
@@ -113,14 +149,15 @@ class TestHttp:
         assert (response.status_code, response.content) == (304, b"")
         assert "Content-Length" not in response.headers
 
-    def test_a_whole_url_as_target_is_understood(self, connection: socket.socket) -> None:
-        assert exchange(connection, b"GET http://here/health HTTP/1.1\r\nHost: here\r\n\r\n")[0].status == 200
+    def test_no_answer_on_a_kept_alive_connection_waits_for_nagle(self, connection: socket.socket) -> None:
+        """Head and body are two writes. With Nagle's algorithm between them, each answer takes 40 ms and more."""
+        took_s = []
+        for _ in range(40):
+            began = time.monotonic()
+            assert exchange(connection, get(b"/health"))[0].status == 200
+            took_s.append(time.monotonic() - began)
 
-    def test_an_answer_goes_out_in_one_write(self, connection: socket.socket) -> None:
-        """Two small writes with Nagle's algorithm between them cost 44 ms each time."""
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
-
-        assert connection.recv(65536).endswith(b'{"status":"ok"}')
+        assert min(took_s[20:]) < 0.03
 
 
 class TestTokens:

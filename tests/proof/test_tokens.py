@@ -7,12 +7,10 @@ import contextlib
 import io
 import json
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import quote
@@ -22,14 +20,14 @@ import pytest
 import requests
 from chalice.app import Chalice, CognitoUserPoolAuthorizer
 from chalice.config import Config
-from chalice.local import ThreadedHTTPServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from devstack.server.authorizer import TokenVerifier
-from devstack.server.gateway import Gateway, RequestHandler
+from devstack.server.gateway import Gateway
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.fakes.key_server import MOODS, KeyServer
+from tests.fakes.local_server import serving
 from tests.proof import forged_tokens
 from tests.proof.report import Report, Scale
 
@@ -167,10 +165,6 @@ def test_a_token_expires_while_it_is_used(proving_apis: dict[str, Api], forge: F
     assert late == 0
 
 
-class _Server(ThreadedHTTPServer):
-    request_queue_size = 64  # with http.server's 5, some clients of many connect only at the second try
-
-
 class LocalServer:
     """The devstack's HTTP server in this process, with one route that needs a token, and keys from our own address."""
 
@@ -182,19 +176,17 @@ class LocalServer:
         authorizer = CognitoUserPoolAuthorizer("users", provider_arns=[self.POOL_ARN])
         app.route("/mine", authorizer=authorizer)(lambda: {"sub": app.current_request.context["authorizer"]["claims"]})
         verifier = TokenVerifier(keys_url, self.POOL_ARN, self.CLIENT)
-        gateway = Gateway(app, Config.create(chalice_app=app, lambda_timeout=10), verifier)
-        handler = partial(_Handler, gateway=gateway, cors={})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/mine"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.keys = verifier._keys
+        self._gateway = Gateway(app, Config.create(chalice_app=app, lambda_timeout=10), verifier)
+        self._serving = contextlib.ExitStack()
 
     def __enter__(self) -> LocalServer:
-        self._thread.start()
+        host, port = self._serving.enter_context(serving(self._gateway))
+        self.url = f"http://{host}:{port}/mine"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._serving.close()
 
     def token(self, key: rsa.RSAPrivateKey, key_id: str) -> str:
         """Return a valid token of the pool, signed with this key."""
@@ -206,16 +198,6 @@ class LocalServer:
     def get(self, token: str) -> requests.Response:
         """Send a request to the route."""
         return requests.get(self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
-
-
-class _Handler(RequestHandler):
-    def _generic_handle(self) -> None:  # the devstack's own server counts the requests in progress; this one need not
-        self._answer()
-
-    do_GET = _generic_handle  # noqa: N815 - http.server's name
-
-    def log_message(self, *_: Any) -> None:
-        """Print nothing."""
 
 
 @pytest.fixture
@@ -244,8 +226,7 @@ def test_while_keys_cannot_be_fetched_known_ones_work_and_unknown_ones_are_a_503
             known = server.token(key, "known")
             assert server.get(known).status_code == 200
             keys.mood = mood
-            server_keys = _verifier(server)._keys
-            server_keys._fetch_at = 0  # as if the pause after the first fetch were over
+            server.keys._fetch_at = 0  # as if the pause after the first fetch were over
             asked = keys.asked
             started = time.monotonic()
             unknown = [pool.submit(server.get, server.token(key, f"unknown-{n}")) for n in range(scale.of(20, 100))]
@@ -284,7 +265,3 @@ def test_tokens_with_made_up_key_ids_do_not_make_the_server_fetch_keys(
                lost=wrong, note=f"{keys.asked} fetches")  # fmt: skip
     assert wrong == 0
     assert keys.asked <= 1 + seconds / 10
-
-
-def _verifier(server: LocalServer) -> Any:
-    return server._server.RequestHandlerClass.keywords["gateway"]._authorizer._verifier  # type: ignore[attr-defined]

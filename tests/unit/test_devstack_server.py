@@ -1,53 +1,77 @@
-"""The local server's handler on a socket, in front of a small app."""
+"""The local server on a socket, in front of a small app."""
 
 from __future__ import annotations
 
-import functools
 import json
 import socket
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
 
 import pytest
 from chalice.app import Chalice
 from chalice.config import Config
 
+from devstack.server import child
 from devstack.server.authorizer import TokenVerifier
-from devstack.server.child import Server
-from devstack.server.gateway import Gateway, RequestHandler
+from devstack.server.gateway import Gateway
+from tests.fakes.local_server import serving
 
 POOL_ARN = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
+RECORDED = Path(__file__).parents[1] / "events" / "api_gateway_proxy.json"
 HIDDEN = b"GET /taken HTTP/1.1\r\nHost: here\r\n\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(HIDDEN)
 
 
+class App(Chalice):
+    """Counts the bytes of a body, notes its events, and has a view that waits."""
+
+    def __init__(self) -> None:
+        super().__init__("of-this-test", configure_logs=False)
+        self.events: list[dict[str, Any]] = []
+        self.waiting = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self.route("/taken", methods=["GET", "POST"], content_types=["*/*"])(self._take)
+        self.route("/slow")(self._wait)
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        self.events.append(event)
+        return dict(super().__call__(event, context))
+
+    def _take(self) -> dict[str, int]:
+        return {"bytes": len(self.current_request.raw_body)}
+
+    def _wait(self) -> dict[str, str]:
+        self.waiting.release()
+        return {"went on": str(self.go_on.wait(20))}
+
+
 @pytest.fixture
-def connection() -> Iterator[socket.socket]:
-    app = Chalice("of-this-test")
+def app() -> App:
+    return App()
 
-    @app.route("/taken", methods=["GET", "POST"], content_types=["application/json", "multipart/form-data"])
-    def taken() -> dict[str, int]:
-        return {"bytes": len(app.current_request.raw_body)}
 
+@pytest.fixture
+def place(app: App) -> Iterator[tuple[str, int]]:
+    """Where the app is served."""
     gateway = Gateway(app, Config.create(), TokenVerifier("http://127.0.0.1:1", POOL_ARN, "client"))
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = Server(listening, functools.partial(RequestHandler, gateway=gateway, cors={}))
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    serving.start()
-    with socket.create_connection(listening.getsockname(), timeout=20) as client:
+    with serving(gateway) as place:
+        yield place
+
+
+@pytest.fixture
+def connection(place: tuple[str, int]) -> Iterator[socket.socket]:
+    with socket.create_connection(place, timeout=20) as client:
         yield client
-    server.shutdown()
-    serving.join()
-    server.server_close()
 
 
-def answers(connection: socket.socket, request: bytes) -> list[tuple[int, bytes]]:
-    """Send it, and return status and body of every answer until the server ends the connection."""
+def answer(connection: socket.socket, request: bytes) -> tuple[int, bytes]:
     connection.sendall(request)
-    connection.shutdown(socket.SHUT_WR)
-    received = b"".join(iter(lambda: connection.recv(65536), b""))
-    parts = [answer.split(b"\r\n\r\n", 1) for answer in received.split(b"HTTP/1.1 ")[1:]]
-    return [(int(head[:3]), body) for head, body in parts]
+    response = HTTPResponse(connection)
+    response.begin()
+    return response.status, response.read()
 
 
 @pytest.mark.parametrize(
@@ -58,31 +82,78 @@ def answers(connection: socket.socket, request: bytes) -> list[tuple[int, bytes]
         b"Host: here\r\nX\0: y\r\n" + LENGTH,
         b"Host: here\r\n\r\r\n" + LENGTH,
         b" " + LENGTH + b"Host: here\r\n",
-        b"Host: here\r\nContent-Type: multipart/form-data\r\nno colon\r\n" + LENGTH,
     ],
 )
 def test_a_body_whose_length_cannot_be_read_is_not_taken_for_a_request(
-    connection: socket.socket, headers: bytes
+    app: App, connection: socket.socket, headers: bytes
 ) -> None:
-    """Python's parser drops such a line, and often every header after it."""
-    ((status, body),) = answers(connection, b"POST /taken HTTP/1.1\r\n" + headers + b"\r\n" + HIDDEN)
+    status, _ = answer(connection, b"POST /taken HTTP/1.1\r\n" + headers + b"\r\n" + HIDDEN)
 
-    assert (status, json.loads(body)["status"]) == (400, 400)
-
-
-@pytest.mark.parametrize("kind", [b"multipart/form-data", b"multipart/form-data; boundary=x"])
-def test_what_the_parser_says_about_a_multipart_body_is_no_fault_of_the_headers(
-    connection: socket.socket, kind: bytes
-) -> None:
-    request = b"POST /taken HTTP/1.1\r\nHost: here\r\nContent-Type: " + kind + b"\r\n" + LENGTH + b"\r\n" + HIDDEN
-
-    assert answers(connection, request) == [(200, b'{"bytes":%d}' % len(HIDDEN))]
+    assert status == 400
+    assert connection.recv(1) == b""
+    assert not app.events
 
 
 @pytest.mark.parametrize("authorization", [b"", b"Authorization: Bearer x\r\n", b"Authorization: Bearer \xe9\r\n"])
 def test_an_unknown_route_is_a_404_problem_whatever_the_token_is(
     connection: socket.socket, authorization: bytes
 ) -> None:
-    ((status, body),) = answers(connection, b"GET /nowhere HTTP/1.1\r\nHost: here\r\n" + authorization + b"\r\n")
+    status, body = answer(connection, b"GET /nowhere HTTP/1.1\r\nHost: here\r\n" + authorization + b"\r\n")
 
     assert (status, json.loads(body)["status"]) == (404, 404)
+
+
+def test_the_app_gets_every_line_of_a_header_as_from_api_gateway(app: App, connection: socket.socket) -> None:
+    lines = b'Host: here\r\nIf-Match: "a, b"\r\nPrefer: wait=1\r\nif-match: "c"\r\n'
+
+    answer(connection, b"GET /taken HTTP/1.1\r\n" + lines + b"\r\n")
+
+    (event,) = app.events
+    assert event["multiValueHeaders"] == {"host": ["here"], "if-match": ['"a, b"', '"c"'], "prefer": ["wait=1"]}
+    assert event["headers"] == {"host": "here", "if-match": '"c"', "prefer": "wait=1"}, "the last of each"
+    assert event.keys() <= json.loads(RECORDED.read_text(encoding="utf-8")).keys()
+
+
+def test_a_body_arrives_byte_for_byte_and_an_empty_one_is_none(app: App, connection: socket.socket) -> None:
+    for length in (b"\xff\0\r\n", b""):
+        answer(connection, b"POST /taken HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(length) + length)
+
+    assert [event["body"] for event in app.events] == ["/wANCg==", None]
+
+
+def test_views_that_wait_hold_up_nobody(app: App, place: tuple[str, int]) -> None:
+    slow = [HTTPConnection(*place, timeout=20) for _ in range(30)]
+    for each in slow:
+        each.request("GET", "/slow")
+    for _ in slow:
+        assert app.waiting.acquire(timeout=20)
+
+    with socket.create_connection(place, timeout=20) as quick:
+        assert answer(quick, HIDDEN)[0] == 200
+    app.go_on.set()
+    assert [each.getresponse().status for each in slow] == [200] * 30
+    for each in slow:
+        each.close()
+
+
+def test_a_server_that_is_told_to_end_finishes_what_it_is_answering(app: App) -> None:
+    gateway = Gateway(app, Config.create(), TokenVerifier("http://127.0.0.1:1", POOL_ARN, "client"))
+    with serving(gateway) as place:
+        slow, idle = HTTPConnection(*place, timeout=20), HTTPConnection(*place, timeout=20)
+        idle.connect()
+        slow.request("GET", "/slow")
+        assert app.waiting.acquire(timeout=20)
+        threading.Timer(0.3, app.go_on.set).start()
+
+    assert json.load(slow.getresponse()) == {"went on": "True"}
+    assert idle.sock.recv(1) == b"", "whoever asks nothing is not waited for"
+    slow.close()
+    idle.close()
+
+
+def test_a_connection_on_which_nothing_more_is_asked_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "IDLE_TIMEOUT_S", 1)
+    gateway = Gateway(app, Config.create(), TokenVerifier("http://127.0.0.1:1", POOL_ARN, "client"))
+    with serving(gateway) as place, socket.create_connection(place, timeout=20) as client:
+        assert answer(client, HIDDEN)[0] == 200
+        assert client.recv(1) == b""

@@ -1,0 +1,13 @@
+"""The lines that the local server itself writes to api.log, beside the app's."""
+
+from __future__ import annotations
+
+import re
+
+_UNPRINTABLE = re.compile("[^ -~]")
+
+
+def write(text: str) -> None:
+    """Write one line of ASCII at once: nothing that a client sends can end it, move a cursor or split it."""
+    line = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    print(f"{line}\n", end="", flush=True)
