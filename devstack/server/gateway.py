@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import traceback
 import uuid
 from collections.abc import Iterable, Mapping
@@ -46,14 +47,15 @@ class Request:
     body: bytes = b""
 
     def path_and_query(self) -> str:
-        """Return the target's path and query; a client may also send the whole URL (RFC 9112 §3.2.2)."""
-        if self.target.startswith("/"):
-            return self.target
+        """Return the target's path and query; a client may also send the whole URL (RFC 9112 §3.2.2).
+
+        Several slashes at the beginning become one: Chalice would take what follows them for a host.
+        """
         try:
-            whole = urlsplit(self.target)
+            whole = urlsplit(re.sub("^/+", "/", self.target))
         except ValueError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, "The request target is malformed.") from error
-        return (whole.path or "/") + (f"?{whole.query}" if whole.query else "")
+        return re.sub("^/*", "/", whole.path) + (f"?{whole.query}" if whole.query else "")
 
     def header_lines(self) -> dict[str, list[str]]:
         """Return the values of every header by its name in lower case."""

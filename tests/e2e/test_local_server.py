@@ -64,6 +64,7 @@ MALFORMED = {
 UNDERSTOOD = {
     "a whole URL as target": (get(b"http://here/health"), 200),
     "a malformed URL as target": (get(b"http://["), 400),
+    "a target that looks like another host": (get(b"//evil.example/health"), 404),
     "an asterisk as target": (b"OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n", 404),
     "an unknown route": (get(b"/unicorns"), 404),
     "an unknown method": (b"BREW /health HTTP/1.1\r\nHost: here\r\n\r\n", 405),

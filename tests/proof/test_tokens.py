@@ -69,9 +69,9 @@ class Forge:
 
 @pytest.fixture(scope="module")
 def forge(proving_ground: Devstack, proving_apis: dict[str, Api]) -> Forge:
-    users = proving_apis["local"]
-    keys, elsewhere = forged_tokens.PoolKeys(proving_ground), forged_tokens.genuine_elsewhere(proving_ground)
-    return Forge(users.token("operator"), users.token("amber"), keys, elsewhere)
+    operators, clerks = (proving_apis["local"].token(user) for user in ("operator", "amber"))
+    keys = forged_tokens.PoolKeys(proving_ground)  # the emulator makes them with the pool's first token
+    return Forge(operators, clerks, keys, forged_tokens.genuine_elsewhere(proving_ground))
 
 
 def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
