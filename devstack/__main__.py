@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _told(error: DevstackError) -> Iterator[str]:
-    """Yield what went wrong, in order: ending what was started may fail because of what ended it."""
+    """Yield every error, the first cause first: ending what was started may fail, too."""
     if isinstance(error.__context__, DevstackError) and not error.__suppress_context__:
         yield from _told(error.__context__)
     yield str(error)

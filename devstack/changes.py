@@ -1,4 +1,4 @@
-"""Telling when a file that the service is made from has changed."""
+"""Noticing changes to the files that the service is made from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FOLDERS = ("chalicelib", ".chalice", "infrastructure")
 
 
 def watch(tell: Callable[[], None]) -> None:
-    """Call `tell` from another thread after every change below the project that may matter."""
+    """Call `tell` from another thread after every change in the project that may matter."""
     threading.Thread(target=_watch, args=(tell, [PROJECT], False), daemon=True).start()  # app.py, requirements.txt
     threading.Thread(target=_watch, args=(tell, [PROJECT / name for name in _FOLDERS], True), daemon=True).start()
 
@@ -33,4 +33,4 @@ def _watch(tell: Callable[[], None], paths: list[Path], recursive: bool) -> None
         ):
             tell()
     except (OSError, RuntimeError) as error:
-        print(f"changes are not noticed ({error}); restart after a change", file=sys.stderr, flush=True)
+        print(f"changes are no longer noticed ({error}); restart after a change", file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from devstack.settings import PROJECT
 class Child:
     """A Python module run as the leader of its own session.
 
-    A terminal's Ctrl-C therefore reaches the parent alone. The child is to end when its stdin does, which also
+    A terminal's Ctrl-C therefore reaches the parent alone. The child must end when its stdin does, which also
     happens when the parent is killed: see `end_with_parent`.
     """
 
@@ -46,7 +46,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id, which is the id of its group, too."""
+        """The process id, which is also the id of its group."""
         return self._process.pid
 
     @property
@@ -56,14 +56,14 @@ class Child:
 
     @property
     def how_it_ended(self) -> str:
-        """Say by which signal it was killed, or with which status it ended; empty while it runs."""
+        """The signal that killed it, or the status with which it ended, in words; empty while it runs."""
         status = self.status
         if status is None:
             return ""
         return f"was killed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the end; returns whether it came in time."""
+        """Wait for the end; return whether it came in time."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -80,7 +80,7 @@ class Child:
         threading.Thread(target=wait_and_tell, daemon=True).start()
 
     def end(self, grace_s: float) -> bool:
-        """End the process and its group; returns whether it went by itself within the time."""
+        """End the process and its group; return whether it ended by itself in time."""
         with contextlib.suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
@@ -95,12 +95,12 @@ class Child:
 
 
 def end_group(group: int, grace_s: float) -> None:
-    """Wait for a process group to be empty, then kill what is left of it."""
+    """Wait for a process group to become empty, then kill what is left of it."""
     deadline = time.monotonic() + grace_s
     with contextlib.suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < deadline:
             os.killpg(group, 0)
-            time.sleep(0.02)  # the group's members are not our children: nothing tells us when they end
+            time.sleep(0.02)  # the members are not our children, so nothing tells us when they end
         os.killpg(group, signal.SIGKILL)
 
 

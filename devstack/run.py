@@ -1,4 +1,4 @@
-"""`python -m devstack run`: the parent, which starts everything in order and ends it in the opposite one."""
+"""`python -m devstack run`: the parent process, which starts everything in order and ends it in reverse."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 from devstack import changes
 from devstack.aws import emulator, seed, sources
-from devstack.aws.deployment import Deployment, bring_up_to_date, session
+from devstack.aws.deployment import Deployment, bring_up_to_date
 from devstack.processes import Child
 from devstack.server.process import ApiServer, check_free, listen
 from devstack.settings import DevstackError, Settings
@@ -24,7 +24,7 @@ from devstack.state import StateFolder, write_json
 _EMULATOR_ENDED = "emulator ended"
 _API_ENDED = "API server ended"
 
-# An API server that ends this soon after its start, more often than that in a row, waits for the next change.
+# An API server that ends so soon after its start, more than so often in a row, stays down until the next change.
 QUICKLY_S = 10
 QUICK_ENDS_MAX = 10
 
@@ -69,21 +69,21 @@ def run(settings: Settings) -> int:
 
 
 class _Stack:
-    """The two children, and what is deployed."""
+    """The two child processes, and what is deployed."""
 
     def __init__(self, settings: Settings, state: StateFolder, listening: socket.socket) -> None:
         self._settings = settings
         self._state = state
         self._happened: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._api = ApiServer(settings, state.api_log, listening, lambda: self._happened.put(_API_ENDED))
-        self._made_from: set[str] = set()  # fingerprints of what was served and deployed at last, or was to be
+        self._made_from: set[str] = set()  # fingerprints of what was last served and deployed, or was meant to be
         self._served_since = 0.0
         self._quick_ends = 0
         self._aws: Child
         self._deployment: Deployment
 
     def start(self, lock: int, ends: contextlib.ExitStack) -> None:
-        """Start everything, and add to `ends` what has to be done at the end. Raises DevstackError."""
+        """Start everything, and add to `ends` what has to happen at the end. Raises DevstackError."""
         if self._state.unsaved.exists():
             print(emulator.KILLED.format(aside=self._state.set_aside()), file=sys.stderr, flush=True)
         self._state.api_log.unlink(missing_ok=True)
@@ -99,7 +99,7 @@ class _Stack:
         self._tell_others()
 
     def follow_changes(self) -> None:
-        """Reload after every change, for ever. Raises DevstackError when the emulator ends."""
+        """Reload after every change, forever. Raises DevstackError when the emulator ends."""
         while (what := self._happened.get()) != _EMULATOR_ENDED:
             if what == _API_ENDED:
                 self._start_api_again()
@@ -118,11 +118,11 @@ class _Stack:
         )
 
     def _deploy_and_seed(self) -> None:
-        """Deploy what has changed, and seed. Raises DevstackError, whatever a bad save has led to."""
+        """Deploy what has changed, and seed. Raises DevstackError, whatever a bad save leads to."""
         self._made_from.add(self._fingerprint())
         try:
             deployment = bring_up_to_date(self._settings, self._state)
-            self._seed(deployment.outputs)
+            seed.put_everything(self._settings, self._state, deployment.outputs)
         except Exception as error:  # half-saved files show in many ways
             if self._aws.status is not None:
                 raise DevstackError(emulator.explain_end(self._aws, self._state)) from None
@@ -131,16 +131,12 @@ class _Stack:
             raise DevstackError(f"{type(error).__name__}: {error}") from error
         self._deployment = deployment
 
-    def _seed(self, outputs: Mapping[str, str]) -> None:
-        seed.put_dragons(self._client("s3"), self._client("ssm"), outputs["DragonBucketName"])
-        seed.create_people(self._client("cognito-idp"), self._state, outputs["UserPoolId"])
-
     def _reload(self) -> None:
-        """Serve the changed code, then deploy it. What is wrong with it is printed, and the next change awaited."""
+        """Serve the changed code, then deploy it. If either fails, print why and leave it to the next change."""
         fingerprint = self._fingerprint()
         if self._made_from == {fingerprint}:
             return
-        self._made_from = {fingerprint}  # and of what is deployed below, which may have been saved after this
+        self._made_from = {fingerprint}  # deploying adds its own: there may be a later save by then
         self._quick_ends = 0
         started = time.monotonic()
         before = self._deployment.outputs
@@ -157,7 +153,7 @@ class _Stack:
             print(f"reloaded and deployed ({time.monotonic() - started:.1f} s)", flush=True)
 
     def _serve(self) -> bool:
-        """Start an API server with the code as it is now; returns whether it serves that, and prints why not."""
+        """Start an API server with the code as it is now. Return whether it serves that; if not, print why."""
         try:
             broken = self._api.replace(self._deployment)
         except DevstackError as error:
@@ -169,9 +165,9 @@ class _Stack:
         return not broken
 
     def _start_api_again(self) -> None:
-        """Start a new API server, if the one that has ended was not told to. It keeps nothing that could be lost.
+        """Start a new API server if the last one was not told to end. It keeps nothing that could be lost.
 
-        Not if one after the other ends quickly: the reason is in the code then, and the next change may mend it.
+        If one after the other ends quickly, the cause is in the code. Then wait for a change, which may mend it.
         """
         if not (how := self._api.ended_by_itself):
             return
@@ -188,7 +184,7 @@ class _Stack:
         return sources.app_fingerprint(sources.resources_fingerprint(), self._settings.aws_url)
 
     def _tell_others(self) -> None:
-        """Write run.json, by which tokens, tests and Postman find this devstack."""
+        """Write run.json, from which `make token`, the tests and Postman know where this devstack is."""
         outputs = self._deployment.outputs
         running = {
             "local_url": self._settings.local_url,
@@ -201,14 +197,11 @@ class _Stack:
         }
         write_json(self._state.run, running)
 
-    def _client(self, service: Any) -> Any:
-        return session().client(service, endpoint_url=self._settings.aws_url)
-
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
-        _ignore_signals()  # what ends now ends in order; a second Ctrl-C does not interrupt that
+        _ignore_signals()  # a second Ctrl-C must not interrupt an ending in order
         raise _Stop(signal.Signals(number).name)
 
     for number in _SIGNALS:
@@ -223,6 +216,6 @@ def _ignore_signals() -> None:
 
 
 def _protected(end: Any, *arguments: Any) -> None:
-    """Run an ending to its end, even if a signal arrives after something else has started it."""
+    """Run an ending to completion, even if a signal arrives while something else causes it."""
     _ignore_signals()
     end(*arguments)

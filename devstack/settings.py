@@ -12,9 +12,9 @@ REGION = "us-east-1"
 STAGE = "local"
 PROJECT = Path(__file__).resolve().parent.parent
 
-# What would make the children talk to a real account, or change what MiniStack is and where it writes.
-_FOREIGN_PREFIXES = ("AWS_", "BOTO", "DRAGONPOST_", "MINISTACK_", "LOCALSTACK_", "LAMBDA_", "CHALICE_", "POWERTOOLS_")
-_FOREIGN_NAMES = frozenset({"SERVICES", "USE_SSL", "EDGE_PORT", "PYTHONPATH", "PYTHONHOME", "SFTP_ENABLED"})
+# These would make the children talk to a real account, or run other code, or behave as in Lambda.
+_FOREIGN_PREFIXES = ("AWS_", "BOTO", "DRAGONPOST_", "LAMBDA_", "CHALICE_", "POWERTOOLS_")
+_FOREIGN_NAMES = frozenset({"PYTHONPATH", "PYTHONHOME"})
 
 
 class DevstackError(Exception):
@@ -33,23 +33,23 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read DRAGONPOST_PORT (8000), DRAGONPOST_AWS_PORT (4566) and DRAGONPOST_STATE (.local, in the project).
 
-        Raises DevstackError for something that is not a port, or twice the same one.
+        Raises DevstackError if one is not a port, or if both ports are the same.
         """
         port = _port(environment, "DRAGONPOST_PORT", 8000)
         aws_port = _port(environment, "DRAGONPOST_AWS_PORT", 4566)
         if port == aws_port:
             raise DevstackError(f"DRAGONPOST_PORT and DRAGONPOST_AWS_PORT are both {port}; they have to differ")
-        # An empty one is not the project itself, where `make reset` would remove what is not the devstack's.
+        # An empty DRAGONPOST_STATE must not mean the project itself: `make reset` would remove files of others.
         return cls(port, aws_port, (PROJECT / (environment.get("DRAGONPOST_STATE") or ".local")).resolve())
 
     @property
     def local_url(self) -> str:
-        """The API on the local server."""
+        """The URL of the API on the local server."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def aws_url(self) -> str:
-        """The emulator: the endpoint of every AWS service."""
+        """The URL of the emulator, which is the endpoint of every AWS service."""
         return f"http://{HOST}:{self.aws_port}"
 
     def child_environment(self) -> dict[str, str]:
@@ -59,11 +59,11 @@ class Settings:
             for name, value in os.environ.items()
             if not name.startswith(_FOREIGN_PREFIXES) and name not in _FOREIGN_NAMES
         }
-        past_proxy = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
-        no_proxy = ",".join(filter(None, [past_proxy, HOST, "localhost"]))
+        unproxied = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+        no_proxy = ",".join(filter(None, [unproxied, HOST, "localhost"]))
         return environment | {
             "AWS_ENDPOINT_URL": self.aws_url,
-            "AWS_ACCESS_KEY_ID": "test",  # MiniStack's root
+            "AWS_ACCESS_KEY_ID": "test",  # the emulator's root user
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
             "AWS_CONFIG_FILE": os.devnull,

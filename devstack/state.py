@@ -1,4 +1,4 @@
-"""The state folder: who holds it, what is in it, and what becomes of it after an unclean end."""
+"""The state folder: who holds it, what is in it, and what happens to it after an unclean end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StateFolder:
         self.emulator_tmp = path / "emulator-tmp"
         self.emulator_log = path / "emulator.log"
         self.api_log = path / "api.log"
-        # There exactly while an emulator runs whose memory has not been written down.
+        # This file exists exactly while an emulator runs whose memory has not been saved.
         self.unsaved = path / "emulator.unsaved"
         self.build = path / "build" / "local"
         self.deployed = path / "deployed.json"
@@ -42,7 +42,7 @@ class StateFolder:
         """Hold the folder, and yield the lock's file descriptor.
 
         The emulator inherits the descriptor and so keeps the lock while it saves, even if its parent was killed.
-        Raises DevstackError if the lock cannot be written or another devstack uses the folder.
+        Raises DevstackError if the lock cannot be written, or if another devstack uses the folder.
         """
         descriptor = self._open_lock()
         try:
@@ -52,7 +52,7 @@ class StateFolder:
             os.close(descriptor)
 
     def set_aside(self) -> Path:
-        """Move what an emulator that was killed has left out of the way; returns where to."""
+        """Move out of the way what a killed emulator has left; return the folder that it is in now."""
         aside = self.path / f"{_SET_ASIDE}{time.strftime('%Y%m%d-%H%M%S')}"
         aside.mkdir()
         for left in (self.emulator, self.emulator_log, self.deployed):
@@ -71,7 +71,7 @@ class StateFolder:
                     _remove(entry)
             self.lock.unlink()
         for folder in (self.build.parent, self.path):
-            with contextlib.suppress(OSError):  # somebody else's files are in it
+            with contextlib.suppress(OSError):  # it has files of others in it
                 folder.rmdir()
 
     def _own(self) -> set[Path]:
@@ -98,14 +98,14 @@ class StateFolder:
             if not told:
                 print("waiting for the emulator of a run that was killed to save its data", file=sys.stderr, flush=True)
                 told = True
-            time.sleep(0.1)  # flock has no time limit of its own, and the holder may never let go
+            time.sleep(0.1)  # flock has no time limit, and the holder may never let go
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
     def check_writable(self) -> None:
-        """Raise DevstackError if the folder cannot be written, or its disk has no room for what a run writes.
+        """Raise DevstackError if the folder cannot be written, or if its disk has no room for what a run writes.
 
-        MiniStack would notice that only when it ends, and lose everything.
+        The emulator would notice only when it ends, and lose everything.
         """
         try:
             for folder in (self.emulator / "state", self.emulator / "s3", self.build):
@@ -128,7 +128,7 @@ class StateFolder:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file of ours, or an empty one if it is missing or damaged."""
+    """Return the JSON object in one of our files, or an empty one if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -137,7 +137,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object so that readers see the old or the new one, for our eyes only."""
+    """Write a JSON object that only this user can read. Readers see the old one or the new one, never a part."""
     draft = _draft(path)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)

@@ -31,7 +31,7 @@ def id_token(settings: Settings, user: str) -> str:
 
 
 def _log_in(aws_url: str, client_id: str, email: str, password: str) -> str:
-    """Call InitiateAuth, which needs no credentials; without boto3 a token takes half the time."""
+    """Call InitiateAuth, which needs no credentials. Without boto3 this takes half the time."""
     body = {
         "AuthFlow": "USER_PASSWORD_AUTH",
         "ClientId": client_id,

@@ -1,4 +1,4 @@
-"""Deploying stage `local` into the embedded AWS: the artefact that ships, by the commands that ship it."""
+"""Deploying stage `local` into the embedded AWS: the package that ships, by the commands that ship it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEEDED_OUTPUTS = ("UserPoolArn", "UserPoolId", "UserPoolClientId", "DragonBucket
 
 @dataclass(frozen=True)
 class Deployment:
-    """What stands in the embedded AWS, and what it was made from."""
+    """What is deployed in the embedded AWS, and what it was made from."""
 
     resources_fingerprint: str
     app_fingerprint: str
@@ -35,13 +35,14 @@ class Deployment:
         return f"{settings.aws_url}/_aws/execute-api/{self.api_id}/{STAGE}"
 
 
-def session() -> boto3.Session:
-    """Return a session with the emulator's root credentials, whatever the user's environment says."""
-    return boto3.Session("test", "test", region_name=REGION)
+def client(settings: Settings, service: Any) -> Any:
+    """Return a boto3 client of the emulator with its root credentials, whatever the user's environment says."""
+    session = boto3.Session("test", "test", region_name=REGION)
+    return session.client(service, endpoint_url=settings.aws_url)
 
 
 def bring_up_to_date(settings: Settings, state: StateFolder) -> Deployment:
-    """Deploy what has changed since the last time, and return what stands then. Raises DevstackError."""
+    """Deploy what has changed since the last time, and return what is deployed then. Raises DevstackError."""
     before = _read(state)
     resources = sources.resources_fingerprint()
     app = sources.app_fingerprint(resources, settings.aws_url)
@@ -63,7 +64,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         project=PROJECT,
     )
     merge_template = _merge_template(settings, state)
-    state.deployed.unlink(missing_ok=True)  # what stands is unknown until this has succeeded
+    state.deployed.unlink(missing_ok=True)  # what is deployed is unknown until this has succeeded
     if before and before.resources_fingerprint == resources:
         outputs = before.outputs
     else:
@@ -73,7 +74,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         raise DevstackError(f"infrastructure/resources.yaml has no output {', '.join(missing)}, which is needed here")
     template = package.package_app(target, outputs, merge_template)
     stage.deploy_app(target, outputs, template)
-    clients = _client(settings, "cloudformation"), _client(settings, "apigateway")
+    clients = client(settings, "cloudformation"), client(settings, "apigateway")
     api_id = swagger_import.complete_import(*clients, target.app_stack)
     deployment = Deployment(resources, app, outputs, api_id)
     write_json(state.deployed, asdict(deployment))
@@ -81,7 +82,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
 
 
 def _merge_template(settings: Settings, state: StateFolder) -> Path:
-    """Write the overrides with this emulator's address for every function; config.json names the default port's."""
+    """Write the overrides, with this emulator's URL for every function: config.json has that of the default port."""
     overrides = _overrides()
     for resource in overrides["Resources"].values():
         properties: dict[str, Any] = resource.get("Properties", {})
@@ -101,12 +102,8 @@ def _overrides() -> Any:
         raise DevstackError(f"{file.relative_to(PROJECT)} cannot be read: {error}") from error
 
 
-def _client(settings: Settings, service: Any) -> Any:
-    return session().client(service, endpoint_url=settings.aws_url)
-
-
 def _read(state: StateFolder) -> Deployment | None:
     try:
         return Deployment(**read_json(state.deployed))
-    except TypeError:  # none yet, or of another version
+    except TypeError:  # there is none yet, or one of another version
         return None

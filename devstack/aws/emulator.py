@@ -16,17 +16,21 @@ from devstack.state import StateFolder
 STARTS_WITHIN_S = 30
 SAVES_WITHIN_S = 20
 
+# What would change what MiniStack is and where it writes, if it came from the user's environment.
+_ITS_SETTINGS_BEGIN = ("MINISTACK_", "LOCALSTACK_")
+_ITS_SETTINGS = frozenset({"SERVICES", "USE_SSL", "EDGE_PORT", "SFTP_ENABLED"})
+
 KILLED = """\
-The emulator was killed before it could save (kill -9, power, or memory ran out), or its disk was full.
-  Lost: everything since its last clean end but what is in S3, which is written at once. The two no longer fit together:
+The emulator was killed before it could save (kill -9, a power cut, no memory left), or its disk was full.
+  Lost is everything since its last clean end except what is in S3, which is written at once. The rest no longer fits:
   users, stacks, messages in queues, table rows and executions are older than the objects in the buckets.
-  So this starts clean. What was left is in {aside}; `make reset` removes it."""
+  So this run starts clean. What was left is in {aside}; `make reset` removes it."""
 
 
 def start(settings: Settings, state: StateFolder, lock: int) -> Child:
     """Start MiniStack and wait until it answers.
 
-    Raises DevstackError, with the end of its log, if it does not, and if its saved state is damaged.
+    Raises DevstackError if its saved state is damaged or if it does not start; the message ends with its log's end.
     """
     saved.check_readable(state.emulator / "state")
     if state.deployed.exists():
@@ -64,7 +68,7 @@ def end(child: Child) -> None:
 
 
 def explain_end(child: Child, state: StateFolder) -> str:
-    """Say why the emulator ended by itself."""
+    """Return why the emulator ended without being told to."""
     if child.status == STATE_UNREADABLE:
         return (
             f"the emulator cannot read its saved state: {child.last_lines(1)}\n"
@@ -95,12 +99,16 @@ def _ready(settings: Settings) -> bool:
 
 
 def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
-    environment = settings.child_environment()
+    environment = {
+        name: value
+        for name, value in settings.child_environment().items()
+        if not name.startswith(_ITS_SETTINGS_BEGIN) and name not in _ITS_SETTINGS
+    }
     del environment["AWS_ENDPOINT_URL"]  # functions get theirs from the template
     return environment | {
         "GATEWAY_PORT": str(settings.aws_port),
         "BIND_HOST": HOST,
-        "IOT_MTLS_ENABLED": "0",  # else it listens on 0.0.0.0:8883, whatever BIND_HOST says
+        "IOT_MTLS_ENABLED": "0",  # otherwise it listens on 0.0.0.0:8883, whatever BIND_HOST says
         "AUTH": "true",
         "PERSIST_STATE": "1",
         "STATE_DIR": str(state.emulator / "state"),
@@ -109,6 +117,6 @@ def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "LOG_LEVEL": "WARNING",
         "TMPDIR": str(state.emulator_tmp),  # the functions' code is unpacked here
-        "DOCKER_HOST": "unix:///nonexistent",  # else it looks for containers of its own to remove
+        "DOCKER_HOST": "unix:///nonexistent",  # otherwise it looks for containers of its own to remove
         "DEVSTACK_UNSAVED": str(state.unsaved),
     }

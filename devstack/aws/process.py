@@ -1,7 +1,7 @@
-"""The emulator's process: MiniStack, with an honest note about whether its data is safe.
+"""The emulator's process: MiniStack, and a file that tells whether its data is safe.
 
-MiniStack keeps everything but S3 in memory and writes it down when it gets SIGTERM. The file named by
-DEVSTACK_UNSAVED exists exactly while there is something that a kill would lose.
+MiniStack keeps everything but S3 in memory, and saves it when it gets SIGTERM. The file named by DEVSTACK_UNSAVED
+exists exactly while a kill would lose something.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _NO_ROOM = os.strerror(errno.ENOSPC)
 
 
 class _PersistenceFailures(logging.Handler):
-    """MiniStack logs a state file that it cannot read or write, and goes on; here that has consequences.
+    """Acts on what MiniStack only logs: a state file that it cannot read or write.
 
-    What S3 could not write is a warning there, and an object that was answered for and is in memory only.
+    An object that S3 could not write is a warning there: it was answered with 200, and is in memory only.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def _end_without_a_trace(unsaved: Path) -> None:
-    """On SIGTERM end at once, until MiniStack has a handler of its own, which it has before it loads anything."""
+    """End at once on SIGTERM, until MiniStack sets its own handler, which it does before it loads anything."""
 
     def end(*_: object) -> None:
         unsaved.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ def _end_without_a_trace(unsaved: Path) -> None:
 
 
 def _end_workers() -> None:
-    """End the Lambda workers, which are in this process's group, and see them off."""
+    """End the Lambda workers, which are in this process's group, and wait for them."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError

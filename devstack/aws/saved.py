@@ -1,7 +1,7 @@
-"""What the emulator saved at its last clean end, looked at before the emulator does.
+"""What the emulator saved at its last clean end, checked before the emulator reads it.
 
-MiniStack starts a service whose file it cannot use empty, or hangs, and its next end overwrites the file. So a damaged
-file has to be found first.
+If MiniStack cannot use a service's file, it starts that service empty, or hangs, and overwrites the file when it ends.
+So a damaged file has to be found before that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devstack.settings import DevstackError
 
-# The services that the stacks are made of; once it has been asked for one, MiniStack writes its file at every end.
+# The services that the stacks are made of. Once one of them has been used, MiniStack writes its file at every end.
 NEEDED = (
     "apigateway_v1", "cloudformation", "cognito", "dynamodb", "iam", "lambda", "s3", "sns", "sqs", "ssm",
     "stepfunctions",
@@ -32,7 +32,7 @@ def check_readable(folder: Path) -> None:
 
 
 def check_complete(folder: Path) -> None:
-    """Raise DevstackError, naming the file, if there is none of a service that deployed stacks are made of."""
+    """Raise DevstackError, naming the file, if a service that the deployed stacks are made of has none."""
     for name in NEEDED:
         file = folder / f"{name}.json"
         if not file.exists():
@@ -40,10 +40,10 @@ def check_complete(folder: Path) -> None:
 
 
 def move_queues(files: Iterable[Path], port: int) -> None:
-    """Have the stage's queues that these files know be at the emulator's port of this run.
+    """Change the URLs of the stage's queues in these files to the emulator's port of this run.
 
-    A queue's URL has the port that it was made on. MiniStack looks for the queue of an event source mapping by the
-    present one, and delivers nothing where it finds none.
+    A queue's URL has the port that it was made on. MiniStack looks for the queue of an event source mapping by its
+    present port, and delivers nothing if it finds none.
     """
     for file in files:
         before = file.read_bytes()
@@ -55,7 +55,7 @@ def move_queues(files: Iterable[Path], port: int) -> None:
 
 
 def _what_is_wrong(file: Path) -> str:
-    """Say why MiniStack could not use a file of the form it writes (`save_state`, ministack/core/persistence.py)."""
+    """Return why MiniStack could not use a file that it wrote (`save_state`, ministack/core/persistence.py), or ""."""
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

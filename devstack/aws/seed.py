@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devstack.settings import PROJECT, STAGE
+from devstack.aws.deployment import client
+from devstack.settings import PROJECT, STAGE, Settings
 from devstack.state import StateFolder, read_json, write_json
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who may log in; `company_id` and `is_operator` say what for."""
+    """Somebody who may log in, for a company or as an operator."""
 
     name: str
     company_id: str = ""
@@ -33,10 +34,16 @@ PEOPLE = (
 )
 
 
+def put_everything(settings: Settings, state: StateFolder, outputs: Mapping[str, str]) -> None:
+    """Put what is not there yet. `outputs` are those of the resources stack. Raises botocore's errors."""
+    put_dragons(client(settings, "s3"), client(settings, "ssm"), outputs["DragonBucketName"])
+    create_people(client(settings, "cognito-idp"), state, outputs["UserPoolId"])
+
+
 def put_dragons(s3: Any, ssm: Any, bucket: str) -> bool:
     """Put infrastructure/dragons.json where the registry keeps its dragons, unless there are some already.
 
-    Takes boto3 clients of the emulator; returns whether they were put.
+    `s3` and `ssm` are boto3 clients of the emulator. Returns whether the dragons were put.
     """
     name = ssm.get_parameter(Name=f"/dragonpost/{STAGE}/dragon_data_file_name")["Parameter"]["Value"]
     body = (PROJECT / "infrastructure" / "dragons.json").read_bytes()
@@ -50,9 +57,9 @@ def put_dragons(s3: Any, ssm: Any, bucket: str) -> bool:
 
 
 def create_people(cognito: Any, state: StateFolder, pool_id: str) -> None:
-    """Create everybody in PEOPLE who is not there yet, with the passwords that users.json keeps.
+    """Create everybody in PEOPLE who does not exist yet, with the passwords that users.json keeps.
 
-    The passwords are made once for each state folder, so that none stands in the source.
+    The passwords are made once for each state folder, so that there is none in the source.
     """
     passwords = read_json(state.users)
     for person in PEOPLE:

@@ -1,4 +1,4 @@
-"""What the deployed artefact is made from, and whether it has changed."""
+"""What the deployed stacks are made from, as a digest that tells whether it has changed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Complete what MiniStack leaves out when it imports an API's Swagger.
+"""Adding what MiniStack leaves out when it imports an API's Swagger.
 
 Its import takes paths, integrations and authorizers, and drops the gateway responses and the responses of the
-CORS mocks (`_import_rest_api` in ministack/services/apigateway_v1.py, 1.5.33). On AWS nothing of this is needed.
-Everything here is read from the deployed template, so that there is one source of the values.
+CORS mocks (`_import_rest_api` in ministack/services/apigateway_v1.py, 1.5.33). AWS needs none of this.
+The values come from the deployed template, so that they have one source.
 """
 
 from __future__ import annotations

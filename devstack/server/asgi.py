@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: what uvicorn hands over as messages is one request, and one answer goes back."""
+"""The gateway as an ASGI application, which is what uvicorn serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifying Cognito ID tokens as API Gateway's authorizer does; Chalice's local server lets everyone in."""
+"""Verifying Cognito ID tokens as API Gateway's authorizer does. Chalice's local server lets everybody in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIMES = ("exp", "iat")
 
 
 class TokenRefused(Exception):
-    """The request has no token, or not one of ours; the message names the rule."""
+    """The request has no token, or one that is not ours. The message names the rule."""
 
 
 class TokenVerifier:
@@ -28,7 +28,7 @@ class TokenVerifier:
         self._keys = KeySet(f"{aws_url}/{pool_id}/.well-known/jwks.json")
 
     def claims(self, authorization: str | None) -> dict[str, str]:
-        """Return the claims of an `Authorization` header's token (with or without `Bearer`), as AWS passes them on.
+        """Return the claims of the token in an `Authorization` header, with or without `Bearer`, as API Gateway would.
 
         Raises TokenRefused, or `devstack.server.keys.KeysUnavailable`.
         """
@@ -56,7 +56,7 @@ class TokenVerifier:
 
 
 def as_gateway_passes_them_on(claims: Mapping[str, Any]) -> dict[str, str]:
-    """Return claims in the shape in which API Gateway hands them to a function: strings, all of them."""
+    """Return claims in the form in which API Gateway passes them to a function: all of them strings."""
     return {name: _as_text(name, value) for name, value in claims.items() if value is not None}
 
 

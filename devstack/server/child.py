@@ -1,7 +1,7 @@
-"""The API server's process: the app on a socket that the parent holds.
+"""The API server's process: the app, served on a socket that the parent holds.
 
-The parent hands over the listening socket. So connections wait, and are not refused, while one server replaces
-another after a change. While the app cannot be loaded (a syntax error), every request is answered with 503.
+The parent hands over the listening socket, so connections wait, and are not refused, while one server replaces another
+after a change. While the app cannot be loaded (a syntax error, say), every request is answered with 503.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def server(gateway: Answering) -> uvicorn.Server:
-    """Return a server that finishes what it has begun when it is told to end."""
+    """Return a server. When told to end, it first finishes the requests that it is answering."""
     return uvicorn.Server(
         uvicorn.Config(
             Application(gateway),
@@ -65,7 +65,7 @@ def server(gateway: Answering) -> uvicorn.Server:
 
 
 def _load() -> tuple[Answering, str]:
-    """Return what answers, and `ok` or what is wrong with the app."""
+    """Return what answers requests, and `ok` or what is wrong with the app."""
     try:
         return _gateway_of_the_app(), "ok"
     except BaseException as error:  # noqa: BLE001 - whatever the app does while it is imported, and is afterwards

@@ -1,6 +1,6 @@
-"""Chalice's local gateway, with what it leaves undone: it verifies no tokens, and drops repeated headers.
+"""Chalice's local gateway, with real authorization, every line of a header, and answers that are problems.
 
-Chalice's parts do the routing, the events and the answers to preflights (chalice/local.py, 1.34).
+Chalice does the routing, the events and the answers to preflights (chalice/local.py, 1.34).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent: the target as it stands in the request line, and every header line by itself."""
+    """What a client sent: method, target and header lines as they stand in the request, and the body's bytes."""
 
     method: str
     target: str
@@ -100,7 +100,7 @@ class Gateway(LocalGateway):
     def _generate_lambda_event(
         self, method: str, path: str, headers: dict[str, Any], body: bytes | None
     ) -> dict[str, Any]:
-        """Return the event: with every header line, a request id, and the body's own bytes in base64."""
+        """Return the event, with every line of a header, a request id, and the body in base64."""
         last = {name: lines[-1] for name, lines in headers.items()}
         try:
             event: dict[str, Any] = super()._generate_lambda_event(method, path, last, None)
@@ -168,7 +168,7 @@ def _answer(response: Mapping[str, Any]) -> Answer:
 
 
 def _on_every_answer() -> dict[str, str]:
-    """Return what the app's answers have by themselves, and the preflights and the problems made here need, too."""
+    """Return the headers that the app puts on its own answers, for preflights and for the problems made here."""
     return {"X-Request-Id": str(uuid.uuid4()), "X-Content-Type-Options": "nosniff"}
 
 

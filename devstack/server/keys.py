@@ -1,7 +1,7 @@
-"""The keys that a user pool publishes: fetched when one is missing, kept while they cannot be had.
+"""The keys that a user pool publishes: fetched when one is missing, kept while they cannot be fetched.
 
-PyJWT's own client would do, but for outages: it tries anew for every token whose key it does not know, each time for as
-long as a hanging server lets it wait.
+PyJWT's own client would do, except in an outage: it fetches again for every token whose key it does not know, and each
+time waits for as long as a hanging server lets it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ AFTER_FAILURE_S = 2.0
 
 
 class KeysUnavailable(Exception):
-    """The emulator does not hand out its keys, so that a token whose key is not known cannot be checked."""
+    """The emulator does not publish its keys, so a token whose key is not known cannot be checked."""
 
 
 class KeySet:
     """A user pool's keys by their ids. Safe to share between threads."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take where the keys are published (RFC 7517 §5); nothing is fetched yet."""
+        """Take the URL of the keys (RFC 7517 §5). Nothing is fetched yet."""
         self._url = url
         self._clock = clock
         # The emulator is on this machine: never through a proxy that the environment names.
@@ -42,8 +42,8 @@ class KeySet:
     def key(self, key_id: str) -> jwt.PyJWK | None:
         """Return the key of this id, or None if the pool has none.
 
-        A missing one is looked for with a fetch, but not sooner than `AFTER_SUCCESS_S` after the last one, or
-        `AFTER_FAILURE_S` after one that failed. Raises `KeysUnavailable` for a missing one if the last fetch failed.
+        A missing key causes a fetch, but not sooner than `AFTER_SUCCESS_S` after the last fetch, or `AFTER_FAILURE_S`
+        after one that failed. Raises `KeysUnavailable` for a missing key if the last fetch failed.
         """
         if (known := self._keys.get(key_id)) is not None:
             return known

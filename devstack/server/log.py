@@ -8,6 +8,6 @@ _UNPRINTABLE = re.compile("[^ -~]")
 
 
 def write(text: str) -> None:
-    """Write one line of ASCII at once: nothing that a client sends can end it, move a cursor or split it."""
+    """Write one line of printable ASCII, at once. Nothing that a client sends can end the line or move a cursor."""
     line = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     print(f"{line}\n", end="", flush=True)

@@ -1,4 +1,4 @@
-"""Starting, replacing and ending the API server, and holding the socket that all of them listen on."""
+"""The parent's side of the API server: the listening socket, and one child after the other that serves on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAITING_CONNECTIONS_MAX = 1024
 
 
 def listen(port: int, name: str) -> socket.socket:
-    """Return a socket that listens on the port. Raises DevstackError, naming the setting, if something else does."""
+    """Return a socket that listens on the port. Raises DevstackError, naming the setting, if it cannot."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Connections inherit it. Head and body of an answer are two writes, which Nagle's algorithm would hold for 44 ms.
@@ -44,7 +44,7 @@ class ApiServer:
     """The one API server that runs at a time."""
 
     def __init__(self, settings: Settings, log: Path, listening: socket.socket, on_end: Callable[[], None]) -> None:
-        """Take what to call, from another thread, whenever a server has ended; `ended_by_itself` tells why."""
+        """Take `on_end`, which is called from another thread whenever a server has ended."""
         self._on_end = on_end
         self._settings = settings
         self._log = log
@@ -58,13 +58,13 @@ class ApiServer:
 
     @property
     def ended_by_itself(self) -> str:
-        """How the server ended without being told to; empty if it did not."""
+        """How the server ended, if it was not told to; otherwise empty."""
         return self.child.how_it_ended if self.child else ""
 
     def replace(self, deployment: Deployment) -> str:
         """End the server, if there is one, and start one with the code as it is now.
 
-        Returns an empty text, or why the app could not be loaded; the server answers 503 then.
+        Returns an empty text, or why the app could not be loaded: the server answers 503 then.
         Raises DevstackError if no server starts.
         """
         self.end()
@@ -91,7 +91,7 @@ class ApiServer:
         return "" if told.strip() == "ok" else told.strip()
 
     def end(self) -> None:
-        """End the server after what it is answering now."""
+        """End the server, once it has answered what it is answering now."""
         if self.child is not None:
             self.child.end(ENDS_WITHIN_S)
             self.child = None

@@ -101,7 +101,7 @@ class Bench:
         self.deployed = deployed
         return Deployment("", deployed, self.outputs, "api")
 
-    def seed(self, *_: Any) -> None:
+    def put_everything(self, *_: Any) -> None:
         self._fail_at("seed", self.saved)
 
     def _fail_at(self, step: str, word: str) -> None:
@@ -118,9 +118,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
     monkeypatch.setattr(run.changes, "watch", made.watch)
     monkeypatch.setattr(run.sources, "app_fingerprint", lambda *_: made.saved)
     monkeypatch.setattr(run, "bring_up_to_date", made.deploy)
-    monkeypatch.setattr(run.seed, "put_dragons", _nothing)
-    monkeypatch.setattr(run.seed, "create_people", made.seed)
-    monkeypatch.setattr(run._Stack, "_client", _nothing)
+    monkeypatch.setattr(run.seed, "put_everything", made.put_everything)
     yield made
     listening.close()
 
