@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -84,8 +83,6 @@ class _Stack:
 
     def start(self, lock: int, ends: contextlib.ExitStack) -> None:
         """Start everything, and add to `ends` what has to happen at the end. Raises DevstackError."""
-        if self._state.unsaved.exists():
-            print(emulator.KILLED.format(aside=self._state.set_aside()), file=sys.stderr, flush=True)
         self._state.api_log.unlink(missing_ok=True)
         changes.watch(lambda: self._happened.put("changed"))  # first: a deployment takes a while
         self._aws = emulator.start(self._settings, self._state, lock)

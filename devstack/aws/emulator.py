@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +21,7 @@ SAVES_WITHIN_S = 20
 _ITS_SETTINGS_BEGIN = ("MINISTACK_", "LOCALSTACK_")
 _ITS_SETTINGS = frozenset({"SERVICES", "USE_SSL", "EDGE_PORT", "SFTP_ENABLED"})
 
-KILLED = """\
+_KILLED = """\
 The emulator was killed before it could save (kill -9, a power cut, no memory left), or its disk was full.
   Lost is everything since its last clean end except what is in S3, which is written at once. The rest no longer fits:
   users, stacks, messages in queues, table rows and executions are older than the objects in the buckets.
@@ -28,10 +29,12 @@ The emulator was killed before it could save (kill -9, a power cut, no memory le
 
 
 def start(settings: Settings, state: StateFolder, lock: int) -> Child:
-    """Start MiniStack and wait until it answers.
+    """Start MiniStack and wait until it answers. What one that was killed has left is set aside first.
 
     Raises DevstackError if its saved state is damaged or if it does not start; the message ends with its log's end.
     """
+    if state.unsaved.exists():
+        print(_KILLED.format(aside=state.set_aside()), file=sys.stderr, flush=True)
     saved.check_readable(state.emulator / "state")
     if state.deployed.exists():
         saved.check_complete(state.emulator / "state")
