@@ -320,7 +320,7 @@ def test_a_signal_before_the_emulator_has_loaded_anything_counts_as_no_kill(tmp_
 def test_an_app_that_loads_and_cannot_be_served_is_answered_for(tmp_path: Path) -> None:
     """What is done with the app after its import may fail on it as well."""
     port = free_ports()[0]
-    outputs = {"UserPoolArn": "no ARN", "UserPoolClientId": "client"}
+    outputs = {"UserPoolArn": "", "UserPoolClientId": "client"}
     with listen(port, "the port") as listening:
         server = ApiServer(Settings(port, 1, tmp_path), tmp_path / "api.log", listening, lambda: None)
         try:
