@@ -49,7 +49,7 @@ class _Stop(BaseException):
 
 
 def run(settings: Settings) -> int:
-    """Run until a signal comes; returns the exit status. Raises DevstackError if something does not start."""
+    """Run until a signal comes, and return the exit status. Raises DevstackError if something does not start."""
     started = time.monotonic()
     state = StateFolder(settings.state)
     try:

@@ -28,7 +28,7 @@ IDLE_TIMEOUT_S = 75
 
 
 class _Broken:
-    """Answers for an app that cannot be loaded."""
+    """Answers in place of an app that cannot be loaded."""
 
     def answer(self, _request: Request) -> Answer:
         detail = "The app cannot be loaded; the terminal and api.log say why. It is tried again after the next change."
@@ -68,7 +68,7 @@ def _load() -> tuple[Answering, str]:
     """Return what answers requests, and `ok` or what is wrong with the app."""
     try:
         return _gateway_of_the_app(), "ok"
-    except BaseException as error:  # noqa: BLE001 - whatever the app does while it is imported, and is afterwards
+    except BaseException as error:  # noqa: BLE001 - whatever goes wrong while the app is imported and set up
         traceback.print_exc()
         last = traceback.format_exception_only(error)[-1].strip()
         return _Broken(), last.replace("\n", " ")
@@ -80,7 +80,7 @@ def _gateway_of_the_app() -> Gateway:
     app: Any = config.chalice_app
     # config.json names the default port's endpoint, for a plain `chalice local`.
     os.environ["AWS_ENDPOINT_URL"] = endpoint
-    # One app, many threads: Chalice's own local server gives each its own current request in this way.
+    # One app, many threads: this is how Chalice's own local server gives each thread its own current request.
     CustomLocalChalice.__bases__ = (LocalChalice, app.__class__)
     app.__class__ = CustomLocalChalice
     verifier = TokenVerifier(

@@ -115,8 +115,8 @@ def test_the_app_gets_every_line_of_a_header_as_from_api_gateway(app: App, conne
 
 
 def test_a_body_arrives_byte_for_byte_and_an_empty_one_is_none(app: App, connection: socket.socket) -> None:
-    for length in (b"\xff\0\r\n", b""):
-        answer(connection, b"POST /taken HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(length) + length)
+    for body in (b"\xff\0\r\n", b""):
+        answer(connection, b"POST /taken HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     assert [event["body"] for event in app.events] == ["/wANCg==", None]
 
