@@ -6,6 +6,7 @@ Chalice does the routing, the events and the answers to preflights (chalice/loca
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import re
 import traceback
@@ -105,7 +106,7 @@ class Gateway(LocalGateway):
         try:
             event: dict[str, Any] = super()._generate_lambda_event(method, path, last, None)
         except ValueError as error:  # Chalice would quote the Authorization header, and fail if that is not ASCII
-            raise Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address and method.") from error
+            raise _refused_as_on_aws(problems().ROUTE_NOT_FOUND) from error
         event["multiValueHeaders"] = headers
         event["requestContext"]["requestId"] = str(uuid.uuid4())
         event["httpMethod"] = method
@@ -136,11 +137,20 @@ class _Authorizer:
             return self._verifier.claims(authorization)
         except TokenRefused as refused:
             log.write(f"token refused: {refused}")
-            detail = "A valid ID token is needed: Authorization: Bearer <token>."
-            raise Refused(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"}) from refused
+            raise _refused_as_on_aws(problems().TOKEN_NEEDED) from refused
         except KeysUnavailable as error:
             detail = "Tokens cannot be checked: the embedded AWS does not answer."
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "5"}) from error
+
+
+def problems() -> Any:
+    """Return the service's problems. They are imported late, because the service may be what is broken."""
+    return importlib.import_module("chalicelib.web.problems")
+
+
+def _refused_as_on_aws(said: Any) -> Refused:
+    """Return what ends a request with the problem that API Gateway answers with."""
+    return Refused(HTTPStatus(said.status), said.detail, said.headers)
 
 
 def problem(refused: Refused, cors: Mapping[str, str] | None = None) -> Answer:

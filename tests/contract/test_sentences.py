@@ -16,7 +16,7 @@ LETTERS_MIN = 12  # shorter ones are header names and the like
 
 def other_sources() -> list[Path]:
     """Return every file that could say a sentence again, but for those that are made from problems.py."""
-    folders = [PROJECT / name for name in ("chalicelib", "operations", "infrastructure")]
+    folders = [PROJECT / name for name in ("chalicelib", "devstack", "operations", "infrastructure")]
     found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in TEXT]
     made = generated()
     return [path for path in (PROJECT / "app.py", *found) if path != PROBLEMS and path.relative_to(PROJECT) not in made]
