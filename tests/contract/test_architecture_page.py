@@ -1,0 +1,41 @@
+"""docs/architecture.md names every room and every module, so that a stranger finds a thing in one guess."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from operations import PROJECT
+
+PAGE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| `([\w./-]+)/` \| (.+) \|$", PAGE, re.MULTILINE))
+
+MODULES = [
+    path.relative_to(PROJECT)
+    for room in ("chalicelib", "devstack", "operations")
+    for path in sorted((PROJECT / room).rglob("*.py"))
+    if not path.name.startswith("__")
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_module_stands_in_the_row_of_its_room(module: Path) -> None:
+    assert f"`{module.stem}`" in ROWS[str(module.parent)]
+
+
+@pytest.mark.parametrize("room", ROWS)
+def test_every_room_is_there_with_the_modules_it_is_said_to_have(room: str) -> None:
+    assert (PROJECT / room).is_dir()
+    if room.startswith(("chalicelib", "devstack", "operations")):
+        named = re.findall(r"`(\w+)`", ROWS[room])
+        assert [name for name in named if not (PROJECT / room / f"{name}.py").is_file()] == []
+
+
+def test_what_to_change_where_is_there() -> None:
+    table = PAGE.partition("## Where to change what")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/]+\.py)`", table)
+
+    assert len(named) >= 6
+    assert [path for path in named if not (PROJECT / path).is_file()] == []
