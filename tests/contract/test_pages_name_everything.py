@@ -1,4 +1,4 @@
-"""docs/architecture.md names every room and every module, so that a stranger finds a thing in one guess."""
+"""The pages name every room, every module and every setting, so that a stranger finds a thing in one guess."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.settings import Settings, Source
 from operations import PROJECT
 
 PAGE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -39,3 +40,20 @@ def test_what_to_change_where_is_there() -> None:
 
     assert len(named) >= 6
     assert [path for path in named if not (PROJECT / path).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (Source.ENVIRONMENT, "the environment alone"),
+        (Source.STACK, "the environment, or else Parameter Store"),
+        (Source.PARAMETER_STORE, "Parameter Store alone"),
+    ],
+)
+def test_every_setting_stands_in_the_row_of_its_source(source: Source, said: str) -> None:
+    page = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+    ((names, _),) = [row for row in re.findall(r"^\| (.+) \| (.+) \|$", page, re.MULTILINE) if row[1].startswith(said)]
+
+    assert set(re.findall(r"`(\w+)`", names)) == {
+        setting.name for setting in Settings.table().values() if setting.source is source
+    }
