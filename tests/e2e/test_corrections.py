@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.e2e.dragons import a_dragon
 from tests.e2e.running import Api
-from tests.e2e.test_dragons import a_dragon
 
 
 @pytest.fixture

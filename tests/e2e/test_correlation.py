@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.dragons import a_dragon, settled
+from tests.e2e.messages import a_message, dead, stored
 from tests.e2e.running import Api, Devstack
-from tests.e2e.test_dragons import a_dragon, settled
-from tests.e2e.test_messages import a_message, dead, stored
 from tests.e2e.waiting import until
 
 

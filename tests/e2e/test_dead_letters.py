@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.messages import COMPANIES, a_message, exactly, post, stored
 from tests.e2e.running import PROJECT, Api, Devstack
-from tests.e2e.test_messages import COMPANIES, a_message, exactly, post, stored
 from tests.e2e.waiting import until
 
 

@@ -10,29 +10,11 @@ from typing import Any
 import pytest
 
 from chalicelib.dragons.model import Dragon
+from tests.e2e.dragons import a_dragon, settled
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
-from tests.samples import dragon_members
 
 FIELDS = set(Dragon.__struct_fields__)
-
-
-def a_dragon(**changes: Any) -> dict[str, Any]:
-    return dragon_members(f"Proofwing {uuid.uuid4().hex[:12]}", **changes)
-
-
-def settled(api: Api, location: str, user: str = "operator") -> dict[str, Any]:
-    """Follow a submission until the workflow has finished, as a client would."""
-
-    def finished() -> dict[str, Any] | None:
-        answer = api.get(location, user)
-        assert answer.status_code == 200, answer.text
-        if answer.json()["status"] == "pending":
-            assert answer.headers["Retry-After"]
-            return None
-        return answer.json()
-
-    return until(finished)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from tests.e2e import written
+from tests.e2e.dragons import a_dragon, settled
 from tests.e2e.running import Api, Devstack
-from tests.e2e.test_dragons import a_dragon, settled
 
 
 @pytest.mark.looks_back

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import requests
 
+from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api, Devstack
-from tests.e2e.test_messages import a_message, post, stored
 from tests.e2e.waiting import until
 from tests.samples import dragon_members
 

@@ -21,8 +21,8 @@ from chalicelib.aws import DependencyUnavailable
 from chalicelib.dragons.model import Dragon, normalised_name
 from chalicelib.dragons.repository import Addition, Change
 from chalicelib.dragons.s3 import S3DragonRepository
+from tests.e2e.dragons import a_dragon
 from tests.e2e.running import Api, Devstack
-from tests.e2e.test_dragons import a_dragon
 from tests.proof import functions
 from tests.proof.fault_proxy import Fault, FaultProxy, Rule
 from tests.proof.registry import (

@@ -25,8 +25,8 @@ from moto.core.models import MockAWS
 
 from chalicelib import exact_json
 from chalicelib.dragons.model import normalised_name
+from tests.e2e.messages import COMPANIES
 from tests.e2e.running import Api
-from tests.e2e.test_messages import COMPANIES
 from tests.e2e.waiting import until
 from tests.integration import conftest as on_moto
 from tests.integration.conftest import app, stage, step_functions  # noqa: F401 - fixtures

@@ -1,0 +1,61 @@
+"""Messages as clients send them, and where they end: stored, or among the dead letters."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from tests.e2e.running import Api, Devstack
+from tests.e2e.waiting import until
+
+COMPANIES = {"amber": "e0721e56-fb09-4273-ae74-7bcbc92d43eb", "cobalt": "5b1f3a0e-6c1d-4a55-9f2e-0d6f4c7f1b8a"}
+
+
+def a_message(amount: str = "20", user: str = "amber", message_id: str | None = None, more: str = "") -> str:
+    """Return a fresh message as JSON text; `amount` and `more` (further members of data) go in as written."""
+    return f"""{{
+      "metadata": {{
+        "message_time": "2023-12-10T22:02:38+01:00",
+        "company_id": "{COMPANIES[user].upper()}",
+        "message_id": "{message_id or uuid.uuid4()}"
+      }},
+      "data": {{
+        "order_id": "{uuid.uuid4()}", "order_time": "2023-12-10t22:00:00.123z", "order_amount": {amount}{more}
+      }}
+    }}"""
+
+
+def post(api: Api, message: str, user: str = "amber") -> Any:
+    """Post a message's JSON text and return the answer."""
+    return api.post("/post-message", user, data=message.encode(), headers={"Content-Type": "application/json"})
+
+
+def stored(api: Api, location: str, user: str = "amber") -> str:
+    """Return the text of a stored message, once it is stored."""
+
+    def text() -> str | None:
+        answer = api.get(location, user)
+        assert answer.status_code in (200, 404), answer.text
+        return answer.text if answer.status_code == 200 else None
+
+    return until(text)
+
+
+def exactly(text: str) -> Any:
+    """Parse JSON without rounding a number."""
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def dead(devstack: Devstack, message_id: str) -> Any:
+    """Return the dead letter whose body contains this text, once it is there; others return to the queue at once."""
+    sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageDeadLetterQueueUrl"]
+
+    def letter() -> Any:
+        received = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=1
+        ).get("Messages", [])
+        return next((message for message in received if message_id in message["Body"]), None)
+
+    return until(letter)
