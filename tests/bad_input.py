@@ -2,7 +2,8 @@
 
 Each row holds for every way to serve the API: in-process, the local server, the deployed gateway. Send `method`, `path`
 (already percent-encoded, below the API's stage), `headers` and `body` with the operator's token, and compare the
-status and, of a refusal, the places of its faults (`Case.places_in`).
+status and, of a refusal, the places of its faults (`Case.places_in`). In-process every row is sent; over HTTP those of
+`over_http`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -39,6 +40,14 @@ class Case:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def seen_by_a_transport(self) -> Hashable:
+        """What HTTP, a gateway or a server could treat in a way of its own: anything but what the JSON means."""
+        if self.body is None or not _is_json(self.body):
+            return self.method, self.path, self.body
+        sent = self.method, self.path, frozenset(self.headers.items()), len(self.body) // 2**16, self.body.isascii()
+        return sent, self.status, len(self.places)
+
     @staticmethod
     def places_in(problem: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the places of a problem document's faults, in the form and order of `places`."""
@@ -50,6 +59,22 @@ class Case:
                 if place in error
             )
         )
+
+
+def over_http(cases: Iterable[Case]) -> list[Case]:
+    """Return one case of each kind that a transport can tell from others."""
+    kinds: dict[Hashable, Case] = {}
+    for case in cases:
+        kinds.setdefault(case.seen_by_a_transport, case)
+    return list(kinds.values())
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

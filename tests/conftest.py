@@ -1,11 +1,17 @@
 """What every suite shares: nothing that touches AWS settings, for the e2e suite brings its own."""
 
+import fcntl
 import io
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
+from xdist.workermanage import NodeManager
 
 from chalicelib.telemetry import logger
 
@@ -15,18 +21,41 @@ pytest.register_assert_rewrite("tests.contracts.dragon_repository")
 # see, and where the service runs here, tracing makes threads that race for a document three times as slow.
 NOT_MEASURED = {"deploy", "e2e", "proof"}
 
+# The tests of each of these folders share a devstack, so one worker runs them all. They take longest.
+SHARE_A_DEVSTACK = {"e2e", "proof"}
+
+# A worker that is told to end waits 5 s for its test, then interrupts it, and has 10 s to end what it has started.
+NodeManager.EXIT_TIMEOUT = 20
+
+
+class ByFolder(LoadScopeScheduling):
+    """Gives each worker whole files, and whole folders where the tests share a devstack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return str(file.parent if file.parent.name in SHARE_A_DEVSTACK else file)
+
 
 def pytest_configure() -> None:
     """Have SIGTERM end a run as Ctrl-C does: what the tests have started ends with it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolder:
+    """Distribute the tests of `pytest -n 2` in the order in which they were collected."""
+    config.option.loadscopereorder = False
+    return ByFolder(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the tests that look back on a whole run at the end of their folder, and the proving ground's behind others.
 
-    It starts while those run. Those of the slow folders are marked as not to be measured.
+    It starts while those run. Workers begin with the folders that take longest; the quick tests fill up what is left.
+    Those of the slow folders are marked as not to be measured.
     """
     folders = list(dict.fromkeys(item.path.parent for item in items))
+    if _is_worker(config):
+        folders.sort(key=lambda folder: folder.name not in SHARE_A_DEVSTACK)
 
     def place(item: pytest.Item) -> tuple[int, bool, bool]:
         on_proving_ground = "proving_ground" in getattr(item, "fixturenames", ())
@@ -36,6 +65,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in NOT_MEASURED:
             item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that is marked `alone` run while the other workers rest."""
+    if not _is_worker(item.config):
+        return (yield)
+    with _turn(Path(item.config.option.basetemp).parent, alone=bool(item.get_closest_marker("alone"))):
+        return (yield)
+
+
+@contextmanager
+def _turn(shared: Path, *, alone: bool) -> Iterator[None]:
+    """Wait for a turn among the workers. While one waits to be alone, no other begins a test."""
+    with (shared / "next").open("w") as queue, (shared / "running").open("w") as running:
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(running, fcntl.LOCK_UN)  # closing is not enough: a process that the test forked may go on
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
-"""The bad-input table over HTTP: on the local server, and on the deployed gateway."""
+"""The bad-input table over HTTP, on the local server and the deployed gateway: one row of each kind of request.
+
+What a row's JSON means is the app's business, and tests/integration/test_bad_input.py sends every row to the app.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.bad_input import ACCEPTED, REFUSED, UNKNOWN, Case, Unknown
+from tests.bad_input import ACCEPTED, REFUSED, UNKNOWN, Case, Unknown, over_http
 from tests.e2e.running import Api
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=str)
+@pytest.mark.parametrize("case", over_http(REFUSED), ids=str)
 def test_refused_with_every_fault_in_its_place(api: Api, case: Case) -> None:
     answer = api.request(case.method, case.path, headers=case.headers, data=case.body)
 
@@ -18,7 +21,7 @@ def test_refused_with_every_fault_in_its_place(api: Api, case: Case) -> None:
     assert Case.places_in(answer.json()) == case.places
 
 
-@pytest.mark.parametrize("case", ACCEPTED, ids=str)
+@pytest.mark.parametrize("case", over_http(ACCEPTED), ids=str)
 def test_odd_but_right_input_is_not_refused(api: Api, case: Case) -> None:
     answer = api.request(case.method, case.path, headers=case.headers, data=case.body)
 

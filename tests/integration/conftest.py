@@ -52,18 +52,23 @@ def step_functions() -> FakeStepFunctions:
 
 @pytest.fixture
 def app(stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """app.py as a new Lambda instance has it: no settings read, no document held."""
-    import app as fresh  # noqa: PLC0415 - it reads the environment
-
-    fresh = importlib.reload(fresh)
-    clock = FakeClock()
-    workflow = DragonWorkflow(fresh.settings, lambda: step_functions, clock, clock.sleep)
-    monkeypatch.setattr(fresh, "workflow", workflow)
-    step_functions.run = workflow_of(fresh)
-    return fresh
+    """app.py as a new Lambda instance has it, for each test anew."""
+    return app_anew(step_functions, monkeypatch)
 
 
 @pytest.fixture
 def service(app: ModuleType) -> Service:
     """The deployed API, called as its gateway does."""
     return Service(app)
+
+
+def app_anew(step_functions: FakeStepFunctions, patching: pytest.MonkeyPatch) -> ModuleType:
+    """Return app.py as a new Lambda instance has it: no settings read, no document held."""
+    import app as fresh  # noqa: PLC0415 - it reads the environment
+
+    fresh = importlib.reload(fresh)
+    clock = FakeClock()
+    workflow = DragonWorkflow(fresh.settings, lambda: step_functions, clock, clock.sleep)
+    patching.setattr(fresh, "workflow", workflow)
+    step_functions.run = workflow_of(fresh)
+    return fresh

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from random import Random
+from typing import Any
 
 import pytest
 
 from tests.e2e.running import PROJECT, Api, Devstack, free_ports
 from tests.proof import report as reports
 from tests.proof.logs import News, listening
-from tests.proof.report import Report, Scale
+from tests.proof.report import Report, Row, Scale
 
 _REPORT = reports.from_environment()
+_ROWS = "proof_rows"  # by this name a worker hands over its part of the report
 
 
 def pytest_report_header() -> str:
     """Say how to repeat this run."""
     return f"proof: PROOF_SEED={_REPORT.seed} PROOF_SCALE={_REPORT.scale.name}"
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of `pytest -n 2` has added to its report."""
+    _REPORT.rows += [Row(**row) for row in getattr(node, "workeroutput", {}).get(_ROWS, [])]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -32,6 +40,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail the run if anything was lost, even if every test passed."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_ROWS] = [asdict(row) for row in _REPORT.rows]
     if _REPORT.lost and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

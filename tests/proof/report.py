@@ -70,8 +70,12 @@ class Report:
 
 
 def from_environment() -> Report:
-    """Return an empty report with the seed and scale of `PROOF_SEED` and `PROOF_SCALE` (default: random, fast)."""
+    """Return an empty report with the seed and scale of `PROOF_SEED` and `PROOF_SCALE` (default: random, fast).
+
+    A seed that is drawn here stays in the environment, so that the workers of this run have the same.
+    """
     seed = int(os.environ.get("PROOF_SEED") or random.SystemRandom().randrange(10**9))
+    os.environ["PROOF_SEED"] = str(seed)
     scale = os.environ.get("PROOF_SCALE", "fast")
     if scale not in ("fast", "full"):
         raise ValueError(f"PROOF_SCALE must be fast or full, not {scale}")

@@ -21,6 +21,8 @@ from tests.e2e.running import PROJECT, Api, Devstack
 from tests.e2e.waiting import until
 from tests.proof.report import Report, Scale
 
+pytestmark = pytest.mark.alone
+
 SUITE = "4 load"
 READS = ("/health", "/dragons?limit=20", "/dragons?family=red", "/dragons/Ashfall", "/openapi.json")
 RSS_GROWTH_MAX = 0.05

@@ -296,6 +296,7 @@ class Timings:
         return f"{others:.2f} and {nobodys:.2f} ms, one call less {one_call_less:.2f}"
 
 
+@pytest.mark.alone
 def test_the_duration_of_an_answer_does_not_reveal_whether_data_exists(
     proving_apis: dict[str, Api], tenants: list[Tenant], rng: Random, report: Report
 ) -> None:
