@@ -1,4 +1,4 @@
-// Print what the second OpenAPI document breaks for clients of the first, as JSON: node breaking_changes.mjs OLD NEW
+// Print what each further OpenAPI document breaks for clients of the first, as JSON: node breaking_changes.mjs OLD NEW...
 import { readFileSync } from "node:fs";
 import { apiCompare } from "api-smart-diff";
 
@@ -13,6 +13,7 @@ function breaks({ action, type, path }) {
   return type === "unclassified" && path.includes("schema");
 }
 
-const [before, after] = process.argv.slice(2).map((path) => JSON.parse(readFileSync(path, "utf8")));
-const breaking = apiCompare(before, after).diffs.filter(breaks);
-console.log(JSON.stringify(breaking.map(({ action, path, description }) => ({ action, path, description }))));
+const [before, ...others] = process.argv.slice(2).map((path) => JSON.parse(readFileSync(path, "utf8")));
+const breaking = others.map((after) => apiCompare(before, after).diffs.filter(breaks));
+const shown = ({ action, path, description }) => ({ action, path, description });
+console.log(JSON.stringify(breaking.map((changes) => changes.map(shown))));

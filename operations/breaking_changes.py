@@ -22,13 +22,13 @@ SCRIPT = Path(__file__).with_suffix(".mjs")
 COMPARES_WITHIN_S = 60
 
 
-def breaking_changes(released: Path, present: Path) -> list[str]:
-    """Return what `present` breaks for clients of `released`, one line for each change.
+def breaking_changes(released: Path, *others: Path) -> list[list[str]]:
+    """Return what each of the others breaks for clients of `released`, one line for each change.
 
     Raises RuntimeError if the documents cannot be compared.
     """
     compared = subprocess.run(
-        ["node", str(SCRIPT), str(released), str(present)],
+        ["node", str(SCRIPT), str(released), *map(str, others)],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -37,7 +37,7 @@ def breaking_changes(released: Path, present: Path) -> list[str]:
     )
     if compared.returncode != 0:
         raise RuntimeError(f"cannot compare the documents (`npm ci` installs what it needs):\n{compared.stderr}")
-    return [_line(change) for change in json.loads(compared.stdout)]
+    return [[_line(change) for change in changes] for changes in json.loads(compared.stdout)]
 
 
 def may_break(released: str, present: str) -> bool:
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     if parser.parse_args(arguments).release:
         RELEASED.write_bytes(DOCUMENT.read_bytes())
         return 0
-    changes = breaking_changes(RELEASED, DOCUMENT)
+    (changes,) = breaking_changes(RELEASED, DOCUMENT)
     released = json.loads(RELEASED.read_text(encoding="utf-8"))["info"]["version"]
     if not changes or may_break(released, version()):
         return 0

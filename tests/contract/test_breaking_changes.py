@@ -15,6 +15,8 @@ from operations.breaking_changes import RELEASED, may_break
 from operations.generate.openapi import DOCUMENT
 
 Document = dict[str, Any]
+Change = Callable[[Document], None]
+Found = dict[Change, list[str]]  # by the change that was made
 
 
 def schemas(document: Document) -> Document:
@@ -111,8 +113,8 @@ def test_removing_an_allowed_value_of_a_request_breaks_clients(tmp_path: Path) -
         document["paths"]["/dragons"]["get"]["parameters"][0]["schema"]["enum"] = values
         path.write_text(json.dumps(document), encoding="utf-8")
 
-    assert breaking_changes.breaking_changes(before, after)
-    assert breaking_changes.breaking_changes(after, before) == []
+    assert breaking_changes.breaking_changes(before, after) != [[]]
+    assert breaking_changes.breaking_changes(after, before) == [[]]
 
 
 def change_nothing(document: Document) -> None:
@@ -151,12 +153,16 @@ HARMLESS = (
 )
 
 
-def changes_after(change: Callable[[Document], None], folder: Path) -> list[str]:
-    present = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    changed = folder / "openapi.json"
-    change(present)
-    changed.write_text(json.dumps(present), encoding="utf-8")
-    return breaking_changes.breaking_changes(DOCUMENT, changed)
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """What is found after each change; all are compared in one go, for Node.js takes a while to start."""
+    folder = tmp_path_factory.mktemp("changed")
+    changes = {change: folder / f"{change.__name__}.json" for change in (*BREAKING, *HARMLESS)}
+    for change, path in changes.items():
+        present = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+        change(present)
+        path.write_text(json.dumps(present), encoding="utf-8")
+    return dict(zip(changes, breaking_changes.breaking_changes(DOCUMENT, *changes.values()), strict=True))
 
 
 def test_the_present_document_breaks_no_client_of_the_released_one_unless_the_version_says_so(
@@ -166,13 +172,13 @@ def test_the_present_document_breaks_no_client_of_the_released_one_unless_the_ve
 
 
 @pytest.mark.parametrize("change", BREAKING, ids=lambda change: change.__name__)
-def test_a_change_that_breaks_clients_is_found(change: Callable[[Document], None], tmp_path: Path) -> None:
-    assert changes_after(change, tmp_path)
+def test_a_change_that_breaks_clients_is_found(change: Change, found: Found) -> None:
+    assert found[change]
 
 
 @pytest.mark.parametrize("change", HARMLESS, ids=lambda change: change.__name__)
-def test_a_change_that_breaks_no_client_is_allowed(change: Callable[[Document], None], tmp_path: Path) -> None:
-    assert changes_after(change, tmp_path) == []
+def test_a_change_that_breaks_no_client_is_allowed(change: Change, found: Found) -> None:
+    assert found[change] == []
 
 
 def test_a_breaking_change_fails_until_the_version_is_raised(

@@ -77,4 +77,5 @@ def test_the_service_keeps_what_its_document_promises(
     assert ran.returncode == 0, f"--seed {seed}\n{ran.stdout}"
     generated = re.search(r"^\s*(\d+) generated", ran.stdout, re.MULTILINE)
     assert generated, ran.stdout
+    print(f"{generated[1]} requests")
     cases.append(int(generated[1]))
