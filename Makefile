@@ -8,13 +8,24 @@ BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
 STAGE ?= dev
 WITH ?= cloudformation
+WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token reset test prove lint unit e2e fuzz deploy dead-letters clean
+.PHONY: help run token reset install quick test prove lint unit e2e fuzz deploy dead-letters clean
+
+QUIETLY := --quiet --disable-pip-version-check
+# uv takes seconds for what takes pip a minute. It is given the index that pip is configured for; where it cannot be had
+# or fails, pip does it. $(call install,ENVIRONMENT,REQUIREMENTS)
+PIPS_INDEX = $$($(PYTHON) -m pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1)
+define install
+{ [ -x .venv/bin/uv ] && UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" \
+    .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2); } || \
+  { echo "without uv: pip installs $(2), which takes longer"; $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }
+endef
 
 help: ## list what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/.run ## serve the API on http://127.0.0.1:8000, with an embedded AWS behind it
 	@exec $(PYTHON) -m devstack run
@@ -25,13 +36,21 @@ token: .venv/.run ## print an ID token (USER=operator, amber or cobalt); needs `
 reset: .venv/.run ## forget everything that `make run` keeps in .local
 	@exec $(PYTHON) -m devstack reset
 
-test: .venv/.dev node_modules/.installed lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
-	@exec $(PYTHON) -m pytest --cov --cov-report=term
+# Python's packages and those of Node.js come from different places: both at once.
+install: ## install what testing needs, and nothing else
+	@$(MAKE) --silent -j2 .venv/.dev node_modules/.installed
 
-prove: .venv/.dev node_modules/.installed .local/checkov/.made ## try hard to break what the service promises (under 25 minutes; PROOF_SEED=… repeats a run)
+quick: install ## check in seconds what a change breaks most often: style, types, the unit and contract tests
+	@$(PYTHON) -m ruff check --quiet . && $(PYTHON) -m ruff format --check --quiet . && $(PYTHON) -m mypy --no-error-summary
+	@exec $(PYTHON) -m pytest tests/unit tests/contract -n $(WORKERS) --quiet
+
+test: lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
+	@exec $(PYTHON) -m pytest -n $(WORKERS) --cov --cov-report=term
+
+prove: install .local/checkov/.made ## try hard to break what the service promises (under 25 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(PYTHON) -m pytest tests/proof -v -s
 
-lint: .venv/.dev node_modules/.installed ## check style, types, the CloudFormation template and the state machine
+lint: install ## check style, types, the CloudFormation template and the state machine
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
@@ -43,13 +62,13 @@ lint: .venv/.dev node_modules/.installed ## check style, types, the CloudFormati
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
 
-unit: .venv/.dev ## run the tests that need no embedded AWS (seconds)
-	@exec $(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term
+unit: install ## run the tests that need no embedded AWS (half a minute)
+	@exec $(PYTHON) -m pytest tests/unit tests/contract tests/integration -n $(WORKERS) --cov --cov-report=term
 
-e2e: .venv/.dev node_modules/.installed ## run the tests that need an embedded AWS of their own
-	@exec $(PYTHON) -m pytest tests/e2e tests/deploy
+e2e: install ## run the tests that need an embedded AWS of their own
+	@exec $(PYTHON) -m pytest tests/e2e tests/deploy -n $(WORKERS)
 
-fuzz: .venv/.dev ## generate many more requests from the API's document than `make test` does
+fuzz: install ## generate many more requests from the API's document than `make test` does
 	@SCHEMATHESIS_EXAMPLES=300 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py -s
 
 deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformation or chalice)
@@ -65,23 +84,24 @@ clean: ## remove what can be made again; keeps .local
 	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Dragonpost needs Python 3.11 or later; set BASE_PYTHON=/path/to/python3.x" >&2; exit 1; }
 	@$(BASE_PYTHON) -m venv .venv
+	@$(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv 2>/dev/null || true
 	@touch $@
 
 .venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt
 	@echo "installing what running needs ..."
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-run.txt
+	@$(call install,.venv,requirements-run.txt)
 	@$(PYTHON) -m operations.vendor
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt
 	@echo "installing what testing needs ..."
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(call install,.venv,requirements-dev.txt)
 	@touch $@
 
 # Its own environment: it is large, and brings an AWS SDK of its own.
 .local/checkov/.made: requirements-checkov.txt
 	@$(BASE_PYTHON) -m venv .local/checkov
-	@.local/checkov/bin/pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
+	@$(call install,.local/checkov,requirements-checkov.txt)
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
