@@ -20,8 +20,9 @@ QUIETLY := --quiet --disable-pip-version-check
 PIPS_INDEX = $$($(PYTHON) -m pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1)
 define install
 { [ -x .venv/bin/uv ] && UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" \
-    .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2); } || \
-  { echo "without uv: pip installs $(2), which takes longer"; $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }
+    .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) 2>/dev/null; } || \
+  { echo "uv cannot install $(2) here: pip does, which takes longer"; \
+    $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }
 endef
 
 help: ## list what there is to make

@@ -1,11 +1,9 @@
 """What every suite shares: nothing that touches AWS settings, for the e2e suite brings its own."""
 
-import fcntl
 import io
 import logging
 import signal
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
 from chalicelib.telemetry import logger
+from tests.turns import turn
 
 pytest.register_assert_rewrite("tests.contracts.dragon_repository")
 
@@ -72,21 +71,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Let a test that is marked `alone` run while the other workers rest."""
     if not _is_worker(item.config):
         return (yield)
-    with _turn(Path(item.config.option.basetemp).parent, alone=bool(item.get_closest_marker("alone"))):
+    with turn(Path(item.config.option.basetemp).parent, alone=bool(item.get_closest_marker("alone"))):
         return (yield)
-
-
-@contextmanager
-def _turn(shared: Path, *, alone: bool) -> Iterator[None]:
-    """Wait for a turn among the workers. While one waits to be alone, no other begins a test."""
-    with (shared / "next").open("w") as queue, (shared / "running").open("w") as running:
-        fcntl.flock(queue, fcntl.LOCK_EX)
-        fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(queue, fcntl.LOCK_UN)
-        try:
-            yield
-        finally:
-            fcntl.flock(running, fcntl.LOCK_UN)  # closing is not enough: a process that the test forked may go on
 
 
 def _is_worker(config: pytest.Config) -> bool:
