@@ -3,6 +3,8 @@
 import io
 import logging
 import signal
+import sys
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -35,9 +37,18 @@ class ByFolder(LoadScopeScheduling):
         return str(file.parent if file.parent.name in SHARE_A_DEVSTACK else file)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Have SIGTERM end a run as Ctrl-C does: what the tests have started ends with it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if _is_worker(config):  # is interrupted by SIGINT, which a shell has its background jobs ignore
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """End the devstacks at once: a worker has no time to wait until each has saved its state."""
+    if running := sys.modules.get("tests.e2e.running"):
+        for stack in running.Devstack.of_this_run:
+            stack.kill()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolder:
@@ -73,6 +84,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     with turn(Path(item.config.option.basetemp).parent, alone=bool(item.get_closest_marker("alone"))):
         return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what each folder's tests took; CONTRIBUTING.md has what the whole gate may take."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[Path(report.fspath).parent.name] += report.duration
+    terminalreporter.section("seconds")
+    terminalreporter.write_line(", ".join(f"{folder} {taken:.0f}" for folder, taken in seconds.most_common()))
 
 
 def _is_worker(config: pytest.Config) -> bool:
