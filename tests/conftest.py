@@ -93,8 +93,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 seconds[Path(report.fspath).parent.name] += report.duration
-    terminalreporter.section("seconds")
-    terminalreporter.write_line(", ".join(f"{folder} {taken:.0f}" for folder, taken in seconds.most_common()))
+    if seconds:
+        terminalreporter.section("seconds")
+        terminalreporter.write_line(", ".join(f"{folder} {taken:.0f}" for folder, taken in seconds.most_common()))
 
 
 def _is_worker(config: pytest.Config) -> bool:
