@@ -43,7 +43,7 @@ install: ## install what testing needs, and nothing else
 
 quick: install ## check in seconds what a change breaks most often: style, types, the unit and contract tests
 	@$(PYTHON) -m ruff check --quiet . && $(PYTHON) -m ruff format --check --quiet . && $(PYTHON) -m mypy --no-error-summary
-	@exec $(PYTHON) -m pytest tests/unit tests/contract -n $(WORKERS) --quiet
+	@exec $(PYTHON) -m pytest tests/unit tests/contract -m "not slow" -n $(WORKERS) --quiet
 
 test: lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
 	@exec $(PYTHON) -m pytest -n $(WORKERS) --cov --cov-report=term

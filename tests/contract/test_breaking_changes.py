@@ -14,6 +14,8 @@ from operations import breaking_changes
 from operations.breaking_changes import RELEASED, may_break
 from operations.generate.openapi import DOCUMENT
 
+pytestmark = pytest.mark.slow
+
 Document = dict[str, Any]
 Change = Callable[[Document], None]
 Found = dict[Change, list[str]]  # by the change that was made

@@ -12,6 +12,8 @@ import pytest
 from operations import vendor
 from operations.deploy.commands import DeployError
 
+pytestmark = pytest.mark.slow
+
 PAGE = "carried/page.js"
 
 
