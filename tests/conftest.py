@@ -14,6 +14,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
 from chalicelib.telemetry import logger
+from tests import network
 from tests.turns import turn
 
 pytest.register_assert_rewrite("tests.contracts.dragon_repository")
@@ -38,7 +39,8 @@ class ByFolder(LoadScopeScheduling):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have SIGTERM end a run as Ctrl-C does: what the tests have started ends with it."""
+    """Guard the network, and have SIGTERM end a run as Ctrl-C does: what the tests have started ends with it."""
+    config.pluginmanager.register(network)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _is_worker(config):  # is interrupted by SIGINT, which a shell has its background jobs ignore
         signal.signal(signal.SIGINT, signal.default_int_handler)

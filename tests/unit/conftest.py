@@ -1,13 +1,33 @@
-"""Unit tests reach no AWS, however the machine they run on is configured."""
+"""A unit test has an AWS client only of a service that it stubs, however the machine it runs on is configured."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
 import pytest
 
 from chalicelib import aws
+from tests import network
 
 
 @pytest.fixture(autouse=True)
-def _no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> None:
-        raise AssertionError(f"a unit test asked for the {name} client")
+def stubbed_services() -> Iterator[set[str]]:
+    """Refuse to make a client of any service but those that the test adds to this set.
 
-    monkeypatch.setattr(aws, "_client", refuse)
+    The patches are not the test's own, so that its `monkeypatch.undo()` leaves them.
+    """
+    stubbed: set[str] = set()
+    create_client = botocore.session.Session.create_client
+
+    def create_stubbed(session: botocore.session.Session, service_name: str, *rest: Any, **options: Any) -> Any:
+        if service_name not in stubbed:
+            network.refuse(f"asked for the {service_name} client, for which it has no stub")
+        return create_client(session, service_name, *rest, **options)
+
+    aws.forget_clients()  # those of other tests
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(botocore.session.Session, "create_client", create_stubbed)
+        yield stubbed
+    aws.forget_clients()

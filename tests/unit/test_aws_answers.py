@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -26,17 +26,22 @@ HTML = b"<html>please sign in to the network</html>"
 MESSAGE = message_from(exact_json.parse_object(message_body()))
 
 Answer = Callable[[], tuple[int, dict[str, str], bytes]]
+Answers = Callable[[str, Answer], list[float]]
+
+
+def no_row() -> tuple[int, dict[str, str], bytes]:
+    """Answer as DynamoDB does where there is no such item."""
+    return 200, JSON_ID, b"{}"
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Answer], list[float]]]:
+def answers(monkeypatch: pytest.MonkeyPatch, stubbed_services: set[str]) -> Answers:
     """Have a service's client answered by a function; returns when each attempt was made."""
-    monkeypatch.undo()  # unit tests have no clients otherwise
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session("id", "key", region_name="us-east-1"))
-    monkeypatch.setattr(aws, "_clients", {})
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
 
     def answered(service: str, answer: Answer) -> list[float]:
+        stubbed_services.add(service)
         attempts: list[float] = []
 
         def send(request: Any, **_: Any) -> AWSResponse:
@@ -49,11 +54,10 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Answer],
         getattr(aws, service)().meta.events.register_first("before-send", send)
         return attempts
 
-    yield answered
-    aws.forget_clients()
+    return answered
 
 
-def test_a_message_is_accepted_only_when_sqs_itself_has_said_so(answers: Any) -> None:
+def test_a_message_is_accepted_only_when_sqs_itself_has_said_so(answers: Answers) -> None:
     queue = MessageQueue(FakeSettings())
     for headers, body in (({}, HTML), ({}, b'{"MessageId": "m"}'), (JSON_ID, HTML), (JSON_ID, b'{"MessageId": "m')):
         answers("sqs", lambda headers=headers, body=body: (200, headers, body))
@@ -65,44 +69,50 @@ def test_a_message_is_accepted_only_when_sqs_itself_has_said_so(answers: Any) ->
     queue.send(MESSAGE, "c1")
 
 
-def test_a_message_is_archived_only_when_s3_itself_has_said_so(answers: Any) -> None:
+def test_a_message_is_archived_only_when_s3_itself_has_said_so(answers: Answers) -> None:
     repository = MessageRepository(FakeSettings())
-    answers("s3", lambda: (200, {}, HTML))
+    answers("dynamodb", no_row)
+    attempts = answers("s3", lambda: (200, {}, HTML))
 
-    with pytest.raises(aws.DependencyUnavailable):
+    with pytest.raises(aws.DependencyUnavailable, match=r"s3 .* something else answered"):
         repository.store(MESSAGE)
+    assert attempts
 
 
-def test_what_something_else_says_of_an_archived_message_makes_no_conflict(answers: Any) -> None:
+def test_what_something_else_says_of_an_archived_message_makes_no_conflict(answers: Answers) -> None:
     repository = MessageRepository(FakeSettings())
     said = iter([(412, S3_ID, b"<Error><Code>PreconditionFailed</Code></Error>"), (200, {}, HTML)])
+    answers("dynamodb", no_row)
     answers("s3", lambda: next(said))
 
-    with pytest.raises(aws.DependencyUnavailable):
+    with pytest.raises(aws.DependencyUnavailable, match=r"s3 .* something else answered"):
         repository.store(MESSAGE)
+    assert not list(said)
 
 
 @pytest.mark.parametrize(("headers", "body"), [({}, HTML), (JSON_ID, HTML), (JSON_ID, b""), ({}, b"{}")])
 def test_a_row_is_written_or_missing_only_when_dynamodb_itself_has_said_so(
-    answers: Any, headers: dict[str, str], body: bytes
+    answers: Answers, headers: dict[str, str], body: bytes
 ) -> None:
     repository = MessageRepository(FakeSettings())
+    said = iter([no_row(), (200, headers, body)])
     answers("s3", lambda: (200, S3_ID, b""))
-    answers("dynamodb", lambda: (200, headers, body))
+    answers("dynamodb", lambda: next(said, (200, headers, body)))
 
     with pytest.raises(aws.DependencyUnavailable):
         repository.store(MESSAGE)
+    assert not list(said)
     with pytest.raises(aws.DependencyUnavailable):
         repository.find("m", "c")
 
 
-def test_calls_without_an_output_may_be_answered_with_nothing(answers: Any) -> None:
+def test_calls_without_an_output_may_be_answered_with_nothing(answers: Answers) -> None:
     answers("sqs", lambda: (200, JSON_ID, b""))
 
     aws.sqs().delete_message(QueueUrl="https://sqs.us-east-1.amazonaws.com/1/q", ReceiptHandle="r")
 
 
-def test_no_attempt_begins_when_time_is_up(answers: Any) -> None:
+def test_no_attempt_begins_when_time_is_up(answers: Answers) -> None:
     def time_out() -> Any:
         raise ReadTimeoutError(endpoint_url="https://sqs.us-east-1.amazonaws.com")
 
