@@ -61,7 +61,6 @@ class Caller:
 
     def check_may_post_for(self, company_id: str) -> None:
         """Raise `CompanyOfOthers` unless the caller may post messages for this company."""
-        self.check_may_use_messages()
         if not self.is_operator and self.company_id != company_id:
             raise CompanyOfOthers
 

@@ -1,0 +1,142 @@
+"""What the archive and the index are asked and told: the conditions and guarantees that moto or luck would not miss."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib import aws, exact_json
+from chalicelib.messages.model import message_from
+from tests.fakes.aws_errors import client_error
+from tests.integration.service import OPERATOR, Service
+from tests.integration.stage import MESSAGE_BUCKET, TABLE, Stage
+from tests.lambda_events import claims
+from tests.samples import COMPANY, MESSAGE_ID, OTHER_COMPANY, message_body
+
+BODY = message_body().decode()
+OTHER_BODY = message_body(data={"order_amount": "20"}).decode()
+OPERATOR_OF_A_COMPANY = claims(custom__company_id=COMPANY)
+
+
+@contextmanager
+def before(client: Any, operation: str, act: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Call a function with the parameters of each call of an operation, before it is sent."""
+    event = f"before-parameter-build.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+
+    def called(params: dict[str, Any], **_: Any) -> None:
+        act(params)
+
+    client.meta.events.register(event, called)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(event, called)
+
+
+@pytest.fixture
+def consume(service: Service, stage: Stage) -> Callable[[str], None]:
+    """Put a body on the queue, and run the consumer on it."""
+
+    def run(body: str) -> None:
+        aws.sqs().send_message(QueueUrl=stage.queue_url, MessageBody=body)
+        service.consume(stage.received(stage.queue_url))
+
+    return run
+
+
+def reason(stage: Stage) -> str:
+    """Return why the one dead letter is there."""
+    (letter,) = stage.received(stage.dead_letter_queue_url)
+    return str(letter["MessageAttributes"]["reason"]["StringValue"])
+
+
+def row_of(consume: Callable[[str], None], stage: Stage, body: str) -> dict[str, Any]:
+    """Return the row that a message makes, and leave none."""
+    consume(body)
+    (row,) = stage.rows()
+    aws.dynamodb().delete_item(TableName=TABLE, Key={name: row[name] for name in ("message_id", "company_id")})
+    for key in stage.archive_keys():
+        aws.s3().delete_object(Bucket=MESSAGE_BUCKET, Key=key)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("came_between", "fate"), [(BODY, None), (OTHER_BODY, "conflict")], ids=["the same", "another payload"]
+)
+def test_a_row_that_came_between_asking_and_writing_is_not_overwritten(
+    consume: Any, stage: Stage, came_between: str, fate: str | None
+) -> None:
+    row = row_of(consume, stage, came_between) | {"written_by": {"S": "the other consumer"}}
+    elsewhere = boto3.client("dynamodb")
+
+    with before(aws.dynamodb(), "PutItem", lambda _: elsewhere.put_item(TableName=TABLE, Item=row)):
+        consume(BODY)
+
+    assert stage.rows() == [row]
+    assert stage.waiting(stage.queue_url) == 0
+    if fate is None:
+        assert stage.waiting(stage.dead_letter_queue_url) == 0
+    else:
+        assert reason(stage).startswith(f"{fate}: ")
+
+
+@pytest.mark.parametrize("data", ["not JSON", "[]", "{}", '{"a":1,"a":1}', "1"])
+def test_a_row_whose_data_is_no_order_is_another_payload_and_stays(consume: Any, stage: Stage, data: str) -> None:
+    row = row_of(consume, stage, BODY) | {"data": {"S": data}}
+    aws.dynamodb().put_item(TableName=TABLE, Item=row)
+    consume(BODY)
+
+    assert stage.rows() == [row]
+    assert reason(stage).startswith("conflict: ")
+
+
+def test_a_size_is_counted_in_bytes_before_anything_is_archived(consume: Any, stage: Stage) -> None:
+    """DynamoDB keeps 400 KB of UTF-8: these are fewer characters than that, and more bytes."""
+    note = "龍" * 140_000
+    consume(message_body(data={"note": json.dumps(note, ensure_ascii=False)}).decode())
+
+    assert stage.archive_keys() == []
+    assert reason(stage).startswith("invalid: ")
+
+
+@pytest.mark.parametrize("token_claims", [OPERATOR, claims(cognito__groups=None, custom__company_id=COMPANY)])
+def test_reads_of_the_index_see_what_was_written_just_now(
+    consume: Any, service: Service, token_claims: dict[str, Any]
+) -> None:
+    """A read that need not be consistent may miss a row, and a message would be taken for one that is not there."""
+    asked: list[dict[str, Any]] = []
+    with before(aws.dynamodb(), "GetItem", asked.append), before(aws.dynamodb(), "Query", asked.append):
+        consume(BODY)
+        assert service.get(f"/message/{MESSAGE_ID}", token_claims).status == 200
+
+    assert [parameters.get("ConsistentRead") for parameters in asked] == [True, True]
+
+
+def test_another_write_of_the_key_under_way_is_a_failure_that_may_pass(service: Service) -> None:
+    def refuse(_: dict[str, Any]) -> None:
+        raise client_error("ConditionalRequestConflict", 409)
+
+    message = message_from(exact_json.parse_object(message_body()))
+    with before(aws.s3(), "PutObject", refuse), pytest.raises(aws.DependencyUnavailable, match="S3"):
+        service.app.messages.store(message)
+
+
+class TestAnOperatorOfACompany:
+    """An operator is one for all companies, also if the account belongs to one."""
+
+    def test_posts_for_another_company(self, service: Service) -> None:
+        body = message_body({"company_id": f'"{OTHER_COMPANY}"'})
+
+        assert service.post("/post-message", body, OPERATOR_OF_A_COMPANY).status == 202
+
+    @pytest.mark.parametrize("company", [COMPANY, OTHER_COMPANY])
+    def test_reads_messages_of_all_companies(self, consume: Any, service: Service, company: str) -> None:
+        consume(message_body({"company_id": f'"{company}"'}).decode())
+
+        for reference in (f"/message/{MESSAGE_ID}", f"/message/{MESSAGE_ID}?company_id={company}"):
+            assert service.get(reference, OPERATOR_OF_A_COMPANY).json()["metadata"]["company_id"] == company
