@@ -12,7 +12,7 @@ WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token reset install quick test prove lint unit e2e fuzz deploy dead-letters clean
+.PHONY: help run token reset install quick test prove mutants lint unit e2e fuzz deploy dead-letters clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv takes seconds for what takes pip a minute. It is given the index that pip is configured for; where it cannot be had
@@ -50,6 +50,9 @@ test: lint ## check everything: lint, types, templates, unit, integration, end t
 
 prove: install .local/checkov/.made ## try hard to break what the service promises (under 25 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(PYTHON) -m pytest tests/proof -v -s
+
+mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; goes on where it was)
+	@exec $(PYTHON) -m tests.mutation --jobs $(or $(JOBS),1)
 
 lint: install ## check style, types, the CloudFormation template and the state machine
 	$(PYTHON) -m ruff check .
@@ -97,6 +100,11 @@ clean: ## remove what can be made again; keeps .local
 .venv/.dev: .venv/.run requirements-dev.txt
 	@echo "installing what testing needs ..."
 	@$(call install,.venv,requirements-dev.txt)
+	@touch $@
+
+.venv/.mutants: .venv/.dev requirements-mutants.txt
+	@echo "installing what changes the code ..."
+	@$(call install,.venv,requirements-mutants.txt)
 	@touch $@
 
 # Its own environment: it is large, and brings an AWS SDK of its own.

@@ -1,0 +1,118 @@
+"""Change the service's code in thousands of small ways, and name each change that no quick test notices.
+
+mutmut makes the changes and runs the tests that reach each; pyproject.toml has its settings. It keeps what it found in
+mutants/, so that a run that was stopped goes on from there. A change that survives fails this command, unless
+docs/mutants.md accepts it; so does one that is accepted and no longer survives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.file_utils import walk_mutatable_files
+from mutmut.utils.format_utils import orig_function_and_class_names_from_key
+
+PROJECT = Path(__file__).resolve().parents[2]
+MUTANTS = PROJECT / "mutants"
+REPORT = PROJECT / "docs" / "mutants.md"
+
+# A change that makes the tests go on for ever was noticed, too.
+KILLED = ("killed", "timeout", "segfault")
+NOT_TRIED = ("not checked", "check was interrupted by user")
+
+# A line of a code block in the report, which has nothing else indented; and its table.
+_ACCEPTED = re.compile(r"^ {4}(\S.*)$", re.MULTILINE)
+_SCORE = re.compile(r"(?<=\n)\| module .*?\n(?=\n)", re.DOTALL)
+
+
+def main() -> int:
+    """Run what has not been run yet, and compare what survives with what is accepted. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__, add_help=False)
+    parser.add_argument("--jobs", type=int, default=1, help="how many changes to try at the same time")
+    jobs = parser.parse_args().jobs
+    _forget_what_other_tests_found()
+    if status := subprocess.run([Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(jobs)],
+                                cwd=PROJECT, check=False).returncode:  # fmt: skip
+        return status
+    results = list(_results())
+    table = _score(results)
+    print(f"\n{table}")
+    if left := sum(status in NOT_TRIED for _, status in results):
+        print(f"{left} changes are not tried yet; `make mutants` goes on with them.", file=sys.stderr)
+        return 1
+    report = REPORT.read_text(encoding="utf-8")
+    REPORT.write_text(_SCORE.sub(lambda _: table, report), encoding="utf-8")
+    accepted = set(_ACCEPTED.findall(report))
+    alive = {described(data, name) for (data, name), status in results if status not in KILLED}
+    for change in sorted(alive - accepted):
+        print(f"no quick test notices:\n    {change}", file=sys.stderr)
+    for change in sorted(accepted - alive):
+        print(f"is accepted in docs/mutants.md and does not survive (any more):\n    {change}", file=sys.stderr)
+    return int(alive != accepted)
+
+
+def described(data: SourceFileMutationData, name: str) -> str:
+    """Return a change as docs/mutants.md lists it: `module.function: what was → what is`.
+
+    mutmut's own names have numbers, which another change of the function shifts.
+    """
+    module = str(data.path).removesuffix(".py").replace("/", ".")
+    function, owner = orig_function_and_class_names_from_key(name)
+    was, now = [], []
+    for line in get_diff_for_mutant(name, path=data.path).splitlines()[3:]:
+        if line.startswith("-"):
+            was.append(line[1:].strip())
+        elif line.startswith("+"):
+            now.append(line[1:].strip())
+    place = ".".join(filter(None, (module, owner, function.rpartition(".")[2])))
+    return f"{place}: {' '.join(was)} → {' '.join(now)}".rstrip()
+
+
+def _results() -> Iterator[tuple[tuple[SourceFileMutationData, str], str]]:
+    for path in sorted(walk_mutatable_files()):
+        data = SourceFileMutationData(path=path)
+        data.load()
+        for name, code in data.exit_code_by_key.items():
+            yield (data, name), status_by_exit_code[code]
+
+
+def _score(results: list[tuple[tuple[SourceFileMutationData, str], str]]) -> str:
+    made, killed = Counter[str](), Counter[str]()
+    for (data, _), status in results:
+        made[str(data.path)] += 1
+        killed[str(data.path)] += status in KILLED
+    rows = [f"| `{module}` | {made[module]} | {killed[module]} |" for module in made]
+    share = 100 * killed.total() / max(made.total(), 1)
+    total = f"| **all** | **{made.total()}** | **{killed.total()} ({share:.1f} %)** |"
+    return "\n".join(["| module | changes | noticed |", "| --- | --- | --- |", *rows, total, ""])
+
+
+def _forget_what_other_tests_found() -> None:
+    """Have survivors tried again if the tests are others than those they survived; those killed stay so."""
+    shutil.rmtree(MUTANTS / "tests", ignore_errors=True)  # mutmut adds to its copy, and leaves what was deleted
+    tests = hashlib.sha256()
+    for path in sorted((PROJECT / "tests").rglob("*.py")):
+        tests.update(path.read_bytes())
+    tried_with = MUTANTS / "tests.sha256"
+    if tried_with.exists() and tried_with.read_text() != tests.hexdigest():
+        for (data, name), status in _results():
+            if status not in KILLED:
+                data.exit_code_by_key[name] = None
+                data.save()
+    MUTANTS.mkdir(exist_ok=True)
+    tried_with.write_text(tests.hexdigest())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
