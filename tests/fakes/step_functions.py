@@ -41,7 +41,8 @@ class FakeStepFunctions:
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803
         self.described += 1
         self._fail_if_told()
-        name = executionArn.rsplit(":", 1)[1]
+        prefix, name = executionArn.rsplit(":", 1)
+        assert prefix == STATE_MACHINE_ARN.replace(":stateMachine:", ":execution:")
         if name not in self.executions:
             raise client_error("ExecutionDoesNotExist")
         execution = self.executions[name]

@@ -23,7 +23,7 @@ from chalicelib.dragons.model import (
     normalised_name,
     report_from,
 )
-from chalicelib.validation import InvalidInput
+from chalicelib.validation import Fault, InvalidInput
 from tests.bad_input import NAMES_REFUSED, ONE_NAME
 from tests.samples import dragon, dragon_members
 
@@ -123,6 +123,70 @@ def test_a_field_under_both_names_is_a_fault(alias: str) -> None:
         report_from(dragon_members() | {alias: "x"})
 
     assert [fault.name for fault in invalid.value.faults] == [f"#/{alias}"]
+
+
+@pytest.mark.parametrize("name", ["X", "7", "ß", "a\u0301", "龍", "St. O'Neil-2"])
+def test_a_name_needs_one_letter_or_digit(name: str) -> None:
+    assert normalised_name(report_from(dragon_members(name)).dragon.dragon_name_str) == normalised_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("a/b", "must hold only letters, digits, spaces and . ' -"),
+        ("a½", "must hold only letters, digits, spaces and . ' -"),
+        ("..", "must hold a letter or a digit"),
+        ("- '", "must hold a letter or a digit"),
+        ("\u0301", "must hold a letter or a digit"),
+    ],
+)
+def test_other_names_are_told_the_rule(name: str, rule: str) -> None:
+    with pytest.raises(InvalidInput) as invalid:
+        report_from(dragon_members(name))
+
+    assert list(invalid.value.faults) == [Fault("pointer", "#/dragon_name_str", rule)]
+
+
+def test_who_wants_a_text_gives_a_number() -> None:
+    with pytest.raises(InvalidInput) as invalid:
+        report_from(dragon_members(confirmationRequired=True))
+
+    rule = "is required when confirmationRequired is true"
+    assert list(invalid.value.faults) == [Fault("pointer", "#/reportingPhoneNumber", rule)]
+    assert report_from(dragon_members(confirmationRequired=False)).phone_number is None
+
+
+def test_a_fault_is_shown_under_the_name_that_the_client_wrote_beside_all_others() -> None:
+    members = dragon_members() | {"dragonName": "Ember", "city": "", "confirmationRequired": True}
+    del members["location_city_str"]
+    with pytest.raises(InvalidInput) as invalid:
+        report_from(members)
+
+    assert list(invalid.value.faults) == [
+        Fault("pointer", "#/dragonName", "is the same member as dragon_name_str; send one of them"),
+        Fault("pointer", "#/city", "must not be blank"),
+        Fault("pointer", "#/reportingPhoneNumber", "is required when confirmationRequired is true"),
+    ]
+
+
+@pytest.mark.parametrize("number", [15555550100, "", "+", "+1", "15555550100", "+05555550100", "+1234567890123456"])
+def test_other_numbers_are_told_the_form(number: object) -> None:
+    with pytest.raises(InvalidInput) as invalid:
+        report_from(dragon_members() | {"reportingPhoneNumber": number})
+
+    rule = "must be a phone number in E.164 form, such as +15555550100"
+    assert list(invalid.value.faults) == [Fault("pointer", "#/reportingPhoneNumber", rule)]
+
+
+@pytest.mark.parametrize("member", ["dragon_name_str", "dragonName"])
+def test_a_correction_does_not_rename_under_either_name(member: str) -> None:
+    members = dragon_members("Ash")
+    members[member] = members.pop("dragon_name_str")
+    with pytest.raises(InvalidInput) as invalid:
+        correction_from(members, "Ember")
+
+    rule = "must be the name in the path; dragons are not renamed"
+    assert list(invalid.value.faults) == [Fault("pointer", f"#/{member}", rule)]
 
 
 def test_null_is_not_a_phone_number() -> None:

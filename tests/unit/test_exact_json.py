@@ -19,6 +19,27 @@ def test_malformed_json_is_refused(body: bytes) -> None:
     assert len(str(refused.value)) < 120
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b'{"a":\n  nope}', "not valid JSON: Expecting value (line 2, column 3)"),
+        (b"[]", "must be a JSON object"),
+        (b'{"a":"\xff"}', "not valid UTF-8 (byte 6)"),
+        (b"\xef\xbb\xbf{}", "starts with a byte order mark, which JSON does not allow"),
+        (b'{"a":' + b"[" * 32 + b"]" * 32 + b"}", "nested deeper than 32 levels"),
+        (b'{"a":1e9999999999999999999}', "holds a number whose exponent is out of range"),
+        (b'{"a":-Infinity}', "-Infinity is not a JSON number"),
+        (b'{"a":{"b":1,"b":2}}', "an object has two members of the same name"),
+        (b'{"a":"\\ud800"}', "a string holds half of a surrogate pair"),
+    ],
+)
+def test_the_reason_says_what_is_wrong(body: bytes, sentence: str) -> None:
+    with pytest.raises(MalformedJson) as refused:
+        exact_json.parse_object(body)
+
+    assert str(refused.value) == sentence
+
+
 def test_the_reason_quotes_none_of_the_input() -> None:
     for body in (b'{"secret": nope}', b'{"secret":1,"secret":2}', b'["secret"]', b'{"a":"\\secret"}', b'"secret"'):
         with pytest.raises(MalformedJson) as refused:

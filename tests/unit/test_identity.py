@@ -35,7 +35,21 @@ def test_groups_arrive_in_several_forms(groups: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "groups", [None, "", "[]", [], "operator", "operators2", "co-operators", "Operators", ["operators,x"]]
+    "groups",
+    [
+        None,
+        "",
+        "[]",
+        [],
+        "operator",
+        "operators2",
+        "operatorsX",
+        "[Xoperators]",
+        "X[operators]",
+        "co-operators",
+        "Operators",
+        ["operators,x"],
+    ],
 )
 def test_other_groups_grant_nothing(groups: object) -> None:
     assert not caller(cognito__groups=groups).is_operator
@@ -50,24 +64,32 @@ def test_a_company_that_is_not_a_uuid_grants_nothing(company: object) -> None:
     assert caller(custom__company_id=company).company_id is None
 
 
+NO_TOKEN = "This request needs a token: Authorization: Bearer <ID token>."
+NOT_AN_ID_TOKEN = "The token must be an ID token."
+ANOTHER_CLIENTS = "The token was made out to another client."
+OF_NO_USER = "The token names no user."
+
+
 @pytest.mark.parametrize(
-    "token_claims",
+    ("token_claims", "sentence"),
     [
-        None,
-        {},
-        claims(token_use="access"),
-        claims(token_use=None),
-        claims(aud="other"),
-        claims(aud=None),
-        claims(aud=[AUDIENCE]),
-        claims(sub=None),
-        claims(sub=""),
-        claims(sub=5),
+        (None, NO_TOKEN),
+        ({}, NO_TOKEN),
+        (claims(token_use="access"), NOT_AN_ID_TOKEN),
+        (claims(token_use=None), NOT_AN_ID_TOKEN),
+        (claims(aud="other"), ANOTHER_CLIENTS),
+        (claims(aud=None), ANOTHER_CLIENTS),
+        (claims(aud=[AUDIENCE]), ANOTHER_CLIENTS),
+        (claims(sub=None), OF_NO_USER),
+        (claims(sub=""), OF_NO_USER),
+        (claims(sub=5), OF_NO_USER),
     ],
 )
-def test_other_tokens_are_not_accepted(token_claims: dict[str, Any] | None) -> None:
-    with pytest.raises(Unauthenticated):
+def test_other_tokens_are_not_accepted(token_claims: dict[str, Any] | None, sentence: str) -> None:
+    with pytest.raises(Unauthenticated) as refused:
         caller_from_claims(token_claims, AUDIENCE)
+
+    assert str(refused.value) == sentence
 
 
 def test_a_caller_with_a_company_may_post_for_that_company_only() -> None:
@@ -75,7 +97,7 @@ def test_a_caller_with_a_company_may_post_for_that_company_only() -> None:
 
     clerk.check_may_use_messages()
     clerk.check_may_post_for(COMPANY)
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match=r"^You may post messages for your own company only\.$"):
         clerk.check_may_post_for(OTHER_COMPANY)
 
 
@@ -90,7 +112,8 @@ def test_an_operator_may_post_for_every_company(company: str | None) -> None:
 def test_a_caller_who_has_no_company_and_is_no_operator_may_not_use_messages() -> None:
     visitor = Caller("visitor", None, is_operator=False)
 
-    with pytest.raises(Forbidden):
+    sentence = "Your account belongs to no company, so it may use the dragon registry only."
+    with pytest.raises(Forbidden, match=f"^{sentence}$"):
         visitor.check_may_use_messages()
     with pytest.raises(Forbidden):
         visitor.check_may_post_for(COMPANY)
@@ -99,7 +122,7 @@ def test_a_caller_who_has_no_company_and_is_no_operator_may_not_use_messages() -
 def test_only_operators_may_change_dragons() -> None:
     Caller("operator", None, is_operator=True).check_may_change_dragons()
     for company in (None, COMPANY):
-        with pytest.raises(OperatorsOnly):
+        with pytest.raises(OperatorsOnly, match=r"^Only operators may correct and remove dragons\.$"):
             Caller("clerk", company, is_operator=False).check_may_change_dragons()
 
 

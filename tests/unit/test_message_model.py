@@ -7,7 +7,7 @@ import pytest
 from chalicelib.exact_json import parse_object
 from chalicelib.messages.model import Message, message_from
 from chalicelib.validation import InvalidInput
-from tests.samples import COMPANY, MESSAGE_ID, ORDER_ID, message_body
+from tests.samples import COMPANY, MESSAGE_ID, MESSAGE_TIME, ORDER_ID, ORDER_TIME, message_body
 
 
 def message(**changes: dict[str, str]) -> Message:
@@ -30,6 +30,16 @@ def test_identifiers_are_in_lower_case_wherever_they_show() -> None:
     assert upper.archive_key == f"{COMPANY}/{MESSAGE_ID}.json"
     assert upper.as_json() == message().as_json()
     assert upper.data["order_id"] == ORDER_ID
+
+
+def test_the_canonical_form_is_the_whole_message_with_its_members_sorted() -> None:
+    assert (
+        message(data={"order_amount": "19.990", "a": "1e2"}).canonical()
+        == (
+            f'{{"data":{{"a":1E+2,"order_amount":19.99,"order_id":"{ORDER_ID}","order_time":"{ORDER_TIME}"}},'
+            f'"metadata":{{"company_id":"{COMPANY}","message_id":"{MESSAGE_ID}","message_time":"{MESSAGE_TIME}"}}}}'
+        ).encode()
+    )
 
 
 def test_amounts_are_compared_by_value() -> None:

@@ -129,6 +129,28 @@ class TestPages:
         assert labels[:3] == ["Name", "Family", "Description"]
         assert labels[-4:] == ["Neighbourhood", "City", "State or region", "Country"]
 
+    @pytest.mark.parametrize(
+        ("environment", "endpoint"),
+        [
+            ({}, "https://cognito-idp.us-east-1.amazonaws.com/"),
+            ({"AWS_DEFAULT_REGION": "eu-west-1"}, "https://cognito-idp.eu-west-1.amazonaws.com/"),
+            (
+                {"AWS_REGION": "eu-north-1", "AWS_DEFAULT_REGION": "eu-west-1"},
+                "https://cognito-idp.eu-north-1.amazonaws.com/",
+            ),
+            ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/", "AWS_REGION": "eu-north-1"}, "http://127.0.0.1:4566/"),
+        ],
+    )
+    def test_people_sign_in_where_the_stage_is(
+        self, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], endpoint: str
+    ) -> None:
+        for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+        assert pages.cognito_endpoint() == endpoint
+
     def test_a_local_page_signs_in_at_the_embedded_aws(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
 
@@ -145,18 +167,25 @@ class TestPages:
     def test_each_page_has_one_address_so_that_relative_urls_work(self) -> None:
         """`/prod/` and `/prod/docs` resolve to `/prod/static/…`; `/prod` and `/prod/docs/` would not."""
         of_stage = pages.console(request("/", "/prod"), "client")
+        of_mapped = pages.console(request("/", "/v1/prod"), "client")
         of_docs = pages.docs(request("/docs", "/prod/docs/"), "client")
 
         assert (of_stage.status_code, of_stage.headers["Location"]) == (308, "prod/")
+        assert of_mapped.headers["Location"] == "prod/"
         assert (of_docs.status_code, of_docs.headers["Location"]) == (308, "../docs")
+        assert (of_docs.body, of_docs.headers["Content-Type"]) == (b"", "text/plain")
 
     def test_docs_without_swagger_ui_say_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "path", without_vendor())
 
-        with pytest.raises(ProblemRaised, match=r"packaged without Swagger UI.*operations\.vendor") as raised:
+        with pytest.raises(ProblemRaised) as raised:
             answered("docs")
 
         assert raised.value.problem.status == 404
+        assert raised.value.problem.detail == (
+            "This deployment was packaged without Swagger UI. Run `python -m operations.vendor` and deploy again; "
+            "openapi.json, beside this address, needs nothing of it."
+        )
 
 
 class TestAssets:
@@ -186,7 +215,7 @@ class TestAssets:
         with pytest.raises(ProblemRaised) as raised:
             pages.asset(name, None)
 
-        assert raised.value.problem.status == 404
+        assert (raised.value.problem.status, raised.value.problem.detail) == (404, "There is no such file.")
 
     @pytest.mark.usefixtures("swagger_ui")
     def test_browsers_may_cache_swagger_ui(self) -> None:

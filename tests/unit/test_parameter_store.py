@@ -125,6 +125,62 @@ def test_a_missing_or_malformed_parameter_is_read_again_soon(
     assert parameters.values()["3"] == "new"
 
 
+def test_a_parameter_that_went_missing_is_told_and_looked_for_again_soon_but_not_at_once(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, log: io.StringIO
+) -> None:
+    parameters.values()
+    lost = store.values.pop("4")
+    clock.now += 100
+    parameters.values()
+    line = json.loads(log.getvalue())
+    assert (line["level"], line["message"]) == ("WARNING", "parameters are missing or malformed")
+    assert (line["names"], line["old_values_kept"]) == ([f"{PATH}4"], 1)
+
+    store.values["4"] = f"{lost}, found"
+    clock.now += RETRY_AFTER_FAILURE_S - 1
+    assert parameters.values()["4"] == lost
+    clock.now += 1
+    assert parameters.values()["4"] == f"{lost}, found"
+
+
+def test_a_value_that_was_malformed_from_the_start_is_looked_at_again_soon(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, log: io.StringIO
+) -> None:
+    good, store.values["3"] = store.values["3"], "malformed"
+    parameters.values()
+    line = json.loads(log.getvalue())
+    assert (line["names"], line["old_values_kept"]) == ([f"{PATH}3"], 0)
+
+    store.values["3"] = good
+    clock.now += RETRY_AFTER_FAILURE_S
+    assert parameters.values()["3"] == good
+
+
+def test_the_log_says_why_a_refresh_failed(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, log: io.StringIO
+) -> None:
+    parameters.values()
+    store.failure = client_error("ThrottlingException")
+    clock.now += 100
+    parameters.values()
+
+    line = json.loads(log.getvalue())
+    assert (line["level"], line["message"]) == ("WARNING", "parameters were not refreshed, the old ones stay")
+    assert line["why"] == "Parameter Store is not available: ThrottlingException"
+
+
+def test_whether_a_value_may_be_is_asked_by_its_name(store: FakeParameterStore, clock: FakeClock) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def remembered(name: str, value: str) -> bool:
+        asked.append((name, value))
+        return True
+
+    ParameterStore(PATH, remembered, lambda: store, clock).values()  # type: ignore[arg-type,return-value]
+
+    assert asked == list(store.values.items())
+
+
 def test_a_malformed_value_is_kept_if_there_is_no_earlier_one_so_that_an_error_can_name_it(
     parameters: ParameterStore, store: FakeParameterStore
 ) -> None:

@@ -131,6 +131,12 @@ def test_a_reason_is_shortened_and_cleaned_until_sqs_accepts_it(queue: MessageQu
     assert SQS_TEXT.fullmatch(sent)
 
 
+def test_each_character_that_sqs_refuses_is_a_question_mark(queue: MessageQueue, sqs: Sqs) -> None:
+    queue.bury(DELIVERY, "a\x00b\uffff\ud800c")
+
+    assert sqs.calls[0][1]["MessageAttributes"]["reason"]["StringValue"] == "a?b??c"
+
+
 @pytest.mark.parametrize("filler", ["x", "é"])
 @pytest.mark.parametrize(
     ("room", "kept"),
@@ -139,6 +145,7 @@ def test_a_reason_is_shortened_and_cleaned_until_sqs_accepts_it(queue: MessageQu
         (150, {"reason": "invalid", "correlation_id": "c1", "source_message_id": "m1"}),
         (50, {"reason": "invalid", "correlation_id": "c1"}),
         (22, {"reason": "invalid"}),
+        (len("reason" + "String" + "invalid"), {"reason": "invalid"}),
         (18, {}),
         (0, {}),
     ],

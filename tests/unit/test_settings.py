@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.settings import Setting, SettingError, Settings, Source
+from tests.fakes.clock import FakeClock
 from tests.fakes.parameter_store import FakeParameterStore
 
 TABLE = Settings.table()
@@ -163,3 +164,25 @@ def test_texts_are_allowed_only_to_listed_countries(prefixes: str, number: str, 
     settings, _ = settings_of({}, {"sms_allowed_prefixes": prefixes})
 
     assert settings.sms_allowed_to(number) is allowed
+
+
+def test_a_parameter_that_becomes_malformed_while_the_service_runs_keeps_its_earlier_value() -> None:
+    clock = FakeClock()
+    store = FakeParameterStore(PATH, parameters() | {"of_somebody_else": "x"})
+    settings = Settings({"DRAGONPOST_STAGE": "prod"}, lambda: store, clock)  # type: ignore[arg-type,return-value]
+    before = settings.dragon_data_bucket_name
+    store.values["dragon_data_bucket_name"] = MALFORMED["dragon_data_bucket_name"]
+    store.values["dragon_data_file_name"] = "changed.json"
+    clock.now += 100
+
+    assert settings.dragon_data_bucket_name == before
+    assert settings.dragon_data_file_name == "changed.json"
+
+
+def test_a_row_of_the_table_is_named_after_its_member() -> None:
+    class Table:
+        shoe_size = Setting(Source.PARAMETER_STORE, r"[0-9]+", "42", default="40")
+
+    row = Table.shoe_size  # type: ignore[call-overload]
+    assert (row.name, row.variable) == ("shoe_size", "DRAGONPOST_SHOE_SIZE")
+    assert (row.source, row.form.pattern, row.example, row.default) == (Source.PARAMETER_STORE, "[0-9]+", "42", "40")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -71,7 +73,10 @@ def test_an_invalid_dragon_is_an_outcome_with_every_fault() -> None:
     ],
 )
 def test_a_malformed_dragon_is_refused_whoever_started_the_workflow(members: dict[str, Any]) -> None:
-    assert steps.validate({"dragon": members, "correlation_id": "c"})["outcome"] == "invalid"
+    assert steps.validate({"dragon": members, "correlation_id": "c"}) == {
+        "outcome": "invalid",
+        "reason": "The dragon's fields are not in their normalised form.",
+    }
 
 
 def test_an_added_dragon_is_an_outcome() -> None:
@@ -81,11 +86,30 @@ def test_an_added_dragon_is_an_outcome() -> None:
     assert registry.asked == [(dragon(), "s1")]
 
 
+def test_what_became_of_a_dragon_is_logged_with_its_request(log: io.StringIO) -> None:
+    steps.add(add_input(), Registry(Addition.ADDED))
+
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["message"], line["correlation_id"]) == ("INFO", "dragon settled", "c")
+    assert (line["submission_id"], line["outcome"]) == ("s1", "added")
+
+
+@pytest.mark.parametrize(
+    ("addition", "metric"), [(Addition.ADDED, "DragonsAdded"), (Addition.DUPLICATE, "DragonsRefused")]
+)
+def test_what_became_of_a_dragon_is_counted(
+    capsys: pytest.CaptureFixture[str], addition: Addition, metric: str
+) -> None:
+    steps.add(add_input(), Registry(addition))
+
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert json.loads(line)[metric] == [1.0]
+
+
 def test_a_duplicate_is_an_outcome_with_its_reason() -> None:
     outcome = steps.add(add_input("Élan"), Registry(Addition.DUPLICATE))
 
-    assert outcome["outcome"] == "duplicate"
-    assert "Élan" in str(outcome["reason"])
+    assert outcome == {"outcome": "duplicate", "reason": "A dragon named Élan is in the registry."}
 
 
 def test_a_fault_is_raised_for_the_workflow_to_retry() -> None:

@@ -1,7 +1,9 @@
 """Log lines and metrics, in the form in which CloudWatch reads them from the log."""
 
+import contextlib
 import io
 import json
+from datetime import date
 
 import pytest
 
@@ -31,3 +33,39 @@ def test_a_log_line_is_one_line_of_ascii_and_holds_what_was_logged(log: io.Strin
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line)["correlation_id"] == json.loads(line)["submission_id"] == hostile
+
+
+def test_an_exception_that_leaves_the_block_is_logged_with_its_request_and_goes_on(log: io.StringIO) -> None:
+    with pytest.raises(KeyError, match="lost"), correlated("request-1"):
+        raise KeyError("lost")
+
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["message"], line["correlation_id"]) == ("ERROR", "failed", "request-1")
+    assert "KeyError: 'lost'" in line["exception"]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_the_next_request_does_not_go_by_the_last_ones_id(log: io.StringIO, failing: bool) -> None:
+    with contextlib.suppress(KeyError), correlated("request-1"):
+        if failing:
+            raise KeyError
+    log.truncate(0)
+    log.seek(0)
+    logger.info("told")
+
+    assert "correlation_id" not in json.loads(log.getvalue())
+
+
+def test_a_log_line_has_no_white_space_between_its_members(log: io.StringIO) -> None:
+    logger.info("told", extra={"when": date(2023, 12, 10)})
+
+    assert '"when":"2023-12-10"' in log.getvalue()
+    assert '": ' not in log.getvalue()
+
+
+def test_one_is_counted_unless_it_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    count("DragonsAdded")
+    line = json.loads(capsys.readouterr().out)
+
+    assert line["DragonsAdded"] == [1.0]
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]

@@ -4,10 +4,11 @@ import sys
 import time
 import unicodedata
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
+import regress
 
 from chalicelib.validation import (
     _NFC_SHRINKS_BY,
@@ -20,6 +21,7 @@ from chalicelib.validation import (
     decode,
     normalised_text,
     pointer,
+    text_pattern,
 )
 from tests.bad_input import AMOUNTS_ACCEPTED, TIMES_ACCEPTED
 
@@ -51,7 +53,13 @@ def test_a_uuid_is_kept_in_lower_case() -> None:
 
 @pytest.mark.parametrize(
     ("text", "normalised"),
-    [(" E\u0301lan\n", "Élan"), ("\u3000x\u2029", "x"), ("x  y", "x  y"), ("e\u0301" * 3, "é" * 3)],
+    [
+        (" E\u0301lan\n", "Élan"),
+        ("\u3000x\u2029", "x"),
+        ("\ufeffx\ufeff", "x"),
+        ("x  y", "x  y"),
+        ("e\u0301" * 3, "é" * 3),
+    ],
 )
 def test_text_is_trimmed_and_composed_before_it_is_measured(text: str, normalised: str) -> None:
     assert normalised_text(text, 4) == normalised
@@ -77,10 +85,58 @@ def test_a_text_that_is_far_too_long_is_refused_before_it_is_normalised() -> Non
     assert time.process_time() - started < 5
 
 
-@pytest.mark.parametrize("text", [1, None, "", " ", "xxxxx", "a\x00", "a\u2028b", "a\x7fb", "a\ud800b"])
+@pytest.mark.parametrize(
+    "text", [1, None, "", " ", "xxxxx", "a\x00", "a\u2028b", "a\u2029b", "a\x7fb", "\x85a", "a\x1c", "a\ud800"]
+)
 def test_anything_but_a_text_of_that_length_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="must"):
         normalised_text(text, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (1, "must be a string"),
+        (" ", "must not be blank"),
+        ("x" * 1001, "must be at most 1,000 characters long"),
+        ("a\x00", "must not hold control characters"),
+    ],
+)
+def test_a_text_that_is_refused_is_told_the_rule(text: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        normalised_text(text, 1000)
+
+
+@pytest.mark.parametrize("text", ["a", "X", " a ", "a b", "aXbX", "abcd", "  abcd\n", "\ufeffa\u2029", "龍"])
+def test_the_pattern_in_the_document_takes_what_is_taken(text: str) -> None:
+    assert len(normalised_text(text, 4)) <= 4
+    assert regress.Regex(text_pattern(4), "u").find(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "abcde", "a\x00b", "a\u2028b", "a\x9fb", "a\x7fb", " \x00", "a\nb"])
+def test_the_pattern_in_the_document_refuses_what_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        normalised_text(text, 4)
+    assert not regress.Regex(text_pattern(4), "u").find(text)
+
+
+@pytest.mark.parametrize(
+    ("checked_type", "value", "sentence"),
+    [
+        (Timestamp, "yesterday", "must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z"),
+        (Timestamp, f"2023-12-10T22:02:38.{'0' * 50}Z", "must be at most 64 characters long"),
+        (Amount, "1", "must be a JSON number"),
+        (Amount, Decimal("-0.1"), "must be at least 0"),
+        (Amount, Decimal("1e101"), "must have at most 38 significant digits and an exponent within ±100"),
+    ],
+)
+def test_a_value_that_is_refused_is_told_the_rule(checked_type: Any, value: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        checked_type.parse(value)
+
+
+def test_a_time_may_be_as_long_as_the_index_keeps() -> None:
+    assert Timestamp.parse(f"2023-12-10T22:02:38.{'0' * 43}Z")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +169,7 @@ def faults_of(value: dict[str, Any], names: dict[str, str] | None = None) -> lis
     """Return the place and the message of each fault."""
     with pytest.raises(InvalidInput) as invalid:
         decode(value, _Outer, names)
+    assert {fault.place for fault in invalid.value.faults} == {"pointer"}
     return [(fault.name, fault.detail) for fault in invalid.value.faults]
 
 
@@ -131,6 +188,14 @@ def test_every_fault_is_listed_in_the_order_of_the_model() -> None:
         ("#/ratio", "must be of the type float"),
         ("#/maybe", "must be of the type int, NoneType"),
     ]
+
+
+def test_a_fault_of_a_choice_names_what_can_be_chosen() -> None:
+    class Choosing(msgspec.Struct):
+        size: Literal["small", "large"]
+
+    with pytest.raises(InvalidInput, match=r"^#/size: must be of the type small, large$"):
+        decode({"size": "medium"}, Choosing)
 
 
 def test_each_missing_member_is_a_fault() -> None:

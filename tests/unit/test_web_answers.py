@@ -68,6 +68,13 @@ class TestConditional:
 
     def test_a_304_has_no_body_and_the_same_headers(self) -> None:
         full = revalidated(b"[]", None, {"Link": "x"})
+        assert (full.status_code, full.body) == (200, b"[]")
+        assert full.headers == {
+            "Content-Type": "application/json",
+            "ETag": etag_of(b"[]"),
+            "Cache-Control": "no-cache",
+            "Link": "x",
+        }
         empty = revalidated(b"[]", full.headers["ETag"], {"Link": "x"})
 
         assert (empty.status_code, empty.body) == (304, b"")

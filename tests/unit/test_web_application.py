@@ -236,5 +236,13 @@ class TestAuthorizer:
         assert swagger["x-amazon-apigateway-authorizer"]["providerARNs"] == [self.POOL]
 
     def test_without_the_pool_nothing_is_deployed_and_the_message_says_what_to_run(self) -> None:
-        with pytest.raises(SystemExit, match="make deploy STAGE=dev"):
-            UserPoolAuthorizer("users", "", "dev").to_swagger()
+        authorizer = UserPoolAuthorizer("users", "", "dev")
+        with pytest.raises(SystemExit) as refused:
+            authorizer.to_swagger()
+
+        assert authorizer.name == "users"
+        assert str(refused.value) == (
+            "DRAGONPOST_USER_POOL_ARN is not set: the API's authorizer needs the ARN of the stage's user pool. "
+            "Run `make deploy STAGE=dev` (or `make deploy STAGE=dev WITH=chalice`), which deploys "
+            "infrastructure/resources.yaml first and fills it in from the stack's outputs."
+        )

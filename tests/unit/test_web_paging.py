@@ -12,7 +12,7 @@ from chalicelib.web import paging
 from chalicelib.web.requests import Parameters
 from tests.bad_input import CURSORS_REFUSED
 
-KEYS = ["ember", "élan", "x" * 64, "d'arcy 2", "龍"]
+KEYS = ["ember", "élan", "d'arcy 2", "龍", *("x" * length for length in (*range(1, 21), 64))]
 
 
 def query(**values: str) -> DragonQuery:
@@ -24,6 +24,10 @@ def test_without_parameters_the_query_is_for_the_first_hundred() -> None:
     assert query() == DragonQuery(limit=100)
 
 
+def test_a_page_is_of_a_hundred_unless_it_is_asked_otherwise() -> None:
+    assert DragonQuery.of(None, None) == DragonQuery() == DragonQuery(limit=100)
+
+
 def test_filters_are_normalised() -> None:
     assert query(family=" RED ", dragonName="E\u0301lan") == DragonQuery("red", "élan")
 
@@ -31,6 +35,12 @@ def test_filters_are_normalised() -> None:
 @pytest.mark.parametrize(("limit", "number"), [("1", 1), ("1000", 1000), ("007", 7)])
 def test_limits_within_bounds_are_accepted(limit: str, number: int) -> None:
     assert query(limit=limit).limit == number
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "99999", "100000", "-1", "+1", "1.5", "1e2", "", "many", "٣"])
+def test_other_limits_are_refused_with_the_bounds(limit: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^limit: must be a whole number from 1 to 1000$"):
+        query(limit=limit)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -53,6 +63,47 @@ def test_other_cursors_are_refused(cursor: str) -> None:
         query(cursor=cursor)
 
     assert [(fault.place, fault.name) for fault in invalid.value.faults] == [("parameter", "cursor")]
+
+
+OF_ANOTHER_QUERY = "belongs to a query with other filters; start from the first page"
+
+
+@pytest.mark.parametrize(
+    ("cursor", "sentence"),
+    [
+        ("ember", "is not a cursor of this service"),
+        ("e", "is not a cursor of this service"),
+        ("é", "is not a cursor of this service"),
+        (paging.cursor_after(5, DragonQuery()), "is not a cursor of this service"),  # type: ignore[arg-type]
+        (CURSORS_REFUSED["with a line break inside"], "is not a cursor of this service"),
+        (CURSORS_REFUSED["of another filter"], OF_ANOTHER_QUERY),
+        (
+            CURSORS_REFUSED["of version 2"],
+            "is of a version that this service does not know; start from the first page",
+        ),
+    ],
+)
+def test_a_refused_cursor_is_told_what_to_do(cursor: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as invalid:
+        query(cursor=cursor)
+
+    assert [fault.detail for fault in invalid.value.faults] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("made_for", "asked"),
+    [
+        (DragonQuery("red"), {}),
+        (DragonQuery("red"), {"family": "blue"}),
+        (DragonQuery(name="ember"), {}),
+        (DragonQuery(name="ember"), {"dragonName": "ash"}),
+        (DragonQuery("red", "ember"), {"family": "red"}),
+        (DragonQuery("red", "ember"), {"dragonName": "ember"}),
+    ],
+)
+def test_a_cursor_is_for_all_filters_of_its_query(made_for: DragonQuery, asked: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput, match=OF_ANOTHER_QUERY):
+        query(**asked, cursor=paging.cursor_after("ember", made_for))
 
 
 def test_a_cursor_is_not_valid_for_the_same_words_in_another_filter() -> None:

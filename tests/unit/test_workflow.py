@@ -136,7 +136,8 @@ class TestIdempotencyKey:
         start(workflow, "key")
         step_functions.failures = [None, client_error("ExecutionDoesNotExist")]
 
-        with pytest.raises(aws.DependencyUnavailable):
+        why = "^Step Functions is not available: an execution that exists was not found$"
+        with pytest.raises(aws.DependencyUnavailable, match=why):
             start(workflow, "key")
 
 
@@ -208,8 +209,17 @@ class TestFind:
 
         assert found is not None
         assert found.status == "failed"
-        assert found.reason
+        assert found.reason == ("The workflow could not be finished. GET /dragons tells whether the dragon was added.")
         assert "secret" not in repr(found)
+
+    def test_an_execution_that_ends_in_no_object_is_no_submission(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
+    ) -> None:
+        submission_id = start(workflow).submission_id
+        step_functions.settle(submission_id)
+        step_functions.executions[submission_id]["output"] = "[]"
+
+        assert workflow.find(submission_id) is None
 
     def test_an_execution_that_succeeded_but_has_no_output_yet_is_pending(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
@@ -383,7 +393,7 @@ class TestSteps:
         submission = start(workflow)
         step_functions.failures = [client_error("ThrottlingException")]
 
-        with pytest.raises(aws.DependencyUnavailable):
+        with pytest.raises(aws.DependencyUnavailable, match=r"^Step Functions is not available"):
             workflow.steps(submission)
 
 
@@ -391,6 +401,7 @@ def test_the_input_is_json_that_can_start_the_workflow_by_hand(
     workflow: DragonWorkflow, step_functions: FakeStepFunctions
 ) -> None:
     start(workflow, name="Élan")
-    (execution,) = step_functions.executions.values()
+    ((name, execution),) = step_functions.executions.items()
 
+    assert json.loads(execution["input"])["submission_id"] == name
     assert json.loads(execution["input"])["dragon"] == dragon_members("Élan")

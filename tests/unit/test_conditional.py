@@ -1,0 +1,38 @@
+"""Preconditions, as RFC 9110 §13 compares entity tags."""
+
+import re
+
+import pytest
+
+from chalicelib.web.conditional import etag_of, match, none_match
+
+
+@pytest.mark.parametrize(
+    ("if_match", "holds"),
+    [
+        ("*", True),
+        (" * ", True),
+        ('"a"', True),
+        ('"b", "a"', True),
+        ('"a-gzip"', True),
+        ("", False),
+        ("a", False),
+        ('"b"', False),
+        ('W/"a"', False),
+        ('W/"a", "b"', False),
+        ('"*"', False),
+    ],
+)
+def test_a_change_is_made_to_the_version_that_the_client_names(if_match: str, holds: bool) -> None:
+    assert match(if_match, '"a"') is holds
+
+
+@pytest.mark.parametrize(
+    ("if_none_match", "holds"), [('W/"a-gzip"', False), ('"b", W/"a"', False), ('W/"b"', True), ('"*"', True)]
+)
+def test_a_weak_tag_is_enough_to_send_no_body(if_none_match: str, holds: bool) -> None:
+    assert none_match(if_none_match, '"a"') is holds
+
+
+def test_a_tag_is_of_144_bits_in_an_alphabet_that_needs_no_escaping() -> None:
+    assert re.fullmatch(r'"[A-Za-z0-9_-]{24}"', etag_of(b"x"))

@@ -1,0 +1,111 @@
+"""One version of the dragon document: what is read from its bytes, and the bytes of the next version."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.dragons.document import Document, DocumentCorrupt
+from chalicelib.dragons.repository import DragonPage, DragonQuery
+from tests.samples import dragon, dragon_members
+
+
+def document(*entries: dict[str, Any]) -> Document:
+    """Return the document that holds these entries."""
+    return Document.parsed(json.dumps(entries).encode())
+
+
+EMBER = dragon_members("Ember") | {"submission_id": "s1"}
+LATER = dragon_members("EMBER", family_str="Green")
+ASH = dragon_members("Ash", family_str="GREEN")
+ZED = dragon_members("Zed")
+ALL = (ZED, EMBER, LATER, ASH)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"[]", b" [ ] "])
+def test_an_empty_document_is_an_empty_registry(body: bytes) -> None:
+    empty = Document.parsed(body)
+
+    assert empty.page(DragonQuery()) == DragonPage([], None)
+    assert empty.entries("ember") == []
+    assert empty.namesakes() == []
+    assert json.loads(empty.with_addition(dragon("Ember"), "s1")) == [EMBER]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"{}", "Expected `array`, got `object`"),
+        (b"[", "Input data was truncated"),
+        (b"[{}]", "Object missing required field `dragon_name_str`"),
+        (b'[{"dragon_name_str":"\xff"}]', "utf-8"),
+    ],
+)
+def test_what_is_no_array_of_dragons_is_told_and_not_read(body: bytes, why: str) -> None:
+    with pytest.raises(DocumentCorrupt, match=rf"^not a JSON array of dragons: .*{why}"):
+        Document.parsed(body)
+
+
+def test_the_first_entry_of_a_name_is_the_dragon_and_the_others_are_known() -> None:
+    parsed = document(*ALL)
+
+    assert [entry.dragon_name_str for entry in parsed.entries("ember")] == ["Ember", "EMBER"]
+    assert parsed.entries("ember")[0].submission_id == "s1"
+    assert parsed.entries("ember")[0].dragon == dragon("Ember")
+    assert parsed.entries("ash")[0].submission_id is None
+    assert parsed.namesakes() == ["EMBER"]
+
+
+@pytest.mark.parametrize(
+    ("query", "names", "next_after"),
+    [
+        (DragonQuery(), ["Ash", "Ember", "Zed"], None),
+        (DragonQuery(limit=1), ["Ash"], "ash"),
+        (DragonQuery(limit=2), ["Ash", "Ember"], "ember"),
+        (DragonQuery(limit=3), ["Ash", "Ember", "Zed"], None),
+        (DragonQuery(after="ash", limit=1), ["Ember"], "ember"),
+        (DragonQuery(after="ember"), ["Zed"], None),
+        (DragonQuery(after="b"), ["Ember", "Zed"], None),
+        (DragonQuery(after="zed"), [], None),
+        (DragonQuery(family="green"), ["Ash"], None),
+        (DragonQuery(family="red", limit=1), ["Ember"], "ember"),
+        (DragonQuery(name="ember"), ["Ember"], None),
+        (DragonQuery(family="green", name="ember"), [], None),
+    ],
+)
+def test_a_page_has_the_dragons_that_match_in_the_order_of_their_keys(
+    query: DragonQuery, names: list[str], next_after: str | None
+) -> None:
+    page = document(*ALL).page(query)
+
+    assert [found.dragon_name_str for found in page.dragons] == names
+    assert page.next_after == next_after
+
+
+def test_an_addition_comes_last_and_leaves_the_others_as_they_were_written() -> None:
+    before = b'[{"weight": 1.50e3, ' + json.dumps(ASH).encode()[1:] + b"]"
+
+    added = Document.parsed(before).with_addition(dragon("Ember"), "s1")
+    assert added.startswith(before[:-1] + b",")
+    assert json.loads(added)[1] == EMBER
+
+
+def test_a_change_replaces_the_first_entry_of_the_name_and_keeps_what_else_it_holds() -> None:
+    entry = EMBER | {"weight": 3}
+    changed = document(ZED, entry, LATER).with_change("ember", dragon("Ember", family_str="black"))
+
+    assert json.loads(changed) == [ZED, entry | {"family_str": "black"}, LATER]
+
+
+def test_a_change_leaves_the_numbers_of_the_entry_as_they_were_written() -> None:
+    entry = b'{"weight":12345678901234567890.10,' + json.dumps(EMBER).encode()[1:]
+    changed = Document.parsed(b"[" + entry + b"]").with_change("ember", dragon("Ember", family_str="black"))
+
+    assert b'"weight":12345678901234567890.10,' in changed
+
+
+@pytest.mark.parametrize(("key", "left"), [("zed", [EMBER, LATER, ASH]), ("ember", [ZED, LATER, ASH])])
+def test_a_removal_leaves_out_the_first_entry_of_the_name(key: str, left: list[dict[str, Any]]) -> None:
+    assert json.loads(document(*ALL).with_change(key, None)) == left

@@ -1,0 +1,88 @@
+"""The row that the index keeps of a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib.exact_json import parse_object
+from chalicelib.messages.model import Message, message_from
+from chalicelib.messages.stored import StoredMessage
+from tests.samples import COMPANY, MESSAGE_ID, MESSAGE_TIME, ORDER_ID, ORDER_TIME, OTHER_COMPANY, message_body
+
+KEY = f"{COMPANY}/{MESSAGE_ID}.json"
+
+
+def message(**changes: dict[str, str]) -> Message:
+    """Return a message with changes to its members, as JSON text."""
+    return message_from(parse_object(message_body(**changes)))
+
+
+def row() -> StoredMessage:
+    """Return the row of a message."""
+    return StoredMessage.of(message(data={"order_amount": "19.990"}))
+
+
+ITEM = {
+    "message_id": {"S": MESSAGE_ID},
+    "company_id": {"S": COMPANY},
+    "message_time": {"S": MESSAGE_TIME},
+    "order_id": {"S": ORDER_ID},
+    "order_time": {"S": ORDER_TIME},
+    "order_amount": {"N": "19.99"},
+    "message_s3_key": {"S": KEY},
+    "data": {"S": f'{{"order_id":"{ORDER_ID}","order_time":"{ORDER_TIME}","order_amount":19.990}}'},
+}
+
+
+def test_the_item_has_what_queries_may_want_and_the_data_as_it_was_sent() -> None:
+    assert row().as_item() == ITEM
+    assert StoredMessage.from_item(ITEM) == row()
+    assert StoredMessage.from_item(ITEM | {"added_by_hand": {"S": "x"}}) == row()
+
+
+@pytest.mark.parametrize("name", ITEM)
+def test_an_item_that_lacks_an_attribute_is_no_row(name: str) -> None:
+    with pytest.raises(KeyError):
+        StoredMessage.from_item({other: value for other, value in ITEM.items() if other != name})
+
+
+def test_it_is_shown_with_its_envelope_and_exactly_the_numbers_that_were_sent() -> None:
+    assert (
+        row().as_json()
+        == (
+            f'{{"metadata":{{"message_time":"{MESSAGE_TIME}","company_id":"{COMPANY}","message_id":"{MESSAGE_ID}",'
+            f'"message_s3_key":"{KEY}"}},"data":{ITEM["data"]["S"]}}}'
+        ).encode()
+    )
+
+
+def test_its_size_is_that_of_names_and_values_in_utf_8_and_a_little_more() -> None:
+    exact = sum(len(name) + len(text.encode()) for name, value in ITEM.items() for text in value.values())
+
+    assert row().size_bytes == exact + len(ITEM)
+    longer = StoredMessage.of(message(data={"order_amount": "19.990", "note": '"龍"'}))
+    assert longer.size_bytes == row().size_bytes + len(',"note":""') + 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, True),
+        ({"data": {"order_amount": "1999e-2"}}, True),
+        ({"data": {"order_amount": "20"}}, False),
+        ({"data": {"more": "null"}}, False),
+        ({"metadata": {"company_id": f'"{OTHER_COMPANY}"'}}, False),
+        ({"metadata": {"message_time": '"2023-12-10T22:02:38z"'}}, False),
+    ],
+    ids=["the same", "the same amount", "amount", "further member", "company", "time written otherwise"],
+)
+def test_it_holds_the_message_that_is_equal_by_value(changes: dict[str, dict[str, str]], holds: bool) -> None:
+    assert row().holds(message(**changes)) is holds
+
+
+@pytest.mark.parametrize("changes", [{"data": "not JSON"}, {"data": "{}"}, {"data": "[]"}, {"message_time": "today"}])
+def test_a_row_of_no_valid_message_holds_none(changes: dict[str, Any]) -> None:
+    assert not msgspec.structs.replace(row(), **changes).holds(message())
