@@ -7,14 +7,13 @@ depth) is refused, because two readers that guess differently are how bad input 
 
 import json
 import re
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any, Never
 
 import msgspec
 
 NESTING_LEVELS_MAX = 32
 
-_EXACT = Context(prec=999_999)
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -126,7 +125,7 @@ def _check_nesting(text: str) -> None:
 
 def _number(digits: str) -> Decimal:
     try:
-        number = _Number(digits, _EXACT)
+        number = _Number(digits)
     except InvalidOperation:
         raise MalformedJson("holds a number whose exponent is out of range") from None
     number.text = digits

@@ -126,6 +126,24 @@ def test_another_write_of_the_key_under_way_is_a_failure_that_may_pass(service: 
         service.app.messages.store(message)
 
 
+@pytest.mark.parametrize(
+    ("service_name", "operation"),
+    [("DynamoDB", "GetItem"), ("S3", "PutObject"), ("S3", "GetObject"), ("DynamoDB", "PutItem"), ("DynamoDB", "Query")],
+)
+def test_an_error_says_which_service_refused(service: Service, service_name: str, operation: str) -> None:
+    def refuse(_: dict[str, Any]) -> None:
+        raise client_error("AccessDenied", 403)
+
+    message = message_from(exact_json.parse_object(message_body()))
+    client = aws.s3() if service_name == "S3" else aws.dynamodb()
+    if operation == "GetObject":  # it is asked for only if the key is taken
+        aws.s3().put_object(Bucket=MESSAGE_BUCKET, Key=message.archive_key, Body=b"{}")
+    with before(client, operation, refuse), pytest.raises(aws.DependencyFault) as refused:
+        _ = service.app.messages.store(message), service.app.messages.find(MESSAGE_ID, None)
+
+    assert str(refused.value) == f"{service_name} refused: AccessDenied (403)"
+
+
 class TestAnOperatorOfACompany:
     """An operator is one for all companies, also if the account belongs to one."""
 

@@ -67,6 +67,23 @@ def test_a_call_that_succeeds_is_left_alone() -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (client_error("ThrottlingException"), "S3 is not available: ThrottlingException"),
+        (client_error("ThrottlingOfAnotherKind"), "S3 is not available: ThrottlingOfAnotherKind"),
+        (client_error("InternalError", 500), "S3 is not available: InternalError (500)"),
+        (client_error("AccessDenied", 403), "S3 refused: AccessDenied (403)"),
+    ],
+)
+def test_an_error_says_which_service_gave_which_answer(error: ClientError, says: str) -> None:
+    with pytest.raises(aws.DependencyError) as raised, aws.calling("S3"):
+        raise error
+
+    assert str(raised.value) == says
+    assert raised.value.answer is error.response
+
+
 def test_an_answer_without_a_code_or_status_has_neither() -> None:
     with pytest.raises(aws.DependencyFault) as raised, aws.calling("S3"):
         raise ClientError({}, "Operation")

@@ -70,6 +70,20 @@ def test_brackets_in_strings_do_not_count_as_nesting(text: str) -> None:
     exact_json.parse_object(text)
 
 
+@pytest.mark.parametrize(
+    ("before", "levels_before"),
+    [('{"side":[' + ",".join(["[]"] * 40) + '],"deep":', 1), ('{"a":{"b":[[[]],', 3)],
+    ids=["beside", "inside"],
+)
+def test_levels_that_are_closed_do_not_count(before: str, levels_before: int) -> None:
+    closing = "}" if levels_before == 1 else "]}}"
+    room = 32 - levels_before
+
+    exact_json.parse_object(before + "[" * room + "]" * room + closing)
+    with pytest.raises(MalformedJson, match="nested"):
+        exact_json.parse_object(before + "[" * (room + 1) + "]" * (room + 1) + closing)
+
+
 def test_brackets_after_a_string_count_as_nesting() -> None:
     with pytest.raises(MalformedJson, match="nested"):
         exact_json.parse_object('{"a":"\\\\","b":' + "[" * 40 + "]" * 40 + "}")

@@ -105,6 +105,7 @@ def test_a_client_is_told_to_send_a_message_again_if_sqs_did_not_accept_it(
     with pytest.raises(QueueUnavailable) as unavailable:
         queue.send(message_from(parse_object(message_body())), "c1")
     assert unavailable.value.retry_after_s > 0
+    assert str(unavailable.value) == "SQS is not available: the queue did not acknowledge the message"
 
 
 def test_a_hopeless_delivery_is_sent_to_the_dead_letter_queue_before_it_is_deleted(
@@ -172,7 +173,7 @@ def test_a_correlation_id_that_is_too_long_does_not_displace_the_reason(queue: M
 def test_a_delivery_that_could_not_be_buried_is_not_deleted(queue: MessageQueue, sqs: Sqs) -> None:
     sqs.failure = client_error("ServiceUnavailable", 503)
 
-    with pytest.raises(aws.DependencyUnavailable):
+    with pytest.raises(aws.DependencyUnavailable, match=r"^SQS is not available"):
         queue.bury(DELIVERY, "unreadable")
     assert sqs.calls == []
 

@@ -124,6 +124,11 @@ def test_the_pattern_in_the_document_refuses_what_is_refused(text: str) -> None:
     ("checked_type", "value", "sentence"),
     [
         (Timestamp, "yesterday", "must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z"),
+        (
+            Timestamp,
+            "2023-02-29T00:00:00Z",
+            "must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z",
+        ),
         (Timestamp, f"2023-12-10T22:02:38.{'0' * 50}Z", "must be at most 64 characters long"),
         (Amount, "1", "must be a JSON number"),
         (Amount, Decimal("-0.1"), "must be at least 0"),

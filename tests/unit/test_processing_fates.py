@@ -1,4 +1,4 @@
-"""What the consumer buries, and what it says of what it leaves."""
+"""What the consumer buries, and what its log says of each message."""
 
 from __future__ import annotations
 
@@ -62,3 +62,31 @@ def test_the_log_says_which_message_was_left_and_why(log: io.StringIO, failure: 
     assert (line["company_id"], line["message_id"]) == (COMPANY, MESSAGE_ID)
     assert str(failure) in line["exception"]
     assert failing.reasons == []
+
+
+@pytest.mark.parametrize("outcome", Storing)
+def test_the_log_says_what_became_of_a_message(log: io.StringIO, outcome: Storing) -> None:
+    class Settling:
+        def store(self, _: Message) -> Storing:
+            return outcome
+
+        def delete(self, _: Delivery) -> None:
+            pass
+
+    process([DELIVERY], Settling(), Settling())  # type: ignore[arg-type]
+
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["message"], line["outcome"]) == ("INFO", "message settled", outcome.value)
+    assert (line["correlation_id"], line["sqs_message_id"]) == ("correlation-1", "sqs-1")
+    assert (line["company_id"], line["message_id"]) == (COMPANY, MESSAGE_ID)
+
+
+class Repeated(MessageConflict):
+    """A kind of conflict."""
+
+
+def test_a_kind_of_what_is_hopeless_is_hopeless() -> None:
+    failing = Failing(Repeated("once more"))
+    process([DELIVERY], failing, failing)  # type: ignore[arg-type]
+
+    assert failing.reasons == ["conflict: once more"]
