@@ -38,7 +38,8 @@ class Case:
     body: bytes | None = None
 
     def __str__(self) -> str:
-        return self.name
+        """Return the name in plain ASCII: pytest escapes others, and cannot find a test by an id with a backslash."""
+        return self.name.encode("ascii", "replace").decode().replace("\\", "/")
 
     @property
     def seen_by_a_transport(self) -> Hashable:

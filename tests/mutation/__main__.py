@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
+import pytest
+from mutmut.configuration import config
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
@@ -41,6 +45,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__, add_help=False)
     parser.add_argument("--jobs", type=int, default=1, help="how many changes to try at the same time")
     jobs = parser.parse_args().jobs
+    if lost := _tests_that_cannot_be_named():
+        print(
+            "pytest finds no test by these ids; give their parameters plain ASCII ids:",
+            *lost,
+            sep="\n    ",
+            file=sys.stderr,
+        )
+        return 1
     _forget_what_other_tests_found()
     if status := subprocess.run([Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(jobs)],
                                 cwd=PROJECT, check=False).returncode:  # fmt: skip
@@ -77,6 +89,25 @@ def described(data: SourceFileMutationData, name: str) -> str:
             now.append(line[1:].strip())
     place = ".".join(filter(None, (module, owner, function.rpartition(".")[2])))
     return f"{place}: {' '.join(was)} → {' '.join(now)}".rstrip()
+
+
+class _Collected:
+    """A pytest plugin that remembers the ids of the tests that were collected."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.ids = [item.nodeid for item in session.items]
+
+
+def _tests_that_cannot_be_named() -> list[str]:
+    """Return the tests that pytest does not find by their ids: it ends with an error, which mutmut takes for a kill."""
+    every, found = _Collected(), _Collected()
+    with redirect_stdout(io.StringIO()):
+        pytest.main(["--collect-only", "-qqq", *config().pytest_add_cli_args_test_selection], [every])
+        pytest.main(["--collect-only", "-qqq", *every.ids], [found])
+    return sorted(set(every.ids) - set(found.ids))
 
 
 def _results() -> Iterator[tuple[tuple[SourceFileMutationData, str], str]]:

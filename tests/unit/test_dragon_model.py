@@ -100,7 +100,7 @@ def test_the_lengths_of_the_rules_are_those_that_clients_know() -> None:
     assert [rule.length_max for rule in (DragonName, Family, Description, Place)] == [64, 32, 1_000, 100]
 
 
-@pytest.mark.parametrize("example", example_dragons(), ids=lambda example: example.dragon_name_str)
+@pytest.mark.parametrize("example", example_dragons())
 def test_an_example_is_a_dragon_as_it_is_kept(example: Dragon) -> None:
     assert report_from(msgspec.structs.asdict(example)).dragon == example
 
