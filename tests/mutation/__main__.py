@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -102,12 +102,17 @@ class _Collected:
 
 
 def _tests_that_cannot_be_named() -> list[str]:
-    """Return the tests that pytest does not find by their ids: it ends with an error, which mutmut takes for a kill."""
-    every, found = _Collected(), _Collected()
-    with redirect_stdout(io.StringIO()):
-        pytest.main(["--collect-only", "-qqq", *config().pytest_add_cli_args_test_selection], [every])
-        pytest.main(["--collect-only", "-qqq", *every.ids], [found])
-    return sorted(set(every.ids) - set(found.ids))
+    """Return the tests that pytest does not find by their ids: it ends with an error, which mutmut takes for a kill.
+
+    They are among those whose ids pytest has escaped.
+    """
+    collected = _Collected()
+    collect = ["--collect-only", "-qqq"]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        pytest.main([*collect, *config().pytest_add_cli_args_test_selection], [collected])
+        if pytest.main([*collect, *collected.ids]) == pytest.ExitCode.OK:
+            return []
+        return [each for each in collected.ids if "\\" in each and pytest.main([*collect, each])]
 
 
 def _results() -> Iterator[tuple[tuple[SourceFileMutationData, str], str]]:
