@@ -107,7 +107,7 @@ def _tests_that_cannot_be_named() -> list[str]:
     They are among those whose ids pytest has escaped.
     """
     collected = _Collected()
-    collect = ["--collect-only", "-qqq"]
+    collect = ["--collect-only", "-qqq", *config().pytest_add_cli_args]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         pytest.main([*collect, *config().pytest_add_cli_args_test_selection], [collected])
         if pytest.main([*collect, *collected.ids]) == pytest.ExitCode.OK:
