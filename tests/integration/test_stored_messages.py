@@ -12,12 +12,14 @@ import pytest
 
 from chalicelib import aws, exact_json
 from chalicelib.messages.model import message_from
+from chalicelib.messages.repository import MessageConflict
 from tests.fakes.aws_errors import client_error
 from tests.integration.service import OPERATOR, Service
 from tests.integration.stage import MESSAGE_BUCKET, TABLE, Stage
 from tests.lambda_events import claims
 from tests.samples import COMPANY, MESSAGE_ID, OTHER_COMPANY, message_body
 
+KEY = f"{COMPANY}/{MESSAGE_ID}.json"
 BODY = message_body().decode()
 OTHER_BODY = message_body(data={"order_amount": "20"}).decode()
 OPERATOR_OF_A_COMPANY = claims(custom__company_id=COMPANY)
@@ -66,10 +68,10 @@ def row_of(consume: Callable[[str], None], stage: Stage, body: str) -> dict[str,
 
 
 @pytest.mark.parametrize(
-    ("came_between", "fate"), [(BODY, None), (OTHER_BODY, "conflict")], ids=["the same", "another payload"]
+    ("came_between", "is_another"), [(BODY, False), (OTHER_BODY, True)], ids=["the same", "another payload"]
 )
 def test_a_row_that_came_between_asking_and_writing_is_not_overwritten(
-    consume: Any, stage: Stage, came_between: str, fate: str | None
+    consume: Any, stage: Stage, came_between: str, is_another: bool
 ) -> None:
     row = row_of(consume, stage, came_between) | {"written_by": {"S": "the other consumer"}}
     elsewhere = boto3.client("dynamodb")
@@ -79,10 +81,27 @@ def test_a_row_that_came_between_asking_and_writing_is_not_overwritten(
 
     assert stage.rows() == [row]
     assert stage.waiting(stage.queue_url) == 0
-    if fate is None:
-        assert stage.waiting(stage.dead_letter_queue_url) == 0
+    if is_another:
+        assert reason(stage) == f"conflict: {KEY} is indexed with another payload"
     else:
-        assert reason(stage).startswith(f"{fate}: ")
+        assert stage.waiting(stage.dead_letter_queue_url) == 0
+
+
+def test_a_row_that_came_between_and_is_not_shown_is_taken_for_another_payload(service: Service) -> None:
+    def refuse(_: dict[str, Any]) -> None:
+        raise client_error("ConditionalCheckFailedException")
+
+    message = message_from(exact_json.parse_object(message_body()))
+    with before(aws.dynamodb(), "PutItem", refuse), pytest.raises(MessageConflict):
+        service.app.messages.store(message)
+
+
+def test_another_payload_in_the_archive_is_told_by_its_place(consume: Any, stage: Stage) -> None:
+    aws.s3().put_object(Bucket=MESSAGE_BUCKET, Key=KEY, Body=OTHER_BODY.encode())
+    consume(BODY)
+
+    assert reason(stage) == f"conflict: {KEY} is archived with another payload"
+    assert stage.archived(KEY) == OTHER_BODY.encode()
 
 
 @pytest.mark.parametrize("data", ["not JSON", "[]", "{}", '{"a":1,"a":1}', "1"])
