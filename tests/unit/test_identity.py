@@ -4,7 +4,18 @@ from typing import Any
 
 import pytest
 
-from chalicelib.identity import Caller, Forbidden, OperatorsOnly, Unauthenticated, caller_from_claims
+from chalicelib.identity import (
+    Caller,
+    CompanyMissing,
+    CompanyOfOthers,
+    OperatorsOnly,
+    TokenForAnotherClient,
+    TokenMissing,
+    TokenOfAnotherUse,
+    TokenWithoutUser,
+    Unauthenticated,
+    caller_from_claims,
+)
 from tests.lambda_events import AUDIENCE, OPERATOR_SUB, claims
 from tests.samples import COMPANY, OTHER_COMPANY
 
@@ -64,32 +75,24 @@ def test_a_company_that_is_not_a_uuid_grants_nothing(company: object) -> None:
     assert caller(custom__company_id=company).company_id is None
 
 
-NO_TOKEN = "This request needs a token: Authorization: Bearer <ID token>."
-NOT_AN_ID_TOKEN = "The token must be an ID token."
-ANOTHER_CLIENTS = "The token was made out to another client."
-OF_NO_USER = "The token names no user."
-
-
 @pytest.mark.parametrize(
-    ("token_claims", "sentence"),
+    ("token_claims", "kind"),
     [
-        (None, NO_TOKEN),
-        ({}, NO_TOKEN),
-        (claims(token_use="access"), NOT_AN_ID_TOKEN),
-        (claims(token_use=None), NOT_AN_ID_TOKEN),
-        (claims(aud="other"), ANOTHER_CLIENTS),
-        (claims(aud=None), ANOTHER_CLIENTS),
-        (claims(aud=[AUDIENCE]), ANOTHER_CLIENTS),
-        (claims(sub=None), OF_NO_USER),
-        (claims(sub=""), OF_NO_USER),
-        (claims(sub=5), OF_NO_USER),
+        (None, TokenMissing),
+        ({}, TokenMissing),
+        (claims(token_use="access"), TokenOfAnotherUse),
+        (claims(token_use=None), TokenOfAnotherUse),
+        (claims(aud="other"), TokenForAnotherClient),
+        (claims(aud=None), TokenForAnotherClient),
+        (claims(aud=[AUDIENCE]), TokenForAnotherClient),
+        (claims(sub=None), TokenWithoutUser),
+        (claims(sub=""), TokenWithoutUser),
+        (claims(sub=5), TokenWithoutUser),
     ],
 )
-def test_other_tokens_are_not_accepted(token_claims: dict[str, Any] | None, sentence: str) -> None:
-    with pytest.raises(Unauthenticated) as refused:
+def test_other_tokens_are_not_accepted(token_claims: dict[str, Any] | None, kind: type[Unauthenticated]) -> None:
+    with pytest.raises(kind):
         caller_from_claims(token_claims, AUDIENCE)
-
-    assert str(refused.value) == sentence
 
 
 def test_a_caller_with_a_company_may_post_for_that_company_only() -> None:
@@ -97,7 +100,7 @@ def test_a_caller_with_a_company_may_post_for_that_company_only() -> None:
 
     clerk.check_may_use_messages()
     clerk.check_may_post_for(COMPANY)
-    with pytest.raises(Forbidden, match=r"^You may post messages for your own company only\.$"):
+    with pytest.raises(CompanyOfOthers):
         clerk.check_may_post_for(OTHER_COMPANY)
 
 
@@ -112,17 +115,16 @@ def test_an_operator_may_post_for_every_company(company: str | None) -> None:
 def test_a_caller_who_has_no_company_and_is_no_operator_may_not_use_messages() -> None:
     visitor = Caller("visitor", None, is_operator=False)
 
-    sentence = "Your account belongs to no company, so it may use the dragon registry only."
-    with pytest.raises(Forbidden, match=f"^{sentence}$"):
+    with pytest.raises(CompanyMissing):
         visitor.check_may_use_messages()
-    with pytest.raises(Forbidden):
+    with pytest.raises(CompanyOfOthers):
         visitor.check_may_post_for(COMPANY)
 
 
 def test_only_operators_may_change_dragons() -> None:
     Caller("operator", None, is_operator=True).check_may_change_dragons()
     for company in (None, COMPANY):
-        with pytest.raises(OperatorsOnly, match=r"^Only operators may correct and remove dragons\.$"):
+        with pytest.raises(OperatorsOnly):
             Caller("clerk", company, is_operator=False).check_may_change_dragons()
 
 

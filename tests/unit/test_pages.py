@@ -17,7 +17,7 @@ import pytest
 from chalice.app import Request
 
 from chalicelib.dragons.model import FIELDS
-from chalicelib.web import pages
+from chalicelib.web import pages, problems
 from chalicelib.web.problems import ProblemRaised
 from operations import PROJECT
 from operations.generate import CannotGenerate, workflow_graph
@@ -181,11 +181,7 @@ class TestPages:
         with pytest.raises(ProblemRaised) as raised:
             answered("docs")
 
-        assert raised.value.problem.status == 404
-        assert raised.value.problem.detail == (
-            "This deployment was packaged without Swagger UI. Run `python -m operations.vendor` and deploy again; "
-            "openapi.json, beside this address, needs nothing of it."
-        )
+        assert raised.value.problem == problems.SWAGGER_UI_NOT_FOUND
 
 
 class TestAssets:
@@ -215,7 +211,7 @@ class TestAssets:
         with pytest.raises(ProblemRaised) as raised:
             pages.asset(name, None)
 
-        assert (raised.value.problem.status, raised.value.problem.detail) == (404, "There is no such file.")
+        assert raised.value.problem == problems.FILE_NOT_FOUND
 
     @pytest.mark.usefixtures("swagger_ui")
     def test_browsers_may_cache_swagger_ui(self) -> None:

@@ -215,3 +215,21 @@ class TestProblems:
         kinds = {value for name, value in vars(problems).items() if str(value).startswith("urn:")}
 
         assert kinds == set(problems.TITLES)
+
+
+@pytest.mark.parametrize("faults", [1, 2])
+def test_the_detail_counts_the_faults(faults: int) -> None:
+    many = {1: "One thing is", 2: "2 things are"}[faults]
+    invalid = problems.invalid_request(*[Fault("parameter", "a", "is x")] * faults)
+
+    assert invalid.detail == f"{many} wrong with the request; see errors."
+
+
+@pytest.mark.parametrize(
+    "error", [aws.DependencyUnavailable("S3", "x"), aws.DependencyTimeout("S3", "x"), QueueUnavailable()]
+)
+def test_a_failure_that_may_pass_says_when_to_try_again(error: aws.DependencyUnavailable) -> None:
+    problem = problem_for(error)
+
+    assert problem is not None
+    assert problem.headers == {"Retry-After": str(error.retry_after_s)}

@@ -9,7 +9,7 @@ import pytest
 from chalice.app import Request
 
 from chalicelib.validation import Fault, InvalidInput
-from chalicelib.web import requests
+from chalicelib.web import problems, requests
 from chalicelib.web.problems import ProblemRaised
 from tests.lambda_events import claims, proxy_event
 
@@ -34,9 +34,7 @@ class TestBody:
         with pytest.raises(ProblemRaised) as raised:
             requests.json_object(request(headers=headers, body=b"{}"))
 
-        assert raised.value.problem.status == 415
-        assert raised.value.problem.detail == "Send the body as application/json."
-        assert raised.value.problem.headers == {"Accept": "application/json"}
+        assert raised.value.problem == problems.NOT_JSON
 
     def test_a_body_of_the_largest_size_is_read(self) -> None:
         body = b"{}".ljust(requests.BODY_BYTES_MAX)
@@ -52,8 +50,7 @@ class TestBody:
         with pytest.raises(ProblemRaised) as raised:
             requests.json_object(request(headers={"Content-Type": "application/json"}, body=body))
 
-        assert raised.value.problem.status == 413
-        assert raised.value.problem.detail == "The body must be at most 262,144 bytes long."
+        assert raised.value.problem == problems.body_too_large(256 * 1024)
 
     def test_a_body_that_came_as_text_is_read_too(self) -> None:
         event = proxy_event("POST", "/dragons", "/dragons", headers={"Content-Type": "application/json"})
@@ -129,7 +126,7 @@ class TestPath:
         with pytest.raises(ProblemRaised) as raised:
             requests.path_text("%ff")
 
-        assert (raised.value.problem.status, raised.value.problem.detail) == (404, "The path is not valid UTF-8.")
+        assert raised.value.problem == problems.PATH_NOT_UTF_8
 
 
 class TestClaims:
