@@ -1,16 +1,23 @@
-"""Refusals of the dragon document's swap that no other attempt changes."""
+"""Refusals of the dragon document's swap: those that no other attempt changes, and those that say too little."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from chalicelib import aws
+from chalicelib.dragons.repository import Change
+from chalicelib.dragons.s3 import DocumentContended, S3DragonRepository
+from tests.fakes.atomic_s3 import AtomicS3
 from tests.fakes.aws_errors import client_error
+from tests.fakes.settings import FakeSettings
 from tests.integration.service import Service
-from tests.integration.stage import Stage
-from tests.samples import dragon_members
+from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
+from tests.samples import dragon, dragon_members
+
+PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_name=DRAGON_FILE)
 
 
 @pytest.mark.parametrize("document", [None, b"[]"], ids=["no document", "a document"])
@@ -43,3 +50,26 @@ def test_what_is_no_lost_race_is_tried_once(
         events.unregister("before-parameter-build.s3.PutObject", refuse)
 
     assert len(puts) == 1
+
+
+def test_a_refusal_after_a_retry_that_wrote_nothing_is_no_removal(stage: Stage) -> None:
+    """The SDK's first attempt may have been lost on its way, not on its way back."""
+    stage.put_document(json.dumps([dragon_members("Ember") | {"submission_id": "s1"}]).encode())
+    refusals = [client_error("PreconditionFailed", 412)]
+    refusals[0].response["ResponseMetadata"]["RetryAttempts"] = 1
+    s3 = AtomicS3()
+
+    def refuse_once() -> None:
+        if refusals:
+            raise refusals.pop()
+
+    s3.before_put = refuse_once
+    dragons = S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
+
+    assert dragons.remove("Ember", dragon("Ember").__eq__) is Change.DONE
+    assert stage.dragons() == []
+    assert len(s3.puts) == 2
+
+
+def test_a_document_that_is_written_all_the_time_says_so() -> None:
+    assert str(DocumentContended()) == "The dragon document is not available: too many writers at once"

@@ -117,6 +117,13 @@ def test_a_field_without_all_there_is_to_say_of_it_is_refused_by_its_name(kind: 
         declared(incomplete)
 
 
+def test_the_fields_of_a_declaration_are_found_by_name_in_their_order() -> None:
+    found = declared(Dragon)
+
+    assert list(found) == list(Dragon.__struct_fields__)
+    assert found == FIELDS
+
+
 @pytest.mark.parametrize("alias", ALIASES)
 def test_a_field_under_both_names_is_a_fault(alias: str) -> None:
     with pytest.raises(InvalidInput) as invalid:

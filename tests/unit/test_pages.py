@@ -151,6 +151,26 @@ class TestPages:
 
         assert pages.cognito_endpoint() == endpoint
 
+    def test_the_console_has_what_a_form_needs_of_each_field(self) -> None:
+        (text,) = re.findall('data-dragon-fields="(.*?)"', answered("console").body.decode())
+        fields = {field.pop("name"): field for field in json.loads(html.unescape(text))}
+
+        assert fields == {
+            name: {
+                "label": field.label,
+                "lengthMax": field.rule.length_max,
+                "ofAddress": name.startswith("location_"),
+                "examples": list(field.examples),
+            }
+            for name, field in FIELDS.items()
+        }
+
+    def test_the_document_is_asked_for_again_each_time(self) -> None:
+        reply = pages.openapi_document(None)
+
+        assert reply.headers["Cache-Control"] == "no-cache"
+        assert pages.openapi_document(reply.headers["ETag"]).status_code == 304
+
     def test_a_local_page_signs_in_at_the_embedded_aws(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
 
@@ -219,6 +239,7 @@ class TestAssets:
 
         assert (reply.body, reply.headers["Content-Type"]) == (b"of Swagger UI", "text/css; charset=utf-8")
         assert reply.headers["Cache-Control"] == "public, max-age=86400"
+        assert pages.asset("swagger-ui.css", reply.headers["ETag"]).status_code == 304
 
     def test_the_console_is_light(self) -> None:
         files = (pages.ASSETS | {"console.html"}) - OF_DOCS
