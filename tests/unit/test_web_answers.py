@@ -233,3 +233,10 @@ def test_a_failure_that_may_pass_says_when_to_try_again(error: aws.DependencyUna
 
     assert problem is not None
     assert problem.headers == {"Retry-After": str(error.retry_after_s)}
+
+
+@pytest.mark.parametrize(
+    ("status", "title"), [(404, "Not Found"), (413, "Content Too Large"), (422, "Unprocessable Content")]
+)
+def test_a_status_has_the_title_of_rfc_9110_on_every_python(status: int, title: str) -> None:
+    assert problems.status_title(status) == title

@@ -405,3 +405,11 @@ def test_the_input_is_json_that_can_start_the_workflow_by_hand(
 
     assert json.loads(execution["input"])["submission_id"] == name
     assert json.loads(execution["input"])["dragon"] == dragon_members("Élan")
+
+
+@pytest.mark.parametrize("call", ["start", "find"])
+def test_a_failure_names_the_service(workflow: DragonWorkflow, step_functions: FakeStepFunctions, call: str) -> None:
+    step_functions.failures = [client_error("AccessDeniedException")]
+
+    with pytest.raises(aws.DependencyFault, match=r"^Step Functions refused: AccessDeniedException \(400\)$"):
+        _ = start(workflow) if call == "start" else workflow.find("s1")
