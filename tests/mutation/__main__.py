@@ -53,7 +53,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    _forget_what_other_tests_found()
+    _forget_what_no_longer_holds()
     if status := subprocess.run([Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(jobs)],
                                 cwd=PROJECT, check=False).returncode:  # fmt: skip
         return status
@@ -134,20 +134,27 @@ def _score(results: list[tuple[tuple[SourceFileMutationData, str], str]]) -> str
     return "\n".join(["| module | changes | noticed |", "| --- | --- | --- |", *rows, total, ""])
 
 
-def _forget_what_other_tests_found() -> None:
-    """Have survivors tried again if the tests are others than those they survived; those killed stay so."""
+def _forget_what_no_longer_holds() -> None:
+    """Have survivors tried again, by the tests that reach them now, if anything changed; what was killed stays so.
+
+    mutmut itself looks for changed functions alone, and not at which tests reach them.
+    """
     shutil.rmtree(MUTANTS / "tests", ignore_errors=True)  # mutmut adds to its copy, and leaves what was deleted
-    tests = hashlib.sha256()
-    for path in sorted((PROJECT / "tests").rglob("*.py")):
-        tests.update(path.read_bytes())
-    tried_with = MUTANTS / "tests.sha256"
-    if tried_with.exists() and tried_with.read_text() != tests.hexdigest():
-        for (data, name), status in _results():
-            if status not in KILLED:
-                data.exit_code_by_key[name] = None
-                data.save()
     MUTANTS.mkdir(exist_ok=True)
-    tried_with.write_text(tests.hexdigest())
+    digest = hashlib.sha256()
+    for path in sorted(
+        [PROJECT / "app.py", *(PROJECT / "chalicelib").rglob("*.py"), *(PROJECT / "tests").rglob("*.py")]
+    ):
+        digest.update(path.read_bytes())
+    tried = MUTANTS / "tried.sha256"
+    if tried.exists() and tried.read_text() == digest.hexdigest():
+        return
+    (MUTANTS / "mutmut-stats.json").unlink(missing_ok=True)
+    for (data, name), status in _results():
+        if status not in KILLED:
+            data.exit_code_by_key[name] = None
+            data.save()
+    tried.write_text(digest.hexdigest())
 
 
 if __name__ == "__main__":
