@@ -169,7 +169,7 @@ class TestSession:
         page.get_by_label("Password", exact=True).fill("Wrong-password-1")
         page.get_by_role("button", name="Sign in").click()
 
-        expect(page.get_by_role("alert").filter(has_text="User name or password is wrong.")).to_be_visible()
+        expect(page.get_by_role("alert").filter(has_text="The user name or password is wrong.")).to_be_visible()
 
     def test_signing_out_leaves_nothing_behind(self, local: Visit) -> None:
         page = console(local)
@@ -241,7 +241,7 @@ class TestRegistry:
 
         page.get_by_label("Exact name").fill("Nobody")
         page.get_by_role("button", name="Filter").click()
-        expect(page.get_by_text("No dragon is here that the filter lets through.")).to_be_visible()
+        expect(page.get_by_text("No dragon matches the filter.")).to_be_visible()
 
         page.get_by_role("button", name="Clear").click()
         expect(page.locator(".card")).to_have_count(24)
@@ -296,7 +296,7 @@ class TestRegistry:
         expect(dialog.get_by_label("City")).to_have_value("Elsewhere")
         dialog.get_by_role("button", name="Remove").click()
         dialog.get_by_role("button", name="Really remove it?").click()
-        expect(page.get_by_text("No dragon is here that the filter lets through.")).to_be_visible()
+        expect(page.get_by_text("No dragon matches the filter.")).to_be_visible()
 
     def test_only_operators_are_offered_to_correct(self, local: Visit) -> None:
         page = console(local, "amber")

@@ -1,4 +1,4 @@
-// Calling the API that this page came from, with the token of whoever is signed in.
+// Calling the API that this page came from, with the token of the user who is signed in.
 
 import { session } from "./session.js";
 
@@ -8,7 +8,7 @@ export const base = new URL(".", location.href.split("#")[0]);
 /** Nobody is signed in (any more), so there is nothing to show. */
 export class SignedOut extends Error {}
 
-/** The API says no: a problem document (RFC 9457), or something else that is no success. */
+/** The API refused or failed: a problem document (RFC 9457), or any other answer that is not a success. */
 export class Problem extends Error {
   constructor(status, document, headers) {
     super(document?.detail ?? `The service answered ${status}.`);
@@ -20,10 +20,10 @@ export class Problem extends Error {
   }
 }
 
-/** Return the URL of a route, or of what a `Location` or `Link` refers to.
+/** Return the URL of a route, or the URL that a `Location` or `Link` refers to.
  *
- * Those carry the path that the API knows itself by, such as `/prod/dragons`. Whatever serves it below a longer path
- * (a proxy, or the embedded AWS) keeps the last part of that.
+ * Those hold the path as the API knows it, such as `/prod/dragons`. A proxy (or the embedded AWS) may serve the API below
+ * a longer path, which then ends with the stage.
  */
 export function resolve(reference) {
   const stage = `/${base.pathname.split("/").at(-2)}/`;
@@ -47,10 +47,10 @@ export async function call(method, reference, { headers = {}, body } = {}) {
   } catch {
     throw new Problem(0, { title: "No answer", detail: "The service cannot be reached. Try again in a moment." });
   }
-  if (session.token !== token) throw new SignedOut(); // the answer is for somebody who has left
+  if (session.token !== token) throw new SignedOut(); // the answer is for a user who has signed out
   const value = parsed(text, response.headers.get("Content-Type") ?? "");
   if (response.status === 401) {
-    session.end("The service no longer takes your token. Sign in again.");
+    session.end("The service no longer accepts your token. Sign in again.");
     throw new SignedOut();
   }
   if (!response.ok) throw new Problem(response.status, value, response.headers);
@@ -62,7 +62,7 @@ export function nextOf(headers) {
   return /<([^>]*)>\s*;\s*rel="next"/.exec(headers.get("Link") ?? "")?.[1] ?? null;
 }
 
-/** Return a random UUID. `crypto.randomUUID` is there on secure origins only. */
+/** Return a random UUID. `crypto.randomUUID` exists on secure origins only. */
 export function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;

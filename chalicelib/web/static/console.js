@@ -1,4 +1,4 @@
-// The console: what is shown to whom, and which of its views.
+// The console: which of its views it shows, and to whom.
 
 import { byId } from "./dom.js";
 import { wireEditor } from "./editor.js";

@@ -1,4 +1,4 @@
-// Swagger UI on the API's own document, calling the server that it came from.
+// Swagger UI with the API's own document, calling the server that it came from.
 
 import { base } from "./api.js";
 import { byId } from "./dom.js";
@@ -8,7 +8,7 @@ import { wireSignIn } from "./signin.js";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const followTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 
-/** Name what Swagger UI leaves without a name, and let the keyboard reach what scrolls, each time it draws anew. */
+/** Label what Swagger UI leaves unlabelled, and let the keyboard reach what scrolls, each time it draws again. */
 function mend() {
   const shown = byId("swagger");
   for (const choice of shown.querySelectorAll("select:not([aria-label])")) {
@@ -25,7 +25,7 @@ async function start() {
   if (!response.ok) throw new Error(`openapi.json: ${response.status}`);
   const spec = await response.json();
   const schemes = Object.keys(spec.components?.securitySchemes ?? {});
-  // Whatever servers the document names, this page is about the one that it came from, stage prefix included.
+  // Whatever servers the document names, this page calls the one that it came from, with its stage prefix.
   const here = { url: base.href.replace(/\/$/, ""), description: "where this page came from" };
   const ui = globalThis.SwaggerUIBundle({
     spec: { ...spec, servers: [here] },

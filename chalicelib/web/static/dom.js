@@ -4,7 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
-/** Return a new element with these attributes (`onclick` and its like are listeners) and children. */
+/** Return a new element with these attributes (`onclick` and the like are listeners) and children. */
 export function element(name, attributes = {}, ...children) {
   return completed(document.createElement(name), attributes, children);
 }
@@ -20,7 +20,7 @@ export function facts(pairs) {
   return element("dl", {}, known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
-/** Return a promise that is kept after so many seconds. */
+/** Return a promise that resolves after this many seconds. */
 export const pause = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
 
 function completed(made, attributes, children) {

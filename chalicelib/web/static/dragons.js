@@ -5,14 +5,14 @@ import { field } from "./fields.js";
 
 const FAMILIES = new Set(["red", "green", "blue", "gold", "black", "white", "silver", "purple"]);
 
-const LINE_MAX = 200; // what may be longer gets a field of several lines
+const LINE_MAX = 200; // a field that may be longer gets several lines
 
 // As chalicelib/dragons/model.py declares them; chalicelib/web/pages.py puts them into the page.
 const FIELDS = JSON.parse(document.documentElement.dataset.dragonFields);
 const OF_ADDRESS = FIELDS.filter((field) => field.ofAddress);
 const SHOWN_APART = new Set(["dragon_name_str", "family_str", "description_str"]);
 
-/** The fields that are shown in no way of their own. */
+/** The fields that are not shown in a way of their own. */
 export const furtherFields = FIELDS.filter(({ name, ofAddress }) => !ofAddress && !SHOWN_APART.has(name));
 
 /** Return the label of a field. */
@@ -50,7 +50,7 @@ export function fillIn(form, dragon) {
 export const dragonIn = (form) =>
   Object.fromEntries(FIELDS.map(({ name }) => [name, form.elements.namedItem(`/${name}`).value]));
 
-/** Return an invented dragon: one of the declaration's examples under another name, of any family. */
+/** Return an invented dragon: one of the declared examples, with another name and any family. */
 export function exampleDragon() {
   const which = oneOf([...FIELDS[0].examples.keys()]);
   const first = oneOf(["Ash", "Bramble", "Cinder", "Dusk", "Fern", "Gale", "Kiln", "Lumen", "Marl", "Quill", "Sable", "Thistle"]);

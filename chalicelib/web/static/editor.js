@@ -1,4 +1,4 @@
-// For operators: correcting and removing a dragon, provided it is still the one that they have seen (`If-Match`).
+// For operators: correcting and removing a dragon, provided it is still the one that they saw (`If-Match`).
 
 import { call } from "./api.js";
 import { byId } from "./dom.js";

@@ -1,4 +1,4 @@
-// What the API finds fault with, shown where it is. A field's name is the place that the API calls it by: a JSON
+// Form fields, and the faults that the API finds in them. A field's name is what the API calls its place: a JSON
 // pointer without its `#` (`/metadata/company_id`), or a query parameter.
 
 import { SignedOut } from "./api.js";
@@ -16,7 +16,7 @@ export function field(id, name, label, { hint, tag = "input", ...attributes } = 
   );
 }
 
-/** Remove what was found fault with before. */
+/** Remove the problem and the faults that were shown before. */
 export function clearFaults(form, box) {
   box.replaceChildren();
   for (const fault of form.querySelectorAll(".fault")) fault.remove();
@@ -28,7 +28,7 @@ export function clearFaults(form, box) {
   }
 }
 
-/** Show a problem in the box and its faults at their fields; the first of those gets the focus. */
+/** Show a problem in the box and its faults at their fields. The first of those fields gets the focus. */
 export function showProblem(error, box, form = null) {
   if (error instanceof SignedOut) return;
   const elsewhere = [];
@@ -47,14 +47,14 @@ export function showProblem(error, box, form = null) {
     element(
       "div",
       { class: "problem" },
-      element("strong", {}, error.title ?? "This page has a fault"),
+      element("strong", {}, error.title ?? "Something broke on this page"),
       element("span", {}, error.message),
       elsewhere.length ? element("ul", {}, elsewhere) : null,
       error.requestId ? element("small", {}, "Request ", element("code", {}, error.requestId)) : null,
     ),
   );
   first?.focus();
-  if (error.status === undefined) throw error; // not the API's: the console should have it, too
+  if (error.status === undefined) throw error; // not the API's error: the browser's console should show it too
 }
 
 function showFault(control, detail) {

@@ -5,11 +5,11 @@ import { drawing } from "./dom.js";
 const LANE = 152;
 const RANK = 56;
 const NODE = { width: 118, height: 38, radius: 8 };
-const BYPASS = 15; // how far beside its lane a line runs that passes a state by
+const BYPASS = 15; // how far beside the lane a line runs that bypasses a state
 const BEND = 8;
 const MARGIN = 4;
 
-/** Draw a graph into an SVG element; returns a function that lights up a submission's steps, given its status, too. */
+/** Draw a graph into an SVG element. Returns a function that lights up a submission's steps, given them and its status. */
 export function draw(svg, graph) {
   const width = graph.lanes * LANE;
   const height = (graph.ranks - 1) * RANK + NODE.height + 2 * MARGIN;
@@ -42,7 +42,7 @@ function light(steps, nodes, edges) {
     const line = edges.get(`${steps[index - 1]?.name}→${name}`);
     if (!line) return;
     line.dataset.status = "taken";
-    line.parentNode.append(line); // above those that were not taken
+    line.parentNode.append(line); // on top of the lines that were not taken
   });
 }
 
@@ -58,7 +58,7 @@ function node(state) {
   return drawing("g", { class: `state ${state.type.toLowerCase()}${end ? " end" : ""}` }, drawing("rect", box), drawing("text", {}, text));
 }
 
-/** Break a name that is too long for one line where a word begins. */
+/** Split a name that is too long for one line where its last word begins. */
 function linesOf(name) {
   if (name.length <= 14) return [name];
   const words = name.split(/(?=[A-Z])/);

@@ -37,7 +37,7 @@ function fillInExample() {
   const example = {
     "/metadata/message_id": uuid(),
     "/metadata/message_time": now.toISOString(),
-    "/metadata/company_id": session.company || uuid(), // an operator has none, and posts for any
+    "/metadata/company_id": session.company || uuid(), // an operator may have none, and may post for any
     "/data/order_id": uuid(),
     "/data/order_time": earlier.toISOString(),
     "/data/order_amount": (Math.floor(Math.random() * 20_000) / 100).toFixed(2),
@@ -65,13 +65,13 @@ async function post() {
 
 async function follow(location, number) {
   const deadline = Date.now() + POLL_FOR_S * 1000;
-  const waiting = tell("waiting", "Not stored yet: the service answers 404 so far.", true);
+  const waiting = tell("waiting", "Not stored yet: so far, the service answers 404.", true);
   for (let seconds = POLL_FIRST_S; Date.now() < deadline; seconds = Math.min(POLL_MAX_S, seconds * 1.5)) {
     const answer = await asked(location);
     if (number !== followed) return;
     if (answer) {
       waiting.remove();
-      tell("stored", "Stored: the service reads it back as below.");
+      tell("stored", "Stored: below is what the service returns.");
       stored.textContent = indented(answer.text);
       stored.hidden = false;
       return;
@@ -80,7 +80,7 @@ async function follow(location, number) {
     await pause(seconds);
   }
   waiting.remove();
-  tell("waiting", `Not stored after ${POLL_FOR_S} seconds. It is accepted, and not lost: look for it again later.`);
+  tell("waiting", `Not stored after ${POLL_FOR_S} seconds. It was accepted and is not lost. Look for it again later.`);
 }
 
 /** Return the answer, or null if the message is not stored yet. */
@@ -95,7 +95,7 @@ async function asked(location) {
   }
 }
 
-/** Return the message as JSON. An amount goes out digit for digit; one that is no number goes out as text. */
+/** Return the message as JSON. An amount is sent digit for digit, or as text if it is not a number. */
 function bodyOf(form) {
   const text = (name) => form.elements.namedItem(name).value.trim();
   const members = (parent, names) => names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(text(`${parent}${name}`))}`);

@@ -38,7 +38,7 @@ export function wireRegistry() {
   });
 }
 
-/** Show the first page of what the filter lets through. */
+/** Show the first page of the dragons that match the filter. */
 export function showFirstPage() {
   const query = new URLSearchParams({ limit: PAGE_SIZE });
   for (const name of ["family", "dragonName"]) {
@@ -53,7 +53,7 @@ async function show(reference, page) {
   list.setAttribute("aria-busy", "true");
   try {
     const answer = await call("GET", reference);
-    if (number !== state.latest) return; // another page was asked for since
+    if (number !== state.latest) return; // another page has been asked for since
     clearFaults(form, box);
     Object.assign(state, { dragons: answer.value, next: nextOf(answer.headers), page });
     render();
@@ -70,12 +70,12 @@ function render() {
   const asTable = document.querySelector("[name=layout]:checked").value === "table";
   list.replaceChildren(state.dragons.length ? (asTable ? table() : cards()) : nothing());
   const count = state.dragons.length === 1 ? "1 dragon" : `${state.dragons.length} dragons`;
-  summary.textContent = `${count} on page ${state.page}${state.next ? ", more follow" : ""}`;
+  summary.textContent = `${count} on page ${state.page}${state.next ? "; more follow" : ""}`;
   next.disabled = !state.next;
   start.disabled = state.page === 1;
 }
 
-const nothing = () => element("p", { class: "empty" }, "No dragon is here that the filter lets through.");
+const nothing = () => element("p", { class: "empty" }, "No dragon matches the filter.");
 
 function cards() {
   return element(

@@ -1,4 +1,4 @@
-// Reporting a dragon, and watching what the workflow makes of it: only what the submission's resource says.
+// Reporting a dragon, and watching the workflow decide on it, as the API's submission resource shows it.
 
 import { call, uuid } from "./api.js";
 import { byId, element, facts, pause } from "./dom.js";
@@ -15,7 +15,7 @@ const outcome = byId("outcome");
 const stepList = byId("steps");
 const svg = byId("workflow");
 let light = () => {};
-let sending = null; // the idempotency key of a report whose answer has not come
+let sending = null; // the idempotency key of a report that has no answer yet
 let watched = 0;
 
 /** Wire the form, and draw the workflow. */
@@ -36,7 +36,7 @@ async function report() {
   clearFaults(form, box);
   const button = form.querySelector("[type=submit]");
   button.disabled = true;
-  // Sent again because no answer came, the same report is still the same submission.
+  // A report that is sent again because no answer came is still the same submission.
   sending ??= uuid();
   try {
     const name = form.elements.namedItem("/dragon_name_str").value;
@@ -47,7 +47,7 @@ async function report() {
     outcome.focus();
     watch(answer.headers.get("Location"));
   } catch (error) {
-    // After a 5xx nobody knows whether it has started. Under another key it could be refused as its own duplicate.
+    // After a 5xx nobody knows whether the workflow started. Under another key, the report could be its own duplicate.
     if (error.status && error.status < 500) sending = null;
     showProblem(error, box, form);
   } finally {
@@ -68,7 +68,7 @@ async function watch(location) {
   try {
     for (;;) {
       const answer = await read(location);
-      if (number !== watched) return; // another dragon was reported since
+      if (number !== watched) return; // another dragon has been reported since
       show(answer.value);
       if (answer.value.status !== "pending") return;
       await pause(Number(answer.headers.get("Retry-After")) || RETRY_AFTER_S);
@@ -78,7 +78,7 @@ async function watch(location) {
   }
 }
 
-/** Ask for the submission, as often as the service says that it is worth trying again. */
+/** Return the submission. Ask again as long as the service says when to retry. */
 async function read(location) {
   for (;;) {
     try {
@@ -120,7 +120,7 @@ function forget() {
   sending = null;
   form.reset();
   clearFaults(form, box);
-  outcome.replaceChildren(element("p", { class: "empty" }, "Report a dragon, and its way lights up here."));
+  outcome.replaceChildren(element("p", { class: "empty" }, "Report a dragon, and its path lights up here."));
   stepList.replaceChildren();
   light([]);
 }

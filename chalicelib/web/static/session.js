@@ -1,14 +1,14 @@
-// Who is signed in. The token is held by this module alone: it is in no storage and no cookie, and ends with the page.
+// Who is signed in. This module alone holds the token: it is in no storage and no cookie, and is gone with the page.
 
 const { cognitoEndpoint, clientId } = document.documentElement.dataset;
 
-/** Cognito refuses to sign somebody in; the message says why. */
+/** Cognito refused to sign somebody in; the message says why. */
 export class SignInRefused extends Error {}
 
 /** Cognito wants a new password before it signs somebody in for the first time. */
 export class NewPasswordWanted extends Error {
   constructor(challenge) {
-    super("This account was made for you. Choose a password of your own to go on.");
+    super("Somebody else created this account for you. Choose your own password to continue.");
     this.challenge = challenge;
   }
 }
@@ -17,7 +17,7 @@ class Session extends EventTarget {
   #held = null;
   #timer = 0;
 
-  /** The claims of whoever is signed in, or null. They are for showing only: the API decides what they may do. */
+  /** The claims of the user who is signed in, or null. They are for display only: the API decides what users may do. */
   get claims() {
     return this.#current()?.claims ?? null;
   }
@@ -46,7 +46,7 @@ class Session extends EventTarget {
     this.#begin(answer);
   }
 
-  /** Answer a NewPasswordWanted's challenge. Throws SignInRefused. */
+  /** Answer the challenge of a NewPasswordWanted. Throws SignInRefused. */
   async startWithNewPassword(challenge, password) {
     const answer = await cognito("RespondToAuthChallenge", {
       ChallengeName: "NEW_PASSWORD_REQUIRED",
@@ -57,7 +57,7 @@ class Session extends EventTarget {
     this.#begin(answer);
   }
 
-  /** Forget the token; `why` is told to whoever listens for `end`. */
+  /** Forget the token. Listeners for `end` get `why` as the event's detail. */
   end(why = "") {
     if (!this.#held) return;
     clearTimeout(this.#timer);
@@ -74,7 +74,7 @@ class Session extends EventTarget {
     this.dispatchEvent(new CustomEvent("start"));
   }
 
-  /** A timer may come late (the computer slept), so the time is looked at each time as well. */
+  /** Return what is held, unless the token has expired. The timer may be late (the computer slept), so look each time. */
   #current() {
     if (this.#held && this.#held.claims.exp * 1000 <= Date.now()) this.end("Your session has expired. Sign in again.");
     return this.#held;
@@ -102,7 +102,7 @@ async function cognito(action, content) {
   if (response.ok) return answer;
   const kind = (answer.__type ?? "").split("#").pop();
   if (["NotAuthorizedException", "UserNotFoundException"].includes(kind)) {
-    throw new SignInRefused("User name or password is wrong.");
+    throw new SignInRefused("The user name or password is wrong.");
   }
   throw new SignInRefused(answer.message ?? answer.Message ?? `Cognito answered ${response.status}.`);
 }

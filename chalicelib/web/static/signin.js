@@ -2,7 +2,7 @@
 
 import { NewPasswordWanted, SignInRefused, session } from "./session.js";
 
-/** Have a form (fields `username`, `password`, `new_password`; a `.refusal` to tell why not) sign people in. */
+/** Make a form sign people in: fields `username`, `password`, `new_password`, and a `.refusal` that says why not. */
 export function wireSignIn(form) {
   const { username, password, new_password: newPassword } = form.elements;
   const refusal = form.querySelector(".refusal");
