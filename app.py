@@ -36,7 +36,7 @@ users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.
 
 @app.get("/health")
 def health() -> Reply:
-    """Tell that the service runs; asks nothing of AWS."""
+    """Report that the service runs. Calls no AWS service."""
     return Reply(msgspec.json.encode(Health(status="ok")))
 
 
@@ -85,7 +85,7 @@ def report_dragon(caller: Caller) -> Reply:
 
 @app.put("/dragons/{dragon_name}", users)
 def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
-    """Correct a dragon (operators only), if it is still the one that the client has seen."""
+    """Correct a dragon (operators only), if it is still the one that the client saw."""
     caller.check_may_change_dragons()
     dragon = correction_from(requests.json_object(app.request), dragon_name)
     unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=True)
@@ -95,7 +95,7 @@ def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
 
 @app.delete("/dragons/{dragon_name}", users)
 def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
-    """Remove a dragon (operators only), if it is still the one that the client has seen."""
+    """Remove a dragon (operators only), if it is still the one that the client saw."""
     caller.check_may_change_dragons()
     unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=False)
     corrections.check(dragons.remove(dragon_name, unchanged))
@@ -104,7 +104,7 @@ def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
 
 @app.get("/submissions/{submission_id}", users)
 def get_submission(caller: Caller, submission_id: str) -> Reply:
-    """Show how far a reported dragon is, to whoever reported it and to operators."""
+    """Show the progress of a reported dragon, to its reporter and to operators."""
     submission = workflow.find(submission_id)
     if submission is None or not caller.may_see_submission_of(submission.requested_by):
         raise ProblemRaised(problems.SUBMISSION_NOT_FOUND)
@@ -140,7 +140,7 @@ def get_message(caller: Caller, message_id: str) -> Reply:
 
 @app.get("/")
 def show_console() -> Reply:
-    """Show the console, in which people use the service."""
+    """Show the console, where people use the service."""
     return pages.console(app.request, settings.user_pool_client_id)
 
 
@@ -158,7 +158,7 @@ def show_openapi() -> Reply:
 
 @app.get("/static/{name}")
 def get_asset(name: str) -> Reply:
-    """Show a file that the pages are made of."""
+    """Serve a file that the pages refer to."""
     return pages.asset(name, requests.header(app.request, "If-None-Match"))
 
 

@@ -1,4 +1,4 @@
-"""AWS clients, made here and nowhere else, and what their failures mean to the rest of the service.
+"""The AWS clients, which are made nowhere else, and what their failures mean to the rest of the service.
 
 Clients are shared (they are thread-safe once made, sessions are not) and made on first use: a function pays only for
 the ones it needs. A call has three attempts of at most 2 s to connect and 5 s to answer. Several slow calls in a row
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 16
 ATTEMPT_MAX_S = 7
-# For one request, one step or one delivery: the last attempt begins before that and ends within the functions' 29 s.
+# For one request, step or delivery. The last attempt begins within this time, and ends within the functions' 29 s.
 CALLS_BEGIN_WITHIN_S = 20
 
 _CONFIG = Config(
@@ -45,7 +45,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONNECTIONS_MAX,
 )
-# Settings are small, and the request that waits for them has its own work yet to do.
+# Settings are small, and the request that waits for them still has its own work to do.
 _CONFIGS = {"ssm": _CONFIG.merge(Config(connect_timeout=1, read_timeout=2))}
 
 _THROTTLED = frozenset({
@@ -65,8 +65,8 @@ _no_call_after: ContextVar[float] = ContextVar("no_call_after", default=float("i
 class DependencyError(Exception):
     """A call to an AWS service failed.
 
-    `code` is the service's name for the error, such as `NoSuchKey`, `status` its HTTP status; both are empty where no
-    answer came. `answer` is that answer as botocore has parsed it.
+    `code` is the service's name for the error, such as `NoSuchKey`, and `status` its HTTP status. They are empty and 0
+    if no answer came. `answer` is the answer as botocore parsed it.
     """
 
     def __init__(self, service: str, why: str, answer: Mapping[str, Any] | None = None) -> None:
@@ -80,12 +80,12 @@ class DependencyError(Exception):
 
     @property
     def was_retried(self) -> bool:
-        """Whether the SDK had tried before: then an earlier attempt may have been carried out."""
+        """Whether the SDK had tried before. If so, an earlier attempt may have been carried out."""
         return bool(self.answer.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 class DependencyUnavailable(DependencyError):
-    """An AWS service throttles, fails or cannot be reached: the same call may succeed later."""
+    """An AWS service throttles, fails or cannot be reached. The same call may succeed later."""
 
     says = "is not available"
     retry_after_s: ClassVar[int] = 2
@@ -96,10 +96,10 @@ class DependencyTimeout(DependencyUnavailable):
 
 
 class DependencyFault(DependencyError):
-    """An AWS service refuses a call.
+    """An AWS service refused a call.
 
-    Some refusals mean something to the domain (`code` and `status` tell). Any other (access denied, no such table) is
-    for a person to mend.
+    Some refusals mean something to the domain; `code` and `status` tell which. Any other (access denied, no such table)
+    is for a person to fix.
     """
 
     says = "refused"
@@ -138,7 +138,7 @@ def forget_clients() -> None:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let calls in this block, and their repeated attempts, begin within this time only.
+    """Allow calls in this block, and their retries, to begin only within this many seconds.
 
     A later one raises `DependencyTimeout`. A block inside another cannot have more time than the outer one.
     """
@@ -200,11 +200,11 @@ def _check_time(operation_name: str, **_: Any) -> None:
 
 
 def _check_came_from_aws(operation_model: OperationModel, response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Refuse an answer that only looks like a success: something on the way gave it, or it is damaged.
+    """Refuse an answer that only looks like a success: something on the way sent it, or it is damaged.
 
     botocore takes a 200 whose body is not JSON for a success without members, and any 200 to a PutObject for a success,
-    whatever it says: a message that nobody has would count as sent, and a row that is nowhere as written. AWS's own
-    answers carry a request id (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html,
+    whatever its body. A message that no queue holds would count as sent, and a row that no table holds as written.
+    AWS's own answers carry a request id (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html,
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html).
     """
     if response_dict["status_code"] >= 400:

@@ -77,7 +77,7 @@ def encode(value: object) -> bytes:
 
 
 def canonical(value: object) -> bytes:
-    """Write a value so that equal values give equal bytes: members sorted, numbers by value (`20`, `2e1` agree).
+    """Write a value so that equal values give equal bytes: members sorted, numbers by value (`20` and `2e1` agree).
 
     Strings stay as they are: a time or an identifier is normalised by its own type, not here.
     """

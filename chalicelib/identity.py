@@ -2,7 +2,7 @@
 
 The gateway has verified the token's signature, issuer and time before a request arrives here. Neither it nor an
 emulator can be relied on to check the kind of token and which client it was issued to, so that is done here, on every
-request. Errors have no words for the client: those are in `chalicelib/web/problems.py`.
+request. The errors here have no text for clients; that is in `chalicelib/web/problems.py`.
 """
 
 import re
@@ -20,7 +20,7 @@ class Unauthenticated(Exception):
 
 
 class TokenMissing(Unauthenticated):
-    """The request carries no token that was verified."""
+    """The request carries no verified token."""
 
 
 class TokenOfAnotherUse(Unauthenticated):
@@ -36,15 +36,15 @@ class TokenWithoutUser(Unauthenticated):
 
 
 class Forbidden(Exception):
-    """The caller is known and may not do this. It is always one of the three below."""
+    """The caller is known, but may not do this. It is always one of the three below."""
 
 
 class OperatorsOnly(Forbidden):
-    """The caller is no operator."""
+    """The caller is not an operator."""
 
 
 class CompanyMissing(Forbidden):
-    """The caller neither has a company nor is an operator."""
+    """The caller has no company and is not an operator."""
 
 
 class CompanyOfOthers(Forbidden):
@@ -53,7 +53,7 @@ class CompanyOfOthers(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in user: Cognito's `sub`, the company they act for (lower-case UUID, or None), and operator or not."""
+    """A signed-in user: Cognito's `sub`, their company (a lower-case UUID, or None), and if they are an operator."""
 
     sub: str
     company_id: str | None
@@ -65,12 +65,12 @@ class Caller:
             raise CompanyOfOthers
 
     def check_may_use_messages(self) -> None:
-        """Raise `CompanyMissing` for a caller who neither has a company nor is an operator."""
+        """Raise `CompanyMissing` for a caller who has no company and is not an operator."""
         if self.company_id is None and not self.is_operator:
             raise CompanyMissing
 
     def check_may_change_dragons(self) -> None:
-        """Raise `OperatorsOnly` unless the caller may correct and remove what is in the registry."""
+        """Raise `OperatorsOnly` unless the caller may correct and remove dragons."""
         if not self.is_operator:
             raise OperatorsOnly
 
@@ -80,7 +80,7 @@ class Caller:
 
 
 def caller_from_claims(claims: Mapping[str, Any] | None, audience: str) -> Caller:
-    """Make the caller of verified token claims.
+    """Make the caller from verified token claims.
 
     Takes the claims (None when the request had no token) and the user pool client's id. Raises `Unauthenticated`
     unless they are those of an ID token issued to that client
@@ -99,7 +99,7 @@ def caller_from_claims(claims: Mapping[str, Any] | None, audience: str) -> Calle
 
 
 def _company(claim: object) -> str | None:
-    """Return the company's id in lower case; a claim that is no UUID grants nothing."""
+    """Return the company's id in lower case. A claim that is not a UUID grants nothing."""
     try:
         return str(Uuid.parse(claim))
     except ValueError:

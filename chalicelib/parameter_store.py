@@ -1,7 +1,7 @@
 """The stage's parameters: one cached read of Parameter Store under `/dragonpost/<stage>/`.
 
-They are refreshed about once a minute. A refresh that fails keeps the old values, so Parameter Store going away changes
-nothing for a function that has started.
+They are refreshed about once a minute. A refresh that fails keeps the old values, so an outage of Parameter Store
+changes nothing for a function that has read them once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 REFRESH_S = 60.0
 RETRY_AFTER_FAILURE_S = 30.0
-# One attempt, and another page only if it begins as soon: the caller has earlier values to go on with, and a request to
-# answer.
+# Enough for one attempt, and for a further page only if it begins within this time: the caller has earlier values to
+# use, and a request to answer.
 REFRESH_BEGINS_WITHIN_S = 0.2
 
 Values = Mapping[str, str]
@@ -37,9 +37,9 @@ class ParameterStore:
         ssm: Callable[[], SSMClient] = aws.ssm,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the path (`/dragonpost/<stage>/`), and what tells whether a parameter of this name may have this value.
+        """Take the path (`/dragonpost/<stage>/`), and a function that tells whether a parameter may have a value.
 
-        A value that may not be is kept only if there is no earlier one.
+        A value that it refuses is kept only if there is no earlier one.
         """
         self.path = path
         self._is_usable = is_usable
@@ -50,9 +50,9 @@ class ParameterStore:
         self._refresh_at = 0.0
 
     def values(self) -> Values:
-        """Return the parameters by their names below the path, read anew when they are due.
+        """Return the parameters by their names below the path. Reads them again when they are due.
 
-        Raises `aws.calling`'s errors, only if there are no earlier values to go on with.
+        Raises `aws.calling`'s errors, but only if there are no earlier values.
         """
         held = self._held
         if held is not None and self._clock() < self._refresh_at:
@@ -76,7 +76,7 @@ class ParameterStore:
                     found = self._read()
             except aws.DependencyError as error:
                 self._refresh_at = self._clock() + RETRY_AFTER_FAILURE_S
-                logger.warning("parameters were not refreshed, the old ones stay", extra={"why": str(error)})
+                logger.warning("parameters were not refreshed; the old values stay", extra={"why": str(error)})
                 return held
         unusable = {name for name, value in found.items() if not self._is_usable(name, value)}
         kept = {name: value for name, value in (held or {}).items() if name not in found or name in unusable}
@@ -93,7 +93,7 @@ class ParameterStore:
             return {name.removeprefix(self.path): value.strip() for name, value in self._parameters()}
 
     def _parameters(self) -> Iterator[tuple[str, str]]:
-        """Yield the path's parameters. One call mostly has them all; it may have fewer, even none, and a token.
+        """Yield the path's parameters. One call usually returns all; it may return fewer, even none, and a token.
 
         https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
         """

@@ -1,7 +1,7 @@
-"""The stage's settings: one table of what there is, where it comes from, its form, and who may change it.
+"""The stage's settings: one table that says where each comes from, its form, and who may change it.
 
-A setting is read when somebody asks for it, stripped, and checked for its form. One that is missing or malformed is one
-clear error that names it; it stops what needs that setting, and nothing else.
+A setting is read when it is needed, stripped, and checked against its form. A missing or malformed one raises one clear
+error that names it. That stops whatever needs the setting, and nothing else.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class SettingError(Exception):
-    """A setting that the service needs is missing or malformed; the message names it and says what to do."""
+    """A setting that the service needs is missing or malformed. The message names it and says what to do."""
 
 
 class Source(Enum):
-    """Where a setting comes from, which follows from who changes it."""
+    """Where a setting comes from, which depends on who changes it."""
 
     ENVIRONMENT = "the function's environment, or the default: whoever deploys changes it"
     STACK = "the function's environment, or else Parameter Store: the resources stack makes it, and nobody changes it"
@@ -33,13 +33,12 @@ class Source(Enum):
 
 
 class Setting:
-    """A row of the table: a member of `Settings`, named `DRAGONPOST_<MEMBER>` in the environment.
-
-    In Parameter Store its name is the member's, below `/dragonpost/<stage>/`.
+    """One setting, a member of `Settings`. Its environment variable is `DRAGONPOST_<MEMBER>`, its parameter
+    `/dragonpost/<stage>/<member>`.
     """
 
     def __init__(self, source: Source, form: str, example: str, default: str | None = None) -> None:
-        """Take the source, the regular expression that a value has to match whole, and what one looks like."""
+        """Take the source, the regular expression that the whole value must match, an example, and a default if any."""
         self.source = source
         self.form = re.compile(form)
         self.example = example
@@ -56,7 +55,7 @@ class Setting:
     def __get__(self, settings: Settings, _owner: type[Settings]) -> str: ...
 
     def __get__(self, settings: Settings | None, _owner: type[Settings]) -> Self | str:
-        """Return the setting's value. Raises `SettingError`, and `aws.calling`'s errors if it has to be read."""
+        """Return the setting's value. Raises `SettingError`, and `aws.calling`'s errors if Parameter Store is read."""
         return self if settings is None else settings.value(self)
 
 
@@ -96,7 +95,7 @@ class Settings:
         ssm: Callable[[], SSMClient] = aws.ssm,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the function's environment, and how to reach Parameter Store, which is not read before it is needed."""
+        """Take the function's environment, and what returns the SSM client, which is called only when it is needed."""
         self._environment = environment
         self._parameters = ParameterStore(f"/dragonpost/{self.stage}/", _is_usable, ssm, clock)
 
@@ -123,18 +122,18 @@ class Settings:
         return _checked(setting, given, f"the parameter {name}")
 
     def sms_allowed_to(self, phone_number: str) -> bool:
-        """Tell whether this stage may text the number (E.164): its country's prefix is listed. `none` lists none."""
+        """Tell whether this stage may text the number (E.164), which must begin with a listed prefix."""
         prefixes = (prefix.strip() for prefix in self.sms_allowed_prefixes.split(","))
         return any(phone_number.startswith(prefix) for prefix in prefixes)
 
 
 def _checked(setting: Setting, given: str, place: str) -> str:
     if not setting.form.fullmatch(given):
-        raise SettingError(f"{place} is malformed: it has to look like {setting.example}")
+        raise SettingError(f"{place} is malformed: it must look like {setting.example}")
     return given
 
 
 def _is_usable(name: str, value: str) -> bool:
-    """Tell whether a parameter may have this value. Those that are not in the table are nobody's business here."""
+    """Tell whether a parameter may have this value. A parameter that is not in the table may have any."""
     setting = Settings.table().get(name)
     return setting is None or bool(setting.form.fullmatch(value))

@@ -30,7 +30,7 @@ logger = Logger(service=SERVICE, utc=True, json_serializer=_as_ascii)
 
 @contextmanager
 def correlated(correlation_id: str) -> Iterator[None]:
-    """Put the correlation id into every log line of the block's thread, and log an exception that leaves the block."""
+    """Put the correlation id into this thread's log lines during the block, and log an exception that leaves it."""
     logger.thread_safe_append_keys(correlation_id=correlation_id)
     try:
         yield

@@ -27,12 +27,12 @@ WHITE_SPACE = (
 
 
 def text_pattern(length_max: int) -> str:
-    """Return a JSON Schema pattern for what `normalised_text` takes; its length is that of the normalised text."""
+    """Return a JSON Schema pattern for what `normalised_text` accepts. `length_max` is that of the normalised text."""
     controls = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
     return rf"^\s*[^\s{controls}][^{controls}]{{0,{length_max - 1}}}\s*$"
 
 
-# A character decomposes into at most four, so that no more than four become one (UAX #15, "Maximum Expansion Factors").
+# A character decomposes into at most four, so at most four compose into one (UAX #15, "Maximum Expansion Factors").
 _NFC_SHRINKS_BY = 4
 
 
@@ -53,7 +53,7 @@ class Fault:
 
 
 class InvalidInput(Exception):
-    """What the client sent breaks the contract; `faults` lists everything that does, in the order of the input."""
+    """What the client sent breaks the contract. `faults` lists everything that is wrong."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(f"{fault.name}: {fault.detail}" for fault in faults))
@@ -63,8 +63,8 @@ class InvalidInput(Exception):
 class Faults:
     """Gathers what is wrong with a request, so that the client learns all of it at once.
 
-    Read each part of the request in a `with` block of its own, which takes in the `InvalidInput` that the part raises,
-    and call `check` before using what was read.
+    Read each part of the request in a `with` block of its own, which catches the `InvalidInput` that the part raises.
+    Call `check` before you use what was read.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Faults:
         self._found.append(Fault(place, name, detail))
 
     def check(self) -> None:
-        """Raise `InvalidInput` with all that was gathered, if there is anything."""
+        """Raise `InvalidInput` with every fault that was gathered, if there is any."""
         if self._found:
             raise InvalidInput(*self._found)
 
@@ -169,8 +169,8 @@ class Amount(Decimal):
 def normalised_text(value: object, length_max: int) -> str:
     """Trim a text and bring it to NFC (UAX #15).
 
-    Returns 1 to `length_max` characters. Raises `ValueError` if it is no string, blank, longer, or holds characters
-    that are not text: controls, line separators, surrogates (general categories Cc, Zl, Zp, Cs).
+    Returns 1 to `length_max` characters. Raises `ValueError` if the value is not a string, is blank or longer, or holds
+    characters that are not text: controls, line separators, surrogates (general categories Cc, Zl, Zp, Cs).
     """
     if not isinstance(value, str):
         raise ValueError("must be a string")
@@ -188,7 +188,7 @@ def normalised_text(value: object, length_max: int) -> str:
 
 
 def decode(value: Mapping[str, Any], model: type[Model], names: Mapping[str, str] | None = None) -> Model:
-    """Make a model object of a parsed JSON object.
+    """Make a model object from a parsed JSON object.
 
     Takes the members, the model, and `names` for members that the client wrote under another name (field → name), so
     that pointers show what the client sent. Returns the object. Raises `InvalidInput` with every fault.
@@ -207,7 +207,7 @@ def pointer(parent: str, member: str) -> str:
 
 _FRAGMENT_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?")
 
-# What msgspec's own types require, in the words of this API.
+# What msgspec's own types require, in this API's words.
 _BUILTIN_RULES: dict[object, str] = {bool: "must be true or false", str: "must be a string"}
 
 
@@ -249,7 +249,7 @@ def _field_faults(value: object, declared: Any, place: str) -> list[Fault]:
 
 
 def _own_words(error: msgspec.ValidationError, declared: Any) -> str:
-    """Return the sentence of the checked type that refused; msgspec keeps it as the cause."""
+    """Return the message of the checked type that refused the value; msgspec keeps it as the cause."""
     if isinstance(error.__cause__, ValueError):
         return str(error.__cause__)
     kinds = ", ".join(getattr(kind, "__name__", str(kind)) for kind in get_args(declared) or (declared,))

@@ -1,8 +1,8 @@
 """One version of the dragon document, parsed: a JSON array in the course's format. Nothing here talks to AWS.
 
-A name is unique in the registry, but people and the course write the document, too. Of several entries of one
-(normalised) name the first is the dragon: it alone is listed, filtered, shown, replaced and removed. The others stay in
-the document as they are; once the first is removed, the next one is the dragon.
+A name is unique in the registry, but people and the course write the document too. If several entries share a
+(normalised) name, the first one is the dragon: it alone is listed, filtered, shown, replaced and removed. The others
+stay in the document as they are. Once the first is removed, the next one is the dragon.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chalicelib.dragons.repository import DragonPage, DragonQuery
 
 
 class DocumentCorrupt(Exception):
-    """The dragon document is not what this service writes; it is left as it is, for a person to look at."""
+    """The dragon document does not have the form that this service writes. It is left as it is, for a person to see."""
 
 
 class Entry(Dragon, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Entry(Dragon, frozen=True, kw_only=True):
 
     @property
     def dragon(self) -> Dragon:
-        """The dragon, without what clients are not to see."""
+        """The dragon, without what clients must not see."""
         return Dragon(**{field: getattr(self, field) for field in Dragon.__struct_fields__})
 
 
@@ -42,7 +42,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The entries as they came (`raw`), those of each key in their order, and the dragons in the order of keys."""
+    """The entries as they were read (`raw`), the entries of each key in their order, and the dragons by key."""
 
     raw: Sequence[msgspec.Raw]
     by_key: dict[str, list[Entry]]
@@ -50,7 +50,7 @@ class Document:
 
     @classmethod
     def parsed(cls, body: bytes) -> Document:
-        """Parse the document's bytes. Nothing and white space are an empty registry. Raises `DocumentCorrupt`."""
+        """Parse the document's bytes. A blank document is an empty registry. Raises `DocumentCorrupt`."""
         if not body.strip():
             return cls([], {}, [])
         try:
@@ -65,7 +65,7 @@ class Document:
         return cls(raw, by_key, sorted(rows, key=lambda row: row.key))
 
     def entries(self, key: str) -> list[Entry]:
-        """Return the entries of this normalised name; the first one is the dragon."""
+        """Return the entries with this normalised name; the first one is the dragon."""
         return self.by_key.get(key, [])
 
     def page(self, query: DragonQuery) -> DragonPage:
@@ -88,7 +88,7 @@ class Document:
     def with_change(self, key: str, wanted: Dragon | None) -> bytes:
         """Return the document with the first entry of this key replaced, or left out if `wanted` is None.
 
-        What else the entry holds (its submission id, members that are not ours) stays in a replaced one.
+        A replaced entry keeps everything else that it holds: its submission id, and members that are not ours.
         """
         place = next(place for place, item in enumerate(self.raw) if msgspec.json.decode(item, type=Dragon).key == key)
         changed: list[object] = []

@@ -1,7 +1,7 @@
 """What a dragon is: the fields of the course's registry, their rules, and when two names are the same.
 
-`Dragon` declares the fields, and is the one place to add one. Everything else that knows them is made from it: what
-clients may send, the API's document, the console's forms, the tests' samples.
+`Dragon` declares the fields; to add one, add it there and nowhere else. Everything else that uses the fields is derived
+from it: what clients may send, the OpenAPI document, the console's forms, the tests' samples.
 """
 
 import re
@@ -91,8 +91,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """What the declaration says about a dragon's field.
 
     `rule` is the type that checks what clients send. `alias` is the field's name in the course's web client, `label`
-    the name that people read. `examples` are its values for two dragons. `address_part` counts the parts of an
-    address from the nearest (1) on; it is 0 for a field that belongs to no address.
+    the name that people read. `examples` are its values for two dragons. `address_part` is the field's place in an
+    address, where 1 is the nearest part; it is 0 for a field that is not part of an address.
     """
 
     rule: type[BoundedText]
@@ -105,7 +105,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 class Dragon(msgspec.Struct, frozen=True, kw_only=True):
     """A dragon as the API shows it and the course's data file holds it."""
 
-    # A field that is added later needs a default: dragons that were stored before it are read with that value.
+    # A field that you add needs a default: dragons that were stored before it are read with that value.
     dragon_name_str: Annotated[
         str, Field(rule=DragonName, alias="dragonName", label="Name", examples=("Amberwick", "Áldozó"))
     ]
@@ -150,9 +150,9 @@ class Dragon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def declared(model: type[msgspec.Struct]) -> dict[str, Field]:
-    """Return the fields of a declaration by name, in its order.
+    """Return the fields that a model declares, by name and in its order.
 
-    Raises `TypeError` if one of them is not declared as a text with its `Field`.
+    Raises `TypeError` if one of them is not declared as `Annotated[str, Field(...)]`.
     """
     found = {}
     for member in msgspec.structs.fields(model):
@@ -160,23 +160,23 @@ def declared(model: type[msgspec.Struct]) -> dict[str, Field]:
             case (kind, Field() as field) if kind is str:
                 found[member.name] = field
             case _:
-                raise TypeError(f"{model.__name__}.{member.name} has to be declared as Annotated[str, Field(...)]")
+                raise TypeError(f"{model.__name__}.{member.name} must be declared as Annotated[str, Field(...)]")
     return found
 
 
 FIELDS: Mapping[str, Field] = declared(Dragon)
 
-# The names that the course's web client sends, and the field each stands for.
+# The names that the course's web client sends, each with the field that it stands for.
 ALIASES: Mapping[str, str] = {field.alias: name for name, field in FIELDS.items()}
 
-# The fields that were added later, and what they are for a dragon that was stored, or was on its way, before them.
+# The fields that were added later, each with its value for a dragon that was stored or reported before.
 STORED_DEFAULTS: Mapping[str, str] = {
     field.name: field.default for field in msgspec.structs.fields(Dragon) if field.default is not msgspec.NODEFAULT
 }
 
 
 def example_dragons() -> list[Dragon]:
-    """Return the two dragons that the fields' examples make."""
+    """Return the two dragons that the fields' examples describe."""
     return [
         Dragon(**dict(zip(FIELDS, values, strict=True)))
         for values in zip(*(field.examples for field in FIELDS.values()), strict=True)
@@ -191,7 +191,7 @@ class DragonFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def dragon(self) -> Dragon:
-        """The dragon that these are the fields of."""
+        """The dragon with these fields."""
         return Dragon(**{field: str(getattr(self, field)) for field in FIELDS})
 
 
@@ -208,7 +208,7 @@ class DragonReport(DragonFields, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def report_from(members: Mapping[str, Any]) -> DragonReport:
-    """Make a report of the parsed JSON body of `POST /dragons`.
+    """Make a report from the parsed JSON body of `POST /dragons`.
 
     Takes the members under the registry's names or the course web client's. Raises `InvalidInput` with every fault.
     """
@@ -219,10 +219,10 @@ def report_from(members: Mapping[str, Any]) -> DragonReport:
 
 
 def correction_from(members: Mapping[str, Any], name: str) -> Dragon:
-    """Make a dragon of the parsed JSON body of `PUT /dragons/{name}`.
+    """Make a dragon from the parsed JSON body of `PUT /dragons/{name}`.
 
-    Takes the members as `report_from` does. Raises `InvalidInput` with every fault, another name than the path's
-    among them: a dragon is corrected, not renamed.
+    Takes the members as `report_from` does. Raises `InvalidInput` with every fault. A name that is not the path's is
+    one: a dragon is corrected, not renamed.
     """
     faults = []
     member = "dragon_name_str" if "dragon_name_str" in members else FIELDS["dragon_name_str"].alias
@@ -232,7 +232,7 @@ def correction_from(members: Mapping[str, Any], name: str) -> Dragon:
 
 
 def _is_other_name(given: object, name: str) -> bool:
-    """Return whether the given value is a dragon's name, and another one; a value that is no name has its own fault."""
+    """Tell whether the value is a valid name, but another one. A value that is no name is reported as its own fault."""
     try:
         return normalised_name(DragonName.parse(given)) != normalised_name(name)
     except ValueError:

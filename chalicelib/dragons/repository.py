@@ -11,14 +11,14 @@ from chalicelib.dragons.model import Dragon, normalised_name
 
 
 class Addition(StrEnum):
-    """What became of a dragon that was to be added."""
+    """The outcome of adding a dragon."""
 
     ADDED = "added"
     DUPLICATE = "duplicate"
 
 
 class Change(StrEnum):
-    """What became of a dragon that was to be replaced or removed."""
+    """The outcome of replacing or removing a dragon."""
 
     DONE = "done"
     ABSENT = "absent"
@@ -36,7 +36,7 @@ class DragonQuery:
 
     @classmethod
     def of(cls, family: str | None, name: str | None, after: str | None = None, limit: int = 100) -> DragonQuery:
-        """Make a query of what a client typed."""
+        """Make a query from the names as a client wrote them."""
         return cls(
             None if family is None else normalised_name(family),
             None if name is None else normalised_name(name),
@@ -54,32 +54,32 @@ class DragonPage:
 
 
 class DragonRepository(Protocol):
-    """A registry of dragons. One contract suite, `tests/contracts/dragon_repository.py`, holds for every one."""
+    """A registry of dragons. Every implementation has to pass `tests/contracts/dragon_repository.py`."""
 
     def page(self, query: DragonQuery) -> DragonPage:
         """Return the dragons that match, in the order of their normalised names."""
         ...
 
     def get(self, name: str) -> Dragon | None:
-        """Return the dragon of this name (compared normalised), or None."""
+        """Return the dragon with this name (compared normalised), or None."""
         ...
 
     def add(self, dragon: Dragon, submission_id: str) -> Addition:
         """Add a dragon whose name is free.
 
-        Adding again under the same submission id answers `ADDED` and changes nothing; a name that another submission
-        holds answers `DUPLICATE`.
+        Adding again under the same submission id returns `ADDED` and changes nothing. Returns `DUPLICATE` if another
+        submission holds the name.
         """
         ...
 
     def replace(self, dragon: Dragon, unchanged: Callable[[Dragon], bool]) -> Change:
-        """Put a dragon in the place of the one of its name.
+        """Replace the dragon of the same name with this one.
 
-        `unchanged` returns True if the stored dragon is the one the caller saw; nobody can write between the question
-        and the change. Answers `DONE`, `ABSENT` if there is no dragon of this name, `CHANGED` if `unchanged` says no.
+        `unchanged` returns True if the stored dragon is the one the caller saw; nobody can write between that check and
+        the change. Returns `DONE`, `ABSENT` if there is no dragon with this name, `CHANGED` if `unchanged` says no.
         """
         ...
 
     def remove(self, name: str, unchanged: Callable[[Dragon], bool]) -> Change:
-        """Remove the dragon of this name (compared normalised); answers as `replace` does."""
+        """Remove the dragon with this name (compared normalised). Takes `unchanged` and returns as `replace` does."""
         ...

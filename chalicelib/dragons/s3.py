@@ -29,7 +29,7 @@ NAMES_LOGGED_MAX = 10
 
 
 class DocumentContended(aws.DependencyUnavailable):
-    """Other writers were faster every time; nothing was written, and trying later is right."""
+    """Other writers were faster every time. Nothing was written, and a later attempt may succeed."""
 
     def __init__(self) -> None:
         super().__init__("The dragon document", "too many writers at once")
@@ -51,7 +51,7 @@ class DocumentPlace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """One version of the document, and where it was read. `etag` is None where there is no object yet."""
+    """One version of the document, and where it was read. `etag` is None if there is no object yet."""
 
     bucket: str
     key: str
@@ -60,7 +60,7 @@ class _Version:
 
 
 class _Swap(Enum):
-    """How a compare-and-swap ended; `UNCERTAIN` if an attempt of the SDK before the refused one may have been done."""
+    """How a compare-and-swap ended. `UNCERTAIN`: refused, but an earlier attempt by the SDK may have written it."""
 
     WRITTEN = auto()
     LOST = auto()
@@ -76,7 +76,7 @@ class S3DragonRepository:
         s3: Callable[[], S3Client] = aws.s3,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take where the document is (asked before each use), and how to reach S3."""
+        """Take the document's place (read before each use), and what returns the S3 client and sleeps (in seconds)."""
         self._place = place
         self._s3 = s3
         self._sleep = sleep
@@ -112,7 +112,7 @@ class S3DragonRepository:
 
     def _change(self, key: str, unchanged: Callable[[Dragon], bool], wanted: Dragon | None) -> Change:
         """Swap the first entry of this key for the wanted one, or for none."""
-        meant: list[Entry] = []  # what a change that may have been done found under the key
+        meant: list[Entry] = []  # the entries of this key before a swap that may have been written
         for attempt in range(SWAP_ATTEMPTS_MAX):
             version = self._read()
             entries = version.document.entries(key)
@@ -121,7 +121,7 @@ class S3DragonRepository:
             # (RFC 9110 §13.1.1).
             if meant and present == wanted:
                 return Change.DONE
-            # Or the dragon was removed, and another one has taken its name since: that one stays.
+            # Or the dragon was removed, and another one has taken its name since. That one stays.
             if meant and entries and wanted is None and _is_another(entries, meant):
                 return Change.DONE
             if present is None:
@@ -137,7 +137,7 @@ class S3DragonRepository:
         raise DocumentContended
 
     def _pause(self, attempt: int) -> None:
-        """Let other writers go first, for a random time that grows with the attempts."""
+        """Let other writers go first, for a random time that grows with each attempt."""
         self._sleep(random.uniform(0, min(SWAP_WAIT_MAX_S, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
 
     def _read(self) -> _Version:
@@ -162,7 +162,7 @@ class S3DragonRepository:
         return version
 
     def _swap(self, version: _Version, body: bytes) -> _Swap:
-        """Write this body in the place of that version of the document, if nobody has written it since."""
+        """Replace that version of the document with this body, unless somebody has written the document since."""
         unchanged: dict[str, Any] = {"IfNoneMatch": "*"} if version.etag is None else {"IfMatch": version.etag}
         try:
             with aws.calling("S3"):
@@ -184,7 +184,7 @@ def _parsed(bucket: str, key: str, etag: str | None, body: bytes) -> _Version:
     except DocumentCorrupt as corrupt:
         raise DocumentCorrupt(
             f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "
-            "Restore an earlier version of the object, or mend it by hand."
+            "Restore an earlier version of the object, or repair it by hand."
         ) from corrupt
 
 
@@ -195,8 +195,8 @@ def _tell_of_namesakes(document: Document) -> None:
 
 
 def _is_another(entries: Sequence[Entry], meant: Sequence[Entry]) -> bool:
-    """Tell whether the dragon is not the one that was meant.
+    """Tell whether the dragon is a different one from the one that was meant.
 
-    It came with another submission (a correction keeps the submission), or it was the next entry of its name.
+    It has another submission id (a correction keeps the id), or it is the entry that came next under the name.
     """
     return entries[0].submission_id != meant[0].submission_id or len(entries) < len(meant)

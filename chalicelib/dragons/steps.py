@@ -21,7 +21,7 @@ def validate(step_input: Mapping[str, Any]) -> Outcome:
     """Check a dragon against the model's rules, whoever started the workflow.
 
     Takes `{"dragon": {…}, "correlation_id": "…"}`. Returns the outcome `valid`, or `invalid` with the faults as reason.
-    A dragon that was reported before a field was added has that field's default.
+    A dragon that was reported before a field was added gets that field's default.
     """
     members = {**STORED_DEFAULTS, **step_input["dragon"]}
     try:

@@ -1,7 +1,7 @@
 """What a submission is: a reported dragon on its way into the registry. Nothing here talks to AWS.
 
-A submission is an execution of the workflow, and what is known of it is what Step Functions says of that execution.
-The execution's input holds the reporter's phone number; it is never part of a submission.
+A submission is an execution of the workflow, and all that is known of it is what Step Functions says about that
+execution. The execution's input holds the reporter's phone number; a submission never does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WHY_FAILED = "The workflow could not be finished. GET /dragons tells whether the
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A state of the workflow that was entered, what became of it, and since when (RFC 3339)."""
+    """A state that the workflow entered: its name, how it stands, and when it was entered (RFC 3339)."""
 
     name: str
     status: StepStatus
@@ -41,8 +41,8 @@ class Step:
 class Submission:
     """A reported dragon on its way into the registry.
 
-    `status` is `pending`, `added`, `rejected` or `failed`; `refusal` is the outcome that a rejection rests on
-    (`duplicate` or `invalid`); `requested_by` is the reporter's `sub`.
+    `status` is `pending`, `added`, `rejected` or `failed`. `refusal` says what kind of rejection it was (`duplicate` or
+    `invalid`). `requested_by` is the reporter's `sub`. Times are in RFC 3339 form.
     """
 
     submission_id: str
@@ -57,7 +57,7 @@ class Submission:
     notification: Notification | None = None
 
     def as_it_began(self) -> Submission:
-        """Return the submission as the first answer showed it: pending, whatever has become of it since."""
+        """Return the submission as the first answer showed it: pending, whatever has happened since."""
         return replace(self, status="pending", finished_at=None, reason=None, refusal=None, notification=None)
 
 
@@ -78,7 +78,7 @@ class Origin:
 
 
 def execution_input(report: DragonReport, origin: Origin, submission_id: str, *, may_text: bool) -> dict[str, Any]:
-    """Return what the state machine is given. The phone number stands here only, and in no answer."""
+    """Return the state machine's input. The phone number appears here only, and in no answer."""
     reporter: dict[str, Any] = {"text": report.confirmationRequired and may_text}
     if report.phone_number is not None:
         reporter["phone_number"] = report.phone_number
@@ -93,9 +93,9 @@ def execution_input(report: DragonReport, origin: Origin, submission_id: str, *,
 
 
 def asked_for(given: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return what of an execution's input tells a repeated call from another one: all that the client chose.
+    """Return what the client chose of an execution's input. It tells a repeated report from a different one.
 
-    What the stage adds, and ids of the call itself, do not count.
+    It leaves out what the stage adds and the ids of the request itself.
     """
     return (
         given["dragon"],
@@ -105,9 +105,9 @@ def asked_for(given: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def submission_of(described: DescribeExecutionOutputTypeDef) -> Submission:
-    """Return the submission that an execution is, as `DescribeExecution` has it.
+    """Make a submission from the answer of `DescribeExecution`.
 
-    Raises `KeyError` or `msgspec.MsgspecError` if its input is not the API's: somebody has started it by hand.
+    Raises `KeyError` or `msgspec.MsgspecError` if the execution's input is not the API's: somebody started it by hand.
     """
     given = msgspec.json.decode(described["input"], type=dict[str, Any])
     finished = described.get("stopDate")
@@ -127,12 +127,12 @@ def submission_of(described: DescribeExecutionOutputTypeDef) -> Submission:
 
 
 def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str, Any]]:
-    """Return the submission's status and what the workflow said of its outcome."""
+    """Return the submission's status and what the workflow said about its outcome."""
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         return "pending", {}
     if described["status"] == "SUCCEEDED":
         if "output" not in described:
-            return "pending", {}  # what is described may be older than what has happened, and in parts
+            return "pending", {}  # DescribeExecution is eventually consistent: some of its parts may lag behind
         outcome = msgspec.json.decode(described["output"], type=dict[str, Any])
         if outcome.get("status") in ("added", "rejected"):
             return outcome["status"], outcome

@@ -1,6 +1,6 @@
-"""The Step Functions client: starts a dragon's workflow, and reads back how far it is.
+"""The Step Functions client: starts a dragon's workflow, and reads its progress.
 
-A submission's id is its execution's name, so nothing has to be stored beside Step Functions, which keeps executions
+A submission's id is its execution's name, so nothing needs to be stored outside Step Functions, which keeps executions
 (and with them idempotency keys) for 90 days.
 """
 
@@ -60,7 +60,7 @@ class DragonWorkflow:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take which state machine it is (asked before each use), and how to reach Step Functions."""
+        """Take the state machine (read before each use), and what returns the client and tells and passes the time."""
         self._state_machine = state_machine
         self._stepfunctions = stepfunctions
         self._clock = clock
@@ -70,7 +70,8 @@ class DragonWorkflow:
         """Start the workflow for a report.
 
         `may_text` says whether this stage may text the reporter's number. Returns the submission as it was when it
-        started, also when the same report came before under the same idempotency key. Raises `IdempotencyKeyReused`.
+        started, even if the same report came earlier under the same idempotency key. Raises `IdempotencyKeyReused` if
+        the key came with another report, and `aws.calling`'s errors.
         """
         submission_id = origin.submission_id()
         given = execution_input(report, origin, submission_id, may_text=may_text)
@@ -90,9 +91,9 @@ class DragonWorkflow:
         )
 
     def find(self, submission_id: str) -> Submission | None:
-        """Return the submission of this id, or None if there is none (any more).
+        """Return the submission with this id, or None if there is none (any more).
 
-        An execution that somebody started by hand, with other input than the API's, is no submission.
+        An execution that somebody started by hand, with input that is not the API's, is not a submission.
         """
         described = self._described(submission_id)
         try:
@@ -120,8 +121,8 @@ class DragonWorkflow:
     def wait(self, submission: Submission, timeout_s: float) -> Submission:
         """Wait until the submission is settled, for at most `timeout_s`.
 
-        Returns it as it is then: settled, or still pending. If Step Functions cannot be asked, the wait ends, too, with
-        the submission as it was last seen: it has started in any case.
+        Returns it as it is then, settled or still pending. If a call to Step Functions fails, the wait ends at once
+        with the submission as it was last seen, because the workflow has started in any case.
         """
         deadline = self._clock() + timeout_s
         pause_s = POLL_FIRST_S

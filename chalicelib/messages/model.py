@@ -19,7 +19,7 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """The members of `data` that every message has; further ones are kept as they came."""
+    """The members of `data` that every message has; any others are kept as they came."""
 
     order_id: Uuid
     order_time: Timestamp
@@ -56,7 +56,7 @@ class Message:
 
 
 def message_from(members: Mapping[str, Any]) -> Message:
-    """Make a message of a parsed JSON object with exact numbers.
+    """Make a message from a parsed JSON object with exact numbers.
 
     Raises `InvalidInput` with every fault.
     """

@@ -19,7 +19,7 @@ from chalicelib.validation import InvalidInput
 
 WORKERS = 10
 
-# What can never succeed, and the word that a dead letter's reason begins with.
+# The errors that no retry cures, each with the word that begins the dead letter's reason.
 _KINDS: dict[type[Exception], str] = {
     exact_json.MalformedJson: "unreadable",
     InvalidInput: "invalid",
@@ -30,7 +30,7 @@ _HOPELESS = tuple(_KINDS)
 
 
 class BatchIncomplete(Exception):
-    """Some deliveries of a batch could not be settled now; they stay on the queue and come again."""
+    """Some deliveries of a batch could not be settled now. They stay on the queue, and SQS delivers them again."""
 
 
 def process(deliveries: Sequence[Delivery], messages: MessageRepository, queue: MessageQueue) -> None:
@@ -55,7 +55,7 @@ def _settle_in_time(delivery: Delivery, messages: MessageRepository, queue: Mess
 
 
 def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue) -> str | None:
-    """Store, bury or leave one delivery; return the metric that counts it, None if it is left."""
+    """Store, bury or leave one delivery. Return the metric that counts it, or None if it is left."""
     fields = {"correlation_id": delivery.correlation_id, "sqs_message_id": delivery.sqs_message_id}
     try:
         try:
@@ -68,8 +68,8 @@ def _settle(delivery: Delivery, messages: MessageRepository, queue: MessageQueue
             logger.warning("message buried", extra=fields | {"reason": kind})
             return "MessagesBuried"
         queue.delete(delivery)
-    except Exception:  # noqa: BLE001 - the other deliveries of the batch must be settled whatever befalls this one
-        logger.exception("message not settled, it comes again", extra=fields)
+    except Exception:  # noqa: BLE001 - whatever happens to this one, the batch's others must be settled
+        logger.exception("message not settled; it will be delivered again", extra=fields)
         return None
     logger.info("message settled", extra=fields | {"outcome": storing.value})
     return "MessagesStored" if storing is Storing.STORED else "MessagesRepeated"

@@ -27,7 +27,7 @@ _NOT_ALLOWED_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\
 
 
 class QueueUnavailable(aws.DependencyUnavailable):
-    """The queue did not acknowledge a message: the client has to send it again, which is safe."""
+    """The queue did not acknowledge a message. The client must send it again, which is safe."""
 
     retry_after_s = 5
 
@@ -45,7 +45,7 @@ class QueueUrls(Protocol):
 
     @property
     def message_dead_letter_queue_url(self) -> str:
-        """The queue of what can never be stored."""
+        """The queue for messages that can never be stored."""
         ...
 
 
@@ -60,7 +60,7 @@ class Delivery:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Delivery:
-        """Make a delivery of a record of the Lambda event
+        """Make a delivery from a record of the Lambda event
         (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)."""
         attributes = record.get("messageAttributes") or {}
         correlation_id = attributes.get("correlation_id", {}).get("stringValue") or record["messageId"]
@@ -75,7 +75,7 @@ class MessageQueue:
         urls: QueueUrls,
         sqs: Callable[[], SQSClient] = aws.sqs,
     ) -> None:
-        """Take the queues' URLs (asked before each use), and how to reach SQS."""
+        """Take the queues' URLs (read before each use), and what returns the SQS client."""
         self._urls = urls
         self._sqs = sqs
 
@@ -102,8 +102,8 @@ class MessageQueue:
     def bury(self, delivery: Delivery, reason: str) -> None:
         """Move a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.
 
-        The reason begins with its kind and a colon. Attributes count towards the size of a message. Where the body
-        leaves little room, the kind stands for the whole reason, and attributes that do not fit are left out.
+        The reason begins with its kind and a colon. Attributes count towards the size of a message. If the body leaves
+        little room, the kind alone stands for the reason, and attributes that do not fit are left out.
 
         The letter is sent before the delivery is deleted: a failure in between leaves two copies, never none.
         """
@@ -120,7 +120,7 @@ class MessageQueue:
 
 
 def _letter_attributes(delivery: Delivery, reason: str) -> dict[str, str]:
-    """Return the attributes that fit beside the body. Those that say most come first, the whole reason last."""
+    """Return the attributes that fit beside the body. The most useful come first, the full reason last."""
     wanted = (
         ("reason", reason.partition(":")[0]),
         ("correlation_id", delivery.correlation_id),
@@ -137,10 +137,10 @@ def _letter_attributes(delivery: Delivery, reason: str) -> dict[str, str]:
 
 
 def _bytes_of(attributes: Mapping[str, str]) -> int:
-    """Return how much of a message's size attributes take: their names, types and values."""
+    """Return how many bytes of a message's size the attributes take: their names, types and values."""
     return sum(len((name + _TEXT + value).encode()) for name, value in attributes.items())
 
 
 def _escaped_for_sqs(json_text: str) -> str:
-    """Escape the characters that JSON has and SQS refuses (U+FFFE and U+FFFF); in JSON they stand in strings only."""
+    """Escape the characters that JSON allows and SQS refuses (U+FFFE, U+FFFF). In JSON they occur in strings only."""
     return _NOT_ALLOWED_IN_SQS.sub(lambda character: f"\\u{ord(character[0]):04x}", json_text)

@@ -1,7 +1,7 @@
 """Where messages are kept: the archive in S3, and the index in DynamoDB that answers reads.
 
-The archive is written first, so an index row never points at nothing (until the archive forgets it). Both writes are
-conditional: the same message again changes nothing, another payload under the same key never overwrites the first.
+The archive is written first, so an index row never points at nothing (until the object expires). Both writes are
+conditional: the same message again changes nothing, and another payload under the same key never overwrites the first.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ class MessageConflict(Exception):
 
 
 class MessageTooLarge(Exception):
-    """The index cannot keep a message of this size. The API takes none so large, but the queue does: up to 1 MiB."""
+    """The index cannot keep a message this large. The API accepts none, but the queue takes up to 1 MiB."""
 
 
 class Ambiguous(Exception):
-    """Several companies have a message with this id, and the caller did not say which company is meant."""
+    """Several companies have a message with this id, and the caller did not name one."""
 
 
 class Storing(StrEnum):
-    """What became of a message that was to be stored."""
+    """The outcome of storing a message."""
 
     STORED = "stored"
     REPEATED = "repeated"
 
 
 class MessageStores(Protocol):
-    """Which stores the messages are kept in."""
+    """Where the messages are kept."""
 
     @property
     def message_archive_bucket_name(self) -> str:
@@ -67,21 +67,21 @@ class MessageRepository:
         s3: Callable[[], S3Client] = aws.s3,
         dynamodb: Callable[[], DynamoDBClient] = aws.dynamodb,
     ) -> None:
-        """Take the names of bucket and table (asked before each use), and how to reach S3 and DynamoDB."""
+        """Take the names of bucket and table (read before each use), and what returns the S3 and DynamoDB clients."""
         self._stores = stores
         self._s3 = s3
         self._dynamodb = dynamodb
 
     def store(self, message: Message) -> Storing:
-        """Archive a message, then index it. Storing the same message again changes nothing and answers `REPEATED`.
+        """Archive a message, then index it. Storing the same message again changes nothing and returns `REPEATED`.
 
         Raises `MessageConflict` if another payload has the key, `MessageTooLarge`, and `aws.calling`'s errors.
         """
         row = StoredMessage.of(message)
         if row.size_bytes > ROW_BYTES_MAX:
             raise MessageTooLarge(f"the index keeps at most {ROW_BYTES_MAX:,} bytes of a message")
-        # The index is asked first: the archive may have forgotten a message whose row stays (ArchiveRetentionDays),
-        # and would take another one in its place.
+        # The index is read first: the archived object may have expired while its row remains (ArchiveRetentionDays),
+        # and the archive would then accept another payload.
         if present := self._row(row.message_id, row.company_id):
             return _compared(message, present[0])
         self._archive(message)
@@ -90,7 +90,7 @@ class MessageRepository:
     def find(self, message_id: str, company_id: str | None) -> StoredMessage | None:
         """Return a stored message, or None.
 
-        Without a company (for operators) it is looked for in all of them; raises `Ambiguous` if several have the id.
+        If `company_id` is None (for operators), all companies are searched. Raises `Ambiguous` if several have the id.
         """
         rows = self._rows(message_id) if company_id is None else self._row(message_id, company_id)
         if len(rows) > 1:
@@ -162,10 +162,10 @@ class MessageRepository:
 
 
 def _compared(message: Message, present: Mapping[str, Any]) -> Storing:
-    """Return `REPEATED` if the row that is there holds this message. Raises `MessageConflict` if not."""
+    """Return `REPEATED` if the stored row holds this message. Raises `MessageConflict` if not."""
     try:
         same = StoredMessage.from_item(present).holds(message)
-    except KeyError:  # somebody's row, but none of ours
+    except KeyError:  # somebody else wrote this row
         same = False
     if not same:
         raise MessageConflict(f"{message.archive_key} is indexed with another payload")

@@ -44,7 +44,7 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
-        """Return the row that a DynamoDB item is. Raises `KeyError` for an item that is none."""
+        """Make a row from a DynamoDB item. Raises `KeyError` for an item that lacks an attribute of a row."""
         return cls(**{name: item[name][_type_of(name)] for name in cls.__struct_fields__})
 
     def as_item(self) -> dict[str, UniversalAttributeValueTypeDef]:
@@ -60,7 +60,7 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(name) + len(value.encode()) + 1 for name, value in msgspec.structs.asdict(self).items())
 
     def holds(self, message: Message) -> bool:
-        """Tell whether this is the row of that message. A row that holds no valid message holds another one."""
+        """Tell whether this row holds that message. A row that holds no valid message does not."""
         metadata = {name: getattr(self, name) for name in message.metadata.__struct_fields__}
         try:
             kept = message_from({"metadata": metadata, "data": exact_json.parse_object(self.data)})
@@ -80,5 +80,5 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _type_of(name: str) -> str:
-    """Return DynamoDB's type of an attribute."""
+    """Return an attribute's DynamoDB type."""
     return "N" if name == "order_amount" else "S"

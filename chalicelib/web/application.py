@@ -1,4 +1,4 @@
-"""The Chalice application class: what every answer has in common, and what happens when something raises."""
+"""The Chalice application class: what all answers have in common, and what happens when a view raises."""
 
 import inspect
 import time
@@ -20,7 +20,7 @@ REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-
 EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Request-Id")
 PREFLIGHT_MAX_AGE_S = 600
 
-# Chalice puts them on every answer; browsers read them in the answer to a preflight only, which is not made here.
+# Chalice puts them on every answer. Browsers read them only in answers to preflights, which API Gateway gives.
 _PREFLIGHT_HEADERS = ("Access-Control-Allow-Headers", "Access-Control-Max-Age")
 
 View = Callable[..., Response]
@@ -29,7 +29,7 @@ View = Callable[..., Response]
 class UserPoolAuthorizer(CognitoUserPoolAuthorizer):
     """Has API Gateway verify tokens of the stage's user pool.
 
-    The pool's ARN is only needed when the API is deployed, so it is only asked for then.
+    The pool's ARN is needed, and checked, only when the API is deployed.
     """
 
     def __init__(self, name: str, pool_arn: str, stage: str) -> None:
@@ -49,7 +49,7 @@ class UserPoolAuthorizer(CognitoUserPoolAuthorizer):
 
 
 class _Cors(CORSConfig):
-    """CORS headers, with what else every answer has: preflights are answered by API Gateway, from these alone."""
+    """CORS headers, and the other header that every answer has: API Gateway answers preflights with these alone."""
 
     def get_access_control_headers(self) -> dict[str, str]:
         return {**super().get_access_control_headers(), "X-Content-Type-Options": "nosniff"}
@@ -65,7 +65,7 @@ class Clients(Protocol):
 
     @property
     def user_pool_client_id(self) -> str:
-        """The user pool's client whose ID tokens are taken."""
+        """The user pool's client whose ID tokens are accepted."""
         ...
 
 
@@ -73,10 +73,10 @@ class Dragonpost(Chalice):
     """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems."""
 
     def __init__(self, app_name: str, clients: Clients) -> None:
-        """Take whom this app serves; the user pool client's id is asked for with each request that needs it."""
+        """Take whom this app serves. The user pool client's id is read for each request that needs it."""
         super().__init__(app_name, configure_logs=False)
         self._clients = clients
-        # All of them: API Gateway then hands over bodies as bytes (base64), and invalid UTF-8 can be told.
+        # All media types: API Gateway then hands over bodies as bytes (base64), so invalid UTF-8 can be detected.
         self.api.binary_types = ["*/*"]
         self.api.cors = _Cors(
             clients.allow_origin,
@@ -98,14 +98,14 @@ class Dragonpost(Chalice):
 
     @property
     def request_id(self) -> str:
-        """The id of the request that is being answered; it correlates logs, queue messages and executions, too."""
+        """The id of the request that is being answered. It also correlates logs, queue messages and executions."""
         return str(self.request.context["requestId"])
 
     def get(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
         """Declare a view for GET and HEAD.
 
-        With an authorizer, the view's first argument is the `Caller`, here and in the three below; then come the path's
-        parameters. Raises `TypeError` for a view that takes a caller and has no authorizer, or the other way.
+        With an authorizer, the view's first argument is the `Caller`; the path's parameters follow. Raises `TypeError`
+        for a view that has an authorizer and takes no caller, or the reverse. `post`, `put` and `delete` do the same.
         """
         return self._declare(path, ["GET", "HEAD"], authorizer)
 
@@ -137,12 +137,12 @@ class Dragonpost(Chalice):
         return answer
 
     def _declare(self, path: str, methods: list[str], authorizer: Authorizer | None) -> Callable[[View], View]:
-        # Views check content types themselves: Chalice's check passes a missing one.
+        # Views check content types themselves: Chalice's check lets a missing one pass.
         declare = self.route(path, methods=methods, authorizer=authorizer, content_types=["*/*"])
         return lambda view: declare(self._answering(view, guarded=authorizer is not None))
 
     def _answering(self, view: View, *, guarded: bool) -> View:
-        """Wrap a view: a guarded one is given its caller, and the domain errors that a view raises become problems."""
+        """Wrap a view: give a guarded one its caller, and turn the domain errors that it raises into problems."""
         signature = inspect.signature(view, eval_str=True)
         taken = [name for name, parameter in signature.parameters.items() if parameter.annotation is Caller]
         if taken != (["caller"] if guarded else []):
@@ -180,7 +180,7 @@ class Dragonpost(Chalice):
 
 
 def _as_problem_if_error(answer: dict[str, Any], request_id: str) -> dict[str, Any]:
-    """Return Chalice's own errors (405 above all) as problems; leave all else as it is."""
+    """Return Chalice's own errors (405 above all) as problems, and any other answer unchanged."""
     headers: Mapping[str, str] = answer["headers"]
     if answer["statusCode"] < 400 or headers.get("Content-Type") == CONTENT_TYPE:
         return answer

@@ -1,4 +1,4 @@
-"""The bodies of answers that are no model of their own, by the names that the API's document gives them."""
+"""The bodies of answers that have no model elsewhere, under the names that the OpenAPI document gives them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -28,10 +28,10 @@ class AcceptedSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a reported dragon is, and which states of the workflow it went through.
+    """The progress of a reported dragon, and the workflow's states that it went through.
 
-    `reason` says why it was rejected or has failed. `notification` tells, once it is settled, whether the world was
-    told: a dragon stays added when that fails.
+    `reason` says why it was rejected or why it failed. `notification` says, once it is settled, whether the world was
+    told. The dragon stays added if that failed.
     """
 
     submission_id: str
@@ -45,7 +45,7 @@ class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AcceptedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that the queue has."""
+    """A message that the queue has accepted."""
 
     message_id: Id
     status: Literal["accepted"]

@@ -1,11 +1,11 @@
 """Compressed answers (RFC 9110 §8.4, §12.5.3).
 
-API Gateway could compress by itself (`minimumCompressionSize`). It is not used: its documentation knows no ETag of the
-compressed form, it compresses what has passed Lambda's limit of 6 MB already, and the local server has nothing like it.
+API Gateway could compress by itself (`minimumCompressionSize`). That is not used: its documentation mentions no ETag
+for the compressed form, it compresses only what has passed Lambda's limit of 6 MB, and the local server cannot do it.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
 
-A compressed representation is another one than the plain, so it has a strong ETag of its own (RFC 9110 §8.8.3.3): the
-plain one's with `-gzip` inside the quotes. Preconditions take either for the other.
+A compressed representation differs from the plain one, so it has a strong ETag of its own (RFC 9110 §8.8.3.3): the
+plain one's with `-gzip` inside the quotes. Preconditions treat the two as equal.
 """
 
 import base64
@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-SIZE_MIN_BYTES = 1_400  # what fits one packet gains nothing
+SIZE_MIN_BYTES = 1_400  # a body that fits into one packet gains nothing
 LEVEL = 5
 
 _COMPRESSIBLE = re.compile(r"text/.*|application/(.*\+)?json|(application|text)/javascript|image/svg\+xml")
@@ -23,9 +23,9 @@ _CODING = re.compile(r"\s*(?P<name>[^\s;]+)\s*(?:;\s*q=(?P<quality>[01](?:\.[0-9
 
 
 def compressed(answer: Mapping[str, Any], request_headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return an answer as this client gets it: with gzip if it is large enough, compressible and wanted.
+    """Return the answer for this client: with gzip if it is large enough and compressible, and the client accepts it.
 
-    Takes the answer as the Lambda proxy integration has it, and the request's headers with lower-case names.
+    Takes the answer in the form of the Lambda proxy integration, and the request's headers with lower-case names.
     """
     headers = dict(answer["headers"])
     if answer["statusCode"] == 304:
@@ -46,19 +46,20 @@ def compressed(answer: Mapping[str, Any], request_headers: Mapping[str, str]) ->
 
 
 def gzip_etag(etag: str) -> str:
-    """Return the entity tag of the compressed form of what has this tag."""
+    """Return the entity tag of the compressed form, given that of the plain form."""
     return f'{etag[:-1]}-gzip"'
 
 
 def plain_etag(etag: str) -> str:
-    """Return the entity tag of the plain form, whichever form this tag is of."""
+    """Return the entity tag of the plain form, given that of either form."""
     return etag.removesuffix('-gzip"') + '"' if etag.endswith('-gzip"') else etag
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:
-    """Tell whether gzip may be sent. API Gateway turns base64 back into bytes only where `Accept` has a media type.
+    """Tell whether gzip may be sent.
 
-    A coding that is named goes before `*`, which is for the others (RFC 9110 §12.5.3).
+    API Gateway turns base64 back into bytes only if `Accept` begins with a media type. A coding that is named goes
+    before `*`, which stands for all others (RFC 9110 §12.5.3).
     """
     if not _BEGINS_WITH_MEDIA_TYPE.match(headers.get("accept", "")):
         return False
@@ -68,7 +69,7 @@ def _accepts_gzip(headers: Mapping[str, str]) -> bool:
 
 
 def _qualities(accept_encoding: str) -> dict[str, float]:
-    """Return what each coding is worth to the client, from 0 (not acceptable) to 1; what can't be read is left out."""
+    """Return each coding's quality, from 0 (not acceptable) to 1. Items that cannot be parsed are left out."""
     codings = (_CODING.fullmatch(item) for item in accept_encoding.split(","))
     return {coding["name"]: float(coding["quality"] or 1) for coding in codings if coding}
 

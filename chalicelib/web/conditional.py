@@ -10,13 +10,13 @@ _ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 def etag_of(body: bytes) -> str:
-    """Return a strong entity tag for a representation: the same bytes have the same tag, whatever else changed."""
+    """Return a strong entity tag for a representation. It depends on the bytes alone."""
     digest = hashlib.sha256(body).digest()[:18]
     return f'"{base64.urlsafe_b64encode(digest).decode()}"'
 
 
 def none_match(if_none_match: str | None, etag: str) -> bool:
-    """Tell whether `If-None-Match` holds, so that the body has to be sent: no tag in it is this one.
+    """Tell whether `If-None-Match` holds (none of its tags is this one), so that the body must be sent.
 
     Compares weakly, as RFC 9110 §13.1.2 asks; `*` matches any representation.
     """

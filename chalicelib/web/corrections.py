@@ -13,7 +13,7 @@ from chalicelib.web.responses import Reply
 
 
 def precondition(if_match: str | None, *, required: bool) -> Callable[[Dragon], bool]:
-    """Return what tells whether a dragon is the one that `If-Match` names; without the header any dragon is.
+    """Return a function that tells whether a dragon is the one that `If-Match` names. Without the header, any is.
 
     Ends the request with 428 (RFC 6585 §3) if the header is required and missing.
     """
@@ -25,7 +25,7 @@ def precondition(if_match: str | None, *, required: bool) -> Callable[[Dragon], 
 
 
 def check(change: Change) -> None:
-    """End the request with the problem of a change that was not made."""
+    """End the request with 404 or 412 if the change was not made."""
     if change is Change.ABSENT:
         raise ProblemRaised(problems.DRAGON_NOT_FOUND)
     if change is Change.CHANGED:

@@ -27,7 +27,7 @@ ASSETS = frozenset({
 })  # fmt: skip
 
 # Swagger UI comes from a pinned package in vendor/ (requirements-vendor.txt). It is found, never imported: its Python
-# needs what is not installed.
+# needs packages that are not installed.
 SWAGGER_UI_PACKAGE = "star_openapi_swagger"
 SWAGGER_UI = {
     "swagger-ui.css": "templates/swagger/css/swagger-ui.css",
@@ -49,12 +49,12 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {cognito}; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# The console makes no HTML of text, and the browser sees to it. (Swagger UI does, of text that it has cleaned.)
+# The console never makes HTML from text, and the browser enforces that. (Swagger UI does, from text that it sanitises.)
 _NO_HTML_FROM_TEXT = "; require-trusted-types-for 'script'; trusted-types 'none'"
 
 
 def console(request: Request, client_id: str) -> Reply:
-    """Return the console, or a redirect to its one address.
+    """Return the console, or a redirect to its canonical address.
 
     Takes the user pool client's id, with which people sign in.
     """
@@ -66,7 +66,7 @@ def console(request: Request, client_id: str) -> Reply:
 
 
 def docs(request: Request, client_id: str) -> Reply:
-    """Return the interactive documentation, or a redirect to its one address.
+    """Return the interactive documentation, or a redirect to its canonical address.
 
     Takes the user pool client's id, with which people sign in. Ends the request with 404 if this deployment was
     packaged without Swagger UI.
@@ -81,7 +81,7 @@ def docs(request: Request, client_id: str) -> Reply:
 def asset(name: str, if_none_match: str | None) -> Reply:
     """Return a file that a page refers to, or 304. Ends the request with 404 for any other name."""
     if name in SWAGGER_UI:
-        # A new version comes with a deployment, seldom: so browsers need not ask each time.
+        # A new version comes with a deployment, and seldom, so browsers need not ask each time.
         return _file(_swagger_ui_file(name), if_none_match, f"public, max-age={SWAGGER_UI_MAX_AGE_S}")
     if name in ASSETS:
         return _file(STATIC / name, if_none_match, "no-cache")
@@ -103,7 +103,7 @@ def cognito_endpoint() -> str:
 
 
 def _dragon_fields() -> str:
-    """Return a dragon's fields as JSON, in the order that the console has them: an address last, from near to far."""
+    """Return a dragon's fields as JSON in the console's order: the address comes last, its nearest part first."""
     return msgspec.json.encode(
         [
             {
@@ -119,7 +119,7 @@ def _dragon_fields() -> str:
 
 
 def _page(name: str, request: Request, policy: str, **values: str) -> Reply:
-    """Return a page with these values in the places that it has for them."""
+    """Return a page with these values filled in, and Cognito's endpoint."""
     endpoint = cognito_endpoint()
     template = Template((STATIC / name).read_text(encoding="utf-8"))
     page = template.substitute(
@@ -148,5 +148,5 @@ def _swagger_ui_file(name: str) -> Path:
 
 
 def _moved(reference: str) -> Reply:
-    # Relative (RFC 9110 §10.2.2), so that it is right behind a proxy that adds a prefix of its own.
+    # Relative (RFC 9110 §10.2.2), so it also works behind a proxy that adds a prefix of its own.
     return Reply(b"", 308, {"Location": reference, "Content-Type": "text/plain"})

@@ -25,7 +25,7 @@ _INTEGER = re.compile(r"[0-9]{1,5}")
 
 
 def query_from(parameters: Parameters) -> DragonQuery:
-    """Make a query of the parameters of `GET /dragons`. Raises `InvalidInput` with every fault."""
+    """Make a query from the parameters of `GET /dragons`. Raises `InvalidInput` with every fault."""
     limit = parameters.take("limit", _limit) or LIMIT_DEFAULT
     query = DragonQuery.of(parameters.values.get("family"), parameters.values.get("dragonName"), None, limit)
     after = parameters.take("cursor", lambda cursor: _after(cursor, query))

@@ -66,7 +66,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def document(self, request_id: str) -> dict[str, Any]:
-        """Return the members of the problem document for the request of this id."""
+        """Return the members of the problem document for the request with this id."""
         document: dict[str, Any] = {
             "type": self.type,
             "title": TITLES.get(self.type) or status_title(self.status),
@@ -79,7 +79,7 @@ class Problem:
         return document
 
     def body(self, request_id: str) -> bytes:
-        """Return the problem document for the request of this id, as it is sent."""
+        """Return the problem document for the request with this id, as it is sent."""
         return msgspec.json.encode(self.document(request_id))
 
 

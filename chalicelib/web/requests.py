@@ -1,4 +1,4 @@
-"""Reading a request: its body, parameters, headers and path, strictly, each fault with its place."""
+"""Reading a request strictly: its body, parameters, headers and path. Each fault says where it is."""
 
 import re
 import uuid
@@ -47,17 +47,17 @@ def header(request: Request, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """A request's parameters: the values of those that can be used, and what is wrong with the others."""
+    """A request's parameters: the values that can be used, and what is wrong with the others."""
 
     values: dict[str, str] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
 
     def take(self, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
-        """Return the query parameter as `parse` makes it, or None; what `parse` refuses (`ValueError`) is a fault."""
+        """Return what `parse` makes of the query parameter, None if it is missing or refused (see `parsed`)."""
         return self.parsed(name, self.values[name], parse) if name in self.values else None
 
     def parsed(self, name: str, text: str, parse: Callable[[str], Parsed]) -> Parsed | None:
-        """Return a parameter's text, of the path or of the query, as `parse` makes it; None if it is at fault."""
+        """Return what `parse` makes of a path or query parameter. Note a fault and return None on its `ValueError`."""
         try:
             return parse(text)
         except ValueError as error:
@@ -70,7 +70,7 @@ class Parameters:
 
 
 def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
-    """Return the query parameters; unknown ones and those given more than once are faults."""
+    """Return the query parameters. Unknown ones, and those given more than once, are faults."""
     found = Parameters()
     query = request.query_params
     for name in query or ():
@@ -86,7 +86,10 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
 
 
 def path_text(value: str) -> str:
-    """Return a path parameter's text; API Gateway hands it over as it stood in the URL (RFC 3986 §2.1)."""
+    """Decode a path parameter, which API Gateway passes on as it is in the URL (RFC 3986 §2.1).
+
+    Ends the request with 404 if it is not UTF-8.
+    """
     try:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:
@@ -94,7 +97,7 @@ def path_text(value: str) -> str:
 
 
 def path_prefix(request: Request) -> str:
-    """Return what stands before this service's routes in the request's path: the API's stage, or nothing locally."""
+    """Return the part of the request's path before this service's routes: the API's stage, or nothing locally."""
     below = [part for part in request.path.split("/") if part]
     parts = [part for part in request.context["path"].split("/") if part]
     return "".join(f"/{part}" for part in parts[: len(parts) - len(below)])
@@ -108,11 +111,11 @@ def claims(request: Request) -> Mapping[str, Any] | None:
 
 
 def completed(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return API Gateway's event with what Chalice and the views rely on.
+    """Return API Gateway's event, completed with what Chalice and the views rely on.
 
     Header names are in lower case. The request has an id, which is also its correlation id: the client's
     `X-Request-Id` if that is well-formed (8 to 64 letters, digits, `.`, `_`, `-`), else API Gateway's own, else a new
-    one. Without an `Accept`, any media type will do (RFC 9110 §12.5.1), which Chalice has to be told.
+    one. A missing `Accept` means any media type (RFC 9110 §12.5.1), which Chalice does not know, so it becomes `*/*`.
     """
     headers = {"accept": "*/*"} | {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     context = event.get("requestContext", {})
@@ -146,9 +149,9 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def wait_preferred_s(request: Request) -> int:
-    """Return how long the client prefers to wait (`Prefer: wait=N`, RFC 7240 §4.3), at most `WAIT_MAX_S`; 0 if not.
+    """Return how many seconds the client prefers to wait (`Prefer: wait=N`, RFC 7240 §4.3), 0 to `WAIT_MAX_S`.
 
-    A preference that is not understood is ignored, as RFC 7240 §2 asks; of several the first one counts.
+    A preference that is not understood is ignored, as RFC 7240 §2 asks. If there are several, the first one counts.
     """
     for preference in (header(request, "Prefer") or "").split(","):
         match = _WAIT.fullmatch(preference.split(";")[0].strip())

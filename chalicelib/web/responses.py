@@ -11,17 +11,17 @@ from chalicelib.web.problems import CONTENT_TYPE, Problem
 
 
 class Reply(Response):
-    """A response whose body is bytes already: UTF-8 text goes out as text, anything else as base64.
+    """A response whose body is already bytes. UTF-8 text goes out as text, anything else as base64.
 
-    Chalice decides that by the API's binary media types. Here those are `*/*`, so that request bodies arrive as the
-    bytes they are; API Gateway passes a text answer on as it is.
+    Chalice would decide that by the API's binary media types. Here those are `*/*`, so that request bodies arrive as
+    bytes; API Gateway passes a text answer on as it is.
     """
 
     def __init__(self, body: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(body, {"Content-Type": "application/json", **(headers or {})}, status_code)
 
     def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG002 - see the class
-        """Return the answer as API Gateway's Lambda proxy integration takes it."""
+        """Return the answer in the form of API Gateway's Lambda proxy integration."""
         answer = {"statusCode": self.status_code, "headers": dict(self.headers), "multiValueHeaders": {}}
         try:
             return {**answer, "body": self.body.decode(), "isBase64Encoded": False}
@@ -39,5 +39,5 @@ def revalidated(body: bytes, if_none_match: str | None, headers: Mapping[str, st
 
 
 def problem_reply(problem: Problem, request_id: str) -> Reply:
-    """Return a problem as an answer to the request of this id."""
+    """Return a problem as the answer to the request with this id."""
     return Reply(problem.body(request_id), problem.status, {**problem.headers, "Content-Type": CONTENT_TYPE})

@@ -1,4 +1,4 @@
-"""How a submission is shown: while it is accepted, once it is settled, and when it is asked for."""
+"""How a submission is shown: when it is accepted, once it is settled, and when a client asks for it."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -27,7 +27,7 @@ def accepted(submission: Submission, path_prefix: str, waited_s: int) -> Reply:
 
 
 def settled(submission: Submission, path_prefix: str, waited_s: int) -> Reply:
-    """Return the 201 for a dragon that was added while the client waited. Raises the problem of one that was not."""
+    """Return the 201 for a dragon that was added while the client waited. Ends the request with a problem otherwise."""
     if submission.status != "added":
         raise ProblemRaised(_problem(submission, f"{path_prefix}/submissions/{submission.submission_id}", waited_s))
     location = {"Location": f"{path_prefix}/dragons/{quote(submission.dragon.dragon_name_str, safe='')}"}

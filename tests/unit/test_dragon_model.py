@@ -113,7 +113,7 @@ def test_what_a_field_has_in_older_dragons_can_be_sent_back_as_it_is() -> None:
 def test_a_field_without_all_there_is_to_say_of_it_is_refused_by_its_name(kind: object) -> None:
     incomplete = msgspec.defstruct("Dragon", [("weight_str", kind)])
 
-    with pytest.raises(TypeError, match=r"Dragon\.weight_str has to be declared as"):
+    with pytest.raises(TypeError, match=r"Dragon\.weight_str must be declared as"):
         declared(incomplete)
 
 
