@@ -15,17 +15,17 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 .PHONY: help run token reset install quick test prove mutants lint unit e2e fuzz deploy dead-letters clean
 
 QUIETLY := --quiet --disable-pip-version-check
-# uv takes seconds for what takes pip a minute. It is given the index that pip is configured for; where it cannot be had
-# or fails, pip does it. $(call install,ENVIRONMENT,REQUIREMENTS)
+# uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
+# fails, pip installs instead. $(call install,ENVIRONMENT,REQUIREMENTS)
 PIPS_INDEX = $$($(PYTHON) -m pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1)
 define install
 { [ -x .venv/bin/uv ] && UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" \
     .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) 2>/dev/null; } || \
-  { echo "uv cannot install $(2) here: pip does, which takes longer"; \
+  { echo "uv cannot install $(2) here, so pip does, which takes longer"; \
     $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }
 endef
 
-help: ## list what there is to make
+help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/.run ## serve the API on http://127.0.0.1:8000, with an embedded AWS behind it
@@ -37,18 +37,18 @@ token: .venv/.run ## print an ID token (USER=operator, amber or cobalt); needs `
 reset: .venv/.run ## forget everything that `make run` keeps in .local
 	@exec $(PYTHON) -m devstack reset
 
-# Python's packages and those of Node.js come from different places: both at once.
+# Python's packages and those of Node.js come from different places, so both are installed at once.
 install: ## install what testing needs, and nothing else
 	@$(MAKE) --silent -j2 .venv/.dev node_modules/.installed
 
-quick: install ## check in seconds what a change breaks most often: style, types, the unit and contract tests
+quick: install ## check in seconds what changes break most often: style, types, the unit and contract tests
 	@$(PYTHON) -m ruff check --quiet . && $(PYTHON) -m ruff format --check --quiet . && $(PYTHON) -m mypy --no-error-summary
 	@exec $(PYTHON) -m pytest tests/unit tests/contract -m "not slow" -n $(WORKERS) --quiet
 
 test: lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
 	@exec $(PYTHON) -m pytest -n $(WORKERS) --cov --cov-report=term
 
-prove: install .local/checkov/.made ## try hard to break what the service promises (under 25 minutes; PROOF_SEED=… repeats a run)
+prove: install .local/checkov/.made ## try hard to break the service's promises (under 25 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(PYTHON) -m pytest tests/proof -v -s
 
 mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; goes on where it was)
@@ -72,7 +72,7 @@ unit: install ## run the tests that need no embedded AWS (half a minute)
 e2e: install ## run the tests that need an embedded AWS of their own
 	@exec $(PYTHON) -m pytest tests/e2e tests/deploy -n $(WORKERS)
 
-fuzz: install ## generate many more requests from the API's document than `make test` does
+fuzz: install ## try many more requests generated from the OpenAPI document than `make test` does
 	@SCHEMATHESIS_EXAMPLES=300 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py -s
 
 deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformation or chalice)
@@ -107,7 +107,7 @@ clean: ## remove what can be made again; keeps .local
 	@$(call install,.venv,requirements-mutants.txt)
 	@touch $@
 
-# Its own environment: it is large, and brings an AWS SDK of its own.
+# Checkov has an environment of its own: it is large, and pins another version of the AWS SDK.
 .local/checkov/.made: requirements-checkov.txt
 	@$(BASE_PYTHON) -m venv .local/checkov
 	@$(call install,.local/checkov,requirements-checkov.txt)

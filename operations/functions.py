@@ -1,4 +1,4 @@
-"""The Lambda functions that app.py declares: their names, and what each of them gets."""
+"""The Lambda functions that app.py declares: their names and limits."""
 
 from __future__ import annotations
 

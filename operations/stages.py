@@ -1,8 +1,8 @@
 """The stages, and all that differs between them. To add one, add it here and run `python -m operations.generate`.
 
 Everything else about a stage follows from its name: it is part of every resource's name, so that stages can share an
-account. A name is lower-case letters and digits, as the templates' parameter `Stage` demands: with a hyphen, the stage
-`dev-messages` would get what the policies of `dev` name as `dragonpost-dev-messages-*`.
+account. A name consists of lower-case letters and digits, as the templates' parameter `Stage` demands. With a hyphen,
+resources of a stage `dev-messages` would match `dragonpost-dev-messages-*` in the policies of `dev`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage has of its own.
+    """What distinguishes a stage.
 
     `allow_origin` is the origin that browsers may call from, or `*`. `environment` is what the functions see on top of
     what every stage sets. `unlimited_actions` are granted on every resource, whatever the policies say.
@@ -34,7 +34,7 @@ STAGES: Mapping[str, Stage] = {
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
         },
-        # The embedded AWS takes this action's resource for `*`, whatever path is asked for (docs/embedded-aws.md).
+        # The embedded AWS checks this action against the resource `*`, whatever the path (docs/embedded-aws.md).
         unlimited_actions=frozenset({"ssm:GetParametersByPath"}),
     ),
     "dev": Stage(allow_origin="*"),

@@ -1,7 +1,7 @@
 """Fill vendor/, which Chalice copies into the package as it is: `python -m operations.vendor`.
 
-pip installs what requirements-vendor.txt pins, without dependencies, unless the stamp in vendor/ says that it is there
-already: a digest of the requirements and of every file that was installed.
+pip installs what requirements-vendor.txt pins, without dependencies, unless the stamp in vendor/ says that it is
+installed already. The stamp is a digest of the requirements and of every file that was installed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def fill(project: Path, environment: Mapping[str, str]) -> None:
         options = ("--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--only-binary", ":all:")
         commands.run("pip", "install", *options, "--target", str(fresh), "-r", str(requirements), env=environment)
         (fresh / STAMP).write_text(_digest(requirements, fresh), encoding="utf-8")
-        # Swapped in whole: a package is never made of a half-filled folder.
+        # The folder is swapped as a whole, so a package is never made from a half-filled one.
         if vendor.exists():
             vendor.rename(old)
         fresh.rename(vendor)

@@ -1,4 +1,4 @@
-"""Running `aws`, `chalice` and `pip`: none outlives us, and an interrupt can be made to wait for one."""
+"""Running `aws`, `chalice` and `pip`: none outlives this process, and an interrupt can be made to wait for one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DeployError(Exception):
     """A step failed; the message says which one and what to do."""
 
 
-# Runs a command, and kills it together with all that it started when the file that is named first ends.
+# Runs a command. Kills it, and everything that it started, when the file that is named first ends.
 _ENDING_WITH_US = '(cat "$0"; kill -KILL 0) >/dev/null 2>&1 & exec "$@"'
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -26,7 +26,7 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> str:
     """Run a command of this interpreter's environment and return what it printed.
 
-    Raises DeployError with the command and its own words when it fails.
+    Raises DeployError with the command and its output if it fails.
     """
     program = Path(sysconfig.get_path("scripts")) / command
     if not program.exists():
@@ -42,7 +42,7 @@ def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None 
         stderr=subprocess.STDOUT,
         pass_fds=(ours,),
         # So that an interrupt can end it together with what it started (pip). In another group of our session, a
-        # command that asks for an MFA code on the terminal is stopped for ever; in its own session it fails instead.
+        # command that asks for an MFA code on the terminal would hang for ever; in its own session it fails instead.
         start_new_session=True,
     )
     os.close(ours)
@@ -62,9 +62,9 @@ def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None 
 
 @contextlib.contextmanager
 def interrupts_wait(tell: Callable[[], None]) -> Iterator[None]:
-    """Hold interrupts back until the block has ended, and raise KeyboardInterrupt then. `tell` is called at the first.
+    """Hold interrupts back until the block has ended, then raise KeyboardInterrupt. The first one calls `tell`.
 
-    An exception that leaves the block goes before the interrupt.
+    An exception that leaves the block takes precedence over the interrupt.
     """
     held: list[int] = []
 

@@ -24,7 +24,7 @@ def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path
     """Run `chalice package` and return the template (JSON), which lies beside the deployment package.
 
     `merge_template` is merged over the generated template (default: infrastructure/app-overrides.json).
-    Raises DeployError, also when Chalice could not get every dependency.
+    Raises DeployError, also if Chalice could not get every dependency.
     """
     target.say("packaging the app")
     folder = target.build / "app"
@@ -65,7 +65,7 @@ def check_complete(said: str, package: Path, project: Path) -> None:
 
 
 def requirements(project: Path) -> Iterator[Requirement]:
-    """Yield what the project wants to have in the package."""
+    """Yield the requirements that the package must contain."""
     for name in ("requirements.txt", "requirements-vendor.txt"):
         for line in (project / name).read_text(encoding="utf-8").splitlines():
             specification = line.partition(" --")[0].partition("#")[0].strip()  # without pip's options, such as --hash

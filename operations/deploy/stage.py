@@ -1,4 +1,4 @@
-"""A stage's two stacks, and what `chalice deploy` makes in place of the second."""
+"""A stage's two stacks, and `chalice deploy`, which can take the place of the second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from operations.stages import STAGES
 
 
 def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
-    """Raise DeployError if the stage's app was deployed in the other way: neither can take over from the other.
+    """Raise DeployError if the stage's app was deployed the other way: neither way can take over from the other.
 
     `deployed_with` is `cloudformation` or `chalice`.
     """
@@ -70,8 +70,8 @@ def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> st
 def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
     """Run `chalice deploy` in place of package and CloudFormation; return what it printed. Raises DeployError.
 
-    An interrupt waits until it has ended: it records what it made at its very end, and without the record the next
-    deployment makes a second API.
+    An interrupt waits until the command has ended. Only then does it record what it made, and without the record the
+    next deployment would make a second API.
     """
     target.say(f"chalice deploy --stage {target.stage}")
     environment = {**target.environment, **app_environment(outputs)}
@@ -99,7 +99,7 @@ def _chalice_recorded_something(target: Target) -> bool:
         return bool(json.loads(recorded)["resources"])  # `chalice delete` leaves the file, with none
     except FileNotFoundError:
         return False
-    except (ValueError, LookupError):  # cut short, so nobody knows what stands
+    except (ValueError, LookupError):  # cut short, so nobody knows what exists
         return True
 
 

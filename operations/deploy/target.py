@@ -19,7 +19,7 @@ class Target:
     """One stage in one account and region.
 
     `environment` is what the commands see (credentials, region, endpoint); `build` receives templates and packages.
-    With `artifacts_owner`, the bucket has to belong to that account: anyone who guesses a name can create it first.
+    With `artifacts_owner`, the bucket must belong to that account: anyone who guesses its name can create it first.
     Without `sms_allowed_prefixes`, a deployed stage keeps those it has, and a new one texts nobody.
     """
 

@@ -1,7 +1,7 @@
 """What is merged into the template that `chalice package` makes: infrastructure/app-overrides.json.
 
-It gives the functions the names that `chalice deploy` gives them, each a log group that ends, and the API what Chalice
-has no setting for: its own answers, its limits, and the one client whose tokens it takes.
+It gives the functions the names that `chalice deploy` gives them, and log groups that expire their entries. It gives
+the API what Chalice has no setting for: its own answers, its limits, and the one client whose tokens it accepts.
 """
 
 from __future__ import annotations

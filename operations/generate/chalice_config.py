@@ -1,4 +1,4 @@
-"""`.chalice/config.json`: what Chalice is told of the app, its stages and its functions."""
+"""`.chalice/config.json`: what Chalice needs to know about the app, its stages and its functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def files() -> dict[Path, str]:
 
 def _config() -> dict[str, Any]:
     return {
-        # Chalice reads past names that it does not know; JSON has no comments.
+        # Chalice ignores names that it does not know, and JSON has no comments.
         "generated": "by `python -m operations.generate`, from operations/stages.py and operations/functions.py",
         "version": "2.0",
         "app_name": "dragonpost",

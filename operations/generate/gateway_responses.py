@@ -17,7 +17,7 @@ from chalicelib.web.problems import Problem
 from chalicelib.web.requests import BODY_BYTES_MAX
 from operations.generate import CannotGenerate
 
-# Where there is no route, the gateway looks for an AWS signature, and takes `Bearer` for a broken one.
+# If there is no route, the gateway looks for an AWS signature, and mistakes `Bearer` for a broken one.
 _PROBLEMS: Mapping[str, Problem] = {
     "ACCESS_DENIED": problems.REFUSED_BY_GATEWAY,
     "API_CONFIGURATION_ERROR": problems.INTERNAL_ERROR,
@@ -46,14 +46,14 @@ _PROBLEMS: Mapping[str, Problem] = {
 def gateway_responses(allow_origin: Mapping[str, str]) -> dict[str, Any]:
     """Return the `GatewayResponses` of an `AWS::Serverless::Api`.
 
-    Takes the origin that browsers may call from, as CloudFormation fills it in. Raises `CannotGenerate` if API Gateway
-    has a response type that no problem stands for, so that none of its own answers is left as AWS made it
+    Takes the origin that browsers may call from, as CloudFormation fills it in. Raises `CannotGenerate` if a response
+    type of API Gateway has no problem here, so that none of its own answers is left as AWS made it
     (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
     """
     kinds = _response_types()
     unlike = kinds ^ _PROBLEMS.keys()
     if unlike:
-        raise CannotGenerate(f"API Gateway's response types are others than those of {__name__}: {sorted(unlike)}")
+        raise CannotGenerate(f"API Gateway's response types differ from those in {__name__}: {sorted(unlike)}")
     return {kind: _response(_PROBLEMS[kind], allow_origin) for kind in sorted(kinds)}
 
 
@@ -64,7 +64,7 @@ def _response_types() -> set[str]:
 
 
 def _response(problem: Problem, allow_origin: Mapping[str, str]) -> dict[str, Any]:
-    """Return one answer; the gateway takes a header's value in quotes, or from its context without them."""
+    """Return one answer. A header's value is in quotes, or is without them the name of a value in the context."""
     literal = {
         "Content-Type": problems.CONTENT_TYPE,
         "Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS),

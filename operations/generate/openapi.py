@@ -157,7 +157,7 @@ def _checked_type(kind: type) -> Json:
 
 
 def _tidied(node: Any) -> Any:
-    """Return a schema of msgspec with whole descriptions, and with the type of each enumeration for generators."""
+    """Return msgspec's schema with each description on one line, and each enumeration's type, for code generators."""
     if isinstance(node, list):
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):
@@ -175,7 +175,7 @@ def _first_paragraph(text: str) -> str:
 
 
 def _answer_whole(schema: Json) -> None:
-    """Have an answer's schema promise every member: what was stored without one is answered with its default."""
+    """Make an answer's schema promise every member: a dragon stored without one is answered with its default."""
     for member in schema["properties"].values():
         member.pop("default", None)
     schema["required"] = list(schema["properties"])

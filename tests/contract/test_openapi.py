@@ -48,7 +48,7 @@ def test_a_description_without_a_route_is_an_error(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_example_of_a_refusal_that_the_service_accepts_is_an_error() -> None:
-    with pytest.raises(CannotGenerate, match="takes what an example shows as refused"):
+    with pytest.raises(CannotGenerate, match="accepts what an example shows as refused"):
         refused(Uuid.parse, COMPANY)
 
 

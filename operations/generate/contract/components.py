@@ -39,7 +39,7 @@ def headers_of(*names: str) -> Json:
     return {name: ref("headers", name) for name in names}
 
 
-# A header that only some answers of a status have is another component than one that all of them have.
+# A header that only some answers of a status have needs another component than one that all of them have.
 _NOT_ALWAYS = {"Location": "SubmissionLocation"}
 
 

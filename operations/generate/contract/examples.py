@@ -108,7 +108,8 @@ def request(**query: str) -> Request:
 def refused(read: Callable[..., object], *arguments: object) -> Problem:
     """Return the problem of a request that `read` refuses when it gets these arguments.
 
-    So the example says what the rule says, not what somebody copied from it.
+    So the example says what the rule says, not what somebody copied from it. Raises CannotGenerate if `read` accepts
+    them.
     """
     try:
         read(*arguments)
@@ -116,4 +117,4 @@ def refused(read: Callable[..., object], *arguments: object) -> Problem:
         problem = problem_for(error)
         assert problem is not None  # noqa: S101 - both errors are in its table
         return problem
-    raise CannotGenerate(f"{read.__qualname__} takes what an example shows as refused: {arguments}")
+    raise CannotGenerate(f"{read.__qualname__} accepts what an example shows as refused: {arguments}")
