@@ -1,8 +1,8 @@
 """The table of what the API refuses, and of what looks odd and is accepted, as data.
 
 Each row holds for every way to serve the API: in-process, the local server, the deployed gateway. Send `method`, `path`
-(already percent-encoded, below the API's stage), `headers` and `body` with the operator's token, and compare the
-status and, of a refusal, the places of its faults (`Case.places_in`). In-process every row is sent; over HTTP those of
+(already percent-encoded, below the API's stage), `headers` and `body` with the operator's token. Compare the status
+and, for a refusal, the places of its faults (`Case.places_in`). In-process, send every row; over HTTP, only those of
 `over_http`.
 """
 
@@ -27,7 +27,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Case:
-    """One request and what it is answered with; `places` are `pointer #/…`, `parameter …` or `header …`, sorted."""
+    """One request and its answer. `places` are `pointer #/…`, `parameter …` or `header …`, sorted."""
 
     name: str
     method: str
@@ -80,7 +80,7 @@ def _is_json(body: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A request for a route or a method that does not exist; AWS's gateway knows no 405."""
+    """A request for a route or a method that does not exist. AWS's gateway knows no 405."""
 
     name: str
     method: str
@@ -143,7 +143,7 @@ MALFORMED: Mapping[str, bytes] = {
 
 OVERSIZED: Mapping[str, bytes] = {
     "256 KiB and a byte": _padded(message_body(), BODY_BYTES_MAX + 1),
-    "256 KiB and a byte that are no JSON": b"\xff" * (BODY_BYTES_MAX + 1),
+    "256 KiB and a byte that are not JSON": b"\xff" * (BODY_BYTES_MAX + 1),
     "2 MB": _padded(message_body(), 2_000_000),
 }
 
@@ -237,7 +237,7 @@ def _message_faults() -> Iterable[Case]:
     yield _post_message("unknown member of metadata", unknown, 400, "pointer #/metadata/a~1b~0%C3%A9")
     outside = raw_object({"metadata": raw_object({}), "data": raw_object({}), "more": "1"}).encode()
     yield _post_message(
-        "all faults are listed, the unknown member's, too",
+        "all faults are listed, with that of the unknown member",
         outside,
         400,
         "pointer #/more",
@@ -260,7 +260,7 @@ def _message_reads() -> Iterable[Case]:
     for name in ("not-a-uuid", "e0721e56fb094273ae747bcbc92d43eb", quote("{e0721e56-fb09-4273-ae74-7bcbc92d43eb}")):
         yield _get(f"message id {name}", f"/message/{name}", 400, "parameter message_id")
     yield _get(
-        "message: unknown parameter, and an id that is none",
+        "message: unknown parameter, and an id that is not a UUID",
         "/message/1?x=1",
         400,
         "parameter message_id",
@@ -374,7 +374,9 @@ def _corrections() -> Iterable[Case]:
         "pointer #/reportingPhoneNumber",
         "pointer #/submission_id",
     )
-    yield Case("correction: of what was not seen", "PUT", "/dragons/Ember", 428, headers=JSON, body=dragon_body())
+    yield Case(
+        "correction: of a version that was not seen", "PUT", "/dragons/Ember", 428, headers=JSON, body=dragon_body()
+    )
 
 
 def _cursor_of_version(version: int) -> str:
@@ -389,7 +391,7 @@ CURSORS_REFUSED: Mapping[str, str] = {
     "with more at its end": CURSOR_OF_NO_FILTER + "AAAA",
     "with a line break inside": CURSOR_OF_NO_FILTER[:4] + "\n" + CURSOR_OF_NO_FILTER[4:],
     "of version 2": _cursor_of_version(2),
-    "that is none": "ember",
+    "that is not one": "ember",
     "empty": "",
     "not ASCII": "é",
     "of another form": base64.urlsafe_b64encode(b'{"version":1}').decode(),
@@ -402,7 +404,7 @@ def _queries() -> Iterable[Case]:
     yield _get("limit twice", "/dragons?limit=1&limit=1", 400, "parameter limit")
     yield _get("family twice", "/dragons?family=red&family=green", 400, "parameter family")
     yield _get("unknown parameter", "/dragons?name=Ember", 400, "parameter name")
-    yield _get("a parameter in other case", "/dragons?Limit=1", 400, "parameter Limit")
+    yield _get("a parameter in another case", "/dragons?Limit=1", 400, "parameter Limit")
     yield _get("unknown parameter of one dragon", "/dragons/Ember?family=red", 400, "parameter family")
     for name, cursor in CURSORS_REFUSED.items():
         yield _get(f"cursor {name}", f"/dragons?{urlencode({'cursor': cursor})}", 400, "parameter cursor")
@@ -458,7 +460,7 @@ AMOUNTS_ACCEPTED = (
 
 
 def _message_case(name: str, headers: Mapping[str, str] = JSON, **changes: Mapping[str, str]) -> Case:
-    """Return a message that is accepted, with an id of its own that is the same in every run."""
+    """Return a message that is accepted. Its id is its own, and the same in every run."""
     message_id = f'"{uuid.uuid5(uuid.NAMESPACE_URL, f"urn:dragonpost:test:{name}")}"'
     metadata = {"message_id": message_id} | dict(changes.get("metadata", {}))
     body = message_body(metadata, dict(changes.get("data", {})))
@@ -466,7 +468,7 @@ def _message_case(name: str, headers: Mapping[str, str] = JSON, **changes: Mappi
 
 
 def _accepted_messages() -> Iterable[Case]:
-    yield _message_case("content type in other case", {"Content-Type": "Application/JSON; charset=UTF-8"})
+    yield _message_case("content type in another case", {"Content-Type": "Application/JSON; charset=UTF-8"})
     yield _message_case("upper-case UUIDs", metadata={"message_id": '"FC0DAAD3-4F10-4D15-B8C6-276CCA111E88"'})
     for time in TIMES_ACCEPTED:
         yield _message_case(f"message_time {time}", metadata={"message_time": f'"{time}"'})
@@ -489,7 +491,7 @@ ACCEPTED: tuple[Case, ...] = (
         f"/dragons?{urlencode({'dragonName': chr(39) + ' OR ' + chr(39) + '1' + chr(39) + '=' + chr(39) + '1'})}",
         200,
     ),
-    _get("a name with what a path may not hold", "/dragons/%27%20OR%20%271%27%3D%271", 404),
+    _get("a name with characters that a path may not hold", "/dragons/%27%20OR%20%271%27%3D%271", 404),
     _get("a cursor of this query", f"/dragons?cursor={CURSOR_OF_NO_FILTER}", 200),
     _get("the largest limit", "/dragons?limit=1000", 200),
 )
@@ -503,4 +505,4 @@ UNKNOWN: tuple[Unknown, ...] = (
 )
 
 ONE_NAME = ("Élan", "E\u0301LAN", " élan ")
-"""Spellings of one dragon's name: whichever is added first, the others are duplicates of it."""
+"""Spellings of one dragon's name. Whichever is added first, the others are its duplicates."""

@@ -1,4 +1,4 @@
-"""What every suite shares: nothing that touches AWS settings, for the e2e suite brings its own."""
+"""What all suites share. Nothing here touches AWS settings, because the e2e suite has its own."""
 
 import io
 import logging
@@ -19,19 +19,19 @@ from tests.turns import turn
 
 pytest.register_assert_rewrite("tests.contracts.dragon_repository")
 
-# Coverage is that of the quick tests. In these folders most of the service runs in other processes, which it does not
-# see, and where the service runs here, tracing makes threads that race for a document three times as slow.
+# Coverage measures the quick tests. In these folders, most of the service runs in other processes, which it cannot see.
+# Where the service runs in this process, tracing makes threads that race for a document three times as slow.
 NOT_MEASURED = {"deploy", "e2e", "proof"}
 
 # The tests of each of these folders share a devstack, so one worker runs them all. They take longest.
 SHARE_A_DEVSTACK = {"e2e", "proof"}
 
-# A worker that is told to end waits 5 s for its test, then interrupts it, and has 10 s to end what it has started.
+# A worker that has to end waits 5 s for its test, then interrupts it, and has 10 s to end what the test started.
 NodeManager.EXIT_TIMEOUT = 20
 
 
 class ByFolder(LoadScopeScheduling):
-    """Gives each worker whole files, and whole folders where the tests share a devstack."""
+    """Gives each worker whole files, or whole folders if their tests share a devstack."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
@@ -39,10 +39,10 @@ class ByFolder(LoadScopeScheduling):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Guard the network, and have SIGTERM end a run as Ctrl-C does: what the tests have started ends with it."""
+    """Guard the network, and make SIGTERM end a run as Ctrl-C does, so that everything the tests started ends with it."""
     config.pluginmanager.register(network)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if _is_worker(config):  # is interrupted by SIGINT, which a shell has its background jobs ignore
+    if _is_worker(config):  # it is interrupted by SIGINT, which a shell makes its background jobs ignore
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -60,10 +60,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolde
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the tests that look back on a whole run at the end of their folder, and the proving ground's behind others.
+    """Move tests that look back on a whole run to the end of their folder, and the proving ground's tests after others.
 
-    It starts while those run. Workers begin with the folders that take longest; the quick tests fill up what is left.
-    Those of the slow folders are marked as not to be measured.
+    The proving ground starts while those others run. Workers begin with the folders that take longest; the quick tests
+    fill the time that is left. Tests in the slow folders are excluded from coverage.
     """
     folders = list(dict.fromkeys(item.path.parent for item in items))
     if _is_worker(config):
@@ -89,7 +89,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what each folder's tests took; CONTRIBUTING.md has what the whole gate may take."""
+    """Print how many seconds each folder's tests took. CONTRIBUTING.md says what the whole gate may take."""
     seconds: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -106,7 +106,7 @@ def _is_worker(config: pytest.Config) -> bool:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the service logs, a JSON object a line. pytest's own capture misses it: the logger keeps its stream."""
+    """What the service logs, one JSON object per line. pytest's own capture misses it: the logger keeps its stream."""
     handler = logger.registered_handler
     assert isinstance(handler, logging.StreamHandler)
     captured = io.StringIO()

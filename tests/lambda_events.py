@@ -70,12 +70,12 @@ def proxy_event(
 
 
 def queue_event(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the event of a batch; each record says what differs from the recorded one."""
+    """Return the event of a batch. Each record holds what differs from the recorded one."""
     return {"Records": [deepcopy(_SQS_RECORD) | dict(record) for record in records]}
 
 
 def received_record(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the event source mapping makes of a message that `ReceiveMessage` returned."""
+    """Return the record that the event source mapping makes from a message that `ReceiveMessage` returned."""
     attributes = {
         name: {
             "stringValue": value["StringValue"],

@@ -1,4 +1,4 @@
-"""A pytest plugin (`-p tests.one_more_field`): everything runs with a dragon that has one field more.
+"""A pytest plugin (`-p tests.one_more_field`): everything runs with a dragon that has one more field.
 
 The field is added to the text of chalicelib/dragons/model.py, where a developer would add it, and nowhere else.
 """
@@ -26,7 +26,7 @@ _LINE = (
 
 
 def with_one_more_field(source: str) -> str:
-    """Return the model's source with one field more at the end of the declaration."""
+    """Return the model's source with one more field at the end of the declaration."""
     (dragon,) = (part for part in ast.parse(source).body if isinstance(part, ast.ClassDef) and part.name == "Dragon")
     *_, last = (part for part in dragon.body if isinstance(part, ast.AnnAssign))
     lines = source.splitlines()
@@ -44,5 +44,5 @@ def pytest_load_initial_conftests() -> None:
     source = with_one_more_field(Path(spec.origin).read_text(encoding="utf-8"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[_MODEL] = module
-    exec(compile(source, spec.origin, "exec"), module.__dict__)  # noqa: S102 - our own source, and a line
+    exec(compile(source, spec.origin, "exec"), module.__dict__)  # noqa: S102 - our own source and one line
     importlib.import_module("chalicelib.dragons").model = module  # type: ignore[attr-defined]

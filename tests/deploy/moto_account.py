@@ -1,4 +1,4 @@
-"""An AWS account that moto's server pretends to be, and what stands in it."""
+"""An AWS account that moto's server pretends to be, and what exists in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Swagger = dict[str, Any]
 
 @dataclass(frozen=True)
 class Standing:
-    """Everything that a deployment of the app makes, as the account shows it; comparable."""
+    """Everything that a deployment of the app makes, as the account shows it. Two of these can be compared."""
 
     roles: dict[str, dict[str, Any]]
     trust: dict[str, Any]
@@ -45,7 +45,7 @@ class Account:
         return session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
 
     def standing(self) -> Standing:
-        """Return what stands in the account now."""
+        """Return what exists in the account now."""
         iam, functions, apis = self.client("iam"), self.client("lambda"), self.client("apigateway")
         roles = iam.list_roles()["Roles"]
         listed = functions.list_functions()["Functions"]
@@ -68,10 +68,10 @@ class Account:
 
 @contextmanager
 def account() -> Iterator[Account]:
-    """Start moto's server on a free port, with the defects mended that stop `chalice deploy` (moto 5.2.5)."""
+    """Start moto's server on a free port, with fixes for the defects that stop `chalice deploy` (moto 5.2.5)."""
     imported: list[Swagger] = []
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with _import_that_takes_what_chalice_sends(imported):
+    with _import_of_chalices_swagger(imported):
         server.start()
         try:
             host, port = server.get_host_and_port()
@@ -81,11 +81,12 @@ def account() -> Iterator[Account]:
 
 
 @contextmanager
-def _import_that_takes_what_chalice_sends(imported: list[Swagger]) -> Iterator[None]:
+def _import_of_chalices_swagger(imported: list[Swagger]) -> Iterator[None]:
     """Let moto import Chalice's Swagger, and keep each document as it was sent.
 
-    AWS takes it as it is. moto needs a description. It refuses Swagger 2.0 by its version, although it reads the parts
-    that matter here. And it wants a URI and a method for the integrations that answer CORS preflights, which have none.
+    AWS accepts it as it is. moto requires a description. It refuses Swagger 2.0 by its version, although it reads the
+    parts that matter here. It also requires a URI and a method for the integrations that answer CORS preflights, which
+    have none.
     """
     stock_put = APIGatewayBackend.put_rest_api
 

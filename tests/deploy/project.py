@@ -12,7 +12,7 @@ from operations import PROJECT
 
 RUNS_WITHIN_S = 300
 
-# What Chalice reads, and beside it what must not get into the package.
+# What Chalice reads, and also what must not get into the package.
 _COPIED = (
     *("app.py", "chalicelib", ".chalice", "requirements.txt", "requirements-vendor.txt", "infrastructure"),
     *("devstack", "operations", "tests"),

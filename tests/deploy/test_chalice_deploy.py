@@ -1,6 +1,6 @@
 """`chalice deploy --stage dev`, run as people run it, against an account that moto pretends to be.
 
-Deploying, deploying changed code and deleting each happen once for this module. The tests look at what stood then.
+Deploying, deploying changed code and deleting each happen once for this module. The tests look at what existed then.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FUNCTIONS = {function: deployed_name(function, "dev") for function in names()}
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 DEV = CONFIG["stages"]["dev"]
 
-# Everything else takes a token.
+# Everything else needs a token.
 PUBLIC = {"/", "/docs", "/static/{name}", "/health", "/openapi.json"}
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One run of `chalice deploy`: what it said, what stood afterwards, and the API as it was imported."""
+    """One run of `chalice deploy`: what it printed, what existed afterwards, and the API as it was imported."""
 
     said: str
     standing: Standing
@@ -121,7 +121,7 @@ class TestRoles:
 
         assert list(policies.values()) == [json.loads(file.read_text(encoding="utf-8"))]
 
-    def test_only_lambda_takes_the_roles_on(self, deployed: Deployment) -> None:
+    def test_only_lambda_may_assume_the_roles(self, deployed: Deployment) -> None:
         for trust in deployed.standing.trust.values():
             assert [statement["Principal"] for statement in trust["Statement"]] == [{"Service": "lambda.amazonaws.com"}]
 
@@ -180,7 +180,7 @@ class TestApi:
         assert definition["x-amazon-apigateway-authorizer"]["type"] == "cognito_user_pools"
         assert definition["x-amazon-apigateway-authorizer"]["providerARNs"] == [POOL_ARN]
 
-    def test_every_route_but_the_public_ones_asks_for_a_token(self, deployed: Deployment) -> None:
+    def test_every_route_but_the_public_ones_needs_a_token(self, deployed: Deployment) -> None:
         open_to_all = {
             path
             for path, operations in deployed.swagger["paths"].items()
@@ -227,7 +227,7 @@ class TestDeleting:
 
     @pytest.mark.usefixtures("deleted")
     def test_the_stage_may_then_be_deployed_with_cloudformation(self, project: Path) -> None:
-        """Chalice keeps a record of a stage that it deleted; that does not count as a stage that stands."""
+        """Chalice keeps a record of a stage that it deleted. That does not count as a deployed stage."""
         assert (project / ".chalice" / "deployed" / "dev.json").exists()
 
         check_not_deployed_otherwise(Target("dev", project, "unused", {}, project=project), "cloudformation")

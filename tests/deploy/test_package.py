@@ -30,7 +30,7 @@ POOL_ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_
 PACKAGE_BYTES_MAX = 10_000_000
 UNZIPPED_BYTES_MAX = 30_000_000
 
-# What Lambda's Python has besides the standard library, as far as the app uses it: boto3 and what boto3 needs.
+# The parts of Lambda's Python beyond the standard library that the app uses: boto3 and what boto3 needs.
 BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 LOGICAL_IDS = {logical_id(function): function for function in names()}
 
@@ -108,7 +108,9 @@ print(app.__file__)
         imported = run_as_lambda_would(package, boto3_alone, program, *sorted(handlers))
         assert Path(imported.strip()) == package.unzipped / "app.py"
 
-    def test_every_module_can_be_imported_also_those_imported_late(self, package: Package, boto3_alone: Path) -> None:
+    def test_every_module_can_be_imported_including_those_imported_late(
+        self, package: Package, boto3_alone: Path
+    ) -> None:
         program = """
 import importlib, pkgutil, chalicelib
 names = [module.name for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib.")]
@@ -189,7 +191,7 @@ print([pages.asset(name, None).status_code for name in (*pages.ASSETS, *pages.SW
 
 
 class TestTemplate:
-    def test_cfn_lint_has_nothing_to_say(self, package: Package) -> None:
+    def test_cfn_lint_finds_nothing(self, package: Package) -> None:
         linted = subprocess.run(
             [str(Path(sys.executable).with_name("cfn-lint")), str(package.template_path)],
             capture_output=True,
@@ -237,7 +239,7 @@ class TestTemplate:
         ]
         assert not made.get("ManagedPolicyArns")
 
-    def test_the_authorizer_is_the_user_pools_and_asks_for_the_audience(self, package: Package) -> None:
+    def test_the_authorizer_is_the_user_pools_and_checks_the_audience(self, package: Package) -> None:
         swagger = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
         [(name, definition)] = swagger["securityDefinitions"].items()
 
@@ -247,7 +249,7 @@ class TestTemplate:
         assert authorizer["providerARNs"] == [POOL_ARN]
         assert authorizer["identityValidationExpression"] == {"Fn::Sub": "^${UserPoolClientId}$"}
 
-    def test_the_consumer_listens_to_the_stages_queue(self, package: Package) -> None:
+    def test_the_consumer_reads_the_stages_queue(self, package: Package) -> None:
         [event] = functions(package)["StoreMessages"]["Events"].values()
 
         assert event["Type"] == "SQS"

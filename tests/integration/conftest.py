@@ -1,4 +1,4 @@
-"""The service in this process, on moto's AWS: resources by the names that the stack gives them, for each test anew."""
+"""The service in this process, on moto's AWS. Each test gets new resources, named as the stack names them."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def stage(moto_aws: MockAWS) -> Stage:
 
 @pytest.fixture
 def step_functions() -> FakeStepFunctions:
-    """Step Functions, whose executions end when they are first asked for, or when the test says so."""
+    """Step Functions whose executions end when they are first described, or when the test says so."""
     return FakeStepFunctions()
 
 
 @pytest.fixture
 def app(stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """app.py as a new Lambda instance has it, for each test anew."""
+    """app.py as in a new Lambda instance, new for each test."""
     return app_anew(step_functions, monkeypatch)
 
 

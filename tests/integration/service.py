@@ -1,4 +1,4 @@
-"""The API as its callers see it, with API Gateway's part played by the tests."""
+"""The API as its callers see it. The tests play API Gateway's part."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Service:
 
 
 def workflow_of(app: ModuleType) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what infrastructure/dragons.asl.json does with an execution's input while nothing fails."""
+    """Return a function that maps an execution's input to what infrastructure/dragons.asl.json returns for it."""
 
     def run(execution: dict[str, Any]) -> dict[str, Any]:
         shared = {"dragon": execution["dragon"], "correlation_id": execution["correlation_id"]}

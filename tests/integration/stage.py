@@ -1,4 +1,4 @@
-"""The resources of a stage, as infrastructure/resources.yaml makes them, on whatever AWS is there."""
+"""A stage's resources, as infrastructure/resources.yaml makes them, on whichever AWS the clients reach."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Stage:
         return list(aws.dynamodb().scan(TableName=TABLE)["Items"])
 
     def received(self, queue_url: str) -> list[dict[str, Any]]:
-        """Receive what the queue has to deliver."""
+        """Receive the messages that the queue can deliver now."""
         found: list[Any] = []
         while True:
             answer = aws.sqs().receive_message(

@@ -84,7 +84,7 @@ def test_what_the_client_accepts_changes_nothing(service: Service, accept: str |
 class TestWhenSomethingBreaks:
     @pytest.fixture
     def broken(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
-        """A service with a defect that nobody foresaw."""
+        """A service with a defect that nobody expected."""
 
         def crash(*_: Any) -> None:
             raise KeyError("secret-inside")
@@ -152,18 +152,18 @@ def test_no_log_line_holds_a_phone_number_a_token_or_a_body(
 
 
 class TestSettingsInParameterStore:
-    def test_are_those_of_the_stage(self, stage: Stage) -> None:
+    def test_those_of_the_stage_are_used(self, stage: Stage) -> None:
         settings = Settings({})
 
         assert settings.message_queue_url == stage.queue_url
         assert settings.sms_allowed_prefixes == "+1,+44"
 
     @pytest.mark.usefixtures("stage")
-    def test_another_stages_are_not_taken(self) -> None:
+    def test_those_of_another_stage_are_not_used(self) -> None:
         with pytest.raises(SettingError, match="/dragonpost/dev/dragon_data_bucket_name"):
             _ = Settings({"DRAGONPOST_STAGE": "dev"}).dragon_data_bucket_name
 
-    def test_a_missing_one_is_named_in_the_log_and_not_to_the_client(self, service: Service, log: io.StringIO) -> None:
+    def test_a_missing_one_is_named_in_the_log_but_not_to_the_client(self, service: Service, log: io.StringIO) -> None:
         aws.ssm().delete_parameter(Name="/dragonpost/local/user_pool_client_id")
         answer = service.get("/dragons")
 
@@ -185,7 +185,7 @@ class TestStepFunctionsClient:
         )
         return DragonWorkflow(FakeSettings(dragon_workflow_arn=created["stateMachineArn"]))
 
-    def test_what_was_started_is_found_with_its_steps(self, workflow: DragonWorkflow) -> None:
+    def test_a_started_submission_is_found_with_its_steps(self, workflow: DragonWorkflow) -> None:
         report = report_from(dragon_members("Ember"))
         started = workflow.start(report, Origin("sub", "correlation"), may_text=False)
         found = workflow.find(started.submission_id)
@@ -195,7 +195,9 @@ class TestStepFunctionsClient:
         assert found.execution_arn == started.execution_arn
         assert workflow.steps(found)
 
-    def test_a_key_is_repeated_or_refused(self, workflow: DragonWorkflow) -> None:
+    def test_a_repeated_key_gets_the_first_submission_and_another_dragon_is_refused(
+        self, workflow: DragonWorkflow
+    ) -> None:
         first = workflow.start(report_from(dragon_members()), Origin("sub", "c1", "key"), may_text=False)
         again = workflow.start(report_from(dragon_members()), Origin("sub", "c2", "key"), may_text=True)
 
@@ -203,7 +205,7 @@ class TestStepFunctionsClient:
         with pytest.raises(IdempotencyKeyReused):
             workflow.start(report_from(dragon_members("Ash")), Origin("sub", "c3", "key"), may_text=False)
 
-    def test_one_that_is_not_there_is_not_found(self, workflow: DragonWorkflow) -> None:
+    def test_an_unknown_submission_is_not_found(self, workflow: DragonWorkflow) -> None:
         assert workflow.find("no-such-submission") is None
 
 

@@ -48,7 +48,7 @@ def test_refused_with_every_fault_in_its_place(
 
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=str)
-def test_odd_but_right_input_is_not_refused(service: Service, stage: Stage, case: Case) -> None:
+def test_odd_but_valid_input_is_not_refused(service: Service, stage: Stage, case: Case) -> None:
     before = stage.waiting(stage.queue_url)
 
     answer = service.request(case.method, case.path, OPERATOR, headers=case.headers, body=case.body)
@@ -58,7 +58,7 @@ def test_odd_but_right_input_is_not_refused(service: Service, stage: Stage, case
 
 
 @pytest.mark.parametrize("case", [case for case in UNKNOWN if case.allow_local], ids=str)
-def test_an_unknown_method_is_told_which_ones_there_are(service: Service, case: Unknown) -> None:
+def test_an_unknown_method_gets_a_list_of_the_known_ones(service: Service, case: Unknown) -> None:
     answer = service.request(case.method, case.path)
 
     assert answer.status == case.status_local == 405

@@ -1,4 +1,4 @@
-"""The queue consumer: what becomes of each message of a batch."""
+"""The queue consumer: what happens to each message in a batch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def body_of(message_id: str, amount: str = "1") -> str:
 
 @pytest.fixture
 def consume(service: Service, stage: Stage) -> Any:
-    """Put these bodies on the queue, receive them, and run the consumer once over all."""
+    """Put these bodies on the queue, receive them, and run the consumer once for all of them."""
 
     def run(*bodies: str) -> None:
         for number, body in enumerate(bodies):
@@ -41,7 +41,7 @@ def consume(service: Service, stage: Stage) -> Any:
 
 @contextmanager
 def failing(client: Any, operation: str, error: Exception, only_for: str = "") -> Iterator[list[str]]:
-    """Have calls of an operation fail before they are sent, those whose parameters hold the text; yields all calls."""
+    """Make those calls of an operation fail unsent whose parameters contain the text. Yields all calls."""
     calls: list[str] = []
 
     def refuse(params: dict[str, Any], **_: Any) -> None:
@@ -89,7 +89,7 @@ def test_the_archive_comes_before_the_index(consume: Any, stage: Stage) -> None:
     assert stage.rows() == []
 
 
-def test_a_message_that_is_archived_and_not_indexed_is_finished_later(consume: Any, stage: Stage) -> None:
+def test_a_message_that_is_archived_but_not_indexed_is_indexed_later(consume: Any, stage: Stage) -> None:
     with failing(aws.dynamodb(), "PutItem", client_error("ThrottlingException")), pytest.raises(BatchIncomplete):
         consume(message_body().decode())
     assert stage.archive_keys() == [f"{COMPANY}/{MESSAGE_ID}.json"]
@@ -131,7 +131,7 @@ def test_the_same_message_again_changes_nothing(consume: Any, stage: Stage, agai
     ],
     ids=["amount", "further member", "time written otherwise", "the same moment elsewhere"],
 )
-def test_another_payload_under_the_key_is_kept_aside_with_its_reason(consume: Any, stage: Stage, other: bytes) -> None:
+def test_another_payload_under_the_same_key_is_buried_with_its_reason(consume: Any, stage: Stage, other: bytes) -> None:
     consume(message_body().decode())
     consume(other.decode())
 
@@ -143,7 +143,7 @@ def test_another_payload_under_the_key_is_kept_aside_with_its_reason(consume: An
     assert stage.waiting(stage.queue_url) == 0
 
 
-def test_another_companys_message_of_this_id_is_no_conflict(consume: Any, stage: Stage) -> None:
+def test_a_message_of_another_company_with_the_same_id_is_not_a_conflict(consume: Any, stage: Stage) -> None:
     consume(message_body().decode(), message_body({"company_id": f'"{OTHER_COMPANY}"'}).decode())
 
     assert len(stage.rows()) == 2
@@ -151,7 +151,9 @@ def test_another_companys_message_of_this_id_is_no_conflict(consume: Any, stage:
 
 
 @pytest.mark.parametrize("row", [{}, {"data": {"S": "[]"}}, {"order_amount": {"N": "1"}, "data": {"S": '{"a":1}'}}])
-def test_an_index_row_that_is_no_message_is_never_overwritten(consume: Any, stage: Stage, row: dict[str, Any]) -> None:
+def test_an_index_row_that_is_not_a_message_is_never_overwritten(
+    consume: Any, stage: Stage, row: dict[str, Any]
+) -> None:
     key = {"message_id": {"S": MESSAGE_ID}, "company_id": {"S": COMPANY}}
     aws.dynamodb().put_item(TableName=TABLE, Item=key | row)
     consume(message_body().decode())
@@ -162,7 +164,7 @@ def test_an_index_row_that_is_no_message_is_never_overwritten(consume: Any, stag
 
 
 @pytest.mark.parametrize("archived", [b"", b"not JSON", b"{}", b"\xff"])
-def test_an_archived_object_that_is_no_message_is_never_overwritten(
+def test_an_archived_object_that_is_not_a_message_is_never_overwritten(
     consume: Any, stage: Stage, archived: bytes
 ) -> None:
     key = f"{COMPANY}/{MESSAGE_ID}.json"
@@ -184,7 +186,7 @@ def test_an_archived_object_that_is_no_message_is_never_overwritten(
         (message_body({"x" * 600: "1"}).decode(), "invalid: #/metadata/xxx"),
     ],
 )
-def test_what_can_never_succeed_is_buried_whole_and_its_neighbours_are_stored(
+def test_a_message_that_can_never_be_stored_is_buried_whole_and_its_neighbours_are_stored(
     consume: Any, stage: Stage, body: str, reason: str
 ) -> None:
     consume(*(body_of(message_id) for message_id in IDS[:5]), body, *(body_of(message_id) for message_id in IDS[5:9]))
@@ -214,7 +216,7 @@ def test_a_transient_failure_raises_after_all_others_are_settled_and_leaves_its_
     assert stage.waiting(stage.queue_url) == stage.waiting(stage.dead_letter_queue_url) == 1
 
 
-def test_what_cannot_be_buried_stays_on_the_queue(consume: Any, stage: Stage) -> None:
+def test_a_message_that_cannot_be_buried_stays_on_the_queue(consume: Any, stage: Stage) -> None:
     with (
         failing(aws.sqs(), "SendMessage", client_error("ServiceUnavailable", 503), only_for="-dead"),
         pytest.raises(BatchIncomplete, match="1 of 2"),
@@ -226,7 +228,9 @@ def test_what_cannot_be_buried_stays_on_the_queue(consume: Any, stage: Stage) ->
     assert len(stage.rows()) == 1
 
 
-def test_what_is_stored_and_cannot_be_deleted_comes_again_and_changes_nothing(consume: Any, stage: Stage) -> None:
+def test_a_stored_message_that_cannot_be_deleted_is_delivered_again_and_changes_nothing(
+    consume: Any, stage: Stage
+) -> None:
     with failing(aws.sqs(), "DeleteMessage", client_error("ServiceUnavailable", 503)), pytest.raises(BatchIncomplete):
         consume(body_of(IDS[0]))
     assert stage.waiting(stage.queue_url) == 1
@@ -241,7 +245,7 @@ def test_what_is_stored_and_cannot_be_deleted_comes_again_and_changes_nothing(co
     "error",
     [client_error("AccessDenied", 403), client_error("ConditionalRequestConflict", 409), client_error("SlowDown", 503)],
 )
-def test_an_archive_that_refuses_is_a_failure_that_may_pass(consume: Any, stage: Stage, error: Exception) -> None:
+def test_a_message_that_the_archive_refuses_stays_on_the_queue(consume: Any, stage: Stage, error: Exception) -> None:
     with failing(aws.s3(), "PutObject", error), pytest.raises(BatchIncomplete):
         consume(message_body().decode())
 
@@ -256,7 +260,7 @@ def test_the_same_message_twice_in_a_batch_is_stored_once(consume: Any, stage: S
     assert stage.waiting(stage.queue_url) == stage.waiting(stage.dead_letter_queue_url) == 0
 
 
-def test_a_record_without_a_correlation_id_goes_by_its_message_id(service: Service, stage: Stage) -> None:
+def test_a_record_without_a_correlation_id_uses_its_message_id(service: Service, stage: Stage) -> None:
     aws.sqs().send_message(QueueUrl=stage.queue_url, MessageBody="not JSON")
     (received,) = stage.received(stage.queue_url)
     service.consume([received])
@@ -276,7 +280,7 @@ def test_amounts_are_exact_in_the_archive_and_in_the_index(consume: Any, stage: 
 
 
 def test_a_conflict_after_the_archive_expired_leaves_the_archive_alone(consume: Any, stage: Stage) -> None:
-    """The bucket forgets messages where a stage says so; the index goes on knowing which one came first."""
+    """A stage may let the bucket expire messages. The index still knows which one came first."""
     consume(message_body().decode())
     aws.s3().delete_object(Bucket=MESSAGE_BUCKET, Key=f"{COMPANY}/{MESSAGE_ID}.json")
 
@@ -290,10 +294,10 @@ def test_a_conflict_after_the_archive_expired_leaves_the_archive_alone(consume: 
 
 
 @pytest.mark.parametrize(("room", "reason"), [(100, "unreadable"), (0, None)])
-def test_a_message_of_the_largest_size_that_sqs_takes_is_kept_aside(
+def test_a_message_of_the_largest_size_that_sqs_accepts_is_buried(
     service: Service, stage: Stage, room: int, reason: str | None
 ) -> None:
-    """With as much of its reason as there is room for: attributes count into the size."""
+    """It keeps as much of its reason as there is room for, because attributes count towards the size."""
     aws.sqs().send_message(QueueUrl=stage.queue_url, MessageBody="x" * (MESSAGE_BYTES_MAX - room))
     service.consume(stage.received(stage.queue_url))
 
@@ -303,8 +307,8 @@ def test_a_message_of_the_largest_size_that_sqs_takes_is_kept_aside(
     assert stage.waiting(stage.queue_url) == 0
 
 
-def test_a_message_too_large_for_the_index_is_kept_aside_with_its_reason(consume: Any, stage: Stage) -> None:
-    """The API takes none that large, but whoever may write to the queue can send 1 MiB."""
+def test_a_message_too_large_for_the_index_is_buried_with_its_reason(consume: Any, stage: Stage) -> None:
+    """The API accepts none that large, but anyone who may write to the queue can send 1 MiB."""
     consume(message_body(data={"note": json.dumps("x" * 410_000)}).decode())
 
     assert stage.archive_keys() == []

@@ -27,7 +27,9 @@ def seen(service: Service) -> dict[str, Any]:
     return {"If-Match": service.get("/dragons/Ember").headers["ETag"]}
 
 
-def test_a_correction_of_the_seen_version_is_done_and_told_with_its_new_tag(service: Service, stage: Stage) -> None:
+def test_a_correction_of_the_version_that_was_seen_is_made_and_answered_with_its_new_tag(
+    service: Service, stage: Stage
+) -> None:
     answer = change(service, "PUT", dragon_body("EMBER", family_str="black"), **seen(service))
 
     assert (answer.status, answer.json()) == (200, dragon_members("EMBER", family_str="black"))
@@ -35,7 +37,7 @@ def test_a_correction_of_the_seen_version_is_done_and_told_with_its_new_tag(serv
     assert stage.dragons() == [dragon_members("EMBER", family_str="black")]
 
 
-def test_the_course_names_are_understood(service: Service) -> None:
+def test_the_names_of_the_courses_web_client_are_understood(service: Service) -> None:
     members = dragon_members("Ember", family_str=None) | {"family": "black"}
 
     assert change(service, "PUT", json.dumps(members).encode(), **{"If-Match": "*"}).json()["family_str"] == "black"
@@ -44,14 +46,14 @@ def test_the_course_names_are_understood(service: Service) -> None:
 @pytest.mark.parametrize(
     ("headers", "status"), [({}, 428), ({"If-Match": '"other"'}, 412), ({"If-Match": "nonsense"}, 412)]
 )
-def test_what_was_not_seen_is_not_corrected(
+def test_a_version_that_was_not_seen_is_not_corrected(
     service: Service, stage: Stage, headers: dict[str, str], status: int
 ) -> None:
     assert change(service, "PUT", dragon_body("Ember", family_str="black"), **headers).status == status
     assert stage.dragons() == [dragon_members("Ember")]
 
 
-def test_a_weak_tag_is_no_precondition(service: Service) -> None:
+def test_a_weak_tag_does_not_match(service: Service) -> None:
     weak = {"If-Match": f"W/{seen(service)['If-Match']}"}
 
     assert change(service, "PUT", dragon_body("Ember"), **weak).status == 412
@@ -71,7 +73,7 @@ def test_a_dragon_that_has_changed_is_not_removed(service: Service, stage: Stage
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_what_is_not_there_is_404(service: Service, method: str) -> None:
+def test_a_dragon_that_does_not_exist_is_a_404(service: Service, method: str) -> None:
     answer = service.request(
         method,
         "/dragons/Nobody",

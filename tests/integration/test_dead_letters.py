@@ -22,7 +22,7 @@ from operations.stages import STAGES
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, message_body
 
-# What a producer past the API may send.
+# What a producer that bypasses the API may send.
 TYPED: dict[str, dict[str, Any]] = {
     "picture": {"DataType": "Binary", "BinaryValue": bytes(range(256))},
     "checksum": {"DataType": "Binary.sha", "BinaryValue": b"\xff\x00"},
@@ -49,7 +49,7 @@ def letters(sqs: Any, stage: Stage) -> DeadLetters:
 
 @pytest.fixture
 def buried(sqs: Any, stage: Stage) -> Callable[..., str]:
-    """Put a letter into the dead-letter queue and return its id. An attribute is a text, or all that SQS has of it."""
+    """Put a letter into the dead-letter queue and return its id. An attribute is a text, or a dict in SQS's form."""
 
     def bury(body: str = message_body().decode(), **attributes: str | dict[str, Any]) -> str:
         typed = {
@@ -64,7 +64,7 @@ def buried(sqs: Any, stage: Stage) -> Callable[..., str]:
 
 @pytest.fixture
 def arriving(monkeypatch: pytest.MonkeyPatch, buried: Callable[..., str]) -> set[str]:
-    """Bury one more letter after each look into the queue, of which each takes half a minute. Returns the ids."""
+    """Bury one more letter after each receipt from the queue; each receipt takes half a minute. Returns the ids."""
     arrived: set[str] = set()
     receive = DeadLetters._receive
 
@@ -84,7 +84,7 @@ def arriving(monkeypatch: pytest.MonkeyPatch, buried: Callable[..., str]) -> set
     return arrived
 
 
-def test_a_list_has_reason_age_message_and_company(
+def test_a_list_shows_reason_age_message_and_company(
     letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     conflict = buried(reason="conflict: archived with another payload")
@@ -113,7 +113,7 @@ def test_a_list_has_reason_age_message_and_company(
         (timedelta(days=13, hours=5), "13 d"),
     ],
 )
-def test_an_age_is_told_in_the_largest_unit_that_fits(age: timedelta, told: str) -> None:
+def test_an_age_is_shown_in_the_largest_unit_that_fits(age: timedelta, told: str) -> None:
     assert dead_letters._age(datetime.now(UTC) - age) == told
 
 
@@ -123,9 +123,7 @@ def test_an_empty_queue_is_said_to_be_empty(letters: DeadLetters, capsys: pytest
     assert capsys.readouterr().out == "0 dead letters\n"
 
 
-def test_looking_leaves_every_letter_where_it_is_and_to_be_seen(
-    letters: DeadLetters, buried: Callable[..., str]
-) -> None:
+def test_looking_leaves_every_letter_in_place_and_visible(letters: DeadLetters, buried: Callable[..., str]) -> None:
     there = {buried() for _ in range(23)}
 
     for _ in range(3):
@@ -146,10 +144,10 @@ def test_one_letter_is_shown_in_full(
     assert shown["attributes"] == {"reason": "invalid: x", "correlation_id": "c1"}
 
 
-def test_no_letter_writes_commands_on_the_operators_terminal(
+def test_no_letter_sends_commands_to_the_operators_terminal(
     letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The API takes every character in a note; whoever may write to the queue sends what he likes."""
+    """The API accepts any character in a note, and anyone who may write to the queue can send anything."""
     evil = "é \u009b2J \u202e \u2028 \U000e0001"
     body = message_body({"message_id": json.dumps(f"\x1b[2J\n{evil}")}, {"note": json.dumps(evil, ensure_ascii=False)})
     letter = buried(body.decode(), reason=f"invalid: {evil}\r")
@@ -165,7 +163,7 @@ def test_no_letter_writes_commands_on_the_operators_terminal(
     assert "é" in shown
 
 
-def test_attributes_that_are_no_plain_text_are_shown_and_saved_with_nothing_lost(
+def test_attributes_that_are_not_plain_text_are_shown_and_saved_with_nothing_lost(
     letters: DeadLetters, buried: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     letter = buried(reason="invalid: x", **TYPED)
@@ -186,7 +184,7 @@ def test_attributes_that_are_no_plain_text_are_shown_and_saved_with_nothing_lost
     assert not list(letters.each())
 
 
-def test_a_reason_that_is_no_text_is_none(
+def test_a_reason_that_is_not_text_counts_as_none(
     letters: DeadLetters, buried: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     buried(reason=TYPED["picture"])
@@ -211,7 +209,7 @@ def test_a_body_of_any_depth_leaves_the_other_letters_in_the_list(
     assert json.loads(capsys.readouterr().out)["body"] == body
 
 
-def test_letters_that_keep_coming_keep_no_command_from_its_end_and_are_left_to_be_seen(
+def test_letters_that_keep_arriving_keep_no_command_from_ending_and_stay_visible(
     letters: DeadLetters,
     buried: Callable[..., str],
     arriving: set[str],
@@ -228,7 +226,7 @@ def test_letters_that_keep_coming_keep_no_command_from_its_end_and_are_left_to_b
     assert {message["MessageId"] for message in stage.received(stage.dead_letter_queue_url)} == there | arriving
 
 
-def test_a_queue_that_takes_longer_to_read_than_letters_are_hidden_is_read_once_and_that_is_said(
+def test_a_queue_that_takes_longer_to_read_than_letters_stay_hidden_is_read_once_and_the_output_says_so(
     letters: DeadLetters,
     buried: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
@@ -245,7 +243,7 @@ def test_a_queue_that_takes_longer_to_read_than_letters_are_hidden_is_read_once_
         dead_letters.show(letters, "nothing")
 
 
-def test_all_are_redriven_with_their_correlation_and_without_the_reason(
+def test_all_are_redriven_with_their_correlation_ids_and_without_the_reason(
     letters: DeadLetters, buried: Callable[..., str], stage: Stage, sqs: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(12):
@@ -296,7 +294,7 @@ def test_chosen_ones_are_redriven_and_missing_ones_are_named(
 def test_an_interrupted_redrive_loses_nothing(
     letters: DeadLetters, buried: Callable[..., str], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worst moment: the message is sent again, and the letter not yet deleted."""
+    """The worst moment: the message has been sent again, and the letter has not been deleted yet."""
     for _ in range(5):
         buried()
     taken: list[Any] = []
@@ -353,7 +351,7 @@ def test_a_letter_is_deleted_only_after_it_was_saved(
 
 
 @pytest.mark.parametrize("place", ["there/is/no/such/folder.json", "taken.json"])
-def test_what_cannot_be_saved_is_not_deleted(
+def test_a_letter_that_cannot_be_saved_is_not_deleted(
     letters: DeadLetters, buried: Callable[..., str], tmp_path: Path, place: str
 ) -> None:
     (tmp_path / "taken.json").write_text("mine", encoding="utf-8")
@@ -375,7 +373,7 @@ def test_a_letter_that_is_not_there_is_an_error_that_says_what_to_do(letters: De
 
 
 @pytest.mark.parametrize("arguments", [["redrive"], ["redrive", "--all", "some-id"], ["delete", "x"], ["other"], []])
-def test_a_command_line_that_is_not_clear_does_nothing(arguments: list[str]) -> None:
+def test_an_ambiguous_command_line_does_nothing(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         dead_letters.main(["--stage", "dev", *arguments])
 
@@ -386,7 +384,7 @@ def test_a_stage_that_is_not_deployed_is_said_to_be_missing(stage: Stage, capsys
 
 
 @pytest.mark.parametrize("named", [None, "http://127.0.0.1:4999"], ids=["the stage", "the environment"])
-def test_stage_local_is_reached_where_the_environment_says_or_else_the_stage(
+def test_stage_local_is_reached_at_the_environments_endpoint_or_else_at_the_stages(
     sqs: Any, stage: Stage, buried: Callable[..., str], monkeypatch: pytest.MonkeyPatch, named: str | None
 ) -> None:
     buried()

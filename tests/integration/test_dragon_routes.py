@@ -72,7 +72,7 @@ class TestListing:
         ],
     )
     @pytest.mark.usefixtures("registry")
-    def test_filters_compare_normalised_and_whole(self, service: Service, query: str, names: list[str]) -> None:
+    def test_filters_compare_whole_normalised_names(self, service: Service, query: str, names: list[str]) -> None:
         assert [found["dragon_name_str"] for found in service.get(f"/dragons?{query}").json()] == names
 
     @pytest.mark.parametrize("stage_name", ["prod", ""])
@@ -125,7 +125,7 @@ class TestOneDragon:
 
     @pytest.mark.parametrize("path", ["/dragons/nobody", "/dragons/%FF", "/dragons/a%2Fb", "/dragons/%00"])
     @pytest.mark.usefixtures("registry")
-    def test_one_that_is_not_there_is_a_404_problem(self, service: Service, path: str) -> None:
+    def test_an_unknown_one_is_a_404_problem(self, service: Service, path: str) -> None:
         answer = service.get(path)
 
         assert answer.status == 404
@@ -135,7 +135,7 @@ class TestOneDragon:
 @pytest.mark.usefixtures("registry")
 class TestConditionalRequests:
     @pytest.mark.parametrize("path", ["/dragons", "/dragons?family=red&limit=1", "/dragons/Amber"])
-    def test_what_the_client_has_is_not_sent_again(self, service: Service, path: str) -> None:
+    def test_a_version_that_the_client_has_is_not_sent_again(self, service: Service, path: str) -> None:
         first = service.get(path)
         etag = first.headers["ETag"]
         again = service.get(path, headers={"If-None-Match": f'"other", W/{etag}'})
@@ -151,7 +151,7 @@ class TestConditionalRequests:
 
         assert service.get("/dragons", headers={"If-None-Match": etag}).status == 200
 
-    def test_a_change_elsewhere_is_no_new_version_of_a_page(self, service: Service) -> None:
+    def test_a_change_elsewhere_is_not_a_new_version_of_a_page(self, service: Service) -> None:
         etag = service.get("/dragons/Amber").headers["ETag"]
         service.post("/dragons", dragon_body("Ember"), Prefer="wait=5")
 
@@ -176,7 +176,7 @@ class TestReporting:
         assert "Preference-Applied" not in answer.headers
         assert step_functions.described == 0
 
-    def test_the_execution_gets_the_dragon_and_who_asked(
+    def test_the_execution_gets_the_dragon_and_its_reporter(
         self, service: Service, step_functions: FakeStepFunctions
     ) -> None:
         body = dragon_body(" E\u0301lan ", reportingPhoneNumber=PHONE, confirmationRequired=True)
@@ -191,7 +191,7 @@ class TestReporting:
             "correlation_id": "my-request-1",
         }
 
-    def test_aliases_of_the_web_client_are_the_same_dragon(
+    def test_a_report_under_the_web_clients_names_is_the_same_dragon(
         self, service: Service, step_functions: FakeStepFunctions
     ) -> None:
         members = dragon_members()
@@ -203,7 +203,7 @@ class TestReporting:
     @pytest.mark.parametrize(
         ("prefixes", "texted"), [("+1,+44", True), (" +44 , +1 ", True), ("+44", False), ("none", False)]
     )
-    def test_texts_go_where_the_stage_allows_them_only(
+    def test_texts_go_only_where_the_stage_allows_them(
         self, service: Service, stage: Stage, step_functions: FakeStepFunctions, prefixes: str, texted: bool
     ) -> None:
         stage.put_parameters(sms_allowed_prefixes=prefixes)
@@ -211,12 +211,14 @@ class TestReporting:
 
         assert step_functions.only_input()["reporter"]["text"] is texted
 
-    def test_no_confirmation_wanted_no_text_sent(self, service: Service, step_functions: FakeStepFunctions) -> None:
+    def test_no_text_is_sent_unless_a_confirmation_is_required(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
         service.post("/dragons", dragon_body(reportingPhoneNumber=PHONE))
 
         assert step_functions.only_input()["reporter"] == {"phone_number": PHONE, "text": False}
 
-    def test_who_waits_gets_the_added_dragon(self, service: Service, stage: Stage) -> None:
+    def test_a_client_that_waits_gets_the_added_dragon(self, service: Service, stage: Stage) -> None:
         answer = service.post("/dragons", dragon_body("D'Élan the 2nd"), Prefer="respond-async, wait=99")
 
         assert (answer.status, answer.json()) == (201, dragon_members("D'Élan the 2nd"))
@@ -225,7 +227,7 @@ class TestReporting:
         assert service.get(answer.headers["Location"].removeprefix("/prod")).json() == answer.json()
         assert len(stage.dragons()) == 1
 
-    def test_who_waits_in_vain_gets_a_202(self, service: Service, step_functions: FakeStepFunctions) -> None:
+    def test_a_client_that_waits_in_vain_gets_a_202(self, service: Service, step_functions: FakeStepFunctions) -> None:
         step_functions.run = None
         answer = service.post("/dragons", dragon_body(), Prefer="wait=5")
 
@@ -233,13 +235,15 @@ class TestReporting:
         assert answer.headers["Preference-Applied"] == "wait=5"
         assert step_functions.described > 1
 
-    def test_throttled_while_waiting_is_a_202(self, service: Service, step_functions: FakeStepFunctions) -> None:
+    def test_throttling_while_a_client_waits_is_a_202(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
         step_functions.failures = [None, client_error("ThrottlingException")]
 
         assert service.post("/dragons", dragon_body(), Prefer="wait=5").status == 202
 
     @pytest.mark.parametrize("second", ONE_NAME)
-    def test_a_duplicate_is_told_who_waits(self, service: Service, stage: Stage, second: str) -> None:
+    def test_a_client_that_waits_learns_of_a_duplicate(self, service: Service, stage: Stage, second: str) -> None:
         service.post("/dragons", dragon_body("Élan"), Prefer="wait=5")
         answer = service.post("/dragons", dragon_body(second), Prefer="wait=5")
 
@@ -260,7 +264,7 @@ class TestReporting:
             ({"status": "nobody knows"}, 500, SUBMISSION_FAILED),
         ],
     )
-    def test_other_ends_of_the_workflow_are_told_who_waits(
+    def test_a_client_that_waits_learns_of_any_other_end_of_the_workflow(
         self,
         service: Service,
         step_functions: FakeStepFunctions,
@@ -274,7 +278,7 @@ class TestReporting:
         assert (answer.status, answer.json()["type"]) == (status, problem_type)
 
     @pytest.mark.parametrize("body", [dragon_body("Ember"), dragon_body("Ash")])
-    def test_reports_without_a_key_are_reports_of_their_own(
+    def test_reports_without_a_key_are_separate_submissions(
         self, service: Service, step_functions: FakeStepFunctions, body: bytes
     ) -> None:
         service.post("/dragons", dragon_body("Ember"))
@@ -282,7 +286,7 @@ class TestReporting:
 
         assert len(step_functions.executions) == 2
 
-    def test_a_workflow_that_cannot_be_started_is_a_503_to_be_tried_again(
+    def test_a_workflow_that_cannot_be_started_is_a_503_that_says_when_to_retry(
         self, service: Service, step_functions: FakeStepFunctions
     ) -> None:
         step_functions.failures = [client_error("ExecutionLimitExceeded")]
@@ -303,7 +307,7 @@ class TestIdempotencyKey:
         assert again.headers["Location"] == first.headers["Location"]
         assert len(step_functions.executions) == 1
 
-    def test_also_once_the_first_is_finished(self, service: Service, stage: Stage) -> None:
+    def test_it_is_answered_as_the_first_even_once_that_is_finished(self, service: Service, stage: Stage) -> None:
         first = service.post("/dragons", dragon_body(), Idempotency_Key="key-1", Prefer="wait=5")
         again = service.post("/dragons", dragon_body(), Idempotency_Key="key-1", Prefer="wait=5")
 
@@ -325,7 +329,7 @@ class TestIdempotencyKey:
 
         assert (answer.status, answer.json()["type"]) == (422, IDEMPOTENCY_KEY_REUSED)
 
-    def test_a_key_that_is_none_is_told_with_all_that_is_wrong_with_the_body(
+    def test_a_malformed_key_is_reported_with_all_that_is_wrong_with_the_body(
         self, service: Service, step_functions: FakeStepFunctions
     ) -> None:
         answer = service.post("/dragons", dragon_body("a/b", family_str=""), Idempotency_Key="not a key")
@@ -349,7 +353,7 @@ class TestIdempotencyKey:
         ],
         ids=["the key alone", "the body alone", "no JSON", "another type", "too large"],
     )
-    def test_what_else_can_be_wrong_beside_a_key_is_told_as_ever(
+    def test_a_fault_of_the_key_or_the_body_alone_is_reported_as_usual(
         self, service: Service, body: bytes, headers: dict[str, str], status: int, places: tuple[str, ...]
     ) -> None:
         answer = service.post("/dragons", body, **headers)
@@ -392,7 +396,7 @@ class TestBrokenDocument:
         assert service.post("/dragons", dragon_body(), Prefer="wait=1").status == 201
 
     @pytest.mark.parametrize("document", [b"{}", b"[", b"null", b'[{"dragon_name_str":"x"}]', b"[]]", b"\xff", b"[1]"])
-    def test_a_corrupt_one_is_a_500_that_tells_nothing_and_stays(
+    def test_a_corrupt_one_is_a_500_that_reveals_nothing_and_is_left_as_it_is(
         self, service: Service, stage: Stage, document: bytes
     ) -> None:
         stage.put_document(document)
@@ -404,7 +408,7 @@ class TestBrokenDocument:
             service.app.add_dragon({"dragon": dragon_members(), "submission_id": "s1", "correlation_id": "c"}, None)
         assert stage.document() == document
 
-    def test_a_bucket_that_is_not_there_is_a_500_that_tells_nothing(self, service: Service, stage: Stage) -> None:
+    def test_a_missing_bucket_is_a_500_that_reveals_nothing(self, service: Service, stage: Stage) -> None:
         stage.put_parameters(dragon_data_bucket_name="dragonpost-no-such-bucket")
         answer = service.get("/dragons")
 

@@ -1,4 +1,4 @@
-"""Who may use which route. The routes are the app's own: a new one fails here until somebody has decided about it."""
+"""Who may use which route. The routes are the app's own: a new one fails here until somebody decides who may use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUTES = {
 }
 GUARDED = [route for route, entry in ROUTES.items() if entry.authorizer]
 
-# What anybody may read: liveness, the document, and the pages, which show what the API answers to whoever signs in.
+# What anybody may read: liveness, the document, and the pages, which show nothing of the registry before you sign in.
 PUBLIC = {
     ("GET", "/health"),
     ("GET", "/openapi.json"),
@@ -29,8 +29,8 @@ PUBLIC = {
     ("GET", "/static/{name}"),
 }
 
-# What a caller without a company, one of a company and an operator get for a request that is empty but for its token:
-# 403 where the route is not for them, and otherwise what follows from there being nothing.
+# The statuses that a caller without a company, a caller with one and an operator get for a request that is empty except
+# for its token: 403 if the route is not for them, otherwise the status of an empty stage or a missing body.
 DECIDED: Mapping[tuple[str, str], tuple[int, int, int]] = {
     ("GET", "/dragons"): (200, 200, 200),
     ("POST", "/dragons"): (415, 415, 415),
@@ -53,7 +53,7 @@ NOT_ACCEPTED: Mapping[str, Mapping[str, Any] | None] = {
 
 
 def ask(service: Service, route: tuple[str, str], token_claims: Mapping[str, Any] | None) -> Answer:
-    """Send a request without a body to a route; its parameters are those of what is not there."""
+    """Send a request without a body to a route. Its path parameters name things that do not exist."""
     method, path = route
     return service.request(method, re.sub(r"\{\w+\}", "e0721e56-fb09-4273-ae74-7bcbc92d43eb", path), token_claims)
 

@@ -59,7 +59,7 @@ class TestPosting:
 
     @pytest.mark.parametrize("error", [client_error("ThrottlingException"), client_error("InternalFailure", 500),
                                        client_error("QueueDoesNotExist")])  # fmt: skip
-    def test_a_queue_that_cannot_take_it_is_a_503_to_be_tried_again(
+    def test_a_queue_that_cannot_take_it_is_a_503_that_says_when_to_retry(
         self, service: Service, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
         class Refusing:
@@ -107,7 +107,7 @@ class TestReading:
         assert read["order_amount"] == read["more"][0] == Decimal(number)
         assert f'"order_amount":{number}' in text
 
-    def test_identifiers_are_lower_case_and_found_in_any(self, service: Service, stage: Stage) -> None:
+    def test_identifiers_are_lower_case_and_found_in_any_case(self, service: Service, stage: Stage) -> None:
         ids = {"metadata": {"message_id": f'"{MESSAGE_ID.upper()}"'}, "data": {"order_id": f'"{ORDER_ID.upper()}"'}}
         store(service, stage, message_body(**ids))
         answer = service.get(f"/message/{MESSAGE_ID.upper()}")
@@ -120,14 +120,14 @@ class TestReading:
 
         assert service.get(f"/message/{MESSAGE_ID}").status == 404
 
-    def test_another_companys_is_not_told_from_one_that_is_not_there(self, service: Service, stage: Stage) -> None:
+    def test_another_companys_looks_like_one_that_does_not_exist(self, service: Service, stage: Stage) -> None:
         absent = service.get(f"/message/{MESSAGE_ID}", OTHER_CLERK, headers={"X-Request-Id": "request-1"})
         store(service, stage, message_body())
         others = service.get(f"/message/{MESSAGE_ID}", OTHER_CLERK, headers={"X-Request-Id": "request-1"})
 
         assert (others.status, others.body) == (absent.status, absent.body) == (404, absent.body)
 
-    def test_who_has_no_company_reads_no_messages(self, service: Service) -> None:
+    def test_a_caller_without_a_company_reads_no_messages(self, service: Service) -> None:
         assert service.get(f"/message/{MESSAGE_ID}", VISITOR).status == 403
 
     def test_companies_may_use_the_same_id(self, service: Service, stage: Stage) -> None:
@@ -148,7 +148,7 @@ class TestReading:
         named = service.get(f"/message/{MESSAGE_ID}?company_id={OTHER_COMPANY}")
         assert named.json()["data"]["order_amount"] == 7
 
-    def test_a_company_cannot_ask_for_another_one(self, service: Service, stage: Stage) -> None:
+    def test_a_company_cannot_name_another_one(self, service: Service, stage: Stage) -> None:
         store(service, stage, message_body())
 
         assert service.get(f"/message/{MESSAGE_ID}?company_id={COMPANY}", OTHER_CLERK).status == 400

@@ -1,4 +1,4 @@
-"""A dragon's field is declared once: one that is added there, and nowhere else, is lost nowhere."""
+"""A dragon's field is declared once: a field that is added there, and nowhere else, is lost nowhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def test_a_field_that_is_declared_in_one_place_is_everywhere() -> None:
-    """Another process, because everything that knows the fields is made when the model is imported."""
+    """In another process, because everything that depends on the fields is made when the model is imported."""
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "tests.one_more_field", "-p", "no:cacheprovider"),

@@ -1,4 +1,4 @@
-"""The routes of the pages: public, compressed, and with what every answer has."""
+"""The routes of the pages: public, compressed, and with the headers that every answer has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.integration.service import Service
 from tests.lambda_events import AUDIENCE
 
 
-def test_the_console_asks_for_no_token_and_knows_the_client(service: Service) -> None:
+def test_the_console_needs_no_token_and_knows_the_client(service: Service) -> None:
     answer = service.get("/", None, stage="")
 
     assert answer.status == 200
@@ -34,7 +34,7 @@ def test_an_asset_is_served_and_another_name_is_a_problem(service: Service) -> N
     assert (unknown.status, unknown.headers["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_the_openapi_document_is_public_and_a_client_that_has_it_is_not_sent_it_again(service: Service) -> None:
+def test_the_openapi_document_is_public_and_not_sent_again_to_a_client_that_has_it(service: Service) -> None:
     answer = service.get("/openapi.json", None)
 
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")

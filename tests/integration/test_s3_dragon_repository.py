@@ -54,7 +54,7 @@ def s3(stage: Stage) -> AtomicS3:
 
 @pytest.fixture
 def dragons(s3: AtomicS3) -> S3DragonRepository:
-    """A repository on an S3 without a document, whose waits are over at once."""
+    """A repository on an S3 without a document, which never really waits."""
     return S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
 
 
@@ -87,7 +87,7 @@ class TestSeveralFunctions(DragonRepositoryContract):
 
 
 class TestCompareAndSwap:
-    def test_the_first_write_requires_that_nobody_wrote(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
+    def test_the_first_write_requires_that_nobody_wrote_before(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
         dragons.add(dragon("Ember"), "s1")
 
         assert s3.puts[0]["IfNoneMatch"] == "*"
@@ -103,7 +103,7 @@ class TestCompareAndSwap:
         assert s3.puts[0]["IfMatch"] == etag
 
     @pytest.mark.parametrize("document", [None, b"[]"])
-    def test_a_dragon_that_came_between_is_kept(
+    def test_a_dragon_that_was_added_meanwhile_is_kept(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage, document: bytes | None
     ) -> None:
         if document is not None:
@@ -113,7 +113,7 @@ class TestCompareAndSwap:
         assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
         assert names(dragons) == ["Ash", "Ember"]
 
-    def test_the_same_name_that_came_between_is_a_duplicate(
+    def test_the_same_name_that_was_added_meanwhile_is_a_duplicate(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
         s3.before_put = once(lambda: stage.put_document(json.dumps([dragon_members("EMBER")]).encode()))
@@ -121,7 +121,7 @@ class TestCompareAndSwap:
         assert dragons.add(dragon("Ember"), "s1") is Addition.DUPLICATE
         assert names(dragons) == ["EMBER"]
 
-    def test_a_document_that_was_deleted_between_is_begun_anew(
+    def test_a_document_that_was_deleted_meanwhile_is_created_again(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
         stage.put_document(b"[]")
@@ -150,7 +150,7 @@ class TestCompareAndSwap:
             (client_error("SlowDown", 503), aws.DependencyUnavailable),
         ],
     )
-    def test_other_refusals_are_not_tried_again_here(
+    def test_other_refusals_are_not_retried_here(
         self, dragons: S3DragonRepository, s3: AtomicS3, error: Exception, kind: type[Exception]
     ) -> None:
         s3.before_put = failing(error)
@@ -159,7 +159,7 @@ class TestCompareAndSwap:
             dragons.add(dragon("Ember"), "s1")
         assert len(s3.puts) == 1
 
-    def test_after_a_lost_answer_the_retry_is_no_duplicate(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
+    def test_after_a_lost_answer_the_retry_is_not_a_duplicate(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
         s3.after_put = once(failing(ReadTimeoutError(endpoint_url="https://s3")))
 
         with pytest.raises(aws.DependencyTimeout):
@@ -167,10 +167,10 @@ class TestCompareAndSwap:
         assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
         assert names(dragons) == ["Ember"]
 
-    def test_an_own_write_that_looks_like_a_lost_race_is_no_duplicate(
+    def test_a_write_that_only_looks_like_a_lost_race_is_not_a_duplicate(
         self, dragons: S3DragonRepository, s3: AtomicS3
     ) -> None:
-        """botocore repeats a put whose answer was lost; the repetition meets the first one's version."""
+        """botocore repeats a put whose answer was lost. The second put meets the version that the first one wrote."""
         s3.after_put = once(failing(client_error("PreconditionFailed", 412)))
 
         assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
@@ -185,9 +185,9 @@ def refused_after_a_retry() -> ClientError:
 
 
 class TestChanges:
-    """Changes have no submission id to know their own work by; only the SDK's own retries make a refusal doubtful."""
+    """A change has no submission id to recognise its own work by. Only a retry by the SDK makes a refusal doubtful."""
 
-    def test_an_own_change_that_looks_like_a_lost_race_is_done(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
+    def test_a_change_that_only_looks_like_a_lost_race_is_done(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
         dragons.add(dragon("Ember"), "s1")
         seen = dragon("Ember")
         s3.after_put = once(failing(refused_after_a_retry()))
@@ -198,10 +198,10 @@ class TestChanges:
         assert names(dragons) == []
 
     @pytest.mark.parametrize("like", ["Ember", "EMBER"], ids=["the same again", "written otherwise"])
-    def test_a_removal_whose_answer_was_lost_leaves_the_dragon_that_came_after(
+    def test_a_removal_whose_answer_was_lost_leaves_the_dragon_that_was_added_after_it(
         self, dragons: S3DragonRepository, s3: AtomicS3, like: str
     ) -> None:
-        """Whoever reported the second one was told that it is added."""
+        """The reporter of the second one was told that it was added."""
         others = S3DragonRepository(PLACE, AtomicS3, lambda _: None)  # type: ignore[arg-type,return-value]
         dragons.add(dragon("Ember"), "s1")
 
@@ -213,7 +213,7 @@ class TestChanges:
         assert dragons.remove("Ember", lambda _: True) is Change.DONE
         assert names(dragons) == [like]
 
-    def test_the_same_change_by_somebody_else_is_not_taken_for_ones_own(
+    def test_the_same_change_by_somebody_else_is_not_mistaken_for_this_one(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
         dragons.add(dragon("Ember"), "s1")
@@ -235,7 +235,7 @@ class TestChanges:
         with pytest.raises(DocumentContended):
             dragons.remove("Ember", lambda _: True)
 
-    def test_a_change_that_came_between_is_not_overwritten(
+    def test_a_change_that_was_made_meanwhile_is_not_overwritten(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
         dragons.add(dragon("Ember"), "s1")
@@ -245,7 +245,7 @@ class TestChanges:
         assert dragons.replace(dragon("Ember", family_str="black"), dragon("Ember").__eq__) is Change.CHANGED
         assert stage.document() == other
 
-    def test_a_change_elsewhere_that_came_between_is_kept(
+    def test_a_change_to_another_dragon_meanwhile_is_kept(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
         dragons.add(dragon("Ember"), "s1")
@@ -284,7 +284,7 @@ class TestDocument:
         assert entry.encode() in stage.document()
         assert stage.dragons()[1] == dragon_members("Ember") | {"submission_id": "s1"}
 
-    def test_entries_without_a_submission_are_nobodys_own(self, dragons: S3DragonRepository, stage: Stage) -> None:
+    def test_entries_without_a_submission_belong_to_no_report(self, dragons: S3DragonRepository, stage: Stage) -> None:
         stage.put_document(json.dumps([dragon_members("Ember")]).encode())
 
         assert dragons.add(dragon("Ember"), "s1") is Addition.DUPLICATE
@@ -303,7 +303,7 @@ class TestDocument:
         "document",
         [b"{}", b"null", b"[", b"[1]", b"[{}]", b"[] []", b"\xef\xbb\xbf[]", b"\xff", b'[{"dragon_name_str":"\xff"}]'],
     )
-    def test_a_corrupt_one_is_told_by_place_and_never_overwritten(
+    def test_a_corrupt_one_is_reported_with_its_place_and_never_overwritten(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage, document: bytes
     ) -> None:
         stage.put_document(document)
@@ -318,7 +318,7 @@ class TestDocument:
         assert s3.puts == []
         assert stage.document() == document
 
-    def test_one_that_is_mended_is_read_again(self, dragons: S3DragonRepository, stage: Stage) -> None:
+    def test_one_that_was_repaired_is_read_again(self, dragons: S3DragonRepository, stage: Stage) -> None:
         stage.put_document(b"{}")
         with pytest.raises(DocumentCorrupt):
             dragons.get("Ember")
@@ -328,7 +328,7 @@ class TestDocument:
 
 
 class TestNamesakes:
-    """Entries of one normalised name: nobody can report them, but people and the course make the document, too."""
+    """Entries that share a normalised name. Reports cannot make them, but people and the course can."""
 
     FIRST = dragon_members("Ember", family_str="red")
     SECOND = dragon_members("EMBER", family_str="green") | {"weight": 3}
@@ -354,7 +354,7 @@ class TestNamesakes:
         assert names(dragons, DragonQuery.of("red", "EMBER")) == ["Ember"]
         assert dragons.get("EMBER") == dragon("Ember", family_str="red")
 
-    def test_the_log_tells_which_entries_are_not_shown(self, dragons: S3DragonRepository, log: io.StringIO) -> None:
+    def test_the_log_names_the_entries_that_are_not_shown(self, dragons: S3DragonRepository, log: io.StringIO) -> None:
         dragons.page(DragonQuery())
         dragons.page(DragonQuery())
 
@@ -413,7 +413,7 @@ class TestRevalidation:
 
         assert names(dragons) == []
 
-    def test_another_place_is_never_taken_for_the_one_held(self, s3: AtomicS3, stage: Stage) -> None:
+    def test_another_place_is_never_mistaken_for_the_one_held(self, s3: AtomicS3, stage: Stage) -> None:
         body = json.dumps([dragon_members("Ember")]).encode()
         stage.put_document(body)
         aws.s3().put_object(Bucket=DRAGON_BUCKET, Key="other.json", Body=body)
@@ -434,7 +434,7 @@ class TestRevalidation:
             (client_error("InternalError", 500), aws.DependencyUnavailable),
         ],
     )
-    def test_a_read_that_fails_is_not_taken_for_an_empty_registry(
+    def test_a_read_that_fails_is_not_mistaken_for_an_empty_registry(
         self, error: Exception, kind: type[Exception]
     ) -> None:
         class Refusing:

@@ -1,4 +1,4 @@
-"""Reading back what became of a report."""
+"""Reading what happened to a report."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ PHONE = "+15555550100"
 
 @pytest.fixture
 def submission_id(service: Service, step_functions: FakeStepFunctions) -> str:
-    """A submission of the clerk's, with a phone number."""
+    """A submission by the clerk, with a phone number."""
     body = dragon_body(reportingPhoneNumber=PHONE, confirmationRequired=True)
     return str(service.post("/dragons", body, CLERK).json()["submission_id"])
 
 
-def test_an_added_dragons_submission_tells_all_but_the_phone_number(
+def test_an_added_dragons_submission_shows_everything_but_the_phone_number(
     service: Service, step_functions: FakeStepFunctions, submission_id: str
 ) -> None:
     step_functions.histories[submission_id] = history(
@@ -57,7 +57,7 @@ def test_a_pending_one_says_when_to_ask_again(
     assert answer.headers["Retry-After"] == "1"
 
 
-def test_one_whose_history_is_not_seen_yet_is_shown_without_steps(
+def test_one_whose_history_is_not_visible_yet_is_shown_without_steps(
     service: Service, step_functions: FakeStepFunctions, submission_id: str
 ) -> None:
     step_functions.run = None
@@ -77,7 +77,7 @@ def test_a_duplicate_is_rejected_with_its_reason(service: Service, submission_id
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
-def test_a_failed_one_does_not_show_the_inside(
+def test_a_failed_one_reveals_no_internals(
     service: Service, step_functions: FakeStepFunctions, submission_id: str, status: str
 ) -> None:
     step_functions.settle(submission_id, status=status)
@@ -102,7 +102,7 @@ def test_operators_see_everybodys(service: Service, submission_id: str) -> None:
     assert service.get(f"/submissions/{submission_id}", OPERATOR).status == 200
 
 
-def test_somebody_elses_is_not_told_from_one_that_is_not_there(service: Service, submission_id: str) -> None:
+def test_somebody_elses_looks_like_one_that_does_not_exist(service: Service, submission_id: str) -> None:
     others = service.get(f"/submissions/{submission_id}", OTHER_CLERK, headers={"X-Request-Id": "request-1"})
     nobodys = service.get("/submissions/no-such-id", OTHER_CLERK, headers={"X-Request-Id": "request-1"})
 
@@ -119,7 +119,7 @@ def test_an_id_that_cannot_be_one_is_a_404(service: Service, step_functions: Fak
 @pytest.mark.parametrize(
     ("error", "status"), [(client_error("ThrottlingException"), 503), (client_error("AccessDeniedException"), 500)]
 )
-def test_failures_of_step_functions_show_nothing_of_it(
+def test_failures_of_step_functions_reveal_nothing_of_it(
     service: Service, step_functions: FakeStepFunctions, submission_id: str, error: Any, status: int
 ) -> None:
     step_functions.failures = [error]

@@ -1,4 +1,4 @@
-"""What a field that is declared in one place has everywhere. Run by test_one_more_field.py, with its plugin."""
+"""A field that is declared in one place works everywhere. test_one_more_field.py runs this, with a plugin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.samples import dragon_body, dragon_members
 
 
 def without(members: dict[str, Any]) -> dict[str, Any]:
-    """Return what knows nothing of the field yet."""
+    """Return the members without the field, as from before it was added."""
     return {name: value for name, value in members.items() if name not in (NAME, ALIAS)}
 
 
@@ -50,7 +50,7 @@ def test_a_report_under_the_web_clients_names_carries_it(service: Service, stage
 
 
 @pytest.mark.parametrize("value", [None, "", "x" * 101, 7])
-def test_its_rule_is_asked(service: Service, value: object) -> None:
+def test_its_rule_is_applied(service: Service, value: object) -> None:
     answer = service.post("/dragons", dragon_body(**{NAME: value}))
 
     assert answer.status == 400
@@ -71,14 +71,14 @@ def test_a_correction_changes_it(service: Service, stage: Stage) -> None:
     assert stage.dragons()[0][NAME] == "a lake"
 
 
-def test_what_was_stored_before_it_has_its_default(service: Service, stage: Stage) -> None:
+def test_a_dragon_that_was_stored_before_it_has_its_default(service: Service, stage: Stage) -> None:
     stage.put_document(json.dumps([without(dragon_members())]).encode())
 
     assert service.get("/dragons/Ember").json() == dragon_members(**{NAME: STORED_DEFAULT})
     assert service.get("/dragons").json() == [dragon_members(**{NAME: STORED_DEFAULT})]
 
 
-def test_a_dragon_that_was_on_its_way_before_it_arrives() -> None:
+def test_a_dragon_that_was_reported_before_it_is_added() -> None:
     outcome = steps.validate({"dragon": without(dragon_members()), "correlation_id": "c"})
 
     assert outcome == {"outcome": "valid", "reason": None}

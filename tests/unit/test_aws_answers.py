@@ -1,4 +1,4 @@
-"""What counts as an answer of AWS, and how long calls may go on; on real clients whose network is a function."""
+"""What counts as an answer from AWS, and how long calls may take. The clients are real, their network is a function."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def no_row() -> tuple[int, dict[str, str], bytes]:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch, stubbed_services: set[str]) -> Answers:
-    """Have a service's client answered by a function; returns when each attempt was made."""
+    """Let a function answer a service's client. Returns the time of each attempt, in seconds."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session("id", "key", region_name="us-east-1"))
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
 
@@ -79,7 +79,7 @@ def test_a_message_is_archived_only_when_s3_itself_has_said_so(answers: Answers)
     assert attempts
 
 
-def test_what_something_else_says_of_an_archived_message_makes_no_conflict(answers: Answers) -> None:
+def test_an_answer_from_something_else_about_an_archived_message_makes_no_conflict(answers: Answers) -> None:
     repository = MessageRepository(FakeSettings())
     said = iter([(412, S3_ID, b"<Error><Code>PreconditionFailed</Code></Error>"), (200, {}, HTML)])
     answers("dynamodb", no_row)
@@ -106,7 +106,7 @@ def test_a_row_is_written_or_missing_only_when_dynamodb_itself_has_said_so(
         repository.find("m", "c")
 
 
-def test_calls_without_an_output_may_be_answered_with_nothing(answers: Answers) -> None:
+def test_calls_without_an_output_may_have_an_empty_answer(answers: Answers) -> None:
     answers("sqs", lambda: (200, JSON_ID, b""))
 
     aws.sqs().delete_message(QueueUrl="https://sqs.us-east-1.amazonaws.com/1/q", ReceiptHandle="r")

@@ -1,4 +1,4 @@
-"""What `operations.deploy` refuses before it does harm, what it runs, and what becomes of it on an interrupt."""
+"""What `operations.deploy` refuses before it does harm, what it runs, and what it does on an interrupt."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def target(tmp_path: Path) -> Target:
 
 
 class Commands:
-    """Stands in for `commands.run`: keeps what it is asked to run, and answers or fails as it is told here."""
+    """Stands in for `commands.run`: records what it is asked to run, and answers or fails as a test says."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -102,7 +102,7 @@ class TestCompleteness:
         with pytest.raises(DeployError, match=f"(?i)lacks {lost.partition('-')[0].replace('_', '.')}"):
             package.check_complete("", made, target.project)
 
-    def test_another_version_than_the_pinned_one_is_named(self, target: Target) -> None:
+    def test_a_version_other_than_the_pinned_one_is_named(self, target: Target) -> None:
         made = packed(target, "aws_lambda_powertools-3.0", "jmespath-1.1", "swagger-4.9")
 
         with pytest.raises(DeployError, match=r"lacks swagger==5\.0;"):
@@ -116,7 +116,7 @@ class TestCompleteness:
 
 
 def record(target: Target, text: str) -> None:
-    """Write what Chalice keeps of a stage that it deployed."""
+    """Write the record that Chalice keeps of a stage that it deployed."""
     state = target.project / ".chalice" / "deployed" / f"{target.stage}.json"
     state.parent.mkdir(parents=True)
     state.write_text(text, encoding="utf-8")
@@ -138,7 +138,7 @@ class TestOneWayForAStage:
         with pytest.raises(DeployError, match=re.escape("/aws/lambda/dragonpost-dev*")):
             stage.check_not_deployed_otherwise(target, "cloudformation")
 
-    def test_the_refusal_ends_with_the_deletion_that_it_asks_for(self, target: Target) -> None:
+    def test_the_deletion_that_the_refusal_asks_for_lifts_it(self, target: Target) -> None:
         record(target, '{"resources": [], "schema_version": "2.0", "backend": "api"}')
 
         stage.check_not_deployed_otherwise(target, "cloudformation")
@@ -150,7 +150,9 @@ class TestOneWayForAStage:
 
 
 class TestArtifactsBucket:
-    def test_the_default_one_has_to_be_the_callers(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_default_one_must_belong_to_the_caller(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         commands.answers["get-caller-identity"] = "123456789012\n"
 
@@ -160,14 +162,16 @@ class TestArtifactsBucket:
         assert "--bucket dragonpost-artifacts-123456789012-eu-central-1 " in asked
         assert asked.endswith("--expected-bucket-owner 123456789012")
 
-    def test_one_that_was_named_may_be_of_another_account(self, commands: Commands) -> None:
+    def test_one_that_was_named_may_belong_to_another_account(self, commands: Commands) -> None:
         stage.ensure_artifacts_bucket(
             command_line._target(command_line._parse(["--stage", "dev", "--artifacts-bucket", "shared"]))
         )
 
         assert commands.ran == ["aws s3api head-bucket --bucket shared"]
 
-    def test_one_that_may_not_be_used_is_not_made_whatever_its_name(self, target: Target, commands: Commands) -> None:
+    def test_one_that_the_caller_may_not_use_is_not_created_whatever_its_name(
+        self, target: Target, commands: Commands
+    ) -> None:
         commands.failures["head-bucket"] = "An error occurred (403) when calling the HeadBucket operation: Forbidden"
 
         with pytest.raises(DeployError, match="name one that you may use with --artifacts-bucket"):
@@ -175,7 +179,7 @@ class TestArtifactsBucket:
 
         assert len(commands.ran) == 1
 
-    def test_one_that_is_not_there_is_made(self, target: Target, commands: Commands) -> None:
+    def test_a_missing_one_is_created(self, target: Target, commands: Commands) -> None:
         commands.failures["head-bucket"] = "An error occurred (404) when calling the HeadBucket operation: Not Found"
 
         stage.ensure_artifacts_bucket(target)
@@ -278,7 +282,7 @@ from operations.deploy.target import Target
 
 
 def test_a_command_does_not_outlive_whoever_ran_it(tmp_path: Path) -> None:
-    """Not even after a SIGKILL: a second deployment would meet the first one's."""
+    """Not even after a SIGKILL: a second deployment would collide with the first one's command."""
     write_command(tmp_path / "endless", '#!/bin/sh\nsleep 1000 &\necho "$$ $!" > pids.part\nmv pids.part pids\nwait\n')
     with running(tmp_path, "commands.run('endless', env=os.environ, cwd=folder)") as runner:
         until((tmp_path / "pids").exists)
@@ -297,13 +301,13 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_a_command_that_fails_is_named_with_what_it_said(target: Target) -> None:
+def test_a_command_that_fails_is_named_with_its_output(target: Target) -> None:
     with pytest.raises(DeployError, match=r"(?s)`aws s3 mb nonsense` failed:\n.+"):
         run("aws", "s3", "mb", "nonsense", env=target.environment)
 
 
 def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> None:
-    """Nobody could answer: the terminal is not the command's own, and asking there stopped it for ever."""
+    """Nobody could answer: the command does not own the terminal, and asking there would stop it for ever."""
     write_command(tmp_path / "asks", f"#!{sys.executable}\nimport getpass\ngetpass.getpass('MFA code: ')\n")
     ours, terminal = pty.openpty()
     # The first terminal that the first process of a session opens becomes the session's.
@@ -319,7 +323,7 @@ def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> No
 
 
 class TestInterruptedChaliceDeploy:
-    """Chalice records what it made at its very end; without the record, the next deployment makes a second API."""
+    """Chalice records what it made only at its very end. Without the record, the next deployment makes a second API."""
 
     @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_it_ends_and_records_before_the_deployment_ends(self, tmp_path: Path, ending: signal.Signals) -> None:

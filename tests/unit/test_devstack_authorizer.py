@@ -1,4 +1,4 @@
-"""The devstack's token verification, with keys of our own."""
+"""The devstack's token verification, with the tests' own keys."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_a_valid_token_yields_its_claims(verifier: TokenVerifier) -> None:
         {"key": rsa.generate_private_key(65537, 2048)},
     ],
 )
-def test_any_other_is_refused(verifier: TokenVerifier, changes: dict[str, Any]) -> None:
+def test_any_other_token_is_refused(verifier: TokenVerifier, changes: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
         verifier.claims(token(**changes))
 
 
-def test_keys_that_cannot_be_had_are_not_the_clients_fault() -> None:
+def test_keys_that_cannot_be_fetched_are_not_the_clients_fault() -> None:
     with pytest.raises(KeysUnavailable):
         TokenVerifier("http://127.0.0.1:1", POOL_ARN, "client").claims(token())
 

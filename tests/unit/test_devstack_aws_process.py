@@ -1,4 +1,4 @@
-"""What MiniStack logs and goes on after: here it decides whether data counts as saved."""
+"""Errors that MiniStack only logs. The devstack judges by them whether data counts as saved."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _told(level: int, message: str) -> _PersistenceFailures:
         (logging.WARNING, "Failed to persist S3 object bucket/key: [Errno 5] Input/output error", STATE_NOT_SAVED),
     ],
 )
-def test_what_could_not_be_written_is_not_called_saved(level: int, message: str, status: int) -> None:
+def test_data_that_could_not_be_written_does_not_count_as_saved(level: int, message: str, status: int) -> None:
     assert _told(level, message).not_saved == status
 
 
-def test_a_service_that_cannot_be_imported_ends_nothing() -> None:
+def test_a_service_that_cannot_be_imported_does_not_count_as_lost_data() -> None:
     assert not _told(logging.WARNING, "Service module failed to load: pgproxy - no module").not_saved

@@ -21,7 +21,7 @@ def _raising(error: BaseException) -> Any:
     return run
 
 
-def test_an_ending_that_fails_does_not_hide_why_it_ended(
+def test_a_failing_shutdown_does_not_hide_why_the_run_ended(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(_settings: Settings) -> int:
@@ -46,14 +46,14 @@ def test_a_full_disk_is_an_error_that_names_the_folder(
     assert "state folder /a/place cannot be written any more" in capsys.readouterr().err
 
 
-def test_other_errors_of_the_system_are_not_explained_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_of_the_system_propagate_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command_line, "run", _raising(OSError(errno.ENOENT, "No such file or directory")))
 
     with pytest.raises(OSError, match="No such file"):
         command_line.main(["run"])
 
 
-def test_a_disk_with_little_room_is_refused_before_anything_runs(
+def test_a_disk_with_little_space_is_refused_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=FREE_BYTES_MIN - 1)

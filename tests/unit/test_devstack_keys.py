@@ -48,7 +48,7 @@ def test_a_known_key_stays_known_when_its_server_fails_and_a_missing_one_is_nobo
     assert keys.key("ours") is not None
 
 
-def test_keys_that_the_pool_does_not_have_cost_one_fetch_in_a_while(
+def test_keys_that_the_pool_does_not_have_cost_one_fetch_per_interval(
     keys: KeySet, server: KeyServer, clock: FakeClock
 ) -> None:
     for number in range(100):
@@ -60,7 +60,7 @@ def test_keys_that_the_pool_does_not_have_cost_one_fetch_in_a_while(
     assert server.asked == 2
 
 
-def test_a_server_that_fails_is_asked_once_in_a_while(keys: KeySet, server: KeyServer, clock: FakeClock) -> None:
+def test_a_server_that_fails_is_asked_once_per_interval(keys: KeySet, server: KeyServer, clock: FakeClock) -> None:
     server.mood = "fail"
     for _ in range(100):
         with pytest.raises(KeysUnavailable):
@@ -83,7 +83,7 @@ def test_a_key_that_is_withdrawn_is_forgotten_with_the_next_fetch(
     assert keys.key("ours") is None
 
 
-def test_the_environments_proxy_is_not_asked(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_not_used(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)

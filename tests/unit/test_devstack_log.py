@@ -11,7 +11,7 @@ from devstack.server import log
 
 
 class Noted(io.StringIO):
-    """Notes each write that is one."""
+    """Notes each write that is not empty."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a save does to a running devstack: none is missed, and no bad one ends it."""
+"""What saving a file does to a running devstack: no save is missed, and no bad one ends it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OUTPUTS = {"UserPoolId": "pool", "UserPoolClientId": "client", "DragonBucketName
 
 
 def _nothing(*_: Any) -> None:
-    """Stand in for what has nothing to do here."""
+    """Stand in for functions that have nothing to do here."""
 
 
 class FakeEmulator:
@@ -63,7 +63,7 @@ class FakeApi:
 
 
 class Bench:
-    """A devstack without processes: the project is one word, and deploying takes note of it."""
+    """A devstack without processes: the project is one word, and deploying records it."""
 
     def __init__(self, folder: Path, listening: socket.socket) -> None:
         self.saved = "first"
@@ -82,10 +82,10 @@ class Bench:
         self.tell()
 
     def start(self) -> None:
-        self.stack.start(0, contextlib.ExitStack())  # never left: its endings are not for a test's process
+        self.stack.start(0, contextlib.ExitStack())  # never closed: what it would end is not the test's
 
     def follow_changes(self) -> None:
-        """Do all that has come up, and what comes up meanwhile."""
+        """Handle every event that has occurred, and those that occur meanwhile."""
         while not self.stack._happened.empty():
             self.stack._happened.put(run._EMULATOR_ENDED)
             with pytest.raises(DevstackError, match="the emulator ended"):
@@ -167,7 +167,7 @@ class TestNothingIsMissed:
 
         assert (bench.api.serves, bench.deployed) == ("second", "second")
 
-    def test_other_outputs_reach_the_server(self, bench: Bench) -> None:
+    def test_changed_outputs_reach_the_server(self, bench: Bench) -> None:
         bench.start()
         bench.outputs = OUTPUTS | {"UserPoolId": "another pool"}
 
@@ -199,7 +199,7 @@ class TestABadSave:
         ],
     )
     @pytest.mark.parametrize("step", ["deploy", "seed"])
-    def test_that_cannot_be_deployed_is_told_and_the_next_one_is(
+    def test_that_cannot_be_deployed_is_reported_and_the_next_one_is_deployed(
         self, bench: Bench, capsys: pytest.CaptureFixture[str], step: str, error: Exception, told: str
     ) -> None:
         bench.start()
@@ -219,7 +219,7 @@ class TestABadSave:
         assert told in said
         assert (bench.api.serves, bench.deployed) == ("mended", "mended")
 
-    def test_at_the_start_ends_it_with_what_is_wrong(self, bench: Bench) -> None:
+    def test_at_the_start_ends_the_devstack_and_the_error_says_what_is_wrong(self, bench: Bench) -> None:
         bench.saved = "bad"
         bench.errors["deploy"] = KeyError("EndpointURL")
 
@@ -227,7 +227,7 @@ class TestABadSave:
             bench.start()
 
     @pytest.mark.parametrize("word", ["hangs", "broken"])
-    def test_that_cannot_be_served_is_told_and_the_next_one_is(
+    def test_that_cannot_be_served_is_reported_and_the_next_one_is_served(
         self, bench: Bench, capsys: pytest.CaptureFixture[str], word: str
     ) -> None:
         bench.start()
@@ -242,7 +242,7 @@ class TestABadSave:
         assert (bench.api.serves, bench.deployed) == ("mended", "mended")
 
     @pytest.mark.parametrize("word", ["hangs", "broken"])
-    def test_that_a_killed_server_meets_first_is_told_and_the_next_one_is_served(
+    def test_that_a_killed_server_meets_first_is_reported_and_the_next_one_is_served(
         self, bench: Bench, capsys: pytest.CaptureFixture[str], word: str
     ) -> None:
         bench.start()

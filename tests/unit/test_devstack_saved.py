@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_the_emulator_writes_is_fine(folder: Path) -> None:
+def test_what_the_emulator_writes_is_accepted(folder: Path) -> None:
     saved.check_readable(folder)
     saved.check_complete(folder)
 
@@ -48,8 +48,8 @@ def test_queues_are_where_the_emulator_looks_for_them_on_another_port(folder: Pa
     assert {file.suffix for file in folder.iterdir()} == {".json"}
 
 
-def test_an_end_before_anything_was_deployed_leaves_less_and_is_fine(folder: Path) -> None:
-    """Found by killing starts half-way: only services that were used have a file."""
+def test_a_run_that_ended_before_anything_was_deployed_leaves_fewer_files_and_is_accepted(folder: Path) -> None:
+    """Found by killing the devstack while it started: only services that were used have a file."""
     (folder / "cloudformation.json").unlink()
     saved.check_readable(folder)
 

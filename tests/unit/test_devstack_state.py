@@ -1,4 +1,4 @@
-"""Which folder the devstack takes for its own, and what in it."""
+"""Which folder the devstack considers its own, and which of its contents."""
 
 from __future__ import annotations
 

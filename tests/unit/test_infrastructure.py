@@ -1,4 +1,4 @@
-"""What CloudFormation, Step Functions and IAM are told: read from the files, without any of them."""
+"""What the files say to CloudFormation, Step Functions and IAM, checked without any of them."""
 
 import json
 import re
@@ -85,7 +85,7 @@ def paths_from(name: str) -> Iterator[list[str]]:
 
 
 def longest_s(name: str) -> float:
-    """Return how long a state may take if every attempt takes its time and each retrier is used up."""
+    """Return how many seconds a state takes if every attempt takes its full time and each retrier is used up."""
     state = WORKFLOW["States"][name]
     retriers = state.get("Retry", [])
     attempts = 1 + sum(retrier["MaxAttempts"] for retrier in retriers)
@@ -102,7 +102,7 @@ def tasks(integration: str) -> dict[str, Any]:
 
 
 class TestGeneratedFiles:
-    def test_nothing_is_left_of_a_stage_or_function_that_is_gone(self) -> None:
+    def test_nothing_is_left_of_a_stage_or_function_that_was_removed(self) -> None:
         there = {path.relative_to(PROJECT) for path in (PROJECT / ".chalice").glob("*.json")}
         assert there - GENERATED.keys() == set()
         templates = {path.stem for path in (PROJECT / policies.TEMPLATES).iterdir()}
@@ -123,7 +123,7 @@ class TestANewStage:
             assert made == json.loads(json.dumps(policy(function, "prod")).replace("prod", "staging"))
 
     @pytest.mark.parametrize("template", [TEMPLATE, OVERRIDES], ids=["resources", "app"])
-    def test_the_templates_and_the_commands_take_it(self, template: dict[str, Any]) -> None:
+    def test_the_templates_and_the_commands_accept_it(self, template: dict[str, Any]) -> None:
         for stage in STAGES:
             assert re.fullmatch(template["Parameters"]["Stage"]["AllowedPattern"], stage)
             assert Settings.stage.form.fullmatch(stage)
@@ -137,7 +137,7 @@ class TestANewStage:
 
 
 class TestANewFunction:
-    """One that app.py declares and nobody has described yet."""
+    """A function that app.py declares and nobody has described yet."""
 
     @pytest.fixture(autouse=True)
     def _declared(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,11 +145,11 @@ class TestANewFunction:
         declared.lambda_function(name="count_dragons")(lambda _event, _context: None)
         monkeypatch.setattr(functions, "app", declared)
 
-    def test_without_a_policy_it_is_told_where_to_write_it(self) -> None:
+    def test_without_a_policy_the_error_says_where_to_write_one(self) -> None:
         with pytest.raises(FunctionIncomplete, match=r"count_dragons.* infrastructure/policies/count_dragons\.json"):
             policies.files()
 
-    def test_without_limits_it_is_told_where_to_write_them(self) -> None:
+    def test_without_limits_the_error_says_where_to_write_them(self) -> None:
         with pytest.raises(FunctionIncomplete, match=r"count_dragons.* LIMITS in operations/functions\.py"):
             chalice_config.files()
 
@@ -162,7 +162,7 @@ class TestChaliceConfig:
         assert functions.limits(functions.API).timeout_s <= 29
 
     @pytest.mark.parametrize("stage", STAGES)
-    def test_the_app_is_told_its_stage_and_metrics_are_told_apart(self, stage: str) -> None:
+    def test_the_app_knows_its_stage_and_metrics_name_it(self, stage: str) -> None:
         variables = CONFIG["stages"][stage]["environment_variables"]
         assert variables["DRAGONPOST_STAGE"] == CONFIG["stages"][stage]["api_gateway_stage"] == stage
         assert variables["POWERTOOLS_SERVICE_NAME"] == f"dragonpost-{stage}"
@@ -172,11 +172,11 @@ class TestChaliceConfig:
             names = {*CONFIG["environment_variables"], *CONFIG["stages"][stage]["environment_variables"]}
             assert not {name for name in names if name.startswith("AWS_")}
 
-    def test_prod_does_not_answer_every_origin(self) -> None:
+    def test_prod_does_not_allow_every_origin(self) -> None:
         assert STAGES["prod"].allow_origin != "*"
 
     @pytest.mark.parametrize("stage", STAGES)
-    def test_the_origin_is_one_that_the_app_and_the_gateway_take(self, stage: str) -> None:
+    def test_the_origin_is_one_that_the_app_and_the_gateway_accept(self, stage: str) -> None:
         assert Settings.allow_origin.form.fullmatch(STAGES[stage].allow_origin)
         assert re.fullmatch(OVERRIDES["Parameters"]["AllowOrigin"]["AllowedPattern"], STAGES[stage].allow_origin)
 
@@ -188,7 +188,7 @@ class TestPolicies:
 
     @pytest.mark.parametrize("stage", STAGES)
     @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_every_resource_is_of_this_stage(self, function: str, stage: str) -> None:
+    def test_every_resource_belongs_to_this_stage(self, function: str, stage: str) -> None:
         for statement in policy(function, stage):
             assert statement["Effect"] == "Allow"
             for resource in statement["Resource"]:
@@ -244,7 +244,7 @@ class TestWorkflow:
         assert STATES[name]["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
 
     @pytest.mark.parametrize("name", [*tasks("lambda:invoke"), *tasks("sns:publish")])
-    def test_every_step_and_message_is_tried_again_after_a_jittered_while(self, name: str) -> None:
+    def test_every_step_and_message_is_retried_with_jitter(self, name: str) -> None:
         for retry in STATES[name]["Retry"]:
             assert retry["JitterStrategy"] == "FULL"
         assert STATES[name]["Retry"][-1]["ErrorEquals"] == ["States.ALL"]
@@ -262,7 +262,7 @@ class TestWorkflow:
         assert not [name for name, state in STATES.items() if whole_input.search(effects(state))]
 
     @pytest.mark.parametrize("name", ["Added", "Rejected"])
-    def test_the_output_holds_nothing_but_what_became_of_the_dragon(self, name: str) -> None:
+    def test_the_output_holds_nothing_but_the_dragons_outcome(self, name: str) -> None:
         shown = {key.removesuffix(".$") for key in STATES[name]["Parameters"]}
         assert {"status", "reason", "notification"} <= shown <= {"status", "reason", "notification", "outcome"}
 
@@ -307,7 +307,7 @@ class TestResources:
     @pytest.mark.parametrize(
         "name", ["DragonBucketPolicy", "MessageBucketPolicy", "MessageQueuePolicy", "DragonTopicPolicy"]
     )
-    def test_nothing_is_reached_without_tls_but_on_the_local_stage(self, name: str) -> None:
+    def test_nothing_is_reached_without_tls_except_on_the_local_stage(self, name: str) -> None:
         (statement,) = RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -338,7 +338,7 @@ class TestResources:
         assert not [state for state in failing if "CausePath" in state or "ErrorPath" in state]
 
     def test_the_workflow_outlives_its_steps_and_all_their_retries(self) -> None:
-        """Or a dragon that was added could end as failed."""
+        """Otherwise a dragon that was added could end as failed."""
         longest = max(sum(map(longest_s, path)) for path in paths_from(WORKFLOW["StartAt"]))
         assert longest < WORKFLOW["TimeoutSeconds"]
 
@@ -361,7 +361,7 @@ class TestAppOverrides:
         assert log["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{name}"}
         assert log["RetentionInDays"] > 0
 
-    def test_the_gateway_takes_tokens_of_the_one_client_only(self) -> None:
+    def test_the_gateway_accepts_tokens_of_the_one_client_only(self) -> None:
         definitions = OVERRIDES["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["securityDefinitions"]
         authorizer = definitions["dragonpost-users"]["x-amazon-apigateway-authorizer"]
         assert authorizer == {"identityValidationExpression": {"Fn::Sub": "^${UserPoolClientId}$"}}
@@ -408,5 +408,5 @@ class TestAppOverrides:
         "kind", ["MISSING_AUTHENTICATION_TOKEN", "INVALID_SIGNATURE", "RESOURCE_NOT_FOUND", "DEFAULT_4XX"]
     )
     def test_an_unknown_route_is_a_404(self, kind: str) -> None:
-        """Where there is no route, the gateway looks for an AWS signature, and takes `Bearer` for a broken one."""
+        """If there is no route, the gateway looks for an AWS signature, and mistakes `Bearer` for a broken one."""
         assert GATEWAY_RESPONSES[kind]["StatusCode"] == 404

@@ -18,7 +18,7 @@ PAGE = "carried/page.js"
 
 
 def wheel(folder: Path, version: str) -> None:
-    """Make a wheel of package `carried` that needs what cannot be had."""
+    """Make a wheel of the package `carried`, which requires a package that does not exist."""
     info = f"carried-{version}.dist-info"
     record = f"{PAGE},,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
     folder.mkdir(exist_ok=True)
@@ -32,7 +32,7 @@ def wheel(folder: Path, version: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project that pins version 1 of the two there are."""
+    """A project that pins version 1, where there are two."""
     for version in ("1", "2"):
         wheel(tmp_path / "wheels", version)
     folder = tmp_path / "project"
