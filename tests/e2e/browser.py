@@ -30,7 +30,7 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def program() -> str | None:
-    """Return the path of the browser: DRAGONPOST_BROWSER, or a Chromium that is installed; None if there is none."""
+    """Return the browser's path: DRAGONPOST_BROWSER, or an installed Chromium. Returns None if there is none."""
     return os.environ.get("DRAGONPOST_BROWSER") or next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
 
@@ -47,7 +47,7 @@ def running(path: str) -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page of one target in a window of its own, with all that went wrong in it."""
+    """A page of one target in a window of its own, with everything that went wrong in it."""
 
     page: Page
     api: Api
@@ -93,7 +93,7 @@ def password(devstack: Devstack, email: str) -> str:
 
 
 def _note(visited: Visit, message: ConsoleMessage) -> None:
-    # The browser logs every 4xx answer to `fetch` as an error, whatever the page makes of it.
+    # The browser logs every 4xx answer to `fetch` as an error, however the page handles it.
     expected = message.text.startswith("Failed to load resource: the server responded with a status of 4")
     if message.type in ("error", "warning") and not expected:
         visited.complaints.append(f"{message.type}: {message.text}")

@@ -23,7 +23,7 @@ def devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
 
 @pytest.fixture(scope="session")
 def apis(devstack: Devstack) -> dict[str, Api]:
-    """A client for each target; they last the session, so that everybody logs in once."""
+    """A client for each target. They last for the session, so that each user logs in only once."""
     tokens: dict[str, str] = {}
     return {target: Api(devstack, target, _tokens=tokens) for target in ("local", "gateway")}
 

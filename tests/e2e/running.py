@@ -30,7 +30,7 @@ ANSWERS_WITHIN_S = 30
 
 
 class Devstack:
-    """One `python -m devstack run`, and what there is to know about it."""
+    """One `python -m devstack run`, with its output, its processes and its settings."""
 
     of_this_run: ClassVar[list[Devstack]] = []  # every one of this test run
 
@@ -61,7 +61,7 @@ class Devstack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the devstack's commands are started with. The mark is inherited by every process of this one."""
+        """The environment of the devstack's commands. Every process that this one starts inherits the mark."""
         return {
             **os.environ,
             "DRAGONPOST_PORT": str(self.ports[0]),
@@ -99,7 +99,7 @@ class Devstack:
         return self.until_ended()
 
     def kill(self) -> None:
-        """Kill whatever still runs of it: nothing of a failed test goes on."""
+        """Kill whatever still runs of it, so that nothing of a failed test goes on."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -112,7 +112,7 @@ class Devstack:
         return status
 
     def processes(self) -> dict[int, str]:
-        """Return the command lines of all processes that this devstack started and that still run, by pid."""
+        """Return the command lines of all processes that this devstack started and that are still running, by pid."""
         mark = f"TEST_MARK={self.mark}".encode()
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
@@ -204,9 +204,9 @@ class Api:
         return self._tokens[user]
 
     def url(self, reference: str) -> str:
-        """Return the URL of a route, or of what a `Location` or `Link` of this target refers to.
+        """Return the URL of a route, or the URL that a `Location` or `Link` of this target refers to.
 
-        The emulator serves a stage below a path of its own, which AWS's gateway has no counterpart of.
+        The emulator serves a stage below a path of its own, for which AWS's gateway has no counterpart.
         """
         if self.stage_prefix and reference.startswith(self.stage_prefix + "/"):
             reference = reference.removeprefix(self.stage_prefix)
@@ -231,7 +231,7 @@ class Api:
 def free_ports() -> tuple[int, int]:
     """Return two ports that nothing listens on.
 
-    If it can be, from below those that the system hands out: any connection may take one of these meanwhile.
+    If possible, they are below those that the system hands out, which any connection may take meanwhile.
     """
     handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range")
     below = int(handed_out.read_text().split()[0]) if handed_out.exists() else 0

@@ -1,7 +1,7 @@
 """Make screenshots of the console and the docs: `python -m tests.e2e.screenshots FOLDER`.
 
-Starts a devstack of its own and goes through every view in both themes and two widths. `registry.png` and
-`workflow.png` are the README's; copy them to docs/images/ after looking at them all.
+Starts a devstack of its own and goes through every view in both themes and two widths. The README shows
+`registry.png` and `workflow.png`; look at all of them before you copy those two to docs/images/.
 """
 
 from __future__ import annotations

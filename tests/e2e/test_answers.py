@@ -1,4 +1,4 @@
-"""What every answer has in common, from the app and from the gateway in front of it alike."""
+"""What every answer has in common, whether it comes from the app or from the gateway in front of it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_unknown_route_is_a_404_problem(api: Api) -> None:
     assert is_problem(api.get("/unicorns", None), 404)
 
 
-def test_an_unknown_method_is_405_locally_and_404_at_the_gateway(api: Api) -> None:
+def test_an_unknown_method_is_a_405_locally_and_a_404_at_the_gateway(api: Api) -> None:
     answer = api.request("PATCH", "/dragons")
 
     if api.target == "local":
@@ -63,7 +63,7 @@ def test_an_unknown_method_is_405_locally_and_404_at_the_gateway(api: Api) -> No
         assert is_problem(answer, 404)
 
 
-def test_a_request_id_that_is_well_formed_is_kept_and_another_is_not(api: Api) -> None:
+def test_a_well_formed_request_id_is_kept_and_a_malformed_one_is_replaced(api: Api) -> None:
     given = f"test-{uuid.uuid4()}"
 
     assert api.get("/health", None, headers={"X-Request-Id": given}).headers["X-Request-Id"] == given
@@ -71,7 +71,7 @@ def test_a_request_id_that_is_well_formed_is_kept_and_another_is_not(api: Api) -
 
 
 @pytest.mark.parametrize("path", ["/dragons", "/post-message", "/dragons/Amberwick"])
-def test_a_browser_may_ask_beforehand(api: Api, path: str) -> None:
+def test_a_browser_gets_an_answer_to_its_preflight(api: Api, path: str) -> None:
     asking = {"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
 
     answer = api.request("OPTIONS", path, None, headers=asking)
@@ -86,7 +86,7 @@ def test_a_browser_may_ask_beforehand(api: Api, path: str) -> None:
     assert expected <= set(answer.headers["Access-Control-Allow-Methods"].split(","))
 
 
-def test_health_asks_for_no_token(api: Api) -> None:
+def test_health_needs_no_token(api: Api) -> None:
     assert api.get("/health", None).json() == {"status": "ok"}
 
 

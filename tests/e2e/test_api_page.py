@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, run as they stand: what the page shows is what curl prints."""
+"""The examples of docs/api.md, run as they are: the page shows what curl prints."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Answer:
         return cls(int(first.split()[1]), headers, value)
 
     def variables(self) -> dict[str, str]:
-        """What the next example may refer to: headers and members, in capitals."""
+        """The variables that the next example may refer to: headers and members, in capitals."""
         members = self.body if isinstance(self.body, dict) else {}
         texts = {name: value for name, value in {**self.headers, **members}.items() if isinstance(value, str)}
         return {name.upper().replace("-", "_"): value for name, value in texts.items()}
@@ -57,7 +57,7 @@ def examples() -> Iterator[tuple[str, Answer]]:
 
 
 def masked(value: Any) -> Any:
-    """Replace what differs each time. Of a submission's steps the page shows the first."""
+    """Replace what differs each time. The page shows only the first of a submission's steps."""
     if isinstance(value, dict):
         return {name: masked(item[:1] if name == "steps" else item) for name, item in value.items()}
     if isinstance(value, list):
@@ -66,7 +66,7 @@ def masked(value: Any) -> Any:
 
 
 def differences(shown: Answer, printed: Answer) -> list[str]:
-    """Tell where an answer is not the one on the page; of the headers, those on the page count."""
+    """Return where an answer differs from the one on the page. Only the headers on the page count."""
     pairs = {"status": (shown.status, printed.status), "body": (masked(shown.body), masked(printed.body))}
     pairs |= {name: (masked(value), masked(printed.headers.get(name))) for name, value in shown.headers.items()}
     return [
@@ -89,7 +89,7 @@ class Reader:
         self.differences: list[str] = []
 
     def follow(self, command: str, shown: Answer) -> bool:
-        """Run an example; tell whether it prints what the page shows, and remember its answer's values if so."""
+        """Run an example. Return whether it prints what the page shows; if so, remember its answer's values."""
         quiet = command.replace("curl ", "curl --silent --show-error ", 1)
         ran = subprocess.run(
             ["bash", "-c", quiet],
@@ -110,7 +110,7 @@ def test_every_example_prints_what_the_page_shows(apis: dict[str, Api]) -> None:
     reader = Reader(apis["local"])
 
     for command, shown in examples():
-        # What was written can be read a moment later, and reading may be repeated. Writing is done once.
+        # What was written can be read a moment later, so reads are repeated. Each write is done once.
         reads = "-X" not in command and "-d " not in command
         if not reader.follow(command, shown) and reads:
             with contextlib.suppress(AssertionError):

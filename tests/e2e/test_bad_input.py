@@ -22,7 +22,7 @@ def test_refused_with_every_fault_in_its_place(api: Api, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", over_http(ACCEPTED), ids=str)
-def test_odd_but_right_input_is_not_refused(api: Api, case: Case) -> None:
+def test_odd_but_valid_input_is_not_refused(api: Api, case: Case) -> None:
     answer = api.request(case.method, case.path, headers=case.headers, data=case.body)
 
     assert answer.status_code == case.status, answer.text

@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def local(browser: Browser, apis: dict[str, Api]) -> Iterator[Visit]:
-    """A window for the local server's pages; it must not have complained in the end."""
+    """A window for the local server's pages. Fails at the end if anything in it complained."""
     with visit(browser, apis["local"]) as visited:
         yield visited
         assert visited.complaints == []
@@ -84,7 +84,7 @@ def outcome(page: Page) -> Locator:
 
 
 def serious(page: Page) -> list[str]:
-    """Return what axe finds that is serious or critical."""
+    """Return axe's findings that are serious or critical."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
@@ -96,7 +96,7 @@ def serious(page: Page) -> list[str]:
 
 
 class TestBothPipelines:
-    """What the console is for, on both targets: everything is relative, so a stage prefix must not matter."""
+    """What the console is for, on both targets. All its URLs are relative, so a stage prefix must not matter."""
 
     def test_a_reported_dragon_is_watched_until_it_is_added_and_then_listed(self, anywhere: Visit) -> None:
         name = a_name()
@@ -130,7 +130,7 @@ class TestBothPipelines:
         expect(page.locator("#stored")).to_contain_text("12345678901234567890.12")
         expect(page.locator("#stored")).to_contain_text(company)
 
-    def test_the_docs_try_an_operation_with_the_token_of_whoever_signed_in(self, anywhere: Visit) -> None:
+    def test_the_docs_send_the_token_of_the_user_who_signed_in(self, anywhere: Visit) -> None:
         page = anywhere.open("/docs")
         expect(page.locator(".opblock").first).to_be_visible()
         anywhere.sign_in("operator")
@@ -144,7 +144,7 @@ class TestBothPipelines:
         expect(operation.locator(".live-responses-table")).to_contain_text("Amberwick")
         assert anywhere.api.base_url + "/dragons" in {url.split("?")[0] for url in anywhere.asked}
 
-    def test_nothing_comes_from_anywhere_else(self, anywhere: Visit) -> None:
+    def test_nothing_comes_from_any_other_origin(self, anywhere: Visit) -> None:
         page = console(anywhere)
         expect(page.locator(".card").first).to_be_visible()
         page = anywhere.open("/docs")
@@ -156,14 +156,14 @@ class TestBothPipelines:
 
 
 class TestSession:
-    def test_nothing_is_shown_to_whoever_has_not_signed_in(self, local: Visit) -> None:
+    def test_nothing_is_shown_to_users_who_have_not_signed_in(self, local: Visit) -> None:
         page = local.open("/#report")
 
         expect(page.get_by_role("form", name="Sign in")).to_be_visible()
         expect(page.get_by_role("form", name="Report")).to_be_hidden()
         expect(page.get_by_role("navigation")).to_be_hidden()
 
-    def test_a_wrong_password_is_told(self, local: Visit) -> None:
+    def test_a_wrong_password_is_refused_with_the_reason(self, local: Visit) -> None:
         page = local.open()
         page.get_by_label("User name").fill("operator@dragonpost.example")
         page.get_by_label("Password", exact=True).fill("Wrong-password-1")
@@ -227,7 +227,7 @@ class TestRegistry:
         expect(rows.filter(has_text="Amberwick").locator(".family-gold")).to_have_text("gold")
         expect(page.locator(".card")).to_have_count(0)
 
-    def test_the_filter_takes_family_and_name(self, local: Visit) -> None:
+    def test_the_filter_accepts_family_and_name(self, local: Visit) -> None:
         page = console(local)
         family = page.get_by_role("form", name="Filter").get_by_label("Family")
         family.fill("RED")
@@ -259,7 +259,7 @@ class TestRegistry:
         page.get_by_role("button", name="Back to the start").click()
         expect(first).to_have_text("Amberwick")
 
-    def test_what_users_typed_is_never_html(self, local: Visit) -> None:
+    def test_text_that_users_typed_is_never_html(self, local: Visit) -> None:
         page = console(local, view="Report a dragon")
         name, typed = a_name("Bold"), "<img src=x onerror=alert(1)><b>bold</b>"
         report(page, name, Description=typed, Family="<i>red</i>")
@@ -298,7 +298,7 @@ class TestRegistry:
         dialog.get_by_role("button", name="Really remove it?").click()
         expect(page.get_by_text("No dragon matches the filter.")).to_be_visible()
 
-    def test_only_operators_are_offered_to_correct(self, local: Visit) -> None:
+    def test_only_operators_are_offered_corrections(self, local: Visit) -> None:
         page = console(local, "amber")
         expect(page.locator(".card").first).to_be_visible()
 
@@ -306,7 +306,7 @@ class TestRegistry:
 
 
 class TestReporting:
-    def test_a_duplicate_is_refused_with_its_reason_and_its_way(self, local: Visit) -> None:
+    def test_a_duplicate_is_refused_with_its_reason_and_its_path(self, local: Visit) -> None:
         page = console(local, view="Report a dragon")
 
         report(page, "Ashfall")
@@ -335,7 +335,7 @@ class TestReporting:
         expect(name).not_to_have_attribute("aria-invalid", "true")
 
     def test_a_field_that_the_service_adds_is_asked_for_sent_and_shown(self, local: Visit) -> None:
-        """The console knows a dragon's fields from the page, which has them from their declaration."""
+        """The console gets a dragon's fields from the page, which gets them from their declaration."""
         further = {"name": "hoard_str", "label": "Hoard", "lengthMax": 9, "ofAddress": False, "examples": ["honey"] * 2}
         sent: list[Any] = []
 
@@ -364,8 +364,8 @@ class TestReporting:
         expect(outcome(page)).to_contain_text("added")
         assert [body["hoard_str"] for body in sent] == ["a lake"]
 
-    def test_a_report_that_may_have_started_is_sent_again_as_the_same_one(self, local: Visit) -> None:
-        """With another key it would be refused as a duplicate of itself."""
+    def test_a_report_that_may_have_started_is_sent_again_under_the_same_key(self, local: Visit) -> None:
+        """Under another key, it would be refused as a duplicate of itself."""
         page = console(local, view="Report a dragon")
         keys: list[str | None] = []
 
@@ -409,7 +409,7 @@ class TestPosting:
 
         expect(page.get_by_role("alert").filter(has_text="your own company only")).to_be_visible()
 
-    def test_each_example_is_another_message_of_ones_own_company(self, local: Visit) -> None:
+    def test_each_example_is_a_new_message_of_the_users_own_company(self, local: Visit) -> None:
         page = console(local, "amber", "Post a message")
         ids = page.locator("#message-id, #order-id")
         before = [field.input_value() for field in ids.all()]

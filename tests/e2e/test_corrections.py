@@ -1,4 +1,4 @@
-"""Operators correct and remove dragons, and nobody overwrites what they have not seen."""
+"""Operators correct and remove dragons, and nobody overwrites a version that they have not seen."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def dead_letters(devstack: Devstack, *orders: str) -> str:
 
 
 def listed(devstack: Devstack, message_id: str) -> list[str]:
-    """Return the words of the line that the list has for a message, or nothing."""
+    """Return the words of a message's line in the list, or nothing."""
     lines = dead_letters(devstack, "list").splitlines()
     return next((line.split() for line in lines if message_id in line), [])
 
@@ -49,7 +49,7 @@ def a_conflict(devstack: Devstack, api: Api) -> tuple[str, str, str]:
 
 
 def forget(devstack: Devstack, message_id: str) -> None:
-    """Remove what was stored under the id, which is the fix where the first of two messages was the wrong one."""
+    """Remove what was stored under the id. That is the fix if the first of two messages was the wrong one."""
     company, outputs = COMPANIES["amber"], devstack.running["outputs"]
     devstack.client("s3").delete_object(Bucket=outputs["MessageBucketName"], Key=f"{company}/{message_id}.json")
     devstack.client("dynamodb").delete_item(
@@ -81,10 +81,10 @@ def test_a_letter_is_listed_shown_and_stored_after_a_fix_and_a_redrive(
     assert not listed(devstack, message_id)
 
 
-def test_of_all_that_are_redriven_the_mended_are_stored_and_the_others_come_back(
+def test_of_all_redriven_letters_the_fixed_are_stored_and_the_others_come_back(
     devstack: Devstack, apis: dict[str, Api], conflict: tuple[str, str, str]
 ) -> None:
-    """One of the mended came past the API, with attributes that the API never sends."""
+    """One of the fixed letters bypassed the API, with attributes that the API never sends."""
     api, (mended, mended_letter, body) = apis["gateway"], conflict
     unmended, unmended_letter, _ = a_conflict(devstack, api)
     foreign = str(uuid.uuid4())

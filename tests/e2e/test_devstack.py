@@ -57,7 +57,7 @@ class TestRunning:
         assert printed.stderr == ""
         assert len(printed.stdout.strip().split(".")) == 3
 
-    def test_token_of_an_unknown_user_names_those_there_are(self, devstack: Devstack) -> None:
+    def test_token_for_an_unknown_user_names_the_known_ones(self, devstack: Devstack) -> None:
         printed = devstack.command("token", "nobody")
 
         assert (printed.returncode, printed.stdout) == (1, "")
@@ -152,7 +152,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 
 
 class TestLife:
-    """In the order of a life: each test goes on from the state that the one before has left."""
+    """In the order of a life: each test starts from the state that the one before left."""
 
     def test_a_change_reaches_the_local_server_and_the_gateway(self, workshop: Workshop) -> None:
         stack = workshop.start().until_ready()
@@ -224,7 +224,7 @@ class TestLife:
         assert answer(f"{gateway_url}/health")[0] == 200
         assert stack.token("cobalt")
 
-    def test_on_other_ports_it_goes_on_storing_messages(self, workshop: Workshop) -> None:
+    def test_on_other_ports_it_still_stores_messages(self, workshop: Workshop) -> None:
         assert workshop.made[-1].end() == 0
         workshop.ports = free_ports()
 
@@ -300,8 +300,8 @@ def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     stack.assert_nothing_left()
 
 
-def test_a_signal_before_the_emulator_has_loaded_anything_counts_as_no_kill(tmp_path: Path) -> None:
-    """MiniStack learns of SIGTERM late in its start; until then there is nothing to save, and nothing lost."""
+def test_a_signal_before_the_emulator_has_loaded_anything_does_not_count_as_a_kill(tmp_path: Path) -> None:
+    """MiniStack handles SIGTERM only late in its start. Until then there is nothing to save, and nothing is lost."""
     kept = tmp_path / "emulator" / "state" / "sqs.json"
     kept.parent.mkdir(parents=True)
     kept.write_text('{"__ministack_format__": 1, "payload": {}}', encoding="utf-8")
@@ -317,8 +317,8 @@ def test_a_signal_before_the_emulator_has_loaded_anything_counts_as_no_kill(tmp_
     assert (kept.read_bytes(), kept.stat().st_mtime_ns) == before
 
 
-def test_an_app_that_loads_and_cannot_be_served_is_answered_for(tmp_path: Path) -> None:
-    """What is done with the app after its import may fail on it as well."""
+def test_a_request_to_an_app_that_loads_but_cannot_be_served_is_answered(tmp_path: Path) -> None:
+    """What the server does with the app after its import may fail as well."""
     port = free_ports()[0]
     outputs = {"UserPoolArn": "", "UserPoolClientId": "client"}
     with listen(port, "the port") as listening:

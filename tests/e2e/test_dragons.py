@@ -19,7 +19,7 @@ FIELDS = set(Dragon.__struct_fields__)
 
 @pytest.fixture(scope="module")
 def news(devstack: Devstack) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
-    """An SQS queue that subscribes to the dragons' topic; returns what it was told of a dragon so far."""
+    """An SQS queue that subscribes to the dragons' topic. Returns what it was told about a dragon so far."""
     sqs, sns = devstack.client("sqs"), devstack.client("sns")
     topic = devstack.running["outputs"]["DragonTopicArn"]
     url = sqs.create_queue(QueueName="news-of-dragons")["QueueUrl"]
@@ -65,7 +65,7 @@ class TestReading:
         assert all(set(dragon) == FIELDS for dragon in answer.json())
         assert answer.headers["Cache-Control"] == "no-cache"
 
-    def test_pages_lead_through_the_whole_registry_in_order_and_once(self, api: Api) -> None:
+    def test_pages_list_the_whole_registry_in_order_and_once(self, api: Api) -> None:
         whole = api.get("/dragons", params={"limit": 1000}).json()
         pages, reference = [], "/dragons?limit=7"
         while reference:
@@ -77,7 +77,7 @@ class TestReading:
 
         assert [dragon["dragon_name_str"] for dragon in pages] == [dragon["dragon_name_str"] for dragon in whole]
 
-    def test_filters_compare_normalised_and_combine(self, api: Api) -> None:
+    def test_filters_compare_normalised_names_and_combine(self, api: Api) -> None:
         reds = api.get("/dragons", params={"family": " RED "}).json()
         both = api.get("/dragons", params={"family": "red", "dragonName": "E\u0301LAN"}).json()
         neither = api.get("/dragons", params={"family": "blue", "dragonName": "Élan"}).json()
@@ -86,7 +86,7 @@ class TestReading:
         assert [dragon["dragon_name_str"] for dragon in both] == ["Élan"]
         assert neither == []
 
-    def test_what_a_client_types_is_data(self, api: Api) -> None:
+    def test_a_filter_is_data_and_never_code(self, api: Api) -> None:
         assert api.get("/dragons", params={"dragonName": "' OR '1'='1"}).json() == []
 
     def test_a_dragon_is_found_by_any_spelling_of_its_name(self, api: Api) -> None:
@@ -95,7 +95,7 @@ class TestReading:
         assert api.get("/dragons/Nobody").status_code == 404
 
     @pytest.mark.parametrize("reference", ["/dragons?family=gold", "/dragons/Amberwick"])
-    def test_an_unchanged_answer_is_304_without_a_body(self, api: Api, reference: str) -> None:
+    def test_an_unchanged_answer_is_a_304_without_a_body(self, api: Api, reference: str) -> None:
         first = api.get(reference)
         again = api.get(reference, headers={"If-None-Match": f'"other", W/{first.headers["ETag"]}'})
 
@@ -136,7 +136,7 @@ class TestReporting:
         (told,) = until(lambda: news(submission["submission_id"]))
         assert (told["event"], told["dragon"]) == ("dragon.added", dragon)
 
-    def test_waiting_answers_with_the_dragon_where_it_is(self, api: Api) -> None:
+    def test_waiting_answers_with_the_dragon_and_its_location(self, api: Api) -> None:
         dragon = a_dragon(dragon_name_str=f"Ünal {uuid.uuid4().hex[:8]}")
 
         answer = api.post("/dragons", json=dragon, headers={"Prefer": "respond-async, wait=10"})
@@ -163,7 +163,7 @@ class TestReporting:
         (told,) = until(lambda: news(submission["submission_id"]))
         assert told["event"] == "dragon.rejected"
 
-    def test_the_course_web_client_is_understood(self, api: Api) -> None:
+    def test_the_courses_web_client_is_understood(self, api: Api) -> None:
         name = f"Aliasing {uuid.uuid4().hex[:8]}"
         body = {
             "dragonName": f"  {name} ",
@@ -221,7 +221,7 @@ class TestReporting:
         assert submission["status"] == "added"
         assert "TextReporter" not in [step["name"] for step in submission["steps"]]
 
-    def test_submissions_are_shown_to_their_maker_and_to_operators_only(self, api: Api) -> None:
+    def test_submissions_are_shown_only_to_their_reporter_and_to_operators(self, api: Api) -> None:
         location = api.post("/dragons", "amber", json=a_dragon()).headers["Location"]
 
         assert api.get(location, "amber").status_code == 200

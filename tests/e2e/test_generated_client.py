@@ -1,4 +1,4 @@
-"""The document is good enough for generators: a Python client made of it runs both pipelines."""
+"""The document is good enough for generators: a Python client made from it runs both pipelines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def client(apis: dict[str, Api], tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """A client that was generated from the document just now."""
+    """A client, freshly generated from the document."""
     folder = tmp_path_factory.mktemp("generated")
     ran = subprocess.run(
         [

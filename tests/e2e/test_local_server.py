@@ -1,4 +1,4 @@
-"""The local server's own part: HTTP as it comes from a socket, and tokens that are verified."""
+"""The local server's own part: HTTP as it arrives on a socket, and tokens that are verified."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def get(target: bytes, headers: bytes = b"Host: here\r\n") -> bytes:
     return b"GET " + target + b" HTTP/1.1\r\n" + headers + b"\r\n"
 
 
-# The library's own 400, in its own words: the app never sees these.
+# The HTTP library answers these with its own 400; the app never sees them.
 MALFORMED = {
     "a length that is no number": post(b"Content-Length: abc\r\n"),
     "a negative length": post(b"Content-Length: -1\r\n"),
@@ -60,7 +60,7 @@ MALFORMED = {
     "no host": get(b"/health", b""),
     "two hosts": get(b"/health", b"Host: here\r\nHost: there\r\n"),
 }
-# What reaches the app, or the gateway in front of it.
+# These reach the app, or the gateway in front of it.
 UNDERSTOOD = {
     "a whole URL as target": (get(b"http://here/health"), 200),
     "a malformed URL as target": (get(b"http://["), 400),
@@ -109,7 +109,7 @@ class TestHttp:
         ],
         ids=["in one piece", "chunked"],
     )
-    def test_more_than_a_gateway_takes_is_refused_and_the_answer_arrives(
+    def test_more_than_a_gateway_accepts_is_refused_and_the_answer_arrives(
         self, connection: socket.socket, headers: bytes, body: bytes
     ) -> None:
         response, content = exchange(connection, post(headers, body))
@@ -151,7 +151,7 @@ class TestHttp:
         assert "Content-Length" not in response.headers
 
     def test_no_answer_on_a_kept_alive_connection_waits_for_nagle(self, connection: socket.socket) -> None:
-        """Head and body are two writes. With Nagle's algorithm between them, each answer takes 40 ms and more."""
+        """Head and body are two writes. With Nagle's algorithm between them, each answer takes 40 ms or more."""
         took_s = []
         for _ in range(40):
             began = time.monotonic()
@@ -171,7 +171,7 @@ class TestTokens:
         assert response.headers["Content-Type"] == "application/problem+json"
         assert response.json()["status"] == 401
 
-    def test_a_token_is_taken_with_and_without_its_scheme(self, api: Api) -> None:
+    def test_a_token_is_accepted_with_and_without_its_scheme(self, api: Api) -> None:
         for authorization in (f"Bearer {api.token('operator')}", f"bearer {api.token('operator')}", api.token("amber")):
             response = api.get("/dragons?limit=1", user=None, headers={"Authorization": authorization})
             assert response.status_code == 200

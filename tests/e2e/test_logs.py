@@ -1,4 +1,4 @@
-"""What the devstacks of all e2e tests, and the functions deployed there, have written down."""
+"""What the devstacks of all e2e tests, and the functions deployed there, wrote to terminals and logs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_no_phone_number_token_or_password_is_in_any_log_of_the_run(
 
 @pytest.mark.looks_back
 @pytest.mark.parametrize("page_size", [10_000, 50])
-def test_no_line_of_a_function_escapes_the_search(devstack: Devstack, page_size: int) -> None:
+def test_the_search_misses_no_line_of_a_function(devstack: Devstack, page_size: int) -> None:
     logs, group = devstack.client("logs"), "/aws/lambda/dragonpost-local"
     streams = logs.get_paginator("describe_log_streams").paginate(logGroupName=group).build_full_result()["logStreams"]
 
@@ -58,6 +58,6 @@ def test_a_secret_in_a_log_is_found(secret: str) -> None:
     assert len(written.secrets_in({"a log": f"a line\n{secret}\n"}, ["correct horse", "another"])) == 1
 
 
-def test_times_and_ids_are_not_taken_for_secrets() -> None:
+def test_times_and_ids_are_not_mistaken_for_secrets() -> None:
     line = "2026-11-22T10:00:00+00:00 9007199254740993 e0721e56-fb09-4273-ae74-7bcbc92d43eb 1+1 a+12345678"
     assert not written.secrets_in({"a log": line}, [])

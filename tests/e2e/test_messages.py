@@ -113,7 +113,7 @@ def test_the_correlation_id_travels_with_the_message(apis: Any, devstack: Devsta
 
 
 class TestCompanies:
-    def test_another_company_reads_as_if_it_were_not_there(self, api: Api) -> None:
+    def test_to_another_company_a_message_looks_like_one_that_does_not_exist(self, api: Api) -> None:
         location = post(api, a_message()).headers["Location"]
         stored(api, location)
 
@@ -129,7 +129,7 @@ class TestCompanies:
         assert refused.status_code == 403
         assert refused.json()["type"] == "urn:dragonpost:problem:company-not-allowed"
 
-    def test_an_operator_posts_and_reads_for_all_and_names_the_company_where_it_matters(self, api: Api) -> None:
+    def test_an_operator_posts_and_reads_for_all_and_names_the_company_if_it_matters(self, api: Api) -> None:
         message_id = str(uuid.uuid4())
         for user in COMPANIES:
             location = post(api, a_message("1", user, message_id), "operator").headers["Location"]

@@ -1,4 +1,4 @@
-"""The Postman collection, run by newman as a user of it would, against both targets."""
+"""The Postman collection, run with newman as its users would run it, against both targets."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class TestTheFiles:
 
         assert without == []
 
-    def test_request_names_are_unique_because_polling_goes_by_name(self) -> None:
+    def test_request_names_are_unique_because_polling_uses_them(self) -> None:
         names = [item["name"] for item in requests_of(read(COLLECTION))]
 
         assert len(names) == len(set(names))

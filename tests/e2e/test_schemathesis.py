@@ -28,7 +28,7 @@ CASES_MIN = 1_000  # of both runs together; fewer would say that whole operation
 FIXED_SEED = 20_261_122
 RANDOM_SEED = int(os.environ.get("SCHEMATHESIS_SEED") or secrets.randbelow(2**32))
 
-# The coverage phase derives its cases from the document, not from the seed: once is enough.
+# The coverage phase derives its cases from the document, not from the seed, so once is enough.
 RUNS = {
     "fixed seed": (FIXED_SEED, "examples,coverage,fuzzing,stateful", 15),
     "random seed": (RANDOM_SEED, "fuzzing,stateful", 25),
@@ -40,7 +40,7 @@ SWITCHED_OFF = {"local": [], "gateway": ["--exclude-checks", "unsupported_method
 
 @pytest.fixture(scope="module")
 def cases() -> Iterator[list[int]]:
-    """How many requests each run sent; together they have to be enough."""
+    """How many requests each run sent. Their sum must be large enough."""
     sent: list[int] = []
     yield sent
     if len(sent) >= len(CROSSED):

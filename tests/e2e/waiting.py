@@ -1,4 +1,4 @@
-"""Waiting for a condition, rather than for a time."""
+"""Waiting for a condition rather than for a time."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ WITHIN_S = 30
 
 
 def until(look: Callable[[], Found | None], within_s: float = WITHIN_S) -> Found:
-    """Call `look` until it finds something (anything true), and return that; fail after `within_s`."""
+    """Call `look` until it returns something true, and return that. Fail after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         found = look()

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.e2e.running import Devstack
 
-# A number as the API takes it (E.164), but for those that are too short to be anybody's.
+# A number as the API accepts it (E.164), except those that are too short to be anybody's.
 _PHONE = re.compile(r"(?<!\w)(?:\+|%2[Bb]|\\u002[Bb])[1-9]\d{7,14}(?!\d)")
 # The first two parts of a JWT (RFC 7519): both begin with an encoded `{"`.
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}")
@@ -30,8 +30,8 @@ def function_lines(devstack: Devstack, since_s: float = 0) -> list[tuple[str, st
 def events(logs: Any, group: str, since_s: float = 0, page_size: int = 10_000) -> Iterator[dict[str, Any]]:
     """Yield a group's events by time.
 
-    The embedded AWS ends an answer after `limit` events without saying so: the next begins with its last millisecond.
-    Stream by stream would take minutes, for there each invocation has a stream of its own.
+    The embedded AWS ends an answer after `limit` events without saying so, so the next request begins with the last
+    millisecond. Reading stream by stream would take minutes, because there each invocation has a stream of its own.
     """
     since_ms = int(since_s * 1000)
     while True:
@@ -46,12 +46,12 @@ def events(logs: Any, group: str, since_s: float = 0, page_size: int = 10_000) -
 
 
 def devstack_text(devstack: Devstack) -> dict[str, str]:
-    """Return what the devstack has printed and its two logs hold."""
+    """Return what the devstack has printed and what its two logs hold."""
     return {"terminal": devstack.output} | _log_files(devstack.state)
 
 
 def everything(devstack: Devstack, folder: Path) -> dict[str, str]:
-    """Return what a devstack and its functions wrote, and what every other one of this run printed, and its logs."""
+    """Return what a devstack and its functions wrote, and what every other one of this run printed and logged."""
     of_functions: dict[str, list[str]] = defaultdict(list)
     for group, line in function_lines(devstack):
         of_functions[group].append(line)

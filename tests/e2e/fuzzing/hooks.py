@@ -1,6 +1,6 @@
-"""What JSON Schema cannot say about valid requests, said to schemathesis: it sends them as they would be made.
+"""Teach schemathesis what JSON Schema cannot say about valid requests, so that it sends real ones.
 
-Only requests that schemathesis means to be valid are touched. Invalid ones go out as they were generated.
+Only requests that schemathesis considers valid are changed. Invalid ones go out as they were generated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STORED_WITHIN_S = 90  # longer than the queue hides a message whose consumer was
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    """Mend a request that is valid by its schema alone."""
+    """Fix a request that is valid by its schema alone."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     operation = (case.operation.definition.raw or {}).get("operationId")
@@ -45,14 +45,14 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case, respo
 
 
 def _with_cursor_of_its_filters(case: schemathesis.Case) -> None:
-    """A cursor is opaque, and belongs to the filters beside it."""
+    """Give a query a cursor of its own filters, because a cursor is opaque and belongs to them."""
     if "cursor" in case.query:
         query = DragonQuery.of(case.query.get("family"), case.query.get("dragonName"))
         case.query["cursor"] = cursor_after("ember", query)
 
 
 def _with_assigned_characters(case: schemathesis.Case) -> None:
-    r"""Schemathesis takes `\p{M}` for a range that holds characters which Unicode has not assigned yet."""
+    r"""Remove unassigned characters. Schemathesis takes `\p{M}` for a range that has some."""
     for member in ("dragon_name_str", "dragonName"):
         if isinstance(case.body, dict) and isinstance(case.body.get(member), str):
             assigned = [c for c in case.body[member] if unicodedata.category(c) != "Cn"]
@@ -60,7 +60,7 @@ def _with_assigned_characters(case: schemathesis.Case) -> None:
 
 
 def _with_a_key_of_its_own(case: schemathesis.Case) -> None:
-    """A key belongs to one dragon, and generated ones repeat themselves."""
+    """Give a report a key of its own, because a key belongs to one dragon and generated keys repeat."""
     _with_assigned_characters(case)
     key = (case.headers or {}).get("Idempotency-Key")
     if isinstance(key, str):
@@ -69,13 +69,13 @@ def _with_a_key_of_its_own(case: schemathesis.Case) -> None:
 
 
 def _with_the_name_of_its_path(case: schemathesis.Case) -> None:
-    """A dragon is corrected under its own name."""
+    """Give a correction the name in its path, because a dragon is corrected, not renamed."""
     _with_assigned_characters(case)
     case.path_parameters["dragon_name"] = case.body.get("dragon_name_str", case.body.get("dragonName"))
 
 
 def _with_an_id_of_its_company(case: schemathesis.Case) -> None:
-    """Generated messages of two companies would share ids; reading one then needs to say which company is meant."""
+    """Give a message an id of its company's own. If companies shared an id, reading it would need the company too."""
     metadata = case.body["metadata"]
     company, message = metadata["company_id"].lower(), metadata["message_id"].lower()
     metadata["message_id"] = str(uuid.uuid5(uuid.UUID(company), message))
