@@ -95,7 +95,7 @@ class Settings:
         ssm: Callable[[], SSMClient] = aws.ssm,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the function's environment, and what returns the SSM client, which is called only when it is needed."""
+        """Take the function's environment, a function that returns the SSM client (called if needed), and a clock."""
         self._environment = environment
         self._parameters = ParameterStore(f"/dragonpost/{self.stage}/", _is_usable, ssm, clock)
 

@@ -17,7 +17,7 @@ from chalicelib.dragons.repository import DragonPage, DragonQuery
 
 
 class DocumentCorrupt(Exception):
-    """The dragon document does not have the form that this service writes. It is left as it is, for a person to see."""
+    """The dragon document is not in the form that this service writes. It is left as it is, for a person to look at."""
 
 
 class Entry(Dragon, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The entries as they were read (`raw`), the entries of each key in their order, and the dragons by key."""
+    """The entries as they were read (`raw`), the entries of each key in their order, and the dragons in key order."""
 
     raw: Sequence[msgspec.Raw]
     by_key: dict[str, list[Entry]]

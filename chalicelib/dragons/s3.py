@@ -68,7 +68,10 @@ class _Swap(Enum):
 
 
 class S3DragonRepository:
-    """A `DragonRepository` in one S3 object. Safe to share between threads."""
+    """A `DragonRepository` in one S3 object. Safe to share between threads.
+
+    Every method raises `DocumentCorrupt`, and `aws.calling`'s errors.
+    """
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class S3DragonRepository:
         s3: Callable[[], S3Client] = aws.s3,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the document's place (read before each use), and what returns the S3 client and sleeps (in seconds)."""
+        """Take the document's place (read before each use), a function that returns the S3 client, and a sleep."""
         self._place = place
         self._s3 = s3
         self._sleep = sleep

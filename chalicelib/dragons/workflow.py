@@ -51,7 +51,10 @@ class StateMachine(Protocol):
 
 
 class DragonWorkflow:
-    """The stage's state machine for dragons. Safe to share between threads."""
+    """The stage's state machine for dragons. Safe to share between threads.
+
+    `start`, `find` and `steps` raise `aws.calling`'s errors.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class DragonWorkflow:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the state machine (read before each use), and what returns the client and tells and passes the time."""
+        """Take the state machine (read before each use), a function that returns the client, a clock and a sleep."""
         self._state_machine = state_machine
         self._stepfunctions = stepfunctions
         self._clock = clock
@@ -71,7 +74,7 @@ class DragonWorkflow:
 
         `may_text` says whether this stage may text the reporter's number. Returns the submission as it was when it
         started, even if the same report came earlier under the same idempotency key. Raises `IdempotencyKeyReused` if
-        the key came with another report, and `aws.calling`'s errors.
+        the key came with another report.
         """
         submission_id = origin.submission_id()
         given = execution_input(report, origin, submission_id, may_text=may_text)

@@ -68,14 +68,17 @@ class Delivery:
 
 
 class MessageQueue:
-    """The stage's message queue and its dead-letter queue. Safe to share between threads."""
+    """The stage's message queue and its dead-letter queue. Safe to share between threads.
+
+    `delete` and `bury` raise `aws.calling`'s errors.
+    """
 
     def __init__(
         self,
         urls: QueueUrls,
         sqs: Callable[[], SQSClient] = aws.sqs,
     ) -> None:
-        """Take the queues' URLs (read before each use), and what returns the SQS client."""
+        """Take the queues' URLs (read before each use), and a function that returns the SQS client."""
         self._urls = urls
         self._sqs = sqs
 

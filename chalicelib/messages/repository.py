@@ -59,7 +59,10 @@ class MessageStores(Protocol):
 
 
 class MessageRepository:
-    """The stage's archive bucket and index table. Safe to share between threads."""
+    """The stage's archive bucket and index table. Safe to share between threads.
+
+    Every method raises `aws.calling`'s errors.
+    """
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class MessageRepository:
         s3: Callable[[], S3Client] = aws.s3,
         dynamodb: Callable[[], DynamoDBClient] = aws.dynamodb,
     ) -> None:
-        """Take the names of bucket and table (read before each use), and what returns the S3 and DynamoDB clients."""
+        """Take the names of bucket and table (read before each use), and functions that return the clients."""
         self._stores = stores
         self._s3 = s3
         self._dynamodb = dynamodb
@@ -75,7 +78,7 @@ class MessageRepository:
     def store(self, message: Message) -> Storing:
         """Archive a message, then index it. Storing the same message again changes nothing and returns `REPEATED`.
 
-        Raises `MessageConflict` if another payload has the key, `MessageTooLarge`, and `aws.calling`'s errors.
+        Raises `MessageConflict` if another payload has the key, and `MessageTooLarge`.
         """
         row = StoredMessage.of(message)
         if row.size_bytes > ROW_BYTES_MAX:

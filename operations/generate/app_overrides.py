@@ -27,24 +27,24 @@ _PARAMETERS = {
     "UserPoolClientId": {
         "Type": "String",
         "AllowedPattern": "[A-Za-z0-9]+",
-        "Description": "The one client whose ID tokens the API takes; an output of the resources stack.",
+        "Description": "The one client whose ID tokens the API accepts; an output of the resources stack.",
     },
     "AllowOrigin": {
         "Type": "String",
         "AllowedPattern": r"(\*|https?://[^'/]+)",
         "Description": (
-            "The stage's allow_origin in operations/stages.py, for the answers that the gateway gives by itself."
+            "The stage's allow_origin in operations/stages.py, for the answers that the gateway makes by itself."
         ),
     },
     "ThrottlingRateLimit": {
         "Type": "Number",
         "Default": 1000,
-        "Description": "How many requests per second the whole stage takes; it answers more with 429.",
+        "Description": "How many requests per second the whole stage accepts; it answers others with 429.",
     },
     "ThrottlingBurstLimit": {
         "Type": "Number",
         "Default": 500,
-        "Description": "How far above the rate a burst may go.",
+        "Description": "How many requests may come in a burst (the size of API Gateway's token bucket).",
     },
 }
 

@@ -16,7 +16,7 @@ from operations.generate.contract.components import PARAMETERS
 
 KINDS = (DragonName, Family, Place, Description, PhoneNumber)
 
-# Letters, marks, digits, the other characters of names, all sorts of white space, controls, and some that are none.
+# Letters, marks, digits, the other characters of names, all sorts of white space, controls, and others.
 CHARACTERS = "aÉЖ龍\u0301\u05b00٣ .'-_\"<+1\t\n\x0b\x1c\x1f\x7f\x85\xa0\u2003\u2028\u200b\ufeff\U0001f409"
 
 

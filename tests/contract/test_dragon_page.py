@@ -1,4 +1,4 @@
-"""The page about the API lists a dragon's fields as the service has them."""
+"""docs/api.md lists a dragon's fields as the service declares them."""
 
 from __future__ import annotations
 

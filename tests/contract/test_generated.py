@@ -1,4 +1,4 @@
-"""What is generated is up to date, and whoever changes what it follows from is told how to renew it."""
+"""Generated files are up to date, and an outdated one fails with the command that renews it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_generated_is_one_line_and_writes_nothing(
 
 
 def in_empty_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the command write below this folder, which has the project's folders and none of its files."""
+    """Make the command write below this folder, which has the project's folders and none of its files."""
     for path in command.generated():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(command, "PROJECT", folder)

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid and complete, and agrees with the code that it is made from."""
+"""The OpenAPI document is valid and complete, and agrees with the code that it is generated from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sentence that a client reads stands once, in chalicelib/web/problems.py: who looks for it finds it there."""
+"""A sentence that a client reads is in chalicelib/web/problems.py, and nowhere else, so it is easy to find."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LETTERS_MIN = 12  # shorter ones are header names and the like
 
 
 def other_sources() -> list[Path]:
-    """Return every file that could say a sentence again, but for those that are made from problems.py."""
+    """Return every file that could repeat a sentence, except those that are generated from problems.py."""
     folders = [PROJECT / name for name in ("chalicelib", "devstack", "operations", "infrastructure")]
     found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in TEXT]
     made = generated()
@@ -23,7 +23,7 @@ def other_sources() -> list[Path]:
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
-    """Yield the strings of a module; what the compiler joins is one, what stands around a placeholder is several."""
+    """Yield a module's strings. Strings that the compiler joins are one; those around a placeholder are several."""
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
