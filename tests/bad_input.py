@@ -477,7 +477,7 @@ def _accepted_messages() -> Iterable[Case]:
         yield _message_case(f"order_amount {amount}", data={"order_amount": amount})
     yield _message_case("further members of data", data={"items": '[{"sku":"é","price":0.10}]', "note": "null"})
     yield _message_case("32 levels", data={"deep": "[" * 30 + "]" * 30})
-    yield _message_case("brackets in a string are no levels", data={"note": '"' + "[{" * 50 + '\\""'})
+    yield _message_case("brackets in a string are not levels", data={"note": '"' + "[{" * 50 + '\\""'})
     yield _message_case("characters that SQS refuses", data={"note": '"\\u0001 \uffff \\ufffe"'})
     largest = _message_case("256 KiB")
     assert largest.body is not None

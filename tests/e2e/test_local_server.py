@@ -45,13 +45,13 @@ def get(target: bytes, headers: bytes = b"Host: here\r\n") -> bytes:
 
 # The HTTP library answers these with its own 400; the app never sees them.
 MALFORMED = {
-    "a length that is no number": post(b"Content-Length: abc\r\n"),
+    "a length that is not a number": post(b"Content-Length: abc\r\n"),
     "a negative length": post(b"Content-Length: -1\r\n"),
     "two lengths": post(b"Content-Length: 1\r\nContent-Length: 2\r\n", b"{}"),
     "a space before the colon": post(b"Content-Length : 2\r\n", b"{}"),
     "a header without a colon": post(b"a line without a colon\r\nContent-Length: 2\r\n", b"{}"),
     "a header with a NUL": get(b"/health", b"Host: here\r\nX: a\0b\r\n"),
-    "a chunk's size that is no number": post(b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"),
+    "a chunk's size that is not a number": post(b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"),
     "a chunk that is longer than it says": post(b"Transfer-Encoding: chunked\r\n", b"1\r\n{}\r\n0\r\n\r\n"),
     "no target": b"GET\r\n\r\n",
     "a target with spaces": get(b"/ over there"),
@@ -62,7 +62,7 @@ MALFORMED = {
 }
 # These reach the app, or the gateway in front of it.
 UNDERSTOOD = {
-    "a whole URL as target": (get(b"http://here/health"), 200),
+    "an absolute URL as target": (get(b"http://here/health"), 200),
     "a malformed URL as target": (get(b"http://["), 400),
     "a target that looks like another host": (get(b"//evil.example/health"), 404),
     "an asterisk as target": (b"OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n", 404),

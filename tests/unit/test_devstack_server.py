@@ -146,12 +146,12 @@ def test_a_server_that_is_told_to_end_finishes_what_it_is_answering(app: App) ->
         threading.Timer(0.3, app.go_on.set).start()
 
     assert json.load(slow.getresponse()) == {"went on": "True"}
-    assert idle.sock.recv(1) == b"", "whoever asks nothing is not waited for"
+    assert idle.sock.recv(1) == b"", "the server does not wait for an idle client"
     slow.close()
     idle.close()
 
 
-def test_a_connection_on_which_nothing_more_is_asked_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "IDLE_TIMEOUT_S", 1)
     gateway = Gateway(app, Config.create(), TokenVerifier("http://127.0.0.1:1", POOL_ARN, "client"))
     with serving(gateway) as place, socket.create_connection(place, timeout=20) as client:
