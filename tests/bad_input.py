@@ -43,7 +43,7 @@ class Case:
 
     @property
     def seen_by_a_transport(self) -> Hashable:
-        """What HTTP, a gateway or a server could treat in a way of its own: anything but what the JSON means."""
+        """What HTTP, a gateway or a server could treat differently: everything except what the JSON means."""
         if self.body is None or not _is_json(self.body):
             return self.method, self.path, self.body
         sent = self.method, self.path, frozenset(self.headers.items()), len(self.body) // 2**16, self.body.isascii()
@@ -63,7 +63,7 @@ class Case:
 
 
 def over_http(cases: Iterable[Case]) -> list[Case]:
-    """Return one case of each kind that a transport can tell from others."""
+    """Return one case of each kind that a transport can distinguish."""
     kinds: dict[Hashable, Case] = {}
     for case in cases:
         kinds.setdefault(case.seen_by_a_transport, case)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def turn(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Wait for a turn among those who share the folder. While one waits to be alone, no other turn begins."""
+    """Wait for a turn among the processes that share the folder. While one waits to be alone, no other turn begins."""
     with (folder / "next").open("w") as queue, (folder / "running").open("w") as running:
         fcntl.flock(queue, fcntl.LOCK_EX)
         fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
@@ -18,4 +18,4 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(running, fcntl.LOCK_UN)  # closing is not enough: a process that was forked may hold it, too
+            fcntl.flock(running, fcntl.LOCK_UN)  # closing is not enough: a forked process may hold it too

@@ -1,4 +1,4 @@
-"""Dragons as clients report them, and what becomes of a report."""
+"""Dragons as clients report them, and what happens to a report."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ COMPANIES = {"amber": "e0721e56-fb09-4273-ae74-7bcbc92d43eb", "cobalt": "5b1f3a0
 
 
 def a_message(amount: str = "20", user: str = "amber", message_id: str | None = None, more: str = "") -> str:
-    """Return a fresh message as JSON text; `amount` and `more` (further members of data) go in as written."""
+    """Return a fresh message as JSON text, with `amount` and `more` (further members of data) as they are given."""
     return f"""{{
       "metadata": {{
         "message_time": "2023-12-10T22:02:38+01:00",

@@ -1,8 +1,8 @@
 """Schemathesis holds the service to its document: every check and every phase.
 
-Two runs cross the targets with the seeds: the local server gets the fixed seed and each case that the document itself
-implies, the deployed API a seed of its own. `SCHEMATHESIS_EXAMPLES=500 pytest tests/e2e/test_schemathesis.py` makes
-longer runs of it, of either seed on either target; `SCHEMATHESIS_SEED=…` repeats one.
+There are two runs: the local server gets the fixed seed, and every case that follows from the document itself; the
+deployed API gets a random seed. `SCHEMATHESIS_EXAMPLES=500 pytest tests/e2e/test_schemathesis.py` makes longer runs,
+with either seed on either target. `SCHEMATHESIS_SEED=…` repeats a random one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.e2e.running import PROJECT, Api
 CONFIG = Path(__file__).parent / "fuzzing" / "schemathesis.toml"
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "0"))
 RUNS_WITHIN_S = 600 if not EXAMPLES else 6 * 3600
-CASES_MIN = 1_000  # of both runs together; fewer would say that whole operations or phases were left out
+CASES_MIN = 1_000  # of both runs together; fewer would mean that whole operations or phases were left out
 
 FIXED_SEED = 20_261_122
 RANDOM_SEED = int(os.environ.get("SCHEMATHESIS_SEED") or secrets.randbelow(2**32))

@@ -1,4 +1,4 @@
-"""The bad-input table, in-process. No row leaves anything that another would meet, so one service answers them all."""
+"""The bad-input table, in-process. No row leaves anything that another row would meet, so one service answers all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that measure run alone, whatever other workers have to do."""
+"""Tests that measure something run alone, even if other workers have work to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def started(folder: Path, *, alone: bool, has_begun: threading.Event) -> threadi
 
 
 def queues(folder: Path) -> bool:
-    """Tell whether somebody waits for the next turn."""
+    """Tell whether anything waits for the next turn."""
     with (folder / "next").open("w") as queue:
         try:
             fcntl.flock(queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,7 +38,7 @@ def test_others_run_at_the_same_time(tmp_path: Path) -> None:
         assert other.is_set()
 
 
-def test_whoever_is_alone_waits_for_the_others_and_is_waited_for(tmp_path: Path) -> None:
+def test_a_turn_alone_waits_for_the_others_and_they_wait_for_it(tmp_path: Path) -> None:
     alone, later = threading.Event(), threading.Event()
     with turn(tmp_path, alone=False):
         threads = [started(tmp_path, alone=True, has_begun=alone)]
