@@ -39,7 +39,7 @@ class ByFolder(LoadScopeScheduling):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Guard the network, and make SIGTERM end a run as Ctrl-C does, so that everything the tests started ends with it."""
+    """Guard the network, and make SIGTERM end a run as Ctrl-C does: everything the tests started ends with it."""
     config.pluginmanager.register(network)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _is_worker(config):  # it is interrupted by SIGINT, which a shell makes its background jobs ignore

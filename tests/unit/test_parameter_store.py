@@ -165,7 +165,7 @@ def test_the_log_says_why_a_refresh_failed(
     parameters.values()
 
     line = json.loads(log.getvalue())
-    assert (line["level"], line["message"]) == ("WARNING", "parameters were not refreshed, the old ones stay")
+    assert (line["level"], line["message"]) == ("WARNING", "parameters were not refreshed; the old values stay")
     assert line["why"] == "Parameter Store is not available: ThrottlingException"
 
 

@@ -57,7 +57,7 @@ def test_the_log_says_which_message_was_left_and_why(log: io.StringIO, failure: 
 
     (line,) = map(json.loads, log.getvalue().splitlines())
     assert line["level"] == "ERROR"
-    assert line["message"] == "message not settled, it comes again"
+    assert line["message"] == "message not settled; it will be delivered again"
     assert (line["correlation_id"], line["sqs_message_id"]) == ("correlation-1", "sqs-1")
     assert (line["company_id"], line["message_id"]) == (COMPANY, MESSAGE_ID)
     assert str(failure) in line["exception"]
