@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.dragons.repository import Change
-from chalicelib.dragons.s3 import DocumentContended, S3DragonRepository
+from chalicelib.dragons.s3 import SWAP_WAIT_MAX_S, DocumentContended, S3DragonRepository
 from tests.fakes.atomic_s3 import AtomicS3
 from tests.fakes.aws_errors import client_error
 from tests.fakes.settings import FakeSettings
@@ -73,3 +73,18 @@ def test_a_refusal_after_a_retry_that_wrote_nothing_is_no_removal(stage: Stage) 
 
 def test_a_document_that_is_written_all_the_time_says_so() -> None:
     assert str(DocumentContended()) == "The dragon document is not available: too many writers at once"
+
+
+def test_writers_that_lose_wait_longer_and_longer_up_to_a_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chalicelib.dragons.s3.random.uniform", lambda _, longest_s: longest_s)
+    s3, waits = AtomicS3(), list[float]()
+
+    def refuse() -> None:
+        raise client_error("PreconditionFailed", 412)
+
+    s3.before_put = refuse
+    with pytest.raises(DocumentContended):
+        S3DragonRepository(PLACE, lambda: s3, waits.append).add(dragon("Ember"), "s1")  # type: ignore[arg-type,return-value]
+
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (0.02, SWAP_WAIT_MAX_S)
