@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -240,3 +242,16 @@ def test_a_failure_that_may_pass_says_when_to_try_again(error: aws.DependencyUna
 )
 def test_a_status_has_the_title_of_rfc_9110_on_every_python(status: int, title: str) -> None:
     assert problems.status_title(status) == title
+
+
+@pytest.mark.parametrize(
+    "make", [problems.unavailable, problems.timed_out, problems.too_many_requests, problems.body_too_large]
+)
+def test_a_detail_is_a_sentence(make: Callable[[int], Problem]) -> None:
+    assert re.fullmatch(r"(A |[A-Z][a-z])[^\n]*[a-z]\.", make(5).detail)
+
+
+def test_too_many_requests_says_when_to_try_again() -> None:
+    problem = problems.too_many_requests(5)
+
+    assert (problem.status, problem.headers) == (429, {"Retry-After": "5"})
