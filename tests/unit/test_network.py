@@ -110,6 +110,7 @@ def test_not():
 """
 
 
+@pytest.mark.slow
 def test_a_test_fails_for_an_attempt_that_the_code_under_test_has_swallowed(tmp_path: Path) -> None:
     (tmp_path / "test_swallowed.py").write_text(SWALLOWED)
 
