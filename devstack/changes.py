@@ -9,7 +9,7 @@ from pathlib import Path
 
 import watchfiles
 
-from devstack.settings import PROJECT
+from operations import PROJECT
 
 SETTLES_WITHIN_MS = 400
 _FOLDERS = ("chalicelib", ".chalice", "infrastructure")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from devstack.settings import PROJECT
+from operations import PROJECT
 
 
 class Child:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from operations import PROJECT
+
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 STAGE = "local"
-PROJECT = Path(__file__).resolve().parent.parent
 
 # These would make the children talk to a real account, or run other code, or behave as in Lambda.
 _FOREIGN_PREFIXES = ("AWS_", "BOTO", "DRAGONPOST_", "LAMBDA_", "CHALICE_", "POWERTOOLS_")

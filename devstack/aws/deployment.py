@@ -10,8 +10,9 @@ from typing import Any
 import boto3
 
 from devstack.aws import sources, swagger_import
-from devstack.settings import PROJECT, REGION, STAGE, DevstackError, Settings
+from devstack.settings import REGION, STAGE, DevstackError, Settings
 from devstack.state import StateFolder, read_json, write_json
+from operations import PROJECT
 from operations.deploy import package, stage
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from devstack.aws.deployment import client
-from devstack.settings import PROJECT, STAGE, Settings
+from devstack.settings import STAGE, Settings
 from devstack.state import StateFolder, read_json, write_json
+from operations import PROJECT
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from devstack.settings import PROJECT
+from operations import PROJECT
 
 _APP_FILES = (
     "app.py",

@@ -21,7 +21,8 @@ from devstack.processes import end_with_parent
 from devstack.server.asgi import Answering, Application
 from devstack.server.authorizer import TokenVerifier
 from devstack.server.gateway import Answer, Gateway, Refused, Request, problem
-from devstack.settings import PROJECT, STAGE
+from devstack.settings import STAGE
+from operations import PROJECT
 
 ANSWERS_WITHIN_S = 11  # the longest request waits 10 s for a workflow
 IDLE_TIMEOUT_S = 75

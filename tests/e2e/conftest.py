@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.running import PROJECT, Api, Devstack, free_ports
+from operations import PROJECT
+from tests.e2e.running import Api, Devstack, free_ports
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,6 @@ from urllib.parse import urljoin
 import boto3
 import requests
 
-from operations import PROJECT  # noqa: F401 - the tests start devstacks of it
-
 STARTS_WITHIN_S = 120
 ENDS_WITHIN_S = 30
 ANSWERS_WITHIN_S = 30

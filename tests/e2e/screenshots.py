@@ -12,9 +12,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
+from operations import PROJECT
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import NARROW, WIDE, visit
-from tests.e2e.running import PROJECT, Api, Devstack, free_ports
+from tests.e2e.running import Api, Devstack, free_ports
 
 STORED_WITHIN_MS = 30_000
 SIZES = {WIDE: 900, NARROW: 844}

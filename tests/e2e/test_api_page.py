@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.e2e.running import PROJECT, Api
+from operations import PROJECT
+from tests.e2e.running import Api
 from tests.e2e.waiting import until
 
 PAGE = PROJECT / "docs" / "api.md"

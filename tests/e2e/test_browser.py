@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from operations import PROJECT
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
-from tests.e2e.running import PROJECT, Api
+from tests.e2e.running import Api
 
 PROGRAM = real_browser.program()
 if PROGRAM is None:

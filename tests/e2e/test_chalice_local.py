@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
+from operations import PROJECT
+from tests.e2e.running import Api, Devstack, free_ports, listens
 from tests.e2e.waiting import until
 
 

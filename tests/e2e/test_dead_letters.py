@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from operations import PROJECT
 from tests.e2e.messages import COMPANIES, a_message, exactly, post, stored
-from tests.e2e.running import PROJECT, Api, Devstack
+from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 
 

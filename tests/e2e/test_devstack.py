@@ -16,8 +16,9 @@ import requests
 from devstack.aws.deployment import Deployment
 from devstack.server.process import ApiServer, listen
 from devstack.settings import Settings
+from operations import PROJECT
 from tests.e2e.messages import a_message, post, stored
-from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
+from tests.e2e.running import Api, Devstack, free_ports, listens
 from tests.e2e.waiting import until
 
 KEPT = "kept/note.txt"

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running import PROJECT, Api
+from operations import PROJECT
+from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.samples import dragon_members
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from devstack.aws.seed import PEOPLE
-from tests.e2e.running import PROJECT, Api
+from operations import PROJECT
+from tests.e2e.running import Api
 
 POSTMAN = PROJECT / "postman"
 COLLECTION = POSTMAN / "dragonpost.postman_collection.json"

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import PROJECT, Api
+from operations import PROJECT
+from tests.e2e.running import Api
 
 CONFIG = Path(__file__).parent / "fuzzing" / "schemathesis.toml"
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "0"))

@@ -27,7 +27,8 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
 from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
-PROJECT = Path(__file__).resolve().parents[2]
+from operations import PROJECT
+
 MUTANTS = PROJECT / "mutants"
 REPORT = PROJECT / "docs" / "mutants.md"
 

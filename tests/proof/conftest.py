@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running import PROJECT, Api, Devstack, free_ports
+from operations import PROJECT
+from tests.e2e.running import Api, Devstack, free_ports
 from tests.proof import report as reports
 from tests.proof.logs import News, listening
 from tests.proof.report import Report, Row, Scale

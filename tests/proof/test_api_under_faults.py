@@ -28,7 +28,8 @@ import requests
 from devstack.aws.deployment import Deployment
 from devstack.server.process import ApiServer, listen
 from devstack.settings import Settings
-from tests.e2e.running import PROJECT, Api, Devstack, free_ports, listens
+from operations import PROJECT
+from tests.e2e.running import Api, Devstack, free_ports, listens
 from tests.e2e.waiting import until
 from tests.proof import functions
 from tests.proof.fault_proxy import SECRET, SECRET_HOST, Fault, FaultProxy, Rule

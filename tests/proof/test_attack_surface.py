@@ -22,11 +22,12 @@ import pytest
 import requests
 
 from devstack.settings import REGION
+from operations import PROJECT
 from operations.deploy import package
 from operations.deploy.target import Target
 from operations.stages import STAGES
 from tests.e2e import written
-from tests.e2e.running import PROJECT, Api, Devstack
+from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.lambda_events import claims, proxy_event
 from tests.proof import functions, logs

@@ -17,7 +17,8 @@ from random import Random
 import pytest
 import requests
 
-from tests.e2e.running import PROJECT, Api, Devstack
+from operations import PROJECT
+from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.proof.report import Report, Scale
 

@@ -22,7 +22,8 @@ import pytest
 import requests
 
 from devstack.aws.saved import NEEDED
-from tests.e2e.running import PROJECT, Api, Devstack, free_ports
+from operations import PROJECT
+from tests.e2e.running import Api, Devstack, free_ports
 from tests.e2e.waiting import until
 from tests.proof.mounts import fill, make_room, read_only, small_disk
 from tests.proof.report import Report, Scale

@@ -16,9 +16,10 @@ import pytest
 import requests
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
+from operations import PROJECT
 from tests.e2e.dragons import a_dragon
 from tests.e2e.messages import COMPANIES, a_message, exactly
-from tests.e2e.running import PROJECT, Api, Devstack
+from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.proof.forged_tokens import create_user, log_in
 from tests.proof.report import Report

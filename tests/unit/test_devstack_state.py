@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devstack.settings import PROJECT, Settings
+from devstack.settings import Settings
 from devstack.state import StateFolder
+from operations import PROJECT
 
 
 def test_an_empty_setting_does_not_make_the_project_the_state_folder() -> None:

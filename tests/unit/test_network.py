@@ -14,9 +14,8 @@ import boto3
 import pytest
 
 from chalicelib import aws
+from operations import PROJECT
 from tests import network
-
-PROJECT = Path(__file__).parents[2]
 
 # TEST-NET-1 (RFC 5737) and a name that nobody can have (RFC 6761).
 ADDRESS = "192.0.2.1"
