@@ -22,19 +22,19 @@ MODULES = [
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_every_module_stands_in_the_row_of_its_room(module: Path) -> None:
+def test_every_module_is_in_the_row_of_its_room(module: Path) -> None:
     assert f"`{module.stem}`" in ROWS[str(module.parent)]
 
 
 @pytest.mark.parametrize("room", ROWS)
-def test_every_room_is_there_with_the_modules_it_is_said_to_have(room: str) -> None:
+def test_every_room_on_the_page_exists_with_its_modules(room: str) -> None:
     assert (PROJECT / room).is_dir()
     if room.startswith(("chalicelib", "devstack", "operations")):
         named = re.findall(r"`(\w+)`", ROWS[room])
         assert [name for name in named if not (PROJECT / room / f"{name}.py").is_file()] == []
 
 
-def test_what_to_change_where_is_there() -> None:
+def test_every_place_to_change_exists() -> None:
     table = PAGE.partition("## Where to change what")[2].partition("\n## ")[0]
     named = re.findall(r"`([\w/]+\.py)`", table)
 
@@ -50,7 +50,7 @@ def test_what_to_change_where_is_there() -> None:
         (Source.PARAMETER_STORE, "Parameter Store alone"),
     ],
 )
-def test_every_setting_stands_in_the_row_of_its_source(source: Source, said: str) -> None:
+def test_every_setting_is_in_the_row_of_its_source(source: Source, said: str) -> None:
     page = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
     ((names, _),) = [row for row in re.findall(r"^\| (.+) \| (.+) \|$", page, re.MULTILINE) if row[1].startswith(said)]
 
