@@ -1,9 +1,9 @@
 """No test reaches another machine from the tests' own process, whatever it patches or undoes.
 
 An audit hook (https://docs.python.org/3/library/sys.html#sys.addaudithook) sees every socket before it does anything,
-and nothing can remove it. What it raises is no `Exception`, because code under test turns those into "not available"
-and the test would pass; and where something swallows it all the same, the test fails at its end. Programs that a test
-starts are not seen.
+and nothing can remove it. What it raises is not an `Exception`, because code under test turns those into "not
+available", and the test would pass. If something swallows it all the same, the test fails at its end. The hook does not
+see programs that a test starts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ refused: list[str] = []
 
 
 def refuse(what: str) -> NoReturn:
-    """Fail the running test for what it tried, now and at its end. Takes a clause such as `looked up example.org`."""
+    """Fail the running test, now and at its end. Takes what the test did, such as `looked up example.org`."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "a test module, while it was imported,")
     refused.append(f"{test} {what}")
     raise pytest.fail.Exception(refused[-1], pytrace=True)
@@ -29,7 +29,7 @@ def refuse(what: str) -> NoReturn:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Iterator[None]:
-    """Fail the test if anything was refused that it did not take back."""
+    """Fail the test if anything was refused, unless the test has taken it back."""
     yield
     swallowed = [*refused]
     refused.clear()

@@ -1,4 +1,4 @@
-"""What the archive and the index are asked and told: the conditions and guarantees that moto or luck would not miss."""
+"""How the archive and the index are called: conditions and guarantees whose absence moto, or luck, would hide."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def reason(stage: Stage) -> str:
 
 
 def row_of(consume: Callable[[str], None], stage: Stage, body: str) -> dict[str, Any]:
-    """Return the row that a message makes, and leave none."""
+    """Return the row that a message makes, and delete it."""
     consume(body)
     (row,) = stage.rows()
     aws.dynamodb().delete_item(TableName=TABLE, Key={name: row[name] for name in ("message_id", "company_id")})
@@ -70,7 +70,7 @@ def row_of(consume: Callable[[str], None], stage: Stage, body: str) -> dict[str,
 @pytest.mark.parametrize(
     ("came_between", "is_another"), [(BODY, False), (OTHER_BODY, True)], ids=["the same", "another payload"]
 )
-def test_a_row_that_came_between_asking_and_writing_is_not_overwritten(
+def test_a_row_that_was_written_after_the_read_is_not_overwritten(
     consume: Any, stage: Stage, came_between: str, is_another: bool
 ) -> None:
     row = row_of(consume, stage, came_between) | {"written_by": {"S": "the other consumer"}}
@@ -87,7 +87,7 @@ def test_a_row_that_came_between_asking_and_writing_is_not_overwritten(
         assert stage.waiting(stage.dead_letter_queue_url) == 0
 
 
-def test_a_row_that_came_between_and_is_not_shown_is_taken_for_another_payload(service: Service) -> None:
+def test_a_row_that_was_written_meanwhile_and_is_not_shown_counts_as_another_payload(service: Service) -> None:
     def refuse(_: dict[str, Any]) -> None:
         raise client_error("ConditionalCheckFailedException")
 
@@ -96,7 +96,7 @@ def test_a_row_that_came_between_and_is_not_shown_is_taken_for_another_payload(s
         service.app.messages.store(message)
 
 
-def test_another_payload_in_the_archive_is_told_by_its_place(consume: Any, stage: Stage) -> None:
+def test_another_payload_in_the_archive_is_reported_with_its_place(consume: Any, stage: Stage) -> None:
     aws.s3().put_object(Bucket=MESSAGE_BUCKET, Key=KEY, Body=OTHER_BODY.encode())
     consume(BODY)
 
@@ -105,7 +105,9 @@ def test_another_payload_in_the_archive_is_told_by_its_place(consume: Any, stage
 
 
 @pytest.mark.parametrize("data", ["not JSON", "[]", "{}", '{"a":1,"a":1}', "1"])
-def test_a_row_whose_data_is_no_order_is_another_payload_and_stays(consume: Any, stage: Stage, data: str) -> None:
+def test_a_row_whose_data_is_not_an_order_counts_as_another_payload_and_stays(
+    consume: Any, stage: Stage, data: str
+) -> None:
     row = row_of(consume, stage, BODY) | {"data": {"S": data}}
     aws.dynamodb().put_item(TableName=TABLE, Item=row)
     consume(BODY)
@@ -127,7 +129,7 @@ def test_a_size_is_counted_in_bytes_before_anything_is_archived(consume: Any, st
 def test_reads_of_the_index_see_what_was_written_just_now(
     consume: Any, service: Service, token_claims: dict[str, Any]
 ) -> None:
-    """A read that need not be consistent may miss a row, and a message would be taken for one that is not there."""
+    """A read that is not consistent may miss a row, and a stored message would look like one that does not exist."""
     asked: list[dict[str, Any]] = []
     with before(aws.dynamodb(), "GetItem", asked.append), before(aws.dynamodb(), "Query", asked.append):
         consume(BODY)
@@ -136,7 +138,7 @@ def test_reads_of_the_index_see_what_was_written_just_now(
     assert [parameters.get("ConsistentRead") for parameters in asked] == [True, True]
 
 
-def test_another_write_of_the_key_under_way_is_a_failure_that_may_pass(service: Service) -> None:
+def test_a_concurrent_write_of_the_key_is_a_failure_that_may_pass(service: Service) -> None:
     def refuse(_: dict[str, Any]) -> None:
         raise client_error("ConditionalRequestConflict", 409)
 
@@ -164,7 +166,7 @@ def test_an_error_says_which_service_refused(service: Service, service_name: str
 
 
 class TestAnOperatorOfACompany:
-    """An operator is one for all companies, also if the account belongs to one."""
+    """An operator acts for all companies, even if their account belongs to one."""
 
     def test_posts_for_another_company(self, service: Service) -> None:
         body = message_body({"company_id": f'"{OTHER_COMPANY}"'})

@@ -1,4 +1,4 @@
-"""Refusals of the dragon document's swap: those that no other attempt changes, and those that say too little."""
+"""Refusals of the dragon document's swap: those that no retry changes, and those that do not say enough."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_nam
     ],
     ids=["denied", "invalid", "throttled"],
 )
-def test_what_is_no_lost_race_is_tried_once(
+def test_a_refusal_that_is_not_a_lost_race_is_not_retried(
     service: Service, stage: Stage, error: Exception, kind: type[Exception], document: bytes | None
 ) -> None:
     if document is not None:
@@ -52,8 +52,8 @@ def test_what_is_no_lost_race_is_tried_once(
     assert len(puts) == 1
 
 
-def test_a_refusal_after_a_retry_that_wrote_nothing_is_no_removal(stage: Stage) -> None:
-    """The SDK's first attempt may have been lost on its way, not on its way back."""
+def test_a_refusal_after_a_retry_that_wrote_nothing_is_not_a_removal(stage: Stage) -> None:
+    """The SDK's first attempt may have been lost on the way there, not on the way back."""
     stage.put_document(json.dumps([dragon_members("Ember") | {"submission_id": "s1"}]).encode())
     refusals = [client_error("PreconditionFailed", 412)]
     refusals[0].response["ResponseMetadata"]["RetryAttempts"] = 1

@@ -1,4 +1,4 @@
-"""A unit test has an AWS client only of a service that it stubs, however the machine it runs on is configured."""
+"""A unit test gets a client only for an AWS service that it stubs, however the machine is configured."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests import network
 
 @pytest.fixture(autouse=True)
 def stubbed_services() -> Iterator[set[str]]:
-    """Refuse to make a client of any service but those that the test adds to this set.
+    """Refuse to make a client for any service except those that the test adds to this set.
 
-    The patches are not the test's own, so that its `monkeypatch.undo()` leaves them.
+    The patches are not the test's own, so its `monkeypatch.undo()` leaves them in place.
     """
     stubbed: set[str] = set()
     create_client = botocore.session.Session.create_client

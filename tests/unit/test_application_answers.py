@@ -1,4 +1,4 @@
-"""How views are declared, and what is logged and sent of each answer, on an app of one's own."""
+"""How views are declared, and what is logged and sent for each answer, with an app of the test's own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_view_is_declared_with_its_authorizer_for_its_methods_alone(
         assert entry.view_args == []
 
 
-def test_preflights_are_told_all_that_browsers_need(app: Dragonpost) -> None:
+def test_preflights_have_all_headers_that_browsers_need(app: Dragonpost) -> None:
     cors = app.api.cors
     assert isinstance(cors, CORSConfig)
 
@@ -70,7 +70,7 @@ def test_the_app_is_named_and_leaves_the_log_to_the_service(app: Dragonpost) -> 
     assert logging.getLogger("test").handlers == []
 
 
-def test_a_view_has_the_paths_parameters_and_no_caller_in_chalices_eyes(app: Dragonpost) -> None:
+def test_chalice_sees_a_view_with_the_paths_parameters_and_without_the_caller(app: Dragonpost) -> None:
     def view(caller: Caller, first: str, second: str) -> Reply:
         return Reply(f"{caller.sub}{first}{second}".encode())
 
@@ -79,7 +79,7 @@ def test_a_view_has_the_paths_parameters_and_no_caller_in_chalices_eyes(app: Dra
     assert app.routes["/{first}/{second}"]["GET"].view_args == ["first", "second"]
 
 
-def test_a_view_of_the_wrong_kind_is_told_which_it_is(app: Dragonpost) -> None:
+def test_the_error_for_a_view_of_the_wrong_kind_says_which_it_is(app: Dragonpost) -> None:
     def without() -> Reply:
         return Reply(b"{}")
 
@@ -96,7 +96,7 @@ def test_a_view_of_the_wrong_kind_is_told_which_it_is(app: Dragonpost) -> None:
     assert str(of_open.value) == f"with_caller takes ['caller']: {rule}"
 
 
-def test_the_log_tells_how_long_an_answer_took(
+def test_the_log_says_how_long_an_answer_took(
     app: Dragonpost, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([10.0, 10.25037])
@@ -108,7 +108,7 @@ def test_the_log_tells_how_long_an_answer_took(
     assert (line["level"], line["message"], line["duration_ms"]) == ("INFO", "request", 250.4)
 
 
-def test_what_breaks_outside_a_view_is_logged_and_answered_with_the_requests_id(
+def test_a_failure_outside_a_view_is_logged_and_answered_with_the_requests_id(
     app: Dragonpost, log: io.StringIO
 ) -> None:
     app.get("/")(lambda: {"a": 1j})  # type: ignore[arg-type,return-value]
@@ -128,7 +128,7 @@ def test_an_error_in_chalices_own_form_becomes_a_problem(app: Dragonpost) -> Non
     assert (problem["status"], problem["title"], problem["detail"]) == (400, "Bad Request", "Bad Request.")
 
 
-def test_head_sends_nothing_packed(app: Dragonpost) -> None:
+def test_head_sends_no_compressed_body(app: Dragonpost) -> None:
     app.get("/")(lambda: Reply(b"[" + b" " * SIZE_MIN_BYTES + b"]"))
     get = app(proxy_event("GET", "/", "/", headers=WITH_GZIP), None)
     head = app(proxy_event("HEAD", "/", "/", headers=WITH_GZIP), None)

@@ -30,7 +30,7 @@ Answers = Callable[[str, Answer], list[float]]
 
 
 def no_row() -> tuple[int, dict[str, str], bytes]:
-    """Answer as DynamoDB does where there is no such item."""
+    """Answer as DynamoDB does if there is no such item."""
     return 200, JSON_ID, b"{}"
 
 

@@ -1,4 +1,4 @@
-"""Corrections: whether they fit what is there, and what they answer with."""
+"""Corrections: whether they fit the stored version, and what they answer."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def test_a_change_that_was_not_made_is_a_problem(change: Change, problem: Proble
     assert raised.value.problem == problem
 
 
-def test_a_change_that_was_made_is_none() -> None:
+def test_a_change_that_was_made_is_not_a_problem() -> None:
     check(Change.DONE)

@@ -43,7 +43,7 @@ def test_an_empty_document_is_an_empty_registry(body: bytes) -> None:
         (b'[{"dragon_name_str":"\xff"}]', "utf-8"),
     ],
 )
-def test_what_is_no_array_of_dragons_is_told_and_not_read(body: bytes, why: str) -> None:
+def test_a_document_that_is_not_an_array_of_dragons_is_refused_with_the_reason(body: bytes, why: str) -> None:
     with pytest.raises(DocumentCorrupt, match=rf"^not a JSON array of dragons: .*{why}"):
         Document.parsed(body)
 

@@ -24,7 +24,7 @@ NAME = "dragonpost.invalid"
 
 @pytest.fixture
 def taken_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have tried in vain to disarm the guard, and take back what it refused: here it has to refuse."""
+    """Try in vain to disarm the guard, and take back what it refused, because here it has to refuse."""
     monkeypatch.undo()
     yield
     network.refused.clear()
@@ -44,7 +44,7 @@ def sent(address: Any) -> None:
 
 
 def bound(address: Any) -> None:
-    """Listen where other machines reach it."""
+    """Listen on an address that other machines can reach."""
     with socket.socket() as listening:
         listening.bind(address)
 
@@ -75,7 +75,7 @@ def test_this_machine_is_within_reach() -> None:
         socket.create_connection(("localhost", listening.getsockname()[1]), timeout=20).close()
 
 
-def test_sockets_that_lead_nowhere_else_are_not_minded(tmp_path: Path) -> None:
+def test_sockets_that_reach_no_other_machine_are_allowed(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
 

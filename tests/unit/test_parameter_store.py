@@ -125,7 +125,7 @@ def test_a_missing_or_malformed_parameter_is_read_again_soon(
     assert parameters.values()["3"] == "new"
 
 
-def test_a_parameter_that_went_missing_is_told_and_looked_for_again_soon_but_not_at_once(
+def test_a_parameter_that_went_missing_is_logged_and_read_again_soon_but_not_at_once(
     parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock, log: io.StringIO
 ) -> None:
     parameters.values()
@@ -169,7 +169,7 @@ def test_the_log_says_why_a_refresh_failed(
     assert line["why"] == "Parameter Store is not available: ThrottlingException"
 
 
-def test_whether_a_value_may_be_is_asked_by_its_name(store: FakeParameterStore, clock: FakeClock) -> None:
+def test_whether_a_value_is_usable_depends_on_its_name(store: FakeParameterStore, clock: FakeClock) -> None:
     asked: list[tuple[str, str]] = []
 
     def remembered(name: str, value: str) -> bool:

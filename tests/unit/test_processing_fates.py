@@ -1,4 +1,4 @@
-"""What the consumer buries, and what its log says of each message."""
+"""Which messages the consumer buries, and what its log says about each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Failing:
     ("failure", "kind"),
     [(MessageConflict("indexed with another payload"), "conflict"), (MessageTooLarge("at most 400 KB"), "invalid")],
 )
-def test_what_the_repository_can_never_store_is_buried_with_its_kind(
+def test_a_message_that_the_repository_can_never_store_is_buried_with_its_kind(
     log: io.StringIO, failure: Exception, kind: str
 ) -> None:
     failing = Failing(failure)
@@ -65,7 +65,7 @@ def test_the_log_says_which_message_was_left_and_why(log: io.StringIO, failure: 
 
 
 @pytest.mark.parametrize("outcome", Storing)
-def test_the_log_says_what_became_of_a_message(log: io.StringIO, outcome: Storing) -> None:
+def test_the_log_says_what_happened_to_a_message(log: io.StringIO, outcome: Storing) -> None:
     class Settling:
         def store(self, _: Message) -> Storing:
             return outcome
@@ -85,7 +85,7 @@ class Repeated(MessageConflict):
     """A kind of conflict."""
 
 
-def test_a_kind_of_what_is_hopeless_is_hopeless() -> None:
+def test_a_subclass_of_a_hopeless_error_is_hopeless() -> None:
     failing = Failing(Repeated("once more"))
     process([DELIVERY], failing, failing)  # type: ignore[arg-type]
 

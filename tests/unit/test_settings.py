@@ -179,7 +179,7 @@ def test_a_parameter_that_becomes_malformed_while_the_service_runs_keeps_its_ear
     assert settings.dragon_data_file_name == "changed.json"
 
 
-def test_a_missing_parameter_is_told_with_both_ways_to_make_it() -> None:
+def test_a_missing_parameter_is_named_with_both_ways_to_create_it() -> None:
     settings, _ = settings_of({}, {})
     with pytest.raises(SettingError) as missing:
         _ = settings.message_table_name
@@ -190,7 +190,7 @@ def test_a_missing_parameter_is_told_with_both_ways_to_make_it() -> None:
     )
 
 
-def test_a_row_of_the_table_is_named_after_its_member() -> None:
+def test_a_setting_is_named_after_its_member() -> None:
     class Table:
         shoe_size = Setting(Source.PARAMETER_STORE, r"[0-9]+", "42", default="40")
 

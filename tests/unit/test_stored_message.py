@@ -37,14 +37,14 @@ ITEM = {
 }
 
 
-def test_the_item_has_what_queries_may_want_and_the_data_as_it_was_sent() -> None:
+def test_the_item_has_the_attributes_for_queries_and_the_data_as_it_was_sent() -> None:
     assert row().as_item() == ITEM
     assert StoredMessage.from_item(ITEM) == row()
     assert StoredMessage.from_item(ITEM | {"added_by_hand": {"S": "x"}}) == row()
 
 
 @pytest.mark.parametrize("name", ITEM)
-def test_an_item_that_lacks_an_attribute_is_no_row(name: str) -> None:
+def test_an_item_that_lacks_an_attribute_is_not_a_row(name: str) -> None:
     with pytest.raises(KeyError):
         StoredMessage.from_item({other: value for other, value in ITEM.items() if other != name})
 
@@ -84,5 +84,5 @@ def test_it_holds_the_message_that_is_equal_by_value(changes: dict[str, dict[str
 
 
 @pytest.mark.parametrize("changes", [{"data": "not JSON"}, {"data": "{}"}, {"data": "[]"}, {"message_time": "today"}])
-def test_a_row_of_no_valid_message_holds_none(changes: dict[str, Any]) -> None:
+def test_a_row_without_a_valid_message_holds_no_message(changes: dict[str, Any]) -> None:
     assert not msgspec.structs.replace(row(), **changes).holds(message())

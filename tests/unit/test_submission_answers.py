@@ -45,7 +45,7 @@ def test_one_that_is_pending_says_when_to_ask_again() -> None:
 
 
 @pytest.mark.parametrize(("waited_s", "applied"), [(0, {}), (7, {"Preference-Applied": "wait=7"})])
-def test_the_preference_to_wait_is_told_if_it_was_kept(waited_s: int, applied: dict[str, str]) -> None:
+def test_a_preference_to_wait_is_confirmed_if_it_was_applied(waited_s: int, applied: dict[str, str]) -> None:
     assert accepted(ADDED, "/prod", waited_s).headers == {
         "Content-Type": "application/json",
         "Location": "/prod/submissions/s1",

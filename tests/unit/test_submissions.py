@@ -1,4 +1,4 @@
-"""What is known of a submission from what Step Functions says of its execution."""
+"""What is known of a submission from what Step Functions says about its execution."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def events(*kinds: str) -> list[Any]:
         (["TaskFailed", "TaskStateExited"], "failed"),
     ],
 )
-def test_a_step_stands_as_its_last_event_says_since_it_was_entered(kinds: list[str], status: Any) -> None:
+def test_a_step_has_the_status_of_its_last_event_and_the_time_of_its_entry(kinds: list[str], status: Any) -> None:
     assert steps_of(events(*kinds)) == [Step("AddDragon", status, ENTERED_AT)]
 
 
-def test_the_workflow_is_given_the_dragon_and_what_only_it_may_know() -> None:
+def test_the_workflow_gets_the_dragon_and_what_it_alone_may_know() -> None:
     report = report_from(dragon_members(reportingPhoneNumber="+15555550100", confirmationRequired=True))
 
     assert execution_input(report, Origin("sub", "correlation"), "s1", may_text=True) == {
@@ -63,7 +63,7 @@ def test_the_workflow_is_given_the_dragon_and_what_only_it_may_know() -> None:
     }
 
 
-def test_what_happens_before_the_first_state_is_no_step() -> None:
+def test_an_event_before_the_first_state_is_not_a_step() -> None:
     assert steps_of([{"type": "ExecutionStarted", "timestamp": ENTERED, "id": 1}, *events()]) == steps_of(events())
 
 

@@ -102,13 +102,13 @@ def test_anything_but_a_text_of_that_length_is_refused(text: object) -> None:
         ("a\x00", "must not hold control characters"),
     ],
 )
-def test_a_text_that_is_refused_is_told_the_rule(text: object, sentence: str) -> None:
+def test_the_error_for_a_refused_text_states_the_rule(text: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         normalised_text(text, 1000)
 
 
 @pytest.mark.parametrize("text", ["a", "X", " a ", "a b", "aXbX", "abcd", "  abcd\n", "\ufeffa\u2029", "龍"])
-def test_the_pattern_in_the_document_takes_what_is_taken(text: str) -> None:
+def test_the_pattern_in_the_document_accepts_what_is_accepted(text: str) -> None:
     assert len(normalised_text(text, 4)) <= 4
     assert regress.Regex(text_pattern(4), "u").find(text)
 
@@ -135,7 +135,7 @@ def test_the_pattern_in_the_document_refuses_what_is_refused(text: str) -> None:
         (Amount, Decimal("1e101"), "must have at most 38 significant digits and an exponent within ±100"),
     ],
 )
-def test_a_value_that_is_refused_is_told_the_rule(checked_type: Any, value: object, sentence: str) -> None:
+def test_the_error_for_a_refused_value_states_the_rule(checked_type: Any, value: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         checked_type.parse(value)
 
@@ -195,7 +195,7 @@ def test_every_fault_is_listed_in_the_order_of_the_model() -> None:
     ]
 
 
-def test_a_fault_of_a_choice_names_what_can_be_chosen() -> None:
+def test_a_fault_of_a_choice_names_the_choices() -> None:
     class Choosing(msgspec.Struct):
         size: Literal["small", "large"]
 

@@ -24,7 +24,7 @@ def test_without_parameters_the_query_is_for_the_first_hundred() -> None:
     assert query() == DragonQuery(limit=100)
 
 
-def test_a_page_is_of_a_hundred_unless_it_is_asked_otherwise() -> None:
+def test_a_page_has_a_hundred_unless_the_query_says_otherwise() -> None:
     assert DragonQuery.of(None, None) == DragonQuery() == DragonQuery(limit=100)
 
 
@@ -83,7 +83,7 @@ OF_ANOTHER_QUERY = "belongs to a query with other filters; start from the first 
         ),
     ],
 )
-def test_a_refused_cursor_is_told_what_to_do(cursor: str, sentence: str) -> None:
+def test_the_error_for_a_refused_cursor_says_what_to_do(cursor: str, sentence: str) -> None:
     with pytest.raises(InvalidInput) as invalid:
         query(cursor=cursor)
 
