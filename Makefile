@@ -51,7 +51,7 @@ test: lint ## check everything: lint, types, templates, unit, integration, end t
 prove: install .local/checkov/.made ## try hard to break the service's promises (under 25 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(PYTHON) -m pytest tests/proof -v -s
 
-mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; goes on where it was)
+mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; continues where it stopped)
 	@exec $(PYTHON) -m tests.mutation --jobs $(or $(JOBS),1)
 
 lint: install ## check style, types, the CloudFormation template and the state machine
@@ -103,7 +103,7 @@ clean: ## remove what can be made again; keeps .local
 	@touch $@
 
 .venv/.mutants: .venv/.dev requirements-mutants.txt
-	@echo "installing what changes the code ..."
+	@echo "installing what mutants need ..."
 	@$(call install,.venv,requirements-mutants.txt)
 	@touch $@
 
