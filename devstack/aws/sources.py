@@ -17,14 +17,13 @@ _APP_FILES = (
     ".chalice/config.json",
     "infrastructure/app-overrides.json",
 )
-_NOT_RESOURCES = ("app-overrides.json", "dragons.json")
+_RESOURCES = ("resources.yaml", "dragons.asl.json")
 _TOOLS = ("chalice", "ministack", "aws-sam-translator", "awscli")
 
 
 def resources_fingerprint() -> str:
     """Return a digest of everything the resources stack is made from."""
-    folder = PROJECT / "infrastructure"
-    return _digest(path for path in _files_below(folder) if path.name not in _NOT_RESOURCES)
+    return _digest(PROJECT / "infrastructure" / name for name in _RESOURCES)
 
 
 def app_fingerprint(*made_with: str) -> str:
