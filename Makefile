@@ -26,7 +26,7 @@ define install
 endef
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/.run ## serve the API on http://127.0.0.1:8000, with an embedded AWS behind it
 	@exec $(PYTHON) -m devstack run
@@ -85,20 +85,22 @@ clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
 
 .venv/.made:
-	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Dragonpost needs Python 3.11 or later; set BASE_PYTHON=/path/to/python3.x" >&2; exit 1; }
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { found=$$($(BASE_PYTHON) --version 2>&1) || found="no such program"; \
+	    echo "Dragonpost needs Python 3.11 or later. $(BASE_PYTHON) is: $$found. Set BASE_PYTHON=/path/to/python3.x" >&2; \
+	    exit 1; }
 	@$(BASE_PYTHON) -m venv .venv
 	@$(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv 2>/dev/null || true
 	@touch $@
 
 .venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt
-	@echo "installing what running needs ..."
+	@echo "installing what running needs ..." >&2
 	@$(call install,.venv,requirements-run.txt)
 	@$(PYTHON) -m operations.vendor
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt
-	@echo "installing what testing needs ..."
+	@echo "installing what testing needs ..." >&2
 	@$(call install,.venv,requirements-dev.txt)
 	@touch $@
 

@@ -92,7 +92,7 @@ class DependencyUnavailable(DependencyError):
 
 
 class DependencyTimeout(DependencyUnavailable):
-    """An AWS service took the call and did not answer in time; nobody knows whether it was carried out."""
+    """No answer came in time, or no time was left to ask; nobody knows whether a call was carried out."""
 
 
 class DependencyFault(DependencyError):

@@ -2,6 +2,9 @@
 
 A setting is read when it is needed, stripped, and checked against its form. A missing or malformed one raises one clear
 error that names it. That stops whatever needs the setting, and nothing else.
+
+Two modules read variables that do not belong to this service: `telemetry` those of Powertools (`POWERTOOLS_…`), and
+`web/pages` those of the AWS SDK (`AWS_ENDPOINT_URL`, `AWS_REGION`).
 """
 
 from __future__ import annotations
@@ -61,20 +64,20 @@ class Setting:
 
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _QUEUE_URL = r"https?://[^\s/]+/[0-9]{12}/[A-Za-z0-9_.-]+"
-_PREFIX = r"\+[1-9][0-9]{0,14}"
+_PREFIX = r"\+[1-9][0-9]{0,6}"
 
 
 class Settings:
     """The settings of one stage; safe to share between threads."""
 
-    stage = Setting(Source.ENVIRONMENT, r"[a-z][a-z0-9-]*", "prod", default="local")
+    stage = Setting(Source.ENVIRONMENT, r"[a-z][a-z0-9]{0,19}", "prod", default="local")
     allow_origin = Setting(Source.ENVIRONMENT, r"\*|https?://[^'/\s]+", "https://dragonpost.example", default="*")
     # Known while the API is deployed, and needed only then.
     user_pool_arn = Setting(
         Source.ENVIRONMENT, r"|arn:\S+:userpool/\S+", "arn:aws:cognito-idp:…:userpool/…", default=""
     )
 
-    user_pool_client_id = Setting(Source.STACK, r"[\w+]+", "4p5ld3k2nq8f1v7c9h6r0sjt2u")
+    user_pool_client_id = Setting(Source.STACK, r"[A-Za-z0-9_+]+", "4p5ld3k2nq8f1v7c9h6r0sjt2u")
     message_archive_bucket_name = Setting(Source.STACK, _BUCKET, "dragonpost-prod-messages-123456789012")
     message_table_name = Setting(Source.STACK, r"[A-Za-z0-9_.-]{3,255}", "dragonpost-prod-messages")
     message_queue_url = Setting(Source.STACK, _QUEUE_URL, "https://sqs.<region>.amazonaws.com/123456789012/<queue>")

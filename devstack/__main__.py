@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(tokens.id_token(settings, options.user))
         else:
             StateFolder(settings.state).reset()
-            print(f"forgot {settings.state}")
+            print(f"deleted the data in {settings.state}")
     except DevstackError as error:
         for message in _told(error):
             print(f"error: {message}", file=sys.stderr)

@@ -115,7 +115,7 @@ class _Stack:
         )
 
     def _deploy_and_seed(self) -> None:
-        """Deploy what has changed, and seed. Raises DevstackError, whatever a bad save leads to."""
+        """Deploy what has changed, and seed. Raises DevstackError for any failure: a half-saved file can cause all."""
         self._made_from.add(self._fingerprint())
         try:
             deployment = bring_up_to_date(self._settings, self._state)

@@ -40,7 +40,7 @@ class Settings:
         aws_port = _port(environment, "DRAGONPOST_AWS_PORT", 4566)
         if port == aws_port:
             raise DevstackError(f"DRAGONPOST_PORT and DRAGONPOST_AWS_PORT are both {port}; they have to differ")
-        # An empty DRAGONPOST_STATE must not mean the project itself: `make reset` would remove files of others.
+        # An empty DRAGONPOST_STATE must not mean the project itself: `make reset` would remove files that are not ours.
         return cls(port, aws_port, (PROJECT / (environment.get("DRAGONPOST_STATE") or ".local")).resolve())
 
     @property

@@ -30,7 +30,7 @@ class StateFolder:
         self.emulator_tmp = path / "emulator-tmp"
         self.emulator_log = path / "emulator.log"
         self.api_log = path / "api.log"
-        # This file exists exactly while an emulator runs whose memory has not been saved.
+        # This file exists for as long as an emulator runs whose memory has not been saved.
         self.unsaved = path / "emulator.unsaved"
         self.build = path / "build" / "local"
         self.deployed = path / "deployed.json"
@@ -71,7 +71,7 @@ class StateFolder:
                     _remove(entry)
             self.lock.unlink()
         for folder in (self.build.parent, self.path):
-            with contextlib.suppress(OSError):  # it has files of others in it
+            with contextlib.suppress(OSError):  # it has files that are not ours in it
                 folder.rmdir()
 
     def _own(self) -> set[Path]:
@@ -92,8 +92,8 @@ class StateFolder:
             holder = _holder(descriptor)
             if _alive(holder) or time.monotonic() > deadline:
                 raise DevstackError(
-                    f"a devstack (process {holder}) already uses {self.path}. End it, or set DRAGONPOST_STATE (and "
-                    "DRAGONPOST_PORT, DRAGONPOST_AWS_PORT) to run a second one beside it."
+                    f"a devstack (process {holder}) already uses {self.path}. End it first. To run a second one beside "
+                    "it, set DRAGONPOST_STATE, DRAGONPOST_PORT and DRAGONPOST_AWS_PORT."
                 )
             if not told:
                 print("waiting for the emulator of a run that was killed to save its data", file=sys.stderr, flush=True)

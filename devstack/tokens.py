@@ -26,7 +26,7 @@ def id_token(settings: Settings, user: str) -> str:
     email = user if "@" in user else f"{user}@dragonpost.example"
     passwords = read_json(state.users)
     if email not in passwords:
-        raise DevstackError(f"there is no user {user}; there are {', '.join(person.name for person in PEOPLE)}")
+        raise DevstackError(f"there is no user {user}; the users are {', '.join(person.name for person in PEOPLE)}")
     return _log_in(running["aws_url"], running["user_pool_client_id"], email, passwords[email])
 
 

@@ -209,9 +209,7 @@ def _tell_of_more(letters: DeadLetters) -> None:
 def _missing(letters: DeadLetters, *letter_ids: str) -> DeadLetterError:
     named = ", ".join(letter_ids)
     if not letters.read_whole:
-        return DeadLetterError(
-            f"not found within {HELD_S} s, in which the end of the queue was not reached; try again: {named}"
-        )
+        return DeadLetterError(f"not found: the queue was not read to its end within {HELD_S} s; try again: {named}")
     return DeadLetterError(f"not in the dead-letter queue (`list` shows the letters that are): {named}")
 
 

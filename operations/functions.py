@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from chalice.utils import to_cfn_resource_name
 
 from app import app
-from operations.generate import CannotGenerate
 
 API = "api_handler"  # what Chalice calls the function of all routes
 
 
-class FunctionIncomplete(CannotGenerate):
+class FunctionIncomplete(Exception):
     """app.py declares a function that lacks something; the message says what, and where to write it."""
 
 

@@ -27,7 +27,7 @@ class Stage:
 STAGES: Mapping[str, Stage] = {
     "local": Stage(
         allow_origin="*",
-        # The embedded AWS of `make run`; `test` is its root's name and key.
+        # The embedded AWS of `make run`; `test` is its root user's key id and secret.
         environment={
             "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
             "AWS_ACCESS_KEY_ID": "test",

@@ -17,7 +17,7 @@ from chalicelib.telemetry import logger
 from tests import network
 from tests.turns import turn
 
-pytest.register_assert_rewrite("tests.contracts.dragon_repository")
+pytest.register_assert_rewrite("tests.protocols.dragon_repository")
 
 # Coverage measures the quick tests. In these folders, most of the service runs in other processes, which it cannot see.
 # Where the service runs in this process, tracing makes threads that race for a document three times as slow.

@@ -232,7 +232,7 @@ def correction_from(members: Mapping[str, Any], name: str) -> Dragon:
 
 
 def _is_other_name(given: object, name: str) -> bool:
-    """Tell whether the value is a valid name, but another one. A value that is no name is reported as its own fault."""
+    """Tell whether the value is a valid name, but another one. What is not a name has its own fault."""
     try:
         return normalised_name(DragonName.parse(given)) != normalised_name(name)
     except ValueError:

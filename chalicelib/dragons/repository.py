@@ -54,7 +54,7 @@ class DragonPage:
 
 
 class DragonRepository(Protocol):
-    """A registry of dragons. Every implementation has to pass `tests/contracts/dragon_repository.py`."""
+    """A registry of dragons. Every implementation has to pass `tests/protocols/dragon_repository.py`."""
 
     def page(self, query: DragonQuery) -> DragonPage:
         """Return the dragons that match, in the order of their normalised names."""

@@ -93,7 +93,7 @@ def execution_input(report: DragonReport, origin: Origin, submission_id: str, *,
 
 
 def asked_for(given: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return what the client chose of an execution's input. It tells a repeated report from a different one.
+    """Return the parts of an execution's input that the client chose. They tell a repeated report from another one.
 
     It leaves out what the stage adds and the ids of the request itself.
     """

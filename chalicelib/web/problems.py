@@ -1,8 +1,9 @@
 """Errors as the API shows them: `application/problem+json` (RFC 9457), with a fixed URN for each kind of problem.
 
-Every sentence that a client can read is here, once. The routes raise these problems, the OpenAPI document shows them as
-examples, and API Gateway's own answers are generated from them (`python -m operations.generate`). Only what a rule says
-about a single field stands elsewhere, beside that rule.
+Every sentence about a problem is here, once. The routes raise these problems, the OpenAPI document shows them as
+examples, and API Gateway's own answers are generated from them (`python -m operations.generate`). Only two kinds stand
+elsewhere: what a rule says about a field, beside that rule, and the reasons that the workflow gives (`dragons/steps`,
+`dragons/submissions`).
 
 Domain code raises domain errors; `problem_for` is the one place that says which problem each of them is.
 """
@@ -136,7 +137,7 @@ SWAGGER_UI_NOT_FOUND = Problem(
 )
 
 # 409, 412, 422, 428: does it fit what is there?
-DRAGON_CHANGED = Problem(412, "The dragon has changed since you read it. Read it again and decide anew.")
+DRAGON_CHANGED = Problem(412, "The dragon has changed since you read it. Read it again and decide again.")
 IF_MATCH_NEEDED = Problem(428, "Send If-Match with the ETag that the dragon had when you read it.")
 KEY_REUSED = Problem(
     422, "Send the same dragon again, or use a new Idempotency-Key for another one.", IDEMPOTENCY_KEY_REUSED
@@ -164,7 +165,7 @@ def body_too_large(bytes_max: int) -> Problem:
 
 
 # 429 and 5xx: what the client cannot mend.
-INTERNAL_ERROR = Problem(500, "Something broke on our side. The request id finds it in the log.")
+INTERNAL_ERROR = Problem(500, "Something broke on our side. Look for the request id in the log.")
 NO_ANSWER = Problem(502, "The service gave no answer.")
 
 
@@ -179,7 +180,8 @@ def too_many_requests(retry_after_s: int) -> Problem:
     return Problem(429, detail, headers={"Retry-After": str(retry_after_s)})
 
 
-# No promise that repeating is safe: without an Idempotency-Key, a report that is repeated may meet its own dragon.
+# No promise that repeating is safe: without an Idempotency-Key, a report that is repeated may be refused as a duplicate
+# of itself.
 
 
 def unavailable(retry_after_s: int) -> Problem:

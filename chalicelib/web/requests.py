@@ -41,7 +41,7 @@ def json_object(request: Request) -> dict[str, Any]:
 
 def header(request: Request, name: str) -> str | None:
     """Return a header's value, or None."""
-    value = request.headers.get(name.lower())
+    value = request.headers.get(name)
     return None if value is None else str(value)
 
 

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 from devstack.aws import saved
-from devstack.aws.process import DISK_FULL, STATE_NOT_SAVED, STATE_UNREADABLE
+from devstack.aws.child import DISK_FULL, STATE_NOT_SAVED, STATE_UNREADABLE
 from devstack.processes import Child
 from devstack.settings import HOST, REGION, DevstackError, Settings
 from devstack.state import StateFolder
@@ -17,14 +17,14 @@ from devstack.state import StateFolder
 STARTS_WITHIN_S = 30
 SAVES_WITHIN_S = 20
 
-# What would change what MiniStack is and where it writes, if it came from the user's environment.
+# Variables of the user's environment that would change what MiniStack does and where it writes.
 _ITS_SETTINGS_BEGIN = ("MINISTACK_", "LOCALSTACK_")
 _ITS_SETTINGS = frozenset({"SERVICES", "USE_SSL", "EDGE_PORT", "SFTP_ENABLED"})
 
 _KILLED = """\
 The emulator was killed before it could save (kill -9, a power cut, no memory left), or its disk was full.
-  Lost is everything since its last clean end except what is in S3, which is written at once. The rest no longer fits:
-  users, stacks, messages in queues, table rows and executions are older than the objects in the buckets.
+  Everything since its last clean end is lost, except what is in S3, which is written at once. The rest no longer
+  matches it: users, stacks, messages in queues, table rows and executions are older than the objects in the buckets.
   So this run starts clean. What was left is in {aside}; `make reset` removes it."""
 
 
@@ -44,7 +44,7 @@ def start(settings: Settings, state: StateFolder, lock: int) -> Child:
     state.emulator_tmp.mkdir()
     state.emulator_log.unlink(missing_ok=True)
     child = Child(
-        "devstack.aws.process",
+        "devstack.aws.child",
         environment=_environment(settings, state),
         log=state.emulator_log,
         pass_fds=(lock,),

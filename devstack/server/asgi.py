@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from devstack.server import log
-from devstack.server.gateway import BODY_BYTES_MAX, Answer, Request
+from devstack.server.gateway import GATEWAY_BODY_BYTES_MAX, Answer, Request
 
 ANSWERED_AT_ONCE_MAX = 128  # further requests wait for a thread
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -53,7 +53,7 @@ async def _body(receive: Receive) -> bytes | None:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        if len(body) <= BODY_BYTES_MAX:
+        if len(body) <= GATEWAY_BODY_BYTES_MAX:
             body += message["body"]
         if not message["more_body"]:
             return bytes(body)

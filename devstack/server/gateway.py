@@ -24,16 +24,19 @@ from devstack.server import log
 from devstack.server.authorizer import TokenRefused, TokenVerifier
 from devstack.server.keys import KeysUnavailable
 
-BODY_BYTES_MAX = 10 * 1024 * 1024  # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+GATEWAY_BODY_BYTES_MAX = 10 * 1024 * 1024  # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 _NOT_ONLY_PREFLIGHT = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
 
 class Refused(Exception):
     """The request ends here, with this status."""
 
-    def __init__(self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, title: str | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
+        self.title = title or status.phrase
         self.detail = detail
         self.headers = dict(headers or {})
 
@@ -86,17 +89,15 @@ class Gateway(LocalGateway):
     def answer(self, request: Request) -> Answer:
         """Return the app's answer, or a problem. Never raises."""
         try:
-            if len(request.body) > BODY_BYTES_MAX:
-                detail = f"The body is larger than {BODY_BYTES_MAX} bytes."
-                raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            if len(request.body) > GATEWAY_BODY_BYTES_MAX:
+                raise _refused_as_on_aws("REQUEST_TOO_LARGE")
             lines = request.header_lines()
             return _answer(self.handle_request(request.method, request.path_and_query(), lines, request.body))
         except Refused as refused:
             return problem(refused, self._cors)
         except Exception:  # noqa: BLE001 - whatever breaks, the client gets an answer and the log the reason
             traceback.print_exc()
-            failed = Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "The request could not be completed.")
-            return problem(failed, self._cors)
+            return problem(_refused_as_on_aws("DEFAULT_5XX"), self._cors)
 
     def _generate_lambda_event(
         self, method: str, path: str, headers: dict[str, Any], body: bytes | None
@@ -106,7 +107,7 @@ class Gateway(LocalGateway):
         try:
             event: dict[str, Any] = super()._generate_lambda_event(method, path, last, None)
         except ValueError as error:  # Chalice would quote the Authorization header, and fail if that is not ASCII
-            raise _refused_as_on_aws(problems().ROUTE_NOT_FOUND) from error
+            raise _refused_as_on_aws("RESOURCE_NOT_FOUND") from error
         event["multiValueHeaders"] = headers
         event["requestContext"]["requestId"] = str(uuid.uuid4())
         event["httpMethod"] = method
@@ -137,20 +138,19 @@ class _Authorizer:
             return self._verifier.claims(authorization)
         except TokenRefused as refused:
             log.write(f"token refused: {refused}")
-            raise _refused_as_on_aws(problems().TOKEN_NEEDED) from refused
+            raise _refused_as_on_aws("UNAUTHORIZED") from refused
         except KeysUnavailable as error:
             detail = "Tokens cannot be checked: the embedded AWS does not answer."
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "5"}) from error
 
 
-def problems() -> Any:
-    """Return the service's problems. They are imported late, because the service may be what is broken."""
-    return importlib.import_module("chalicelib.web.problems")
+def _refused_as_on_aws(response_type: str) -> Refused:
+    """Return what API Gateway answers with by itself, which is one of the service's problems.
 
-
-def _refused_as_on_aws(said: Any) -> Refused:
-    """Return what ends a request with the problem that API Gateway answers with."""
-    return Refused(HTTPStatus(said.status), said.detail, said.headers)
+    It is imported late: this module has to work while the service cannot be imported.
+    """
+    said = importlib.import_module("operations.generate.gateway_responses").PROBLEMS[response_type]
+    return Refused(HTTPStatus(said.status), said.detail, said.headers, said.document("")["title"])
 
 
 def problem(refused: Refused, cors: Mapping[str, str] | None = None) -> Answer:
@@ -158,7 +158,7 @@ def problem(refused: Refused, cors: Mapping[str, str] | None = None) -> Answer:
     always = _on_every_answer()
     content = {
         "type": "about:blank",
-        "title": refused.status.phrase,
+        "title": refused.title,
         "status": int(refused.status),
         "detail": refused.detail,
         "request_id": always["X-Request-Id"],

@@ -64,7 +64,7 @@ class ApiServer:
     def replace(self, deployment: Deployment) -> str:
         """End the server, if there is one, and start one with the code as it is now.
 
-        Returns an empty text, or why the app could not be loaded: the server answers 503 then.
+        Returns an empty string, or why the app could not be loaded: the server then answers 503.
         Raises DevstackError if no server starts.
         """
         self.end()

@@ -24,7 +24,7 @@ def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path
     """Run `chalice package` and return the template (JSON), which lies beside the deployment package.
 
     `merge_template` is merged over the generated template (default: infrastructure/app-overrides.json).
-    Raises DeployError, also if Chalice could not get every dependency.
+    Raises DeployError if a step fails, or if Chalice could not get every dependency.
     """
     target.say("packaging the app")
     folder = target.build / "app"

@@ -41,7 +41,9 @@ def ensure_artifacts_bucket(target: Target) -> None:
         target.say(f"artefact bucket {bucket} is there")
     except DeployError as error:
         if "(404)" not in str(error):  # with parentheses: the message quotes the command, and a name may have 404
-            raise DeployError(f"bucket {bucket}: name one that you may use with --artifacts-bucket. {error}") from error
+            raise DeployError(
+                f"bucket {bucket}: use --artifacts-bucket to name one that you may use. {error}"
+            ) from error
         commands.run("aws", "s3", "mb", f"s3://{bucket}", env=target.environment)
         target.say(f"artefact bucket {bucket} created")
 

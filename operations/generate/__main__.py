@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from operations import PROJECT
+from operations.functions import FunctionIncomplete
 from operations.generate import CannotGenerate, app_overrides, chalice_config, openapi, policies, workflow_graph
 
 GENERATORS = (openapi, workflow_graph, app_overrides, chalice_config, policies)
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 (PROJECT / path).write_text(text, encoding="utf-8")
                 print(f"{path} written")
             return 0
-    except (CannotGenerate, OSError) as error:
+    except (CannotGenerate, FunctionIncomplete, OSError) as error:
         print(f"python -m operations.generate: {error}", file=sys.stderr)
         return 1
     for path in outdated:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app import app, users
+from chalicelib.settings import Setting, Settings
 from operations import PROJECT, functions
 from operations.generate.gateway_responses import gateway_responses
 
@@ -18,20 +19,26 @@ OVERRIDES = PROJECT / "infrastructure" / "app-overrides.json"
 
 LOGS_KEPT_DAYS = 90
 
+
+def _pattern_of(setting: Setting) -> str:
+    """Return a setting's form as CloudFormation takes it for a parameter."""
+    return f"^({setting.form.pattern})$"
+
+
 _PARAMETERS = {
     "Stage": {
         "Type": "String",
-        "AllowedPattern": "^[a-z][a-z0-9]{0,19}$",
+        "AllowedPattern": _pattern_of(Settings.stage),
         "Description": "The Chalice stage this template was packaged for.",
     },
     "UserPoolClientId": {
         "Type": "String",
-        "AllowedPattern": "[A-Za-z0-9]+",
+        "AllowedPattern": _pattern_of(Settings.user_pool_client_id),
         "Description": "The one client whose ID tokens the API accepts; an output of the resources stack.",
     },
     "AllowOrigin": {
         "Type": "String",
-        "AllowedPattern": r"(\*|https?://[^'/]+)",
+        "AllowedPattern": _pattern_of(Settings.allow_origin),
         "Description": (
             "The stage's allow_origin in operations/stages.py, for the answers that the gateway makes by itself."
         ),

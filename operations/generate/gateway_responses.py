@@ -18,7 +18,7 @@ from chalicelib.web.requests import BODY_BYTES_MAX
 from operations.generate import CannotGenerate
 
 # If there is no route, the gateway looks for an AWS signature, and mistakes `Bearer` for a broken one.
-_PROBLEMS: Mapping[str, Problem] = {
+PROBLEMS: Mapping[str, Problem] = {
     "ACCESS_DENIED": problems.REFUSED_BY_GATEWAY,
     "API_CONFIGURATION_ERROR": problems.INTERNAL_ERROR,
     "AUTHORIZER_CONFIGURATION_ERROR": problems.INTERNAL_ERROR,
@@ -51,10 +51,10 @@ def gateway_responses(allow_origin: Mapping[str, str]) -> dict[str, Any]:
     (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
     """
     kinds = _response_types()
-    unlike = kinds ^ _PROBLEMS.keys()
+    unlike = kinds ^ PROBLEMS.keys()
     if unlike:
         raise CannotGenerate(f"API Gateway's response types differ from those in {__name__}: {sorted(unlike)}")
-    return {kind: _response(_PROBLEMS[kind], allow_origin) for kind in sorted(kinds)}
+    return {kind: _response(PROBLEMS[kind], allow_origin) for kind in sorted(kinds)}
 
 
 def _response_types() -> set[str]:

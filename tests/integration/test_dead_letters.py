@@ -239,7 +239,7 @@ def test_a_queue_that_takes_longer_to_read_than_letters_stay_hidden_is_read_once
     listed = capsys.readouterr().out
     assert {line.split()[0] for line in listed.splitlines()[2:-1]} == there
     assert "There may be more" in listed
-    with pytest.raises(DeadLetterError, match="not found within 0 s"):
+    with pytest.raises(DeadLetterError, match="not found: the queue was not read to its end within 0 s"):
         dead_letters.show(letters, "nothing")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 import app as declared
+from operations import PROJECT
 from tests.integration.service import CLERK, OPERATOR, VISITOR, Answer, Service
 from tests.lambda_events import claims
 
@@ -50,6 +52,20 @@ NOT_ACCEPTED: Mapping[str, Mapping[str, Any] | None] = {
     "a token without an audience": claims(aud=None, client_id="x"),
     "nobody's token": claims(sub=""),
 }
+
+
+def test_the_document_promises_a_403_where_one_is_decided_and_nowhere_else() -> None:
+    paths = json.loads((PROJECT / "chalicelib" / "web" / "static" / "openapi.json").read_text(encoding="utf-8"))[
+        "paths"
+    ]
+
+    promised = {
+        (method.upper(), path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "403" in operation["responses"]
+    }
+    assert promised == {route for route, statuses in DECIDED.items() if 403 in statuses}
 
 
 def ask(service: Service, route: tuple[str, str], token_claims: Mapping[str, Any] | None) -> Answer:

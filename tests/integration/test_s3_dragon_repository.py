@@ -16,11 +16,11 @@ from chalicelib import aws
 from chalicelib.dragons.document import DocumentCorrupt
 from chalicelib.dragons.repository import Addition, Change, DragonQuery
 from chalicelib.dragons.s3 import SWAP_ATTEMPTS_MAX, DocumentContended, S3DragonRepository
-from tests.contracts.dragon_repository import DragonRepositoryContract, always, names
 from tests.fakes.atomic_s3 import AtomicS3
 from tests.fakes.aws_errors import client_error
 from tests.fakes.settings import FakeSettings
 from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
+from tests.protocols.dragon_repository import DragonRepositoryContract, always, names
 from tests.samples import dragon, dragon_members
 
 PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_name=DRAGON_FILE)

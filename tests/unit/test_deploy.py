@@ -174,7 +174,7 @@ class TestArtifactsBucket:
     ) -> None:
         commands.failures["head-bucket"] = "An error occurred (403) when calling the HeadBucket operation: Forbidden"
 
-        with pytest.raises(DeployError, match="name one that you may use with --artifacts-bucket"):
+        with pytest.raises(DeployError, match="use --artifacts-bucket to name one that you may use"):
             stage.ensure_artifacts_bucket(replace(target, artifacts_bucket="dragonpost-artifacts-123404567890-x"))
 
         assert len(commands.ran) == 1

@@ -154,7 +154,7 @@ def test_other_names_are_told_the_rule(name: str, rule: str) -> None:
     assert list(invalid.value.faults) == [Fault("pointer", "#/dragon_name_str", rule)]
 
 
-def test_who_wants_a_text_gives_a_number() -> None:
+def test_a_reporter_who_wants_a_text_gives_a_number() -> None:
     with pytest.raises(InvalidInput) as invalid:
         report_from(dragon_members(confirmationRequired=True))
 

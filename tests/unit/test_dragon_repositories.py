@@ -7,11 +7,11 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from chalicelib.dragons.s3 import S3DragonRepository
-from tests.contracts.dragon_histories import DragonHistory
-from tests.contracts.dragon_repository import DragonRepositoryContract
 from tests.fakes.dragon_repository import InMemoryDragonRepository
 from tests.fakes.s3 import FakeS3
 from tests.fakes.settings import FakeSettings
+from tests.protocols.dragon_histories import DragonHistory
+from tests.protocols.dragon_repository import DragonRepositoryContract
 
 
 def on_s3() -> S3DragonRepository:

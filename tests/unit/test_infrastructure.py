@@ -125,7 +125,7 @@ class TestANewStage:
     @pytest.mark.parametrize("template", [TEMPLATE, OVERRIDES], ids=["resources", "app"])
     def test_the_templates_and_the_commands_accept_it(self, template: dict[str, Any]) -> None:
         for stage in STAGES:
-            assert re.fullmatch(template["Parameters"]["Stage"]["AllowedPattern"], stage)
+            assert template["Parameters"]["Stage"]["AllowedPattern"] == f"^({Settings.stage.form.pattern})$"
             assert Settings.stage.form.fullmatch(stage)
         assert deploy._parse(["--stage", "staging"]).stage == "staging"
         assert dead_letters._parse(["--stage", "staging", "list"]).stage == "staging"
@@ -134,6 +134,15 @@ class TestANewStage:
     def test_its_name_cannot_make_its_resources_another_stages(self, template: dict[str, Any]) -> None:
         """`dragonpost-dev-messages-*` would be the bucket of stage `dev` and any bucket of stage `dev-messages`."""
         assert not re.fullmatch(template["Parameters"]["Stage"]["AllowedPattern"], "dev-messages")
+
+
+def test_what_the_template_accepts_as_sms_prefixes_the_service_accepts() -> None:
+    """People may write spaces into the parameter that the stack has made, too."""
+    pattern = TEMPLATE["Parameters"]["SmsAllowedPrefixes"]["AllowedPattern"]
+    assert (
+        pattern.strip("^$()").replace("(,", r"(\s*,\s*").replace(")*", ")*")
+        == Settings.sms_allowed_prefixes.form.pattern
+    )
 
 
 class TestANewFunction:

@@ -125,9 +125,9 @@ class TestPages:
         assert {field["name"]: field["label"] for field in fields} == {
             name: field.label for name, field in FIELDS.items()
         }
-        labels = [field["label"] for field in fields]
-        assert labels[:3] == ["Name", "Family", "Description"]
-        assert labels[-4:] == ["Neighbourhood", "City", "State or region", "Country"]
+        names = [field["name"] for field in fields]
+        assert names[:3] == ["dragon_name_str", "family_str", "description_str"]
+        assert names[-4:] == [f"location_{part}_str" for part in ("neighborhood", "city", "state", "country")]
 
     @pytest.mark.parametrize(
         ("environment", "endpoint"),

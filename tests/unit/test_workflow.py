@@ -212,7 +212,7 @@ class TestFind:
         assert found.reason == ("The workflow could not be finished. GET /dragons tells whether the dragon was added.")
         assert "secret" not in repr(found)
 
-    def test_an_execution_that_ends_in_no_object_is_no_submission(
+    def test_an_execution_whose_output_is_not_an_object_is_not_a_submission(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
     ) -> None:
         submission_id = start(workflow).submission_id

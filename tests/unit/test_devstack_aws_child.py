@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from devstack.aws.process import DISK_FULL, STATE_NOT_SAVED, _PersistenceFailures
+from devstack.aws.child import DISK_FULL, STATE_NOT_SAVED, _PersistenceFailures
 
 
 def _told(level: int, message: str) -> _PersistenceFailures:

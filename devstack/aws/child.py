@@ -1,7 +1,7 @@
 """The emulator's process: MiniStack, and a file that tells whether its data is safe.
 
 MiniStack keeps everything but S3 in memory, and saves it when it gets SIGTERM. The file named by DEVSTACK_UNSAVED
-exists exactly while a kill would lose something.
+exists for as long as a kill would lose something.
 """
 
 from __future__ import annotations
