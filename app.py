@@ -5,18 +5,19 @@ from typing import Any
 import msgspec
 from chalice.app import SQSEvent
 
+from chalicelib.checked import Uuid
 from chalicelib.dragons import steps
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.s3 import S3DragonRepository
 from chalicelib.dragons.submissions import Origin
 from chalicelib.dragons.workflow import DragonWorkflow
+from chalicelib.faults import Faults
 from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import process
 from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository
 from chalicelib.settings import Settings
-from chalicelib.validation import Faults, Uuid
 from chalicelib.web import corrections, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.bodies import AcceptedMessage, Health

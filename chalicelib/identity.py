@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.validation import Uuid
+from chalicelib.checked import Uuid
 
 OPERATORS_GROUP = "operators"
 

@@ -11,7 +11,9 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import msgspec
 
-from chalicelib.validation import CheckedText, Fault, InvalidInput, decode, normalised_text, pointer, text_pattern
+from chalicelib.checked import CheckedText, normalised_text, text_pattern
+from chalicelib.faults import Fault, InvalidInput, pointer
+from chalicelib.validation import decode
 
 
 class BoundedText(CheckedText):

@@ -11,8 +11,8 @@ import msgspec
 from chalicelib import aws
 from chalicelib.dragons.model import STORED_DEFAULTS, Dragon, report_from
 from chalicelib.dragons.repository import Addition, DragonRepository
+from chalicelib.faults import InvalidInput
 from chalicelib.telemetry import correlated, count, logger
-from chalicelib.validation import InvalidInput
 
 Outcome = dict[str, str | None]
 

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from chalicelib import exact_json
-from chalicelib.validation import Amount, Timestamp, Uuid, decode
+from chalicelib.checked import Amount, Timestamp, Uuid
+from chalicelib.validation import decode
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from chalicelib import aws, exact_json
+from chalicelib.faults import InvalidInput
 from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageConflict, MessageRepository, MessageTooLarge, Storing
 from chalicelib.telemetry import count, logger
-from chalicelib.validation import InvalidInput
 
 WORKERS = 10
 

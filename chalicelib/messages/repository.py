@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import aws, exact_json
+from chalicelib.faults import InvalidInput
 from chalicelib.messages.model import Message, message_from
 from chalicelib.messages.stored import StoredMessage
-from chalicelib.validation import InvalidInput
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from chalicelib import exact_json
+from chalicelib.faults import InvalidInput
 from chalicelib.messages.model import Message, message_from
-from chalicelib.validation import InvalidInput
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import UniversalAttributeValueTypeDef

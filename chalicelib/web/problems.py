@@ -18,6 +18,7 @@ import msgspec
 from chalicelib import aws
 from chalicelib.dragons.workflow import IdempotencyKeyReused
 from chalicelib.exact_json import MalformedJson
+from chalicelib.faults import Fault, InvalidInput
 from chalicelib.identity import (
     CompanyMissing,
     CompanyOfOthers,
@@ -28,7 +29,6 @@ from chalicelib.identity import (
     TokenWithoutUser,
 )
 from chalicelib.messages.repository import Ambiguous
-from chalicelib.validation import Fault, InvalidInput
 
 CONTENT_TYPE = "application/problem+json"
 

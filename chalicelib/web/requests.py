@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from chalice.app import Request
 
 from chalicelib import exact_json
-from chalicelib.validation import Fault, Faults, InvalidInput
+from chalicelib.faults import Fault, Faults, InvalidInput
 from chalicelib.web import problems
 from chalicelib.web.problems import ProblemRaised
 

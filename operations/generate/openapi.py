@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 
 from app import app
+from chalicelib.checked import CheckedText
 from chalicelib.dragons import model as dragon_model
 from chalicelib.dragons.model import ALIASES
 from chalicelib.messages import model as message_model
-from chalicelib.validation import CheckedText
 from chalicelib.web import bodies
 from operations import PROJECT
 from operations.generate import CannotGenerate

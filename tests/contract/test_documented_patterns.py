@@ -9,8 +9,8 @@ import regress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.checked import CheckedText
 from chalicelib.dragons.model import Description, DragonName, Family, PhoneNumber, Place
-from chalicelib.validation import CheckedText
 from chalicelib.web.requests import _IDEMPOTENCY_KEY
 from operations.generate.contract.components import PARAMETERS
 

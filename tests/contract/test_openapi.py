@@ -10,8 +10,8 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
+from chalicelib.checked import Uuid
 from chalicelib.dragons.submissions import Submission
-from chalicelib.validation import Uuid
 from chalicelib.web.bodies import AcceptedMessage
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.submissions import settled

@@ -30,8 +30,8 @@ except ImportError:
 with atheris.instrument_imports() if atheris else contextlib.nullcontext():
     from chalicelib import exact_json
     from chalicelib.dragons.model import report_from
+    from chalicelib.faults import InvalidInput
     from chalicelib.messages.model import message_from
-    from chalicelib.validation import InvalidInput
 
 from chalicelib.dragons.steps import validate
 from tests.bad_input import ACCEPTED, REFUSED

@@ -12,9 +12,9 @@ from urllib.parse import quote, quote_from_bytes
 
 from hypothesis import strategies as st
 
+from chalicelib.checked import WHITE_SPACE
 from chalicelib.dragons.model import FIELDS, DragonName
 from chalicelib.dragons.repository import DragonQuery
-from chalicelib.validation import WHITE_SPACE
 from chalicelib.web.paging import cursor_after
 
 SPACE = st.text(" \t\r\n", max_size=2)

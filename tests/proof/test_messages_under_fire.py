@@ -22,8 +22,8 @@ import pytest
 import requests
 
 from chalicelib import exact_json
+from chalicelib.faults import InvalidInput
 from chalicelib.messages.stored import StoredMessage
-from chalicelib.validation import InvalidInput
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.proof import functions

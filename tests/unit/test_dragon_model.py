@@ -23,7 +23,7 @@ from chalicelib.dragons.model import (
     normalised_name,
     report_from,
 )
-from chalicelib.validation import Fault, InvalidInput
+from chalicelib.faults import Fault, InvalidInput
 from tests.bad_input import NAMES_REFUSED, ONE_NAME
 from tests.samples import dragon, dragon_members
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.validation import Fault, Faults, InvalidInput
+from chalicelib.faults import Fault, Faults, InvalidInput
 
 
 @pytest.mark.parametrize(("broken", "places"), [("a", "a"), ("b", "b"), ("ab", "ab")])

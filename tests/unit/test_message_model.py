@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from chalicelib.exact_json import parse_object
+from chalicelib.faults import InvalidInput
 from chalicelib.messages.model import Message, message_from
-from chalicelib.validation import InvalidInput
 from tests.samples import COMPANY, MESSAGE_ID, MESSAGE_TIME, ORDER_ID, ORDER_TIME, message_body
 
 

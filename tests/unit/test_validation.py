@@ -10,19 +10,9 @@ import msgspec
 import pytest
 import regress
 
-from chalicelib.validation import (
-    _NFC_SHRINKS_BY,
-    Amount,
-    CheckedText,
-    Fault,
-    InvalidInput,
-    Timestamp,
-    Uuid,
-    decode,
-    normalised_text,
-    pointer,
-    text_pattern,
-)
+from chalicelib.checked import _NFC_SHRINKS_BY, Amount, CheckedText, Timestamp, Uuid, normalised_text, text_pattern
+from chalicelib.faults import Fault, InvalidInput, pointer
+from chalicelib.validation import decode
 from tests.bad_input import AMOUNTS_ACCEPTED, TIMES_ACCEPTED
 
 

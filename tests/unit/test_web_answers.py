@@ -15,10 +15,10 @@ from chalicelib import aws
 from chalicelib.dragons.submissions import Step, Submission
 from chalicelib.dragons.workflow import IdempotencyKeyReused
 from chalicelib.exact_json import MalformedJson
+from chalicelib.faults import Fault, InvalidInput
 from chalicelib.identity import CompanyMissing, CompanyOfOthers, Forbidden, OperatorsOnly, TokenMissing, Unauthenticated
 from chalicelib.messages.queue import QueueUnavailable
 from chalicelib.messages.repository import Ambiguous
-from chalicelib.validation import Fault, InvalidInput
 from chalicelib.web import problems
 from chalicelib.web.conditional import etag_of, none_match
 from chalicelib.web.problems import Problem, ProblemRaised, problem_for

@@ -11,8 +11,8 @@ import pytest
 from chalice.app import BadRequestError, Response
 
 from chalicelib import aws
+from chalicelib.faults import Fault, InvalidInput
 from chalicelib.identity import Caller, TokenMissing
-from chalicelib.validation import Fault, InvalidInput
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.responses import Reply
 from tests.fakes.settings import FakeSettings

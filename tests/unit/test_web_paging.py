@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chalicelib.dragons.repository import DragonQuery
-from chalicelib.validation import InvalidInput
+from chalicelib.faults import InvalidInput
 from chalicelib.web import paging
 from chalicelib.web.requests import Parameters
 from tests.bad_input import CURSORS_REFUSED

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from chalice.app import Request
 
-from chalicelib.validation import Fault, InvalidInput
+from chalicelib.faults import Fault, InvalidInput
 from chalicelib.web import problems, requests
 from chalicelib.web.problems import ProblemRaised
 from tests.lambda_events import claims, proxy_event

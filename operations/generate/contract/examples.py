@@ -11,7 +11,7 @@ from chalice.app import Request
 from chalicelib.dragons.model import ALIASES, example_dragons
 from chalicelib.dragons.steps import why_duplicate
 from chalicelib.exact_json import MalformedJson
-from chalicelib.validation import InvalidInput
+from chalicelib.faults import InvalidInput
 from chalicelib.web.problems import Problem, problem_for
 from operations.generate import CannotGenerate
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from chalicelib.checked import Uuid
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.dragons.submissions import WHY_FAILED
 from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
 from chalicelib.messages.model import message_from
-from chalicelib.validation import Uuid
 from chalicelib.web import paging, problems, requests
 from operations.generate.contract import examples
 from operations.generate.contract.components import headers_of, json_content, problem_answer, ref
