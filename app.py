@@ -74,7 +74,7 @@ def report_dragon(caller: Caller) -> Reply:
         report = report_from(requests.json_object(app.request))
     faults.check()
     origin = Origin(caller.sub, app.request_id, key)
-    may_text = report.phone_number is not None and settings.sms_allowed_to(report.phone_number)
+    may_text = report.confirmationRequired and settings.sms_allowed_to(str(report.phone_number))
     submission = workflow.start(report, origin, may_text=may_text)
     wait_s = requests.wait_preferred_s(app.request)
     if wait_s:

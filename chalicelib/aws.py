@@ -20,7 +20,6 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    HTTPClientError,
     NoCredentialsError,
     ReadTimeoutError,
 )
@@ -164,7 +163,7 @@ def calling(service: str) -> Iterator[None]:
         raise DependencyTimeout(service, type(error).__name__) from error
     except NoCredentialsError as error:
         raise DependencyFault(service, "no AWS credentials were found") from error
-    except (HTTPClientError, BotoCoreError, ResponseParserError) as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise DependencyUnavailable(service, type(error).__name__) from error
 
 

@@ -10,6 +10,7 @@ from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConf
 
 from chalicelib import aws
 from chalicelib.identity import Caller, caller_from_claims
+from chalicelib.settings import Settings
 from chalicelib.telemetry import correlated, logger
 from chalicelib.web import requests
 from chalicelib.web.compression import compressed
@@ -41,8 +42,8 @@ class UserPoolAuthorizer(CognitoUserPoolAuthorizer):
         """Return the authorizer for API Gateway's import. Ends the process if the pool is not known."""
         if not self._pool_arn:
             raise SystemExit(
-                "DRAGONPOST_USER_POOL_ARN is not set: the API's authorizer needs the ARN of the stage's user pool. "
-                f"Run `make deploy STAGE={self._stage}` (or `make deploy STAGE={self._stage} WITH=chalice`), which "
+                f"{Settings.user_pool_arn.variable} is not set: the API's authorizer needs the ARN of the stage's user "
+                f"pool. Run `make deploy STAGE={self._stage}` (or `make deploy STAGE={self._stage} WITH=chalice`). It "
                 "deploys infrastructure/resources.yaml first and fills it in from the stack's outputs."
             )
         return dict(super().to_swagger())

@@ -22,18 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     check = parser.parse_args(arguments).check
     try:
-        outdated = _outdated(generated())
+        wanted = generated()
+        outdated, leftovers = _outdated(wanted), _leftovers(wanted)
         if not check:
             for path, text in outdated.items():
                 (PROJECT / path).write_text(text, encoding="utf-8")
                 print(f"{path} written")
+            for path in leftovers:
+                (PROJECT / path).unlink()
+                print(f"{path} removed")
             return 0
     except (CannotGenerate, FunctionIncomplete, OSError) as error:
         print(f"python -m operations.generate: {error}", file=sys.stderr)
         return 1
-    for path in outdated:
+    for path in (*outdated, *leftovers):
         print(f"{path} is out of date: run `python -m operations.generate` and commit it", file=sys.stderr)
-    return 1 if outdated else 0
+    return 1 if outdated or leftovers else 0
 
 
 def generated() -> dict[Path, str]:
@@ -44,6 +48,11 @@ def generated() -> dict[Path, str]:
 def _outdated(wanted: Mapping[Path, str]) -> dict[Path, str]:
     """Return those files that are missing or hold another text."""
     return {path: text for path, text in wanted.items() if _text_of(PROJECT / path) != text}
+
+
+def _leftovers(wanted: Mapping[Path, str]) -> list[Path]:
+    """Return the policy files of stages and functions that are no longer there."""
+    return sorted(path for file in PROJECT.glob(policies.FILES) if (path := file.relative_to(PROJECT)) not in wanted)
 
 
 def _text_of(path: Path) -> str | None:

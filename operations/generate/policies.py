@@ -13,6 +13,7 @@ from operations import PROJECT, functions
 from operations.stages import STAGES, Stage
 
 TEMPLATES = Path("infrastructure", "policies")
+FILES = ".chalice/policy-*.json"
 
 
 def files() -> dict[Path, str]:

@@ -56,10 +56,8 @@ def graph_of(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_json(graph: Mapping[str, Any]) -> str:
-    """Return the text of the file: one line for each state, so that differences are readable."""
-    states = ",\n".join("    " + json.dumps(state, ensure_ascii=False) for state in graph["states"])
-    head = "".join(f'  "{name}": {json.dumps(graph[name])},\n' for name in ("start", "lanes", "ranks"))
-    return f'{{\n{head}  "states": [\n{states}\n  ]\n}}\n'
+    """Return the text of the file."""
+    return json.dumps(graph, ensure_ascii=False, indent=1) + "\n"
 
 
 def _edges(state: Mapping[str, Any]) -> Iterator[Edge]:

@@ -49,6 +49,20 @@ def test_it_writes_what_is_outdated_and_leaves_the_rest_alone(
     assert command.main(["--check"]) == 0
 
 
+def test_the_policy_of_a_stage_that_is_gone_is_told_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_empty_project(tmp_path, monkeypatch)
+    command.main([])
+    leftover = Path(".chalice", "policy-api_handler-staging.json")
+    (tmp_path / leftover).write_text("{}", encoding="utf-8")
+
+    assert command.main(["--check"]) == 1
+    assert capsys.readouterr().err.startswith(f"{leftover} is out of date")
+    assert command.main([]) == 0
+    assert not (tmp_path / leftover).exists()
+
+
 def test_what_cannot_be_generated_is_one_line_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

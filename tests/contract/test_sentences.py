@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from chalicelib.dragons.steps import why_duplicate
 from operations import PROJECT
 from operations.generate.__main__ import generated
+from tests.samples import dragon
 
 PROBLEMS = PROJECT / "chalicelib" / "web" / "problems.py"
 TEXT = {".py", ".js", ".html", ".json", ".yaml"}
@@ -58,3 +62,28 @@ def test_problems_are_made_in_one_module_only() -> None:
     ]
 
     assert elsewhere == []
+
+
+def test_the_answers_that_the_pages_quote_are_those_of_the_service() -> None:
+    document = json.loads((PROJECT / "chalicelib" / "web" / "static" / "openapi.json").read_text(encoding="utf-8"))
+    said = set(details(document)) | {why_duplicate(dragon(name)) for name in ("Pepperwing", "GLASSWING OF DELFT")}
+    quoted = {
+        detail: page
+        for page in ("README.md", "docs/api.md", "docs/problems.md")
+        for detail in re.findall(r'"detail": ?"([^"]+)"', (PROJECT / page).read_text(encoding="utf-8"))
+    }
+
+    assert len(quoted) >= 5
+    assert {detail: page for detail, page in quoted.items() if detail not in said} == {}
+
+
+def details(node: object) -> Iterator[str]:
+    """Yield every `detail` in the examples of a document."""
+    if isinstance(node, dict):
+        if isinstance(node.get("detail"), str):
+            yield node["detail"]
+        for member in node.values():
+            yield from details(member)
+    elif isinstance(node, list):
+        for item in node:
+            yield from details(item)

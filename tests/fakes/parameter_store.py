@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -25,7 +26,7 @@ class FakeParameterStore:
         assert Path == self.path, f"{Path} was asked for"
         assert MaxResults <= 10
         found = [{"Name": Path + name, "Value": value} for name, value in self.values.items()]
-        sizes = self.page_sizes or [MaxResults] * (len(found) // MaxResults + 1)
+        sizes = self.page_sizes or [MaxResults] * max(1, math.ceil(len(found) / MaxResults))
         page = int(NextToken)
         begins = sum(sizes[:page])
         ends = begins + sizes[page]

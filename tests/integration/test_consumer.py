@@ -163,7 +163,9 @@ def test_an_index_row_that_is_not_a_message_is_never_overwritten(
     assert buried["MessageAttributes"]["reason"]["StringValue"].startswith("conflict: ")
 
 
-@pytest.mark.parametrize("archived", [b"", b"not JSON", b"{}", b"\xff"])
+@pytest.mark.parametrize(
+    "archived", [b"", b"not JSON", b"{}", b"\xff"], ids=["empty", "not JSON", "no message", "not UTF-8"]
+)
 def test_an_archived_object_that_is_not_a_message_is_never_overwritten(
     consume: Any, stage: Stage, archived: bytes
 ) -> None:
@@ -173,7 +175,9 @@ def test_an_archived_object_that_is_not_a_message_is_never_overwritten(
 
     assert stage.archived(key) == archived
     assert stage.rows() == []
-    assert stage.waiting(stage.dead_letter_queue_url) == 1
+    (buried,) = stage.received(stage.dead_letter_queue_url)
+    reason = buried["MessageAttributes"]["reason"]["StringValue"]
+    assert reason == f"conflict: {key} is archived with another payload"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalice.app import Chalice
 
-from chalicelib.settings import Settings
+from chalicelib.settings import Settings, Source
 from chalicelib.web.application import Dragonpost
 from chalicelib.web.problems import INTERNAL_ERROR
 from chalicelib.web.responses import problem_reply
@@ -25,17 +25,7 @@ from tests.lambda_events import proxy_event
 
 FUNCTIONS = functions.names()
 GENERATED = {**policies.files(), **chalice_config.files()}
-PARAMETERS = {
-    "dragon_data_bucket_name",
-    "dragon_data_file_name",
-    "message_archive_bucket_name",
-    "message_table_name",
-    "message_queue_url",
-    "message_dead_letter_queue_url",
-    "dragon_workflow_arn",
-    "user_pool_client_id",
-    "sms_allowed_prefixes",
-}
+PARAMETERS = {name for name, setting in Settings.table().items() if setting.source is not Source.ENVIRONMENT}
 
 
 def read_json(*path: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_a_client_is_told_to_send_a_message_again_if_sqs_did_not_accept_it(
 
     with pytest.raises(QueueUnavailable) as unavailable:
         queue.send(message_from(parse_object(message_body())), "c1")
-    assert unavailable.value.retry_after_s > 0
+    assert unavailable.value.retry_after_s == 5
     assert str(unavailable.value) == "SQS is not available: the queue did not acknowledge the message"
 
 

@@ -243,6 +243,6 @@ class TestAuthorizer:
         assert authorizer.name == "users"
         assert str(refused.value) == (
             "DRAGONPOST_USER_POOL_ARN is not set: the API's authorizer needs the ARN of the stage's user pool. "
-            "Run `make deploy STAGE=dev` (or `make deploy STAGE=dev WITH=chalice`), which deploys "
+            "Run `make deploy STAGE=dev` (or `make deploy STAGE=dev WITH=chalice`). It deploys "
             "infrastructure/resources.yaml first and fills it in from the stack's outputs."
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app import users
+from chalicelib import aws
 from chalicelib.dragons.model import DragonName
 from chalicelib.web import problems, requests
 from chalicelib.web.problems import Problem
@@ -247,6 +248,7 @@ HEADERS: Json = {
     },
 }
 
+_RETRY_AFTER_S = aws.DependencyUnavailable.retry_after_s
 _REPEATING = (
     "The request may have been carried out anyway. You may send it again; a report (`POST /dragons`) needs an "
     "`Idempotency-Key` for that, or its own dragon may make it a duplicate."
@@ -298,10 +300,12 @@ RESPONSES: Json = {
     "InternalServerError": problem_answer("Something broke in the service.", broken=problems.INTERNAL_ERROR),
     "BadGateway": problem_answer("The service gave the gateway no answer.", no_answer=problems.NO_ANSWER),
     "ServiceUnavailable": problem_answer(
-        f"A service that the request needs is not available. {_REPEATING}", unavailable=problems.unavailable(2)
+        f"A service that the request needs is not available. {_REPEATING}",
+        unavailable=problems.unavailable(_RETRY_AFTER_S),
     ),
     "GatewayTimeout": problem_answer(
-        f"A service that the request needs did not answer in time. {_REPEATING}", timeout=problems.timed_out(2)
+        f"A service that the request needs did not answer in time. {_REPEATING}",
+        timeout=problems.timed_out(_RETRY_AFTER_S),
     ),
 }
 
