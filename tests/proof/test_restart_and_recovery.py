@@ -195,7 +195,7 @@ class TestKilled:
         again = Devstack(PROJECT, state, ports).until_ready()
         (aside,) = state.glob("set-aside-*")
         assert "The emulator was killed before it could save" in again.output
-        assert "Lost is everything since its last clean end except what is in S3" in again.output
+        assert "Everything since its last clean end is lost, except what is in S3" in again.output
         assert str(aside) in again.output
         kept = {file.stem: file.read_text("utf-8") for file in (aside / "emulator" / "s3").rglob("*.json")}
         lost = [key for key, data in seen.items() if key not in kept or json.loads(kept[key])["data"] != data]
