@@ -88,8 +88,13 @@ def report_dragon(caller: Caller) -> Reply:
 def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Correct a dragon (operators only), if it is still the one that the client saw."""
     caller.check_may_change_dragons()
-    dragon = correction_from(requests.json_object(app.request), dragon_name)
-    unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=True)
+    faults = Faults()
+    with faults:
+        if_match = requests.if_match(app.request)
+    with faults:
+        dragon = correction_from(requests.json_object(app.request), dragon_name)
+    faults.check()
+    unchanged = corrections.precondition(if_match, required=True)
     corrections.check(dragons.replace(dragon, unchanged))
     return corrections.corrected(dragon)
 
@@ -98,7 +103,7 @@ def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
 def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Remove a dragon (operators only), if it is still the one that the client saw."""
     caller.check_may_change_dragons()
-    unchanged = corrections.precondition(requests.header(app.request, "If-Match"), required=False)
+    unchanged = corrections.precondition(requests.if_match(app.request), required=False)
     corrections.check(dragons.remove(dragon_name, unchanged))
     return Reply(b"", 204)
 

@@ -374,6 +374,13 @@ def _corrections() -> Iterable[Case]:
         "pointer #/reportingPhoneNumber",
         "pointer #/submission_id",
     )
+    for value in ("abc", "'abc'", '"abc', '*, "abc"', ""):
+        seen = {"If-Match": value}
+        malformed = dragon_body(family_str="")
+        yield Case(f"removal: If-Match {value}", "DELETE", "/dragons/Ember", 400, ("header If-Match",), seen)
+        yield _put_dragon(
+            f"If-Match {value}", malformed, 400, "header If-Match", "pointer #/family_str", headers={**JSON, **seen}
+        )
     yield Case(
         "correction: of a version that was not seen", "PUT", "/dragons/Ember", 428, headers=JSON, body=dragon_body()
     )

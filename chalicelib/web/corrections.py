@@ -7,7 +7,7 @@ import msgspec
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.repository import Change
 from chalicelib.web import problems
-from chalicelib.web.conditional import etag_of, match
+from chalicelib.web.conditional import etag_of, has_only_weak_tags, match
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply
 
@@ -15,9 +15,11 @@ from chalicelib.web.responses import Reply
 def precondition(if_match: str | None, *, required: bool) -> Callable[[Dragon], bool]:
     """Return a function that tells whether a dragon is the one that `If-Match` names. Without the header, any is.
 
-    Ends the request with 428 (RFC 6585 §3) if the header is required and missing.
+    Ends the request with 428 (RFC 6585 §3) if the header is required and missing, and with 412 if it can match nothing.
     """
     if if_match is not None:
+        if has_only_weak_tags(if_match):
+            raise ProblemRaised(problems.ONLY_WEAK_TAGS)
         return lambda dragon: match(if_match, etag_of(msgspec.json.encode(dragon)))
     if required:
         raise ProblemRaised(problems.IF_MATCH_NEEDED)

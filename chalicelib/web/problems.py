@@ -138,6 +138,9 @@ SWAGGER_UI_NOT_FOUND = Problem(
 
 # 409, 412, 422, 428: does it fit what is there?
 DRAGON_CHANGED = Problem(412, "The dragon has changed since you read it. Read it again and decide again.")
+ONLY_WEAK_TAGS = Problem(
+    412, "If-Match compares strongly, so a weak ETag (W/…) matches nothing. Send the ETag as the service gave it."
+)
 IF_MATCH_NEEDED = Problem(428, "Send If-Match with the ETag that the dragon had when you read it.")
 KEY_REUSED = Problem(
     422, "Send the same dragon again, or use a new Idempotency-Key for another one.", IDEMPOTENCY_KEY_REUSED

@@ -12,6 +12,7 @@ from chalice.app import Request
 from chalicelib import exact_json
 from chalicelib.faults import Fault, Faults, InvalidInput
 from chalicelib.web import problems
+from chalicelib.web.conditional import is_list_of_tags
 from chalicelib.web.problems import ProblemRaised
 
 BODY_BYTES_MAX = 256 * 1024
@@ -128,6 +129,15 @@ def completed(event: Mapping[str, Any]) -> dict[str, Any]:
         "requestContext": {**context, "requestId": given},
         "pathParameters": event.get("pathParameters") or {},
     }
+
+
+def if_match(request: Request) -> str | None:
+    """Return `If-Match`, or None. Raises `InvalidInput` unless it is `*` or a list of ETags (RFC 9110 §13.1.1)."""
+    value = header(request, "If-Match")
+    if value is not None and not is_list_of_tags(value):
+        rule = 'must be * or ETags with their quotes, such as "yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
+        raise InvalidInput(Fault("header", "If-Match", rule))
+    return value
 
 
 def idempotency_key(request: Request) -> str | None:

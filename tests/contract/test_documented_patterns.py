@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.checked import CheckedText
 from chalicelib.dragons.model import Description, DragonName, Family, PhoneNumber, Place
+from chalicelib.web.conditional import is_list_of_tags
 from chalicelib.web.requests import _IDEMPOTENCY_KEY
 from operations.generate.contract.components import PARAMETERS
 
@@ -58,3 +59,13 @@ def test_an_idempotency_key_is_accepted_exactly_if_it_matches_the_documented_pat
     unquoted = key[1:-1] if len(key) >= 2 and key[0] == key[-1] == '"' else key
 
     assert documented is (_IDEMPOTENCY_KEY.fullmatch(unquoted) is not None)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(
+    value=st.text('aW/"*, \t\x7fé', max_size=6) | st.lists(st.sampled_from(['"a"', ", ", 'W/"é"', "*"])).map("".join)
+)
+def test_an_if_match_is_accepted_exactly_if_it_matches_the_documented_pattern(value: str) -> None:
+    documented = regress.Regex(PARAMETERS["IfMatch"]["schema"]["pattern"], "u").find(value) is not None
+
+    assert documented is is_list_of_tags(value)

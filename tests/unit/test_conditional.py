@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from chalicelib.web.conditional import etag_of, match, none_match
+from chalicelib.web.conditional import etag_of, is_list_of_tags, match, none_match
 
 
 @pytest.mark.parametrize(
@@ -15,9 +15,8 @@ from chalicelib.web.conditional import etag_of, match, none_match
         ('"a"', True),
         ('"b", "a"', True),
         ('"a-gzip"', True),
-        ("", False),
-        ("a", False),
         ('"b"', False),
+        ('"b,", ,"a" ,', True),
         ('W/"a"', False),
         ('W/"a", "b"', False),
         ('"*"', False),
@@ -25,6 +24,40 @@ from chalicelib.web.conditional import etag_of, match, none_match
 )
 def test_a_change_is_made_to_the_version_that_the_client_names(if_match: str, holds: bool) -> None:
     assert match(if_match, '"a"') is holds
+
+
+MALFORMED = (
+    "",
+    " ",
+    ",",
+    "a",
+    "'a'",
+    '"a',
+    'a"',
+    '"a" "b"',
+    '"a"; "b"',
+    '*, "a"',
+    "**",
+    "*, *",
+    'w/"a"',
+    'W/ "a"',
+    '"a b"',
+)
+
+
+@pytest.mark.parametrize("value", MALFORMED)
+def test_what_is_no_list_of_entity_tags_is_told_from_one(value: str) -> None:
+    assert not is_list_of_tags(value)
+
+
+@pytest.mark.parametrize("value", ["*", " * ", '""', '"a"', 'W/"a"', ',"a",, W/"b" ,', '"a,b"\t,"c"', '"é\U0001f409"'])
+def test_lists_of_entity_tags_are_understood(value: str) -> None:
+    assert is_list_of_tags(value)
+
+
+@pytest.mark.parametrize("value", [*MALFORMED, '"a", b', '"a" "a"'])
+def test_a_malformed_if_none_match_is_ignored_so_that_the_body_is_sent(value: str) -> None:
+    assert none_match(value, '"a"')
 
 
 @pytest.mark.parametrize(

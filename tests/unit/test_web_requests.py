@@ -187,6 +187,21 @@ class TestIdempotencyKey:
         assert list(invalid.value.faults) == [Fault("header", "Idempotency-Key", rule)]
 
 
+class TestIfMatch:
+    @pytest.mark.parametrize("value", [None, "*", '"a"', 'W/"a", "b"'])
+    def test_is_returned_as_it_is(self, value: str | None) -> None:
+        assert requests.if_match(request(headers={} if value is None else {"if-match": value})) == value
+
+    @pytest.mark.parametrize("value", ["", "abc", "'abc'", '*, "abc"'])
+    def test_is_a_fault_if_it_is_malformed_and_the_fault_shows_what_it_looks_like(self, value: str) -> None:
+        with pytest.raises(InvalidInput) as invalid:
+            requests.if_match(request(headers={"If-Match": value}))
+
+        (fault,) = invalid.value.faults
+        assert (fault.place, fault.name) == ("header", "If-Match")
+        assert fault.detail == 'must be * or ETags with their quotes, such as "yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
+
+
 @pytest.mark.parametrize(
     ("prefer", "wait_s"),
     [

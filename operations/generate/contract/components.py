@@ -9,6 +9,7 @@ from app import users
 from chalicelib import aws
 from chalicelib.dragons.model import DragonName
 from chalicelib.web import problems, requests
+from chalicelib.web.conditional import ENTITY_TAGS
 from chalicelib.web.problems import Problem
 from operations.generate.contract import examples
 from operations.generate.contract.examples import REQUEST_ID
@@ -116,6 +117,8 @@ PROBLEM_SCHEMAS: Json = {
     },
 }
 
+_ENTITY_TAGS: Json = {"type": "string", "pattern": f"^({ENTITY_TAGS})$"}
+
 PARAMETERS: Json = {
     "DragonName": {
         "name": "dragon_name",
@@ -152,15 +155,18 @@ PARAMETERS: Json = {
         "name": "If-Match",
         "in": "header",
         "required": True,
-        "description": "The `ETag` that the dragon had when you read it, or `*` for any (RFC 9110 §13.1.1).",
-        "schema": {"type": "string"},
+        "description": (
+            "The `ETag` that the dragon had when you read it, or `*` for any (RFC 9110 §13.1.1). A weak one (`W/…`) "
+            "matches nothing."
+        ),
+        "schema": _ENTITY_TAGS,
         "example": examples.ETAG,
     },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
         "description": "The `ETag` that the dragon had when you read it. Without it, any version is removed.",
-        "schema": {"type": "string"},
+        "schema": _ENTITY_TAGS,
         "example": examples.ETAG,
     },
     "Prefer": {
@@ -283,7 +289,9 @@ RESPONSES: Json = {
         not_found=problems.MESSAGE_NOT_FOUND,
     ),
     "PreconditionFailed": problem_answer(
-        "`If-Match` names another version of the dragon than the current one.", changed=problems.DRAGON_CHANGED
+        "`If-Match` names another version of the dragon than the current one, or only weak ETags.",
+        changed=problems.DRAGON_CHANGED,
+        weak=problems.ONLY_WEAK_TAGS,
     ),
     "ContentTooLarge": problem_answer(
         f"The body is larger than {requests.BODY_BYTES_MAX // 1024} KiB.",

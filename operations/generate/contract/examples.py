@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -90,12 +90,12 @@ STORED_MESSAGE: dict[str, Any] = {
 ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted"}
 
 
-def request(**query: str) -> Request:
-    """Return a request with these query parameters, as the routes get it."""
+def request(headers: Mapping[str, str] | None = None, **query: str) -> Request:
+    """Return a request with these headers and query parameters, as the routes get it."""
     return Request(
         {
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
-            "headers": {},
+            "headers": headers,
             "pathParameters": {},
             "requestContext": {"httpMethod": "GET", "resourcePath": "/"},
             "body": None,

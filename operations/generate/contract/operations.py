@@ -269,6 +269,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "400": problem_answer(
                 _FAULTS,
                 renamed=refused(correction_from, examples.DRAGON, "Emberwick"),
+                no_etag=refused(requests.if_match, examples.request({"If-Match": "abc"})),
             ),
             "403": ref("responses", "ForbiddenToOthers"),
             "404": ref("responses", "DragonNotFound"),
@@ -286,6 +287,9 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfMatch")],
         "responses": {
             "204": {"description": "The dragon is gone. No body."},
+            "400": problem_answer(
+                "`If-Match` is malformed.", no_etag=refused(requests.if_match, examples.request({"If-Match": "abc"}))
+            ),
             "403": ref("responses", "ForbiddenToOthers"),
             "404": ref("responses", "DragonNotFound"),
             "412": ref("responses", "PreconditionFailed"),
