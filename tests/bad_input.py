@@ -147,6 +147,15 @@ OVERSIZED: Mapping[str, bytes] = {
     "2 MB": _padded(message_body(), 2_000_000),
 }
 
+MALFORMED_MEDIA_TYPES = (
+    "",
+    "json",
+    "application/",
+    "application/json, application/json",
+    "application/json charset=utf-8",
+    "application/json; charset",
+    'application/json; charset="utf-8',
+)
 OTHER_MEDIA_TYPES: Mapping[str, Mapping[str, str]] = {
     "no content type": {},
     "text/plain": {"Content-Type": "text/plain"},
@@ -164,6 +173,11 @@ def _bodies() -> Iterable[Case]:
     for name, headers in OTHER_MEDIA_TYPES.items():
         yield _post_message(name, message_body(), 415, headers=headers)
         yield _post_dragon(name, dragon_body(), 415, headers=headers)
+    for text in MALFORMED_MEDIA_TYPES:
+        headers = {"Content-Type": text}
+        yield _post_message(f"content type {text}", message_body(), 400, "header Content-Type", headers=headers)
+        yield _post_dragon(f"content type {text}", b"{", 400, "header Content-Type", headers=headers)
+        yield _put_dragon(f"content type {text}", b"{", 400, "header Content-Type", headers=headers)
 
 
 UUIDS_REFUSED = (
@@ -476,6 +490,7 @@ def _message_case(name: str, headers: Mapping[str, str] = JSON, **changes: Mappi
 
 def _accepted_messages() -> Iterable[Case]:
     yield _message_case("content type in another case", {"Content-Type": "Application/JSON; charset=UTF-8"})
+    yield _message_case("parameters of the content type", {"Content-Type": 'application/json;;a=b ; c="d; \\"e"'})
     yield _message_case("upper-case UUIDs", metadata={"message_id": '"FC0DAAD3-4F10-4D15-B8C6-276CCA111E88"'})
     for time in TIMES_ACCEPTED:
         yield _message_case(f"message_time {time}", metadata={"message_time": f'"{time}"'})

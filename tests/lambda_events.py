@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ _EVENTS = Path(__file__).parent / "events"
 _PROXY = json.loads((_EVENTS / "api_gateway_proxy.json").read_text(encoding="utf-8"))
 _CLAIMS = json.loads((_EVENTS / "claims.json").read_text(encoding="utf-8"))
 _SQS_RECORD = json.loads((_EVENTS / "sqs_record.json").read_text(encoding="utf-8"))
+
+Headers = Mapping[str, str | Sequence[str]]
 
 AUDIENCE: str = _CLAIMS["aud"]
 OPERATOR_SUB: str = _CLAIMS["sub"]
@@ -30,29 +32,32 @@ def proxy_event(
     reference: str,
     route: str,
     *,
-    headers: Mapping[str, str] | None = None,
+    headers: Headers | None = None,
     body: bytes | None = None,
     token_claims: Mapping[str, Any] | None = None,
     stage: str = "prod",
 ) -> dict[str, Any]:
     """Return the event of a request to the deployed API.
 
-    Takes the path with its query (percent-encoded, without the stage), the route it matches, and the verified claims
-    of its token. Path parameters stay encoded and bodies come as base64, as on AWS. An empty `stage` makes the paths
-    those of the local server.
+    Takes headers with one value each, or with the values of several lines; the path with its query (percent-encoded,
+    without the stage), the route it matches, and the verified claims of its token. Path parameters stay encoded and
+    bodies come as base64, as on AWS. An empty `stage` makes the paths those of the local server.
     """
     event: dict[str, Any] = deepcopy(_PROXY)
     url = urlsplit(reference)
     query: dict[str, list[str]] = {}
     for name, value in parse_qsl(url.query, keep_blank_values=True):
         query.setdefault(name, []).append(value)
-    sent = event["headers"] | dict(headers or {})
+    lines = {
+        name: [value] if isinstance(value, str) else list(value)
+        for name, value in {**event["headers"], **(headers or {})}.items()
+    }
     event |= {
         "resource": route,
         "path": url.path,
         "httpMethod": method,
-        "headers": sent,
-        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "headers": {name: values[-1] for name, values in lines.items()},
+        "multiValueHeaders": lines,
         "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
         "multiValueQueryStringParameters": query or None,
         "pathParameters": _path_parameters(url.path, route),

@@ -122,8 +122,8 @@ class Dragonpost(Chalice):
         """Declare a view for DELETE."""
         return self._declare(path, ["DELETE"], authorizer)
 
-    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Answer one request, given as API Gateway's Lambda proxy event. Never raises."""
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        """Answer one request, given as API Gateway's Lambda proxy event. Never raises, whatever the event is."""
         started = time.perf_counter()
         event = requests.completed(event)
         request_id = event["requestContext"]["requestId"]

@@ -22,6 +22,12 @@ Parsed = TypeVar("Parsed")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+# RFC 9110 §8.3.1, with the empty parameters of §5.6.6
+_MEDIA_TYPE = re.compile(rf"[ \t]*({_NAME}/{_NAME})(?:[ \t]*;(?:[ \t]*{_NAME}=(?:{_NAME}|{_QUOTED}))?)*[ \t]*")
+# An item of a list, whose quoted strings may hold commas. A string that is never closed goes on to the end.
+_PREFERENCE = re.compile(r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^",])+')
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
 
 
@@ -29,10 +35,9 @@ def json_object(request: Request) -> dict[str, Any]:
     """Return the request's JSON object, its numbers exact.
 
     Ends the request with 415 for another content type, 413 for more than `BODY_BYTES_MAX` (before anything is parsed)
-    and 400 for anything that `exact_json.parse_object` refuses.
+    and 400 for a malformed content type and anything that `exact_json.parse_object` refuses.
     """
-    media_type = header(request, "Content-Type") or ""
-    if media_type.split(";")[0].strip().lower() != "application/json":
+    if _media_type(request) != "application/json":
         raise ProblemRaised(problems.NOT_JSON)
     body = request.raw_body
     if len(body) > BODY_BYTES_MAX:
@@ -40,8 +45,20 @@ def json_object(request: Request) -> dict[str, Any]:
     return exact_json.parse_object(body)
 
 
+def _media_type(request: Request) -> str | None:
+    """Return the content type without its parameters, in lower case, or None. Raises `InvalidInput`."""
+    value = header(request, "Content-Type")
+    if value is None:
+        return None
+    found = _MEDIA_TYPE.fullmatch(value)
+    if found is None:
+        rule = "must be given once, as a media type such as application/json"
+        raise InvalidInput(Fault("header", "Content-Type", rule))
+    return found[1].lower()
+
+
 def header(request: Request, name: str) -> str | None:
-    """Return a header's value, or None."""
+    """Return a header's value, or None. Several lines are one value, as `completed` combines them."""
     value = request.headers.get(name)
     return None if value is None else str(value)
 
@@ -106,29 +123,54 @@ def path_prefix(request: Request) -> str:
 
 def claims(request: Request) -> Mapping[str, Any] | None:
     """Return the claims of the token that was verified before the request came here, or None."""
-    authorizer = request.context.get("authorizer") or {}
-    found = authorizer.get("claims")
+    found = _members(request.context.get("authorizer")).get("claims")
     return found if isinstance(found, Mapping) else None
 
 
-def completed(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return API Gateway's event, completed with what Chalice and the views rely on.
+def completed(event: object) -> dict[str, Any]:
+    """Return API Gateway's event, completed with what Chalice and the views rely on. Takes whatever else comes, too.
 
-    Header names are in lower case. The request has an id, which is also its correlation id: the client's
-    `X-Request-Id` if that is well-formed (8 to 64 letters, digits, `.`, `_`, `-`), else API Gateway's own, else a new
-    one. A missing `Accept` means any media type (RFC 9110 §12.5.1), which Chalice does not know, so it becomes `*/*`.
+    Header names are in lower case, and each header has one value (see `_combined`). The request has an id, which is
+    also its correlation id: the client's `X-Request-Id` if that is well-formed (8 to 64 letters, digits, `.`, `_`,
+    `-`), else API Gateway's own, else a new one. A missing `Accept` means any media type (RFC 9110 §12.5.1), which
+    Chalice does not know, so it becomes `*/*`.
     """
-    headers = {"accept": "*/*"} | {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    context = event.get("requestContext", {})
-    given = headers.get("x-request-id")
-    if not isinstance(given, str) or not _REQUEST_ID.fullmatch(given):
-        given = str(context.get("requestId") or uuid.uuid4())
+    given = _members(event)
+    context = _members(given.get("requestContext"))
+    headers = {"accept": "*/*"} | _combined(given)
     return {
-        **event,
+        **given,
         "headers": headers,
-        "requestContext": {**context, "requestId": given},
-        "pathParameters": event.get("pathParameters") or {},
+        "requestContext": {**context, "requestId": _request_id(headers.get("x-request-id"), context.get("requestId"))},
+        "pathParameters": _members(given.get("pathParameters")),
+        "multiValueQueryStringParameters": given.get("multiValueQueryStringParameters")
+        or {name: [value] for name, value in _members(given.get("queryStringParameters")).items()},
     }
+
+
+def _combined(event: Mapping[str, Any]) -> dict[str, str]:
+    """Return each header's value by its name in lower case; several lines are one list (RFC 9110 §5.3).
+
+    API Gateway has the last line in `headers` and every line in `multiValueHeaders`. A header that may be given only
+    once is malformed once its lines are combined.
+    """
+    lines: dict[str, list[str]] = {}
+    for name, values in _members(event.get("multiValueHeaders")).items():
+        texts = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+        lines.setdefault(name.lower(), []).extend(texts)
+    last = {name.lower(): value for name, value in _members(event.get("headers")).items() if isinstance(value, str)}
+    return last | {name: ", ".join(values) for name, values in lines.items() if values}
+
+
+def _request_id(*given: object) -> str:
+    """Return the first of these ids that is well-formed, or a new one."""
+    well_formed = (text for text in given if isinstance(text, str) and _REQUEST_ID.fullmatch(text))
+    return next(well_formed, None) or str(uuid.uuid4())
+
+
+def _members(value: object) -> Mapping[str, Any]:
+    """Return the members of a JSON object; anything else has none."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def if_match(request: Request) -> str | None:
@@ -153,7 +195,7 @@ def idempotency_key(request: Request) -> str | None:
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        rule = "must be 1 to 255 visible ASCII characters without quotes"
+        rule = "must be given once, as 1 to 255 visible ASCII characters without quotes"
         raise InvalidInput(Fault("header", "Idempotency-Key", rule))
     return key
 
@@ -163,7 +205,7 @@ def wait_preferred_s(request: Request) -> int:
 
     A preference that is not understood is ignored, as RFC 7240 §2 asks. If there are several, the first one counts.
     """
-    for preference in (header(request, "Prefer") or "").split(","):
+    for preference in _PREFERENCE.findall(header(request, "Prefer") or ""):
         match = _WAIT.fullmatch(preference.split(";")[0].strip())
         if match:
             return min(int(match[1]), WAIT_MAX_S)

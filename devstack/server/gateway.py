@@ -41,6 +41,10 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
+def _malformed_target() -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, "The request target is malformed.")
+
+
 @dataclass(frozen=True)
 class Request:
     """What a client sent: method, target and header lines as they stand in the request, and the body's bytes."""
@@ -53,13 +57,17 @@ class Request:
     def path_and_query(self) -> str:
         """Return the target's path and query; a client may also send the whole URL (RFC 9112 §3.2.2).
 
-        Several slashes at the beginning become one: Chalice would take what follows them for a host.
+        Several slashes at the beginning become one: Chalice would take what follows them for a host. It would also
+        drop what follows a `;`, so that is encoded. A target has no fragment (RFC 9112 §3.2).
         """
         try:
             whole = urlsplit(re.sub("^/+", "/", self.target))
         except ValueError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, "The request target is malformed.") from error
-        return re.sub("^/*", "/", whole.path) + (f"?{whole.query}" if whole.query else "")
+            raise _malformed_target() from error
+        if "#" in self.target:
+            raise _malformed_target()
+        path = re.sub("^/*", "/", whole.path).replace(";", "%3B")
+        return path + (f"?{whole.query}" if whole.query else "")
 
     def header_lines(self) -> dict[str, list[str]]:
         """Return the values of every header by its name in lower case."""

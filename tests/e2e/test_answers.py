@@ -6,7 +6,9 @@ import base64
 import json
 import uuid
 from collections.abc import Callable
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -46,6 +48,42 @@ def test_every_answer_has_an_id_the_cors_headers_and_nosniff(api: Api, what: str
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     exposed = {name.strip() for name in answer.headers["Access-Control-Expose-Headers"].split(",")}
     assert exposed == {"ETag", "Link", "Location", "Retry-After", "X-Request-Id"}
+
+
+def raw(api: Api, method: str, reference: str, *lines: tuple[str, str], body: bytes = b"") -> Any:
+    """Send a request with these header lines, and its path as it stands, and return the answer."""
+    url = urlsplit(api.url(reference))
+    connection = HTTPConnection(str(url.hostname), url.port, timeout=20)
+    connection.putrequest(method, url.path, skip_accept_encoding=True)
+    for name, value in (("Authorization", f"Bearer {api.token('operator')}"), ("Accept", "*/*"), *lines):
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_several_lines_of_a_header_are_one_list(api: Api, order: int) -> None:
+    place = "/openapi.json"
+    tags = (("If-None-Match", '"other"'), ("If-None-Match", api.get(place).headers["ETag"]))[::order]
+    codings = (("Accept-Encoding", "br"), ("Accept-Encoding", "gzip"))[::order]
+    types = (("Content-Type", "application/json"), ("Content-Type", "text/plain"))[::order]
+
+    assert raw(api, "GET", place, *tags).status == 304
+    assert raw(api, "GET", place, *codings).headers["Content-Encoding"] == "gzip"
+    assert raw(api, "POST", "/dragons", *types, body=b"{}").status == 400
+
+
+@pytest.mark.parametrize("more", [";v=1", ";", ";v=1;w=2", "%3Bv=1"])
+def test_what_follows_a_semicolon_is_part_of_the_path(api: Api, more: str) -> None:
+    (dragon,) = api.get("/dragons?limit=1").json()
+    named, health = f"/dragons/{quote(dragon['dragon_name_str'])}", "/health"
+
+    assert (raw(api, "GET", named).status, raw(api, "GET", health).status) == (200, 200)
+    assert (raw(api, "GET", named + more).status, raw(api, "GET", health + more).status) == (404, 404)
 
 
 def test_an_unknown_route_is_a_404_problem(api: Api) -> None:

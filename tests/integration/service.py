@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.lambda_events import claims, proxy_event, received_record
+from tests.lambda_events import Headers, claims, proxy_event, received_record
 from tests.samples import COMPANY, OTHER_COMPANY
 
 OPERATOR = claims()
@@ -44,7 +44,7 @@ class Service:
         reference: str,
         token_claims: Mapping[str, Any] | None = OPERATOR,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         body: bytes | None = None,
         stage: str = "prod",
     ) -> Answer:

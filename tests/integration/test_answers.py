@@ -14,6 +14,7 @@ from chalicelib.dragons.model import report_from
 from chalicelib.dragons.submissions import Origin
 from chalicelib.dragons.workflow import DragonWorkflow, IdempotencyKeyReused
 from chalicelib.settings import SettingError, Settings
+from tests.bad_input import Case
 from tests.fakes.settings import FakeSettings
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import OPERATOR, Service
@@ -69,6 +70,46 @@ def test_a_request_id_that_is_not_well_formed_is_replaced(service: Service, give
     answer = service.get("/health", headers={"X-Request-Id": given})
 
     assert answer.headers["X-Request-Id"] == "0e1f2a3b-4c5d-4e6f-8a9b-0c1d2e3f4a5b"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+class TestSeveralLines:
+    """RFC 9110 §5.3: the lines of a list header are one list. AWS's event has only the last of them in `headers`."""
+
+    def test_of_if_none_match_are_all_compared(self, service: Service, stage: Stage, order: int) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+        lines = ['"other"', service.get("/dragons/Ember").headers["ETag"]][::order]
+
+        assert service.get("/dragons/Ember", headers={"If-None-Match": lines}).status == 304
+        assert service.get("/dragons/Ember", headers={"If-None-Match": ["other", *lines]}).status == 200
+
+    def test_of_if_match_are_all_compared(self, service: Service, stage: Stage, order: int) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+        lines = ['"other"', service.get("/dragons/Ember").headers["ETag"]][::order]
+
+        for tags, status in ((["*", "*"], 400), (lines, 204)):
+            assert service.request("DELETE", "/dragons/Ember", headers={"If-Match": tags}).status == status
+
+    def test_of_prefer_are_all_read(self, service: Service, stage: Stage, order: int) -> None:
+        stage.put_document(b"[]")
+        lines = ["respond-async", "wait=10"][::order]
+        headers = {"Content-Type": "application/json", "Prefer": lines}
+
+        assert service.request("POST", "/dragons", headers=headers, body=dragon_body()).status == 201
+
+    def test_of_accept_encoding_are_all_read(self, service: Service, order: int) -> None:
+        answer = service.get("/openapi.json", headers={"Accept-Encoding": ["br", "gzip"][::order]})
+
+        assert answer.headers["Content-Encoding"] == "gzip"
+
+    @pytest.mark.parametrize("name", ["Content-Type", "Idempotency-Key"])
+    def test_of_what_may_be_given_once_are_a_fault(self, service: Service, order: int, name: str) -> None:
+        given = {"Content-Type": ["application/json"], "Idempotency-Key": ["a"]}
+        headers = given | {name: [*given[name], "b/c"][::order]}
+
+        answer = service.request("POST", "/dragons", headers=headers, body=dragon_body())
+
+        assert (answer.status, Case.places_in(answer.json())) == (400, (f"header {name}",))
 
 
 @pytest.mark.parametrize("accept", [None, "", "application/json", "text/html", "image/png;q=0.5", "*/*"])

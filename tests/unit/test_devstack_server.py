@@ -34,6 +34,7 @@ class App(Chalice):
         self.waiting = threading.Semaphore(0)
         self.go_on = threading.Event()
         self.route("/taken", methods=["GET", "POST"], content_types=["*/*"])(self._take)
+        self.route("/taken/{name}")(self._name)
         self.route("/slow")(self._wait)
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -42,6 +43,9 @@ class App(Chalice):
 
     def _take(self) -> dict[str, int]:
         return {"bytes": len(self.current_request.raw_body)}
+
+    def _name(self, name: str) -> dict[str, str]:
+        return {"name": name}
 
     def _wait(self) -> dict[str, str]:
         self.waiting.release()
@@ -101,6 +105,28 @@ def test_an_unknown_route_is_a_404_problem_whatever_the_token_is(
     status, body = answer(connection, b"GET /nowhere HTTP/1.1\r\nHost: here\r\n" + authorization + b"\r\n")
 
     assert (status, json.loads(body)["status"]) == (404, 404)
+
+
+@pytest.mark.parametrize("target", [b"/taken/Cinder;v=1", b"/taken/Cinder;v=1?x=y", b"http://here/taken/Cinder;v=1"])
+def test_what_follows_a_semicolon_is_part_of_a_name(connection: socket.socket, target: bytes) -> None:
+    status, body = answer(connection, b"GET " + target + b" HTTP/1.1\r\nHost: here\r\n\r\n")
+
+    assert (status, json.loads(body)) == (200, {"name": "Cinder%3Bv=1"}), "encoded, as the app takes it"
+
+
+@pytest.mark.parametrize("target", [b"/taken;v=1", b"/taken;", b"/;/taken", b";"])
+def test_a_semicolon_is_no_end_of_a_route(app: App, connection: socket.socket, target: bytes) -> None:
+    status, _ = answer(connection, b"GET " + target + b" HTTP/1.1\r\nHost: here\r\n\r\n")
+
+    assert (status, app.events) == (404, [])
+
+
+@pytest.mark.parametrize("target", [b"/taken#x", b"/taken/x#y", b"#", b"/taken?x=1#y", b"http://here/taken#x"])
+def test_a_target_with_a_fragment_is_a_400(app: App, connection: socket.socket, target: bytes) -> None:
+    """RFC 9112 §3.2 has none in a request; without it, the target would be another one."""
+    status, body = answer(connection, b"GET " + target + b" HTTP/1.1\r\nHost: here\r\n\r\n")
+
+    assert (status, json.loads(body)["status"], app.events) == (400, 400, [])
 
 
 def test_the_app_gets_every_line_of_a_header_as_from_api_gateway(app: App, connection: socket.socket) -> None:

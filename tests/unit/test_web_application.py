@@ -13,6 +13,7 @@ from chalice.app import BadRequestError, Response
 from chalicelib import aws
 from chalicelib.faults import Fault, InvalidInput
 from chalicelib.identity import Caller, TokenMissing
+from chalicelib.web import requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.responses import Reply
 from tests.fakes.settings import FakeSettings
@@ -92,6 +93,78 @@ def test_a_view_that_returns_something_else_does_not_crash_the_gateway(app: Drag
     assert status in (200, 500)
     assert headers["Access-Control-Allow-Origin"] == ORIGIN
     assert isinstance(body, str)
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    1,
+    "",
+    "x",
+    [],
+    ["x"],
+    [None],
+    {},
+    {"x": None},
+    {"x": 1},
+    {"x": "y"},
+    {"x": [1, None]},
+)
+EVENT = proxy_event("POST", "/a?x=1&y=2", "/{name}", headers={"Accept": "*/*"}, body=b"{}", token_claims=claims())
+
+
+class TestOddEvents:
+    """The Lambda console, a test event, another kind of API: whatever invokes the function gets an answer."""
+
+    @pytest.fixture
+    def app(self, app: Dragonpost) -> Dragonpost:
+        def view(caller: Caller, name: str) -> Reply:
+            query = requests.parameters(app.request, frozenset("xy"))
+            query.check()
+            requests.wait_preferred_s(app.request)
+            requests.path_prefix(app.request)
+            return Reply(json.dumps([name, query.values, app.request.raw_body.decode()]).encode())
+
+        app.post("/{name}", USERS)(view)
+        return app
+
+    def answered(self, app: Dragonpost, event: Any) -> int:
+        found = app(event, None)
+        json.dumps(found)  # Lambda would
+        assert found["headers"]["X-Request-Id"]
+        assert found["statusCode"] == 200 or json.loads(found["body"])["status"] == found["statusCode"]
+        return int(found["statusCode"])
+
+    @pytest.mark.parametrize("event", ODD, ids=str)
+    def test_what_is_no_event_gets_an_answer(self, app: Dragonpost, event: Any) -> None:
+        assert self.answered(app, event) == 500
+
+    @pytest.mark.parametrize("odd", ODD, ids=str)
+    @pytest.mark.parametrize("member", sorted(EVENT))
+    def test_an_event_with_an_odd_member_gets_an_answer(self, app: Dragonpost, member: str, odd: Any) -> None:
+        assert self.answered(app, EVENT | {member: odd})
+
+    @pytest.mark.parametrize("odd", ODD, ids=str)
+    @pytest.mark.parametrize("member", sorted(EVENT["requestContext"]))
+    def test_an_event_with_an_odd_context_gets_an_answer(self, app: Dragonpost, member: str, odd: Any) -> None:
+        assert self.answered(app, EVENT | {"requestContext": EVENT["requestContext"] | {member: odd}})
+
+    @pytest.mark.parametrize("odd", ODD, ids=str)
+    @pytest.mark.parametrize("lines", ["headers", "multiValueHeaders"])
+    def test_odd_headers_are_none(self, app: Dragonpost, lines: str, odd: Any) -> None:
+        named = dict.fromkeys(("accept", "accept-encoding", "if-none-match", "prefer", "x-request-id"), odd)
+
+        assert self.answered(app, EVENT | {"headers": {}, "multiValueHeaders": {}, lines: named}) == 200
+
+    @pytest.mark.parametrize("member", sorted(EVENT))
+    def test_an_event_that_lacks_a_member_gets_an_answer(self, app: Dragonpost, member: str) -> None:
+        assert self.answered(app, {name: value for name, value in EVENT.items() if name != member})
+
+    def test_a_query_that_came_without_its_lists_is_not_ignored(self, app: Dragonpost) -> None:
+        for lists in ({}, {"multiValueQueryStringParameters": None}):
+            event = {name: value for name, value in EVENT.items() if not name.startswith("multiValue")} | lists
+
+            assert json.loads(app(event, None)["body"]) == ["a", {"x": "1", "y": "2"}, "{}"]
 
 
 def test_a_header_that_would_split_the_answer_is_a_500(app: Dragonpost) -> None:

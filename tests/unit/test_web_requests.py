@@ -16,7 +16,7 @@ from tests.lambda_events import claims, proxy_event
 
 def request(reference: str = "/dragons", route: str | None = None, **options: Any) -> Request:
     """Return a request as Chalice makes it from the gateway's event."""
-    return Request(proxy_event("POST", reference, route or urlsplit(reference).path, **options))
+    return Request(requests.completed(proxy_event("POST", reference, route or urlsplit(reference).path, **options)))
 
 
 class TestBody:
@@ -27,7 +27,7 @@ class TestBody:
         assert requests.json_object(request(headers={"content-type": media_type}, body=b'{"a":"b"}')) == {"a": "b"}
 
     @pytest.mark.parametrize(
-        "media_type", [None, "", "text/plain", "application/jsonp", "text/json", "application/problem+json", "*/*"]
+        "media_type", [None, "text/plain", "application/jsonp", "text/json", "application/problem+json", "*/*"]
     )
     def test_other_media_types_are_a_415(self, media_type: str | None) -> None:
         headers = {} if media_type is None else {"Content-Type": media_type}
@@ -35,6 +35,14 @@ class TestBody:
             requests.json_object(request(headers=headers, body=b"{}"))
 
         assert raised.value.problem == problems.NOT_JSON
+
+    @pytest.mark.parametrize("media_type", ["", " ", "json", "application/json, text/plain", "a/b; c", "a/b c=d"])
+    def test_a_malformed_media_type_is_a_fault_of_its_header(self, media_type: str) -> None:
+        with pytest.raises(InvalidInput) as invalid:
+            requests.json_object(request(headers={"Content-Type": media_type}, body=b"{}"))
+
+        rule = "must be given once, as a media type such as application/json"
+        assert list(invalid.value.faults) == [Fault("header", "Content-Type", rule)]
 
     def test_a_body_of_the_largest_size_is_read(self) -> None:
         body = b"{}".ljust(requests.BODY_BYTES_MAX)
@@ -133,12 +141,12 @@ class TestClaims:
     def test_are_those_of_the_gateways_authorizer(self) -> None:
         assert requests.claims(request(token_claims=claims())) == claims()
 
-    @pytest.mark.parametrize("authorizer", [None, {}, {"claims": None}, {"claims": "x"}, {"principalId": "x"}])
+    @pytest.mark.parametrize("authorizer", [None, {}, [], "x", {"claims": None}, {"claims": "x"}, {"principalId": "x"}])
     def test_without_an_authorizer_there_are_none(self, authorizer: Any) -> None:
         event = proxy_event("GET", "/dragons", "/dragons")
         event["requestContext"]["authorizer"] = authorizer
 
-        assert requests.claims(Request(event)) is None
+        assert requests.claims(Request(requests.completed(event))) is None
 
 
 def request_id_of(event: dict[str, Any]) -> str:
@@ -157,9 +165,52 @@ class TestRequestId:
 
         assert request_id_of(event) == "gateways"
 
-    @pytest.mark.parametrize("event", [{}, {"headers": None}, {"requestContext": {"requestId": None}}])
+    @pytest.mark.parametrize(
+        "event",
+        [
+            {},
+            {"headers": None},
+            *({"requestContext": {"requestId": given}} for given in (None, [], 1, "", "new\nline-1")),
+            *({"requestContext": given} for given in (None, [], "x")),
+        ],
+    )
     def test_is_a_new_one_if_the_gateway_sent_none(self, event: dict[str, Any]) -> None:
         assert request_id_of(event) != request_id_of(event)
+
+
+class TestHeaderLines:
+    def test_several_lines_are_one_list_in_their_order(self) -> None:
+        found = request(headers={"Prefer": ["respond-async", "wait=5", "wait=2"], "If-Match": ['"a"', 'W/"b", "c"']})
+
+        assert requests.header(found, "prefer") == "respond-async, wait=5, wait=2"
+        assert requests.header(found, "If-Match") == '"a", W/"b", "c"'
+
+    def test_names_are_the_same_in_any_case(self) -> None:
+        event = {"multiValueHeaders": {"Prefer": ["a"], "prefer": ["b"]}, "headers": {"PREFER": "b"}}
+
+        assert requests.completed(event)["headers"]["prefer"] == "a, b"
+
+    def test_a_server_that_passes_on_one_line_only_is_understood(self) -> None:
+        for lines in ({}, {"multiValueHeaders": None}, {"multiValueHeaders": {"Accept": ["x/y"]}}):
+            assert requests.completed({"headers": {"Prefer": "wait=1"}} | lines)["headers"]["prefer"] == "wait=1"
+
+    @pytest.mark.parametrize("name", ["Idempotency-Key", "Content-Type"])
+    def test_what_may_be_given_once_is_a_fault_if_it_is_given_twice(self, name: str) -> None:
+        given = {"Content-Type": ["application/json"], "Idempotency-Key": ["a"]}
+        twice = request(headers=given | {name: given[name] * 2}, body=b"{}")
+
+        read = requests.idempotency_key if name == "Idempotency-Key" else requests.json_object
+        with pytest.raises(InvalidInput) as invalid:
+            read(twice)
+
+        (fault,) = invalid.value.faults
+        assert (fault.place, fault.name) == ("header", name)
+        assert fault.detail.startswith("must be given once")
+
+    def test_two_request_ids_are_none(self) -> None:
+        event = proxy_event("GET", "/", "/", headers={"X-Request-Id": ["my-request-1", "my-request-2"]})
+
+        assert request_id_of(event) == event["requestContext"]["requestId"]
 
 
 class TestIdempotencyKey:
@@ -183,7 +234,7 @@ class TestIdempotencyKey:
         with pytest.raises(InvalidInput) as invalid:
             requests.idempotency_key(request(headers={"Idempotency-Key": value}))
 
-        rule = "must be 1 to 255 visible ASCII characters without quotes"
+        rule = "must be given once, as 1 to 255 visible ASCII characters without quotes"
         assert list(invalid.value.faults) == [Fault("header", "Idempotency-Key", rule)]
 
 
@@ -213,6 +264,10 @@ class TestIfMatch:
         ('wait="5"', 5),
         ("respond-async, wait=5", 5),
         ("wait=5; x=1, wait=2", 5),
+        ('x="a, wait=3", wait=5', 5),
+        ('x="a\\", wait=3", wait=5', 5),
+        ('wait=5, x="a', 5),
+        ('x="a, wait=5', 0),
         ("wait=0", 0),
         ("wait=10", 10),
         ("wait=11", 10),
