@@ -9,6 +9,7 @@ and, for a refusal, the places of its faults (`Case.places_in`). In-process, sen
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import uuid
 from collections.abc import Hashable, Iterable, Mapping
@@ -173,6 +174,15 @@ def _bodies() -> Iterable[Case]:
     for name, headers in OTHER_MEDIA_TYPES.items():
         yield _post_message(name, message_body(), 415, headers=headers)
         yield _post_dragon(name, dragon_body(), 415, headers=headers)
+    for coding in ("gzip", "br", "GZIP", "x-unknown"):
+        headers = {**JSON, "Content-Encoding": coding}
+        packed = gzip.compress(message_body(), mtime=0) if coding == "gzip" else b"\xff" + coding.encode()
+        yield _post_message(f"content encoding {coding}", packed, 415, headers=headers)
+        yield _post_dragon(f"content encoding {coding}", packed, 415, headers=headers)
+        yield _put_dragon(f"content encoding {coding}", packed, 415, headers=headers)
+    for coding in ("", "gzip, br", "identity, identity", "identity;q=1", '"gzip"'):
+        headers = {**JSON, "Content-Encoding": coding}
+        yield _post_message(f"content encoding {coding}", b"{", 400, "header Content-Encoding", headers=headers)
     for text in MALFORMED_MEDIA_TYPES:
         headers = {"Content-Type": text}
         yield _post_message(f"content type {text}", message_body(), 400, "header Content-Type", headers=headers)
@@ -491,6 +501,7 @@ def _message_case(name: str, headers: Mapping[str, str] = JSON, **changes: Mappi
 def _accepted_messages() -> Iterable[Case]:
     yield _message_case("content type in another case", {"Content-Type": "Application/JSON; charset=UTF-8"})
     yield _message_case("parameters of the content type", {"Content-Type": 'application/json;;a=b ; c="d; \\"e"'})
+    yield _message_case("a content encoding that changes nothing", {**JSON, "Content-Encoding": "Identity"})
     yield _message_case("upper-case UUIDs", metadata={"message_id": '"FC0DAAD3-4F10-4D15-B8C6-276CCA111E88"'})
     for time in TIMES_ACCEPTED:
         yield _message_case(f"message_time {time}", metadata={"message_time": f'"{time}"'})

@@ -160,6 +160,9 @@ def dragon_refused(reason: str | None, headers: Mapping[str, str]) -> Problem:
 
 # 413, 415: what does a body have to be?
 NOT_JSON = Problem(415, "Send the body as application/json.", headers={"Accept": "application/json"})
+ENCODED_BODY = Problem(
+    415, "Send the body as it is: no Content-Encoding but identity is taken.", headers={"Accept-Encoding": "identity"}
+)
 
 
 def body_too_large(bytes_max: int) -> Problem:

@@ -26,6 +26,7 @@ _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 # RFC 9110 §8.3.1, with the empty parameters of §5.6.6
 _MEDIA_TYPE = re.compile(rf"[ \t]*({_NAME}/{_NAME})(?:[ \t]*;(?:[ \t]*{_NAME}=(?:{_NAME}|{_QUOTED}))?)*[ \t]*")
+_CODING = re.compile(rf"[ \t]*({_NAME})[ \t]*")
 # An item of a list, whose quoted strings may hold commas. A string that is never closed goes on to the end.
 _PREFERENCE = re.compile(r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^",])+')
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
@@ -34,26 +35,34 @@ _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
 def json_object(request: Request) -> dict[str, Any]:
     """Return the request's JSON object, its numbers exact.
 
-    Ends the request with 415 for another content type, 413 for more than `BODY_BYTES_MAX` (before anything is parsed)
-    and 400 for a malformed content type and anything that `exact_json.parse_object` refuses.
+    Ends the request with 415 for another content type or any content encoding, 413 for more than `BODY_BYTES_MAX`
+    (before anything is parsed), and 400 if either header is malformed and for anything that `exact_json.parse_object`
+    refuses. (API Gateway itself unpacks gzip only where `minimumCompressionSize` is set; see `compression`.)
     """
-    if _media_type(request) != "application/json":
+    faults = Faults()
+    with faults:
+        media_type = _first_group(request, "Content-Type", _MEDIA_TYPE, "a media type such as application/json")
+    with faults:
+        coding = _first_group(request, "Content-Encoding", _CODING, "one content coding such as identity")
+    faults.check()
+    if media_type != "application/json":
         raise ProblemRaised(problems.NOT_JSON)
+    if coding not in (None, "identity"):
+        raise ProblemRaised(problems.ENCODED_BODY)
     body = request.raw_body
     if len(body) > BODY_BYTES_MAX:
         raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))
     return exact_json.parse_object(body)
 
 
-def _media_type(request: Request) -> str | None:
-    """Return the content type without its parameters, in lower case, or None. Raises `InvalidInput`."""
-    value = header(request, "Content-Type")
+def _first_group(request: Request, name: str, form: re.Pattern[str], rule: str) -> str | None:
+    """Return what a header has in the form's first group, in lower case, or None. Raises `InvalidInput`."""
+    value = header(request, name)
     if value is None:
         return None
-    found = _MEDIA_TYPE.fullmatch(value)
+    found = form.fullmatch(value)
     if found is None:
-        rule = "must be given once, as a media type such as application/json"
-        raise InvalidInput(Fault("header", "Content-Type", rule))
+        raise InvalidInput(Fault("header", name, f"must be given once, as {rule}"))
     return found[1].lower()
 
 

@@ -44,6 +44,38 @@ class TestBody:
         rule = "must be given once, as a media type such as application/json"
         assert list(invalid.value.faults) == [Fault("header", "Content-Type", rule)]
 
+    @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "br", "deflate", "GZIP", "aws-chunked"])
+    def test_an_encoded_body_is_a_415_that_says_what_is_taken(self, coding: str) -> None:
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+        with pytest.raises(ProblemRaised) as raised:
+            requests.json_object(request(headers=headers, body=b"{}"))
+
+        assert raised.value.problem == problems.ENCODED_BODY
+        assert raised.value.problem.headers == {"Accept-Encoding": "identity"}, "RFC 9110 §15.5.16"
+
+    @pytest.mark.parametrize("coding", ["identity", "Identity", " identity "])
+    def test_identity_is_no_encoding(self, coding: str) -> None:
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+
+        assert requests.json_object(request(headers=headers, body=b"{}")) == {}
+
+    @pytest.mark.parametrize(
+        "coding", ["", " ", ",", "gzip, br", ["identity", "identity"], ["gzip", "gzip"], "a b", '"gzip"']
+    )
+    def test_a_malformed_content_encoding_is_a_fault_of_its_header(self, coding: str | list[str]) -> None:
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+        with pytest.raises(InvalidInput) as invalid:
+            requests.json_object(request(headers=headers, body=b"{}"))
+
+        rule = "must be given once, as one content coding such as identity"
+        assert list(invalid.value.faults) == [Fault("header", "Content-Encoding", rule)]
+
+    def test_every_bad_header_of_a_body_is_listed(self) -> None:
+        with pytest.raises(InvalidInput) as invalid:
+            requests.json_object(request(headers={"Content-Type": "x", "Content-Encoding": ","}, body=b"{}"))
+
+        assert [fault.name for fault in invalid.value.faults] == ["Content-Type", "Content-Encoding"]
+
     def test_a_body_of_the_largest_size_is_read(self) -> None:
         body = b"{}".ljust(requests.BODY_BYTES_MAX)
 

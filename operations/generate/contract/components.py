@@ -252,6 +252,11 @@ HEADERS: Json = {
         "schema": {"type": "string"},
         "example": "application/json",
     },
+    "Accept-Encoding": {
+        "description": "The content encoding that the route takes: `identity`, which is none (RFC 9110 §12.5.3).",
+        "schema": {"type": "string"},
+        "example": "identity",
+    },
 }
 
 _RETRY_AFTER_S = aws.DependencyUnavailable.retry_after_s
@@ -298,7 +303,9 @@ RESPONSES: Json = {
         too_large=problems.body_too_large(requests.BODY_BYTES_MAX),
     ),
     "UnsupportedMediaType": problem_answer(
-        "The content type is missing, or is not `application/json`.", other=problems.NOT_JSON
+        "The content type is missing, or is not `application/json`; or the body has a content encoding.",
+        other=problems.NOT_JSON,
+        encoded=problems.ENCODED_BODY,
     ),
     "PreconditionRequired": problem_answer("`If-Match` is missing.", missing=problems.IF_MATCH_NEEDED),
     "TooManyRequests": problem_answer(
