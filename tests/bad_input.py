@@ -437,6 +437,10 @@ def _queries() -> Iterable[Case]:
     yield _get("unknown parameter", "/dragons?name=Ember", 400, "parameter name")
     yield _get("a parameter in another case", "/dragons?Limit=1", 400, "parameter Limit")
     yield _get("unknown parameter of one dragon", "/dragons/Ember?family=red", 400, "parameter family")
+    for name in ("dragonName", "family", "limit", "cursor"):
+        for encoded in ("Bl%E5vinge", "%C3", "%ED%A0%80", "Bl%EF%BF%BDvinge"):
+            yield _get(f"{name} {encoded} is not UTF-8", f"/dragons?{name}={encoded}", 400, f"parameter {name}")
+    yield _get("a parameter whose name is not UTF-8", "/dragons?dragonNam%E5=x", 400, "parameter dragonNam\ufffd")
     for name, cursor in CURSORS_REFUSED.items():
         yield _get(f"cursor {name}", f"/dragons?{urlencode({'cursor': cursor})}", 400, "parameter cursor")
     foreign = urlencode({"cursor": CURSOR_OF_NO_FILTER, "family": "red"})

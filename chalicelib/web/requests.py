@@ -97,7 +97,10 @@ class Parameters:
 
 
 def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
-    """Return the query parameters. Unknown ones, and those given more than once, are faults."""
+    """Return the query parameters. Unknown ones, those given more than once, and those that are not UTF-8, are faults.
+
+    Servers put U+FFFD where bytes are not UTF-8 (`%E5`, say, which is Latin-1). A filter with it would find nothing.
+    """
     found = Parameters()
     query = request.query_params
     for name in query or ():
@@ -107,6 +110,8 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
             found.faults.add("parameter", name, f"is not known here (known: {allowed})")
         elif len(given) > 1:
             found.faults.add("parameter", name, "is given more than once")
+        elif "\ufffd" in given[0]:
+            found.faults.add("parameter", name, "must be percent-encoded UTF-8, without U+FFFD")
         else:
             found.values[name] = given[0]
     return found

@@ -25,6 +25,7 @@ from devstack.server.authorizer import TokenRefused, TokenVerifier
 from devstack.server.keys import KeysUnavailable
 
 GATEWAY_BODY_BYTES_MAX = 10 * 1024 * 1024  # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")  # RFC 9110 §7.2
 _NOT_ONLY_PREFLIGHT = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
 
@@ -100,6 +101,8 @@ class Gateway(LocalGateway):
             if len(request.body) > GATEWAY_BODY_BYTES_MAX:
                 raise _refused_as_on_aws("REQUEST_TOO_LARGE")
             lines = request.header_lines()
+            if not all(map(_HOST.fullmatch, lines.get("host", ()))):
+                raise Refused(HTTPStatus.BAD_REQUEST, "The Host header is malformed.")
             return _answer(self.handle_request(request.method, request.path_and_query(), lines, request.body))
         except Refused as refused:
             return problem(refused, self._cors)

@@ -98,6 +98,41 @@ def test_a_body_whose_length_cannot_be_read_is_not_taken_for_a_request(
     assert not app.events
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("target", ["/taken?dragonName=Blåvinge", "/taken/Blåvinge"])
+def test_a_target_that_is_not_ascii_is_a_400_and_not_another_target(
+    app: App, connection: socket.socket, target: str, encoding: str
+) -> None:
+    status, _ = answer(connection, f"GET {target} HTTP/1.1\r\nHost: here\r\n\r\n".encode(encoding))
+
+    assert (status, app.events) == (400, [])
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"Host: a\r\nHost: a\r\n", b"Host: a b\r\n", b"Host: a/b\r\n", b"Host: a@b\r\n", b"Host: \xe5\r\n"]
+)
+def test_a_missing_repeated_or_malformed_host_is_a_400(app: App, connection: socket.socket, host: bytes) -> None:
+    """RFC 9112 §3.2."""
+    status, _ = answer(connection, b"GET /taken HTTP/1.1\r\n" + host + b"\r\n")
+
+    assert (status, app.events) == (400, [])
+
+
+@pytest.mark.parametrize("host", [b"", b"a", b"a:80", b"[::1]:8000", b"127.0.0.1", b"a_b.example.", b"a%20b"])
+def test_a_well_formed_host_is_anything(connection: socket.socket, host: bytes) -> None:
+    assert answer(connection, b"GET /taken HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")[0] == 200
+
+
+@pytest.mark.parametrize("asked", [b"", b"Connection: keep-alive\r\n", b"Connection: close\r\n"])
+def test_a_client_of_http_1_0_learns_that_its_connection_ends(connection: socket.socket, asked: bytes) -> None:
+    connection.sendall(b"GET /taken HTTP/1.0\r\n" + asked + b"\r\n")
+    response = HTTPResponse(connection)
+    response.begin()
+
+    assert (response.status, response.getheader("Connection")) == (200, "close")
+    assert (response.read(), connection.recv(1)) == (b'{"bytes":0}', b"")
+
+
 @pytest.mark.parametrize("authorization", [b"", b"Authorization: Bearer x\r\n", b"Authorization: Bearer \xe9\r\n"])
 def test_an_unknown_route_is_a_404_problem_whatever_the_token_is(
     connection: socket.socket, authorization: bytes

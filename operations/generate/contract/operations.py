@@ -73,6 +73,7 @@ _BODY_RULES = (
 _FAULTS = f"{problems.TITLES[problems.INVALID_REQUEST]}; `errors` lists every fault."
 
 
+_UTF_8 = {"type": "string", "pattern": r"^[^\ufffd]*$"}  # what is not UTF-8 becomes U+FFFD on its way
 _GOLDEN = DragonQuery.of("gold", None, None, 1)
 _OF_THE_SUBMISSION = {"Location": f"/submissions/{examples.SUBMISSION_ID}", "Preference-Applied": "wait=5"}
 
@@ -110,14 +111,14 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "name": "family",
                 "in": "query",
                 "description": "Only dragons of this family.",
-                "schema": {"type": "string"},
+                "schema": _UTF_8,
                 "example": "gold",
             },
             {
                 "name": "dragonName",
                 "in": "query",
                 "description": "Only the dragon of this name.",
-                "schema": {"type": "string"},
+                "schema": _UTF_8,
                 "example": "Amberwick",
             },
             {
