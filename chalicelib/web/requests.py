@@ -41,9 +41,9 @@ def json_object(request: Request) -> dict[str, Any]:
     """
     faults = Faults()
     with faults:
-        media_type = _first_group(request, "Content-Type", _MEDIA_TYPE, "a media type such as application/json")
+        media_type = _given_once(request, "Content-Type", _MEDIA_TYPE, "a media type such as application/json")
     with faults:
-        coding = _first_group(request, "Content-Encoding", _CODING, "one content coding such as identity")
+        coding = _given_once(request, "Content-Encoding", _CODING, "one content coding such as identity")
     faults.check()
     if media_type != "application/json":
         raise ProblemRaised(problems.NOT_JSON)
@@ -55,7 +55,7 @@ def json_object(request: Request) -> dict[str, Any]:
     return exact_json.parse_object(body)
 
 
-def _first_group(request: Request, name: str, form: re.Pattern[str], rule: str) -> str | None:
+def _given_once(request: Request, name: str, form: re.Pattern[str], rule: str) -> str | None:
     """Return what a header has in the form's first group, in lower case, or None. Raises `InvalidInput`."""
     value = header(request, name)
     if value is None:
