@@ -16,13 +16,14 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
-# fails, pip installs instead. $(call install,ENVIRONMENT,REQUIREMENTS)
+# fails, pip installs instead. Whatever installs speaks on stderr, because stdout is for answers: TOKEN=$(make -s token).
+# $(call install,ENVIRONMENT,REQUIREMENTS)
 PIPS_INDEX = $$($(PYTHON) -m pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1)
 define install
-{ [ -x .venv/bin/uv ] && UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" \
+{ { [ -x .venv/bin/uv ] && UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" \
     .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) 2>/dev/null; } || \
   { echo "uv cannot install $(2) here, so pip does, which takes longer"; \
-    $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }
+    $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }; } >&2
 endef
 
 help: ## list the targets
@@ -85,18 +86,18 @@ clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
 
 .venv/.made:
-	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || \
 	  { found=$$($(BASE_PYTHON) --version 2>&1) || found="no such program"; \
 	    echo "Dragonpost needs Python 3.11 or later. $(BASE_PYTHON) is: $$found. Set BASE_PYTHON=/path/to/python3.x" >&2; \
 	    exit 1; }
-	@$(BASE_PYTHON) -m venv .venv
-	@$(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv 2>/dev/null || true
+	@$(BASE_PYTHON) -m venv .venv >&2
+	@$(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv >/dev/null 2>&1 || true
 	@touch $@
 
 .venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt
 	@echo "installing what running needs ..." >&2
 	@$(call install,.venv,requirements-run.txt)
-	@$(PYTHON) -m operations.vendor
+	@$(PYTHON) -m operations.vendor >&2
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt
@@ -105,17 +106,17 @@ clean: ## remove what can be made again; keeps .local
 	@touch $@
 
 .venv/.mutants: .venv/.dev requirements-mutants.txt
-	@echo "installing what mutants need ..."
+	@echo "installing what mutants need ..." >&2
 	@$(call install,.venv,requirements-mutants.txt)
 	@touch $@
 
 # Checkov has an environment of its own: it is large, and pins another version of the AWS SDK.
 .local/checkov/.made: requirements-checkov.txt
-	@$(BASE_PYTHON) -m venv .local/checkov
+	@$(BASE_PYTHON) -m venv .local/checkov >&2
 	@$(call install,.local/checkov,requirements-checkov.txt)
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "make test needs Node.js with npm (for newman and the ASL validator)" >&2; exit 1; }
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --loglevel=error >&2
 	@touch $@

@@ -24,8 +24,10 @@ class Stage:
     unlimited_actions: frozenset[str] = frozenset()
 
 
+EMBEDDED = "local"  # the stage of `make run`, in the embedded AWS
+
 STAGES: Mapping[str, Stage] = {
-    "local": Stage(
+    EMBEDDED: Stage(
         allow_origin="*",
         # The embedded AWS of `make run`; `test` is its root user's key id and secret.
         environment={

@@ -16,7 +16,7 @@ from operations import PROJECT
 from operations.deploy import package, stage
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target, app_environment, default_artifacts_bucket
-from operations.stages import STAGES
+from operations.stages import EMBEDDED, STAGES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +80,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--resources-only", action="store_true", help="stop after the resources and print what `chalice` needs to know"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.stage == EMBEDDED:
+        others = ", ".join(name for name in STAGES if name != EMBEDDED)
+        parser.error(
+            f"`make run` deploys the stage {EMBEDDED}, into the embedded AWS; the stages of an account are {others}"
+        )
+    return options
 
 
 if __name__ == "__main__":

@@ -367,3 +367,11 @@ sys.exit(command_line.main(["--stage", "dev"]))
         with running(folder, program, stderr=subprocess.PIPE) as runner:
             until((folder / "started").exists)
             yield runner
+
+
+def test_the_stage_of_make_run_is_not_deployed_to_an_account(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its policies are looser than any account's should be, and its endpoint is this machine."""
+    with pytest.raises(SystemExit):
+        command_line.main(["--stage", "local"])
+
+    assert "`make run` deploys the stage local" in capsys.readouterr().err

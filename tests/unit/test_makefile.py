@@ -1,0 +1,69 @@
+"""The Makefile, in a folder where programs that only talk stand in for those that install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from operations import PROJECT
+
+pytestmark = pytest.mark.slow
+
+CHATTER = "Collecting dragons\n"
+ANSWER = "the-answer\n"
+
+# Says what it was asked on its last line, where the tests look for it; installing only makes it talk.
+STAND_IN = """#!/bin/sh
+case "$*" in
+  *"devstack token"* | *"operations.deploy "* | *"operations.dead_letters"*) echo the-answer ;;
+  *) echo Collecting dragons; echo and more on stderr >&2 ;;
+esac
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone in which nothing is installed, as after a pull that changed every pin."""
+    clone = tmp_path / "a clone"
+    for program in (".venv/bin/python", ".local/checkov/bin/python", "programs/npm", "programs/python3"):
+        (clone / program).parent.mkdir(parents=True, exist_ok=True)
+        (clone / program).write_text(STAND_IN, encoding="utf-8")
+        (clone / program).chmod(0o755)
+    (clone / "node_modules").mkdir()
+    for source in [PROJECT / "Makefile", *PROJECT.glob("requirements*.txt"), *PROJECT.glob("package*.json")]:
+        shutil.copy(source, clone)
+    shutil.copy(PROJECT / "constraints.txt", clone)
+    return clone
+
+
+def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=clone,
+        env={**environment, "PATH": f"{clone / 'programs'}:{environment['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("target", ["token", "deploy", "dead-letters"])
+def test_a_target_prints_its_answer_alone_even_where_it_installs_first(clone: Path, target: str) -> None:
+    made = make(clone, "-s", target)
+
+    assert made.stdout == ANSWER
+    assert CHATTER in made.stderr, "nothing was installed, so this test tests nothing"
+
+
+@pytest.mark.parametrize("target", [".venv/.mutants", "node_modules/.installed", ".local/checkov/.made"])
+def test_whatever_installs_prints_nothing_on_stdout(clone: Path, target: str) -> None:
+    made = make(clone, "-s", target)
+
+    assert made.stdout == ""
+    assert CHATTER in made.stderr
