@@ -6,6 +6,12 @@ MAKEFLAGS += --no-print-directory
 
 BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
+
+# Whatever is set in your environment, programs get the one that operations/environment.py makes of it: RUN is for what
+# runs and tests on this machine, TOOLS for what installs and deploys. Python's programs are run as modules, because the
+# scripts in .venv/bin do not start everywhere if the path of this folder is long or has a space in it.
+RUN = $(PYTHON) -IS operations/environment.py here $(PYTHON)
+TOOLS = $(PYTHON) -IS operations/environment.py tools
 STAGE ?= dev
 WITH ?= cloudformation
 WORKERS ?= 2
@@ -18,86 +24,86 @@ QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
 # fails, pip installs instead. Whatever installs speaks on stderr, because stdout is for answers: TOKEN=$(make -s token).
 # $(call install,ENVIRONMENT,REQUIREMENTS)
-PIPS_INDEX = $$($(PYTHON) -m pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1)
+PIPS_INDEX = $$($(TOOLS) $(PYTHON) -m pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1)
 define install
 { { [ -x .venv/bin/uv ] && UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" \
-    .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) 2>/dev/null; } || \
+    $(TOOLS) .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) 2>/dev/null; } || \
   { echo "uv cannot install $(2) here, so pip does, which takes longer"; \
-    $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }; } >&2
+    $(TOOLS) $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }; } >&2
 endef
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/.run ## serve the API on http://127.0.0.1:8000, with an embedded AWS behind it
-	@exec $(PYTHON) -m devstack run
+	@exec $(RUN) -m devstack run
 
 token: .venv/.run ## print an ID token (USER=operator, amber or cobalt); needs `make run` in another terminal
-	@exec $(PYTHON) -m devstack token $(USER)
+	@exec $(RUN) -m devstack token $(USER)
 
 reset: .venv/.run ## forget everything that `make run` keeps in .local
-	@exec $(PYTHON) -m devstack reset
+	@exec $(RUN) -m devstack reset
 
 # Python's packages and those of Node.js come from different places, so both are installed at once.
 install: ## install what testing needs, and nothing else
 	@$(MAKE) --silent -j2 .venv/.dev node_modules/.installed
 
 quick: install ## check in seconds what changes break most often: style, types, the unit and contract tests
-	@$(PYTHON) -m ruff check --quiet . && $(PYTHON) -m ruff format --check --quiet . && $(PYTHON) -m mypy --no-error-summary
-	@exec $(PYTHON) -m pytest tests/unit tests/contract -m "not slow" -n $(WORKERS) --quiet
+	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --check --quiet . && $(RUN) -m mypy --no-error-summary
+	@exec $(RUN) -m pytest tests/unit tests/contract -m "not slow" -n $(WORKERS) --quiet
 
 test: lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
-	@exec $(PYTHON) -m pytest -n $(WORKERS) --cov --cov-report=term
+	@exec $(RUN) -m pytest -n $(WORKERS) --cov --cov-report=term
 
 prove: install .local/checkov/.made ## try hard to break the service's promises (under 25 minutes; PROOF_SEED=… repeats a run)
-	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(PYTHON) -m pytest tests/proof -v -s
+	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(RUN) -m pytest tests/proof -v -s
 
 mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; continues where it stopped)
-	@exec $(PYTHON) -m tests.mutation --jobs $(or $(JOBS),1)
+	@exec $(RUN) -m tests.mutation --jobs $(or $(JOBS),1)
 
 lint: install ## check style, types, the CloudFormation template and the state machine
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy
-	.venv/bin/bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
-	.venv/bin/cfn-lint infrastructure/resources.yaml
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
+	$(RUN) -m cfnlint infrastructure/resources.yaml
 	node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
-	$(PYTHON) -m operations.generate --check
-	$(PYTHON) -m operations.breaking_changes
+	$(RUN) -m operations.generate --check
+	$(RUN) -m operations.breaking_changes
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
 
 unit: install ## run the tests that need no embedded AWS (half a minute)
-	@exec $(PYTHON) -m pytest tests/unit tests/contract tests/integration -n $(WORKERS) --cov --cov-report=term
+	@exec $(RUN) -m pytest tests/unit tests/contract tests/integration -n $(WORKERS) --cov --cov-report=term
 
 e2e: install ## run the tests that need an embedded AWS of their own
-	@exec $(PYTHON) -m pytest tests/e2e tests/deploy -n $(WORKERS)
+	@exec $(RUN) -m pytest tests/e2e tests/deploy -n $(WORKERS)
 
 fuzz: install ## try many more requests generated from the OpenAPI document than `make test` does
-	@SCHEMATHESIS_EXAMPLES=300 $(PYTHON) -m pytest tests/e2e/test_schemathesis.py -s
+	@SCHEMATHESIS_EXAMPLES=300 $(RUN) -m pytest tests/e2e/test_schemathesis.py -s
 
 deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformation or chalice)
-	@exec $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
+	@exec $(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
 
 dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="list", "show ID", "redrive --all", "delete ID --save-to FILE")
-	@exec $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)
+	@exec $(TOOLS) $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)
 
 clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
 
 .venv/.made:
-	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || \
+	@$(BASE_PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || \
 	  { found=$$($(BASE_PYTHON) --version 2>&1) || found="no such program"; \
 	    echo "Dragonpost needs Python 3.11 or later. $(BASE_PYTHON) is: $$found. Set BASE_PYTHON=/path/to/python3.x" >&2; \
 	    exit 1; }
-	@$(BASE_PYTHON) -m venv .venv >&2
-	@$(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv >/dev/null 2>&1 || true
+	@$(BASE_PYTHON) -IS operations/environment.py tools $(BASE_PYTHON) -m venv .venv >&2
+	@$(TOOLS) $(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv >/dev/null 2>&1 || true
 	@touch $@
 
 .venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt
 	@echo "installing what running needs ..." >&2
 	@$(call install,.venv,requirements-run.txt)
-	@$(PYTHON) -m operations.vendor >&2
+	@$(TOOLS) $(PYTHON) -m operations.vendor >&2
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt
@@ -112,11 +118,11 @@ clean: ## remove what can be made again; keeps .local
 
 # Checkov has an environment of its own: it is large, and pins another version of the AWS SDK.
 .local/checkov/.made: requirements-checkov.txt
-	@$(BASE_PYTHON) -m venv .local/checkov >&2
+	@$(BASE_PYTHON) -IS operations/environment.py tools $(BASE_PYTHON) -m venv .local/checkov >&2
 	@$(call install,.local/checkov,requirements-checkov.txt)
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "make test needs Node.js with npm (for newman and the ASL validator)" >&2; exit 1; }
-	@npm ci --no-audit --no-fund --loglevel=error >&2
+	@$(TOOLS) npm ci --no-audit --no-fund --loglevel=error >&2
 	@touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,7 @@ from devstack import tokens
 from devstack.run import run
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
+from operations import environment
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
@@ -57,4 +59,5 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    environment.adopt(environment.for_this_machine(os.environ))
     sys.exit(main())

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from operations import PROJECT
+from operations.environment import for_this_machine
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 STAGE = "local"
-
-# These would make the children talk to a real account, or run other code, or behave as in Lambda.
-_FOREIGN_PREFIXES = ("AWS_", "BOTO", "DRAGONPOST_", "LAMBDA_", "CHALICE_", "POWERTOOLS_")
-_FOREIGN_NAMES = frozenset({"PYTHONPATH", "PYTHONHOME"})
 
 
 class DevstackError(Exception):
@@ -54,26 +51,20 @@ class Settings:
         return f"http://{HOST}:{self.aws_port}"
 
     def child_environment(self) -> dict[str, str]:
-        """Return this process's environment without the user's AWS settings, pointing at the emulator."""
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(_FOREIGN_PREFIXES) and name not in _FOREIGN_NAMES
-        }
-        unproxied = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
-        no_proxy = ",".join(filter(None, [unproxied, HOST, "localhost"]))
-        return environment | {
-            "AWS_ENDPOINT_URL": self.aws_url,
-            "AWS_ACCESS_KEY_ID": "test",  # the emulator's root user
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_PAGER": "",
-            "NO_PROXY": no_proxy,
-            "no_proxy": no_proxy,
-        }
+        """Return the environment of what runs on this machine, pointing at the emulator, without our own settings."""
+        environment = for_this_machine(os.environ)
+        kept = {name: value for name, value in environment.items() if not name.startswith("DRAGONPOST_")}
+        return kept | aws_environment(self.aws_url)
+
+
+def aws_environment(aws_url: str) -> dict[str, str]:
+    """Return what leads AWS clients to the emulator at this URL, as its root user."""
+    return {
+        "AWS_ENDPOINT_URL": aws_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+    }
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shlex
 import signal
 import subprocess
-import sysconfig
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+
+from operations import environment
 
 
 class DeployError(Exception):
     """A step failed; the message says which one and what to do."""
 
+
+# Each command is a module that this interpreter runs. The scripts in .venv/bin have its path in their first line, which
+# can neither be long nor have a space in it. `-P` keeps the project's folders from being taken for a command's modules.
+_CHALICE = "import sys; from chalice.cli import main; sys.argv[0] = 'chalice'; sys.exit(main())"
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "aws": (sys.executable, "-P", "-m", "awscli"),
+    "chalice": (sys.executable, "-P", "-c", _CHALICE),  # it has no module to run
+    "pip": (sys.executable, "-P", "-m", "pip"),
+}
+_MODULES = {"aws": "awscli", "chalice": "chalice", "pip": "pip"}
 
 # Runs a command. Kills it, and everything that it started, when the file that is named first ends.
 _ENDING_WITH_US = '(cat "$0"; kill -KILL 0) >/dev/null 2>&1 & exec "$@"'
@@ -24,19 +37,19 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(command: str, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> str:
-    """Run a command of this interpreter's environment and return what it printed.
+    """Run `aws`, `chalice` or `pip` of this interpreter's environment and return what it printed.
 
-    Raises DeployError with the command and its output if it fails.
+    The command gets `env` as `for_tools` makes it. Raises DeployError with the command and its output if it fails.
     """
-    program = Path(sysconfig.get_path("scripts")) / command
-    if not program.exists():
-        raise DeployError(f"{command} is not installed here: pip install -r requirements-run.txt")
+    if command in _MODULES and not importlib.util.find_spec(_MODULES[command]):
+        raise DeployError(f"{command} is not installed for {sys.executable}; `make` installs it into .venv")
     ours, alive = os.pipe()  # `ours` ends when this process does, however it does
     process = subprocess.Popen(
-        ["/bin/sh", "-c", _ENDING_WITH_US, f"/dev/fd/{ours}", str(program), *arguments],
-        env=dict(env),
+        ["/bin/sh", "-c", _ENDING_WITH_US, f"/dev/fd/{ours}", *COMMANDS[command], *arguments],
+        env=environment.for_tools(env),
         cwd=cwd,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from operations import PROJECT
+from operations.deploy.commands import COMMANDS
 
 RUNS_WITHIN_S = 300
 
@@ -49,7 +49,7 @@ def without_aws_settings() -> dict[str, str]:
 def chalice(project: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the `chalice` of this interpreter's environment in the project; stderr comes with stdout."""
     return subprocess.run(
-        [str(Path(sys.executable).with_name("chalice")), *arguments],
+        [*COMMANDS["chalice"], *arguments],
         cwd=project,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -12,8 +12,8 @@ from tests.e2e.running import Api, Devstack, free_ports
 
 @pytest.fixture(scope="session")
 def devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
-    """The devstack that all e2e tests share. At the end it leaves nothing behind."""
-    shared = Devstack(PROJECT, tmp_path_factory.mktemp("devstack") / "state", free_ports())
+    """The devstack that all e2e tests share, in a folder whose name needs care. At the end it leaves nothing behind."""
+    shared = Devstack(PROJECT, tmp_path_factory.mktemp("a dévstack") / "its state", free_ports())
     try:
         yield shared.until_ready()
         assert shared.end() == 0, shared.output

@@ -27,6 +27,18 @@ ENDS_WITHIN_S = 30
 ANSWERS_WITHIN_S = 30
 
 
+# What people have in their environments. It changes nothing of what a devstack does.
+OF_SOMEBODY_ELSE = {
+    "AWS_PROFILE": "nope",
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_RETRY_MODE": "bogus",
+    "AWS_CA_BUNDLE": "/nonexistent",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "PIP_USER": "1",
+    "PYTHONUTF8": "0",
+}
+
+
 class Devstack:
     """One `python -m devstack run`, with its output, its processes and its settings."""
 
@@ -62,6 +74,7 @@ class Devstack:
         """The environment of the devstack's commands. Every process that this one starts inherits the mark."""
         return {
             **os.environ,
+            **OF_SOMEBODY_ELSE,
             "DRAGONPOST_PORT": str(self.ports[0]),
             "DRAGONPOST_AWS_PORT": str(self.ports[1]),
             "DRAGONPOST_STATE": str(self.state),

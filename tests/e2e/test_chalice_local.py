@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
 from operations import PROJECT
+from operations.deploy.commands import COMMANDS
 from tests.e2e.running import Api, Devstack, free_ports, listens
 from tests.e2e.waiting import until
 
@@ -27,7 +26,7 @@ def chalice_local(devstack: Devstack, tmp_path_factory: pytest.TempPathFactory) 
     config = project / ".chalice" / "config.json"
     config.write_text(config.read_text(encoding="utf-8").replace(":4566", f":{devstack.ports[1]}"), encoding="utf-8")
     port, _ = free_ports()
-    command = [str(Path(sys.executable).with_name("chalice")), "local", "--stage", "local", "--no-autoreload"]
+    command = [*COMMANDS["chalice"], "local", "--stage", "local", "--no-autoreload"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DRAGONPOST_"))}
     with (
         (project / "output").open("wb") as output,

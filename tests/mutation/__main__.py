@@ -17,7 +17,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
 
 import pytest
 from mutmut.configuration import config
@@ -55,7 +54,7 @@ def main() -> int:
         )
         return 1
     _forget_what_no_longer_holds()
-    if status := subprocess.run([Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(jobs)],
+    if status := subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", str(jobs)],
                                 cwd=PROJECT, check=False).returncode:  # fmt: skip
         return status
     results = list(_results())

@@ -253,9 +253,30 @@ class TestDocumentedSteps:
         return command
 
 
-def test_a_command_that_is_not_installed_is_named_with_what_to_do(target: Target) -> None:
-    with pytest.raises(DeployError, match="no-such-command is not installed here"):
-        run("no-such-command", env=target.environment)
+def test_a_command_that_is_not_installed_is_named_with_what_to_do(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    with pytest.raises(DeployError, match=r"aws is not installed for .+; `make` installs it"):
+        run("aws", env=target.environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["aws", "chalice", "pip"])
+def test_a_command_runs_whatever_the_project_is_called_and_python_is_told(
+    target: Target, command: str, tmp_path: Path
+) -> None:
+    """Scripts have this interpreter's path in their first line, where it can be too long, and must not have a space."""
+    folder = tmp_path / f"päth with späces{'-' * 120}"
+    folder.mkdir()
+    for hidden in ("awscli", "chalice", "pip", "json"):
+        (folder / f"{hidden}.py").write_text("raise SystemExit('imported the wrong module')", encoding="utf-8")
+    python = {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1", "PYTHONHOME": str(folder), "PYTHONUTF8": "0"}
+
+    said = run(command, "--version", env={**target.environment, **python, "LC_ALL": "de_DE.ISO-8859-1"}, cwd=folder)
+
+    assert re.search(r"\d+\.\d+", said)
 
 
 def write_command(path: Path, text: str) -> None:
@@ -267,11 +288,11 @@ def write_command(path: Path, text: str) -> None:
 def running(folder: Path, program: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Run a program in a process of its own, in which the commands to run are those of this folder."""
     beginning = f"""
-import os, pathlib, sys, sysconfig
+import os, pathlib, sys
 folder = pathlib.Path({str(folder)!r})
-sysconfig.get_path = lambda _: str(folder)
 from operations.deploy import __main__ as command_line, commands, stage
 from operations.deploy.target import Target
+commands.COMMANDS.update((path.name, (str(path),)) for path in folder.iterdir() if os.access(path, os.X_OK))
 """
     process = subprocess.Popen([sys.executable, "-c", beginning + program], cwd=PROJECT, text=True, **options)
     with process:

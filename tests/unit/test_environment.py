@@ -1,0 +1,119 @@
+"""The environment of our programs: none of the settings below changes what they do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from devstack.settings import Settings
+from operations import PROJECT, environment
+
+# What people have in their environments, each of which once stopped `make run`, `make token` or `make test`.
+SET = {
+    "AWS_PROFILE": "nope",
+    "AWS_CONFIG_FILE": "malformed",
+    "AWS_RETRY_MODE": "bogus",
+    "AWS_CA_BUNDLE": "/none",
+    "BOTO_CONFIG": "/none",
+    "DRAGONPOST_USER_POOL_ARN": "another",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "LC_ALL": "de_DE.ISO-8859-1",
+    "PIP_USER": "1",
+    "PIP_TARGET": "/none",
+    "PYTHONPATH": "/none",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONHOME": "/none",
+    "PYTHONUTF8": "0",
+    "PYTHONOPTIMIZE": "1",
+    "UV_PYTHON": "/none",
+}
+
+
+def test_what_runs_here_sees_no_account_and_no_setting_of_python_and_pip() -> None:
+    made = environment.for_this_machine({**SET, "HOME": "/home/ada", "NO_PROXY": "intranet"})
+
+    assert made == {
+        "HOME": "/home/ada",
+        "LC_ALL": "de_DE.ISO-8859-1",  # harmless beside PYTHONUTF8
+        "HTTP_PROXY": "http://127.0.0.1:9",  # packaging may need it
+        "NO_PROXY": "intranet,127.0.0.1,localhost",
+        "no_proxy": "intranet,127.0.0.1,localhost",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        "PYTHONUTF8": "1",
+        "PIP_USER": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def test_what_deploys_keeps_what_leads_to_its_account() -> None:
+    made = environment.for_tools({**SET, "AWS_REGION": "eu-central-1"})
+
+    assert {name: value for name, value in made.items() if name.startswith(("AWS_", "HTTP", "ALL"))} == {
+        "AWS_REGION": "eu-central-1",
+        **{name: value for name, value in SET.items() if name.startswith(("AWS_", "HTTP", "ALL"))},
+    }
+    assert not {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PIP_TARGET", "UV_PYTHON"} & made.keys()
+
+
+def test_pip_and_uv_are_still_told_where_packages_come_from() -> None:
+    sources = {"PIP_INDEX_URL": "https://a", "PIP_CERT": "/cert", "UV_DEFAULT_INDEX": "https://a", "UV_OFFLINE": "1"}
+
+    assert environment.for_tools(sources).items() >= sources.items()
+
+
+def test_making_it_twice_changes_nothing() -> None:
+    once = environment.for_this_machine(SET)
+
+    assert environment.for_this_machine(once) == once
+
+
+def test_children_of_the_devstack_reach_the_emulator_and_see_no_setting_of_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in SET.items():
+        monkeypatch.setenv(name, value)
+
+    made = Settings(8000, 4999, tmp_path).child_environment()
+
+    assert made["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4999"
+    assert not [name for name in made if name.startswith("DRAGONPOST_")]
+    assert not {"AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_RETRY_MODE"} & made.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["here", "tools"])
+def test_a_program_of_the_makefile_starts_whatever_is_set(kind: str, tmp_path: Path) -> None:
+    """Its first step is Python itself, which reads these before any code of ours could remove them."""
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong module')", encoding="utf-8")
+    told = "import json, operations, sys; print(sys.flags.utf8_mode, sys.flags.optimize, 'ł')"
+
+    ran = subprocess.run(
+        [sys.executable, "-IS", "operations/environment.py", kind, sys.executable, "-c", told],
+        cwd=PROJECT,
+        env={**os.environ, **SET, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert ran.stdout.decode() == "1 0 ł\n"
+
+
+def test_the_present_process_can_adopt_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name, value in SET.items():
+        os.environ[name] = value
+
+    environment.adopt(environment.for_this_machine(os.environ))
+
+    assert "AWS_PROFILE" not in os.environ
+    assert boto3.Session("test", "test", region_name="us-east-1").profile_name == "default"
