@@ -18,7 +18,7 @@ WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token reset install quick test prove mutants lint unit e2e fuzz deploy dead-letters clean
+.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters logs clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -41,6 +41,9 @@ run: .venv/.run ## serve the API on http://127.0.0.1:8000, with an embedded AWS 
 token: .venv/.run ## print an ID token (USER=operator, amber or cobalt); needs `make run` in another terminal
 	@exec $(RUN) -m devstack token $(USER)
 
+aws-env: .venv/.run ## print what leads AWS clients to the embedded AWS: eval "$$(make -s aws-env)"
+	@exec $(RUN) -m devstack aws-env
+
 reset: .venv/.run ## forget everything that `make run` keeps in .local
 	@exec $(RUN) -m devstack reset
 
@@ -48,7 +51,7 @@ reset: .venv/.run ## forget everything that `make run` keeps in .local
 install: ## install what testing needs, and nothing else
 	@$(MAKE) --silent -j2 .venv/.dev node_modules/.installed
 
-quick: install ## check in seconds what changes break most often: style, types, the unit and contract tests
+quick: install ## check in 15 seconds what changes break most often: style, types, the unit and contract tests
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --check --quiet . && $(RUN) -m mypy --no-error-summary
 	@exec $(RUN) -m pytest tests/unit tests/contract -m "not slow" -n $(WORKERS) --quiet
 
@@ -60,6 +63,9 @@ prove: install .local/checkov/.made ## try hard to break the service's promises 
 
 mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; continues where it stopped)
 	@exec $(RUN) -m tests.mutation --jobs $(or $(JOBS),1)
+
+generate: .venv/.run ## write every file that is generated from others (CONTRIBUTING.md lists them)
+	@exec $(RUN) -m operations.generate
 
 lint: install ## check style, types, the CloudFormation template and the state machine
 	$(RUN) -m ruff check .
@@ -73,7 +79,7 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
 
-unit: install ## run the tests that need no embedded AWS (half a minute)
+unit: install ## run the tests that need no embedded AWS, with coverage (one to three minutes)
 	@exec $(RUN) -m pytest tests/unit tests/contract tests/integration -n $(WORKERS) --cov --cov-report=term
 
 e2e: install ## run the tests that need an embedded AWS of their own
@@ -87,6 +93,10 @@ deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformat
 
 dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="list", "show ID", "redrive --all", "delete ID --save-to FILE")
 	@exec $(TOOLS) $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)
+
+logs: .venv/.run ## show what functions and workflow said (STAGE=local; FUNCTION=…, ID=an X-Request-Id or other id, HOURS=1)
+	@exec $(TOOLS) $(PYTHON) -m operations.logs --stage $(if $(filter file,$(origin STAGE)),local,$(STAGE)) \
+	  $(if $(FUNCTION),--function $(FUNCTION)) $(if $(ID),--id $(ID)) $(if $(HOURS),--hours $(HOURS))
 
 clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments

@@ -1,4 +1,4 @@
-"""The command line: `python -m devstack run|token|reset`."""
+"""The command line: `.venv/bin/python -m devstack run|token|aws-env|reset`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from devstack import tokens
+from devstack.aws import access
 from devstack.run import run
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(settings)
         if options.command == "token":
             print(tokens.id_token(settings, options.user))
+        elif options.command == "aws-env":
+            print(access.shell_commands(settings), end="")
         else:
             StateFolder(settings.state).reset()
             print(f"deleted the data in {settings.state}")
@@ -49,11 +52,12 @@ def _told(error: DevstackError) -> Iterator[str]:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m devstack", description=__doc__)
+    parser = argparse.ArgumentParser(prog=".venv/bin/python -m devstack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start the embedded AWS, deploy, serve; Ctrl-C ends it")
     token = commands.add_parser("token", help="print a valid ID token (needs `run` in another terminal)")
     token.add_argument("user", nargs="?", default="operator", help="operator (default), amber, cobalt, or an address")
+    commands.add_parser("aws-env", help="print shell commands that lead AWS clients to the embedded AWS that runs")
     commands.add_parser("reset", help="forget everything in the state folder")
     return parser.parse_args(arguments)
 

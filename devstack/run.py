@@ -1,10 +1,11 @@
-"""`python -m devstack run`: the parent process, which starts everything in order and ends it in reverse."""
+"""`.venv/bin/python -m devstack run`: the parent process, which starts everything in order and ends it in reverse."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import queue
+import shlex
 import signal
 import socket
 import time
@@ -30,13 +31,14 @@ QUICK_ENDS_MAX = 10
 READY = """\
 ready  {local_url}  ({seconds:.1f} s)
 
-  token        TOKEN=$(make -s token)        the operator's; make token USER=amber, USER=cobalt
+  token        TOKEN=$({make} token)        the operator's; make token USER=amber, USER=cobalt
   dragons      curl -H "Authorization: Bearer $TOKEN" '{local_url}/dragons?limit=3'
   console      {local_url}/    docs {local_url}/docs    (operator@dragonpost.example; passwords in {state}/users.json)
   more calls   README.md, docs/api.md
   deployed     {gateway_url}/
-  AWS          AWS_ENDPOINT_URL={aws_url}
-  state, logs  {state}  (api.log, emulator.log)
+  AWS          eval "$({make} aws-env)"  and then, for instance, .venv/bin/aws s3 ls
+  logs         {make} logs        what the functions and the workflow said; FUNCTION=add_dragon, ID=<X-Request-Id>
+  state        {state}
   end          Ctrl-C; the data stays until `make reset`
 """
 
@@ -109,7 +111,7 @@ class _Stack:
         return READY.format(
             local_url=self._settings.local_url,
             gateway_url=self._deployment.gateway_url(self._settings),
-            aws_url=self._settings.aws_url,
+            make=_make(self._settings),
             state=self._state.path,
             seconds=seconds,
         )
@@ -193,6 +195,12 @@ class _Stack:
             "pids": {"parent": os.getpid(), "emulator": self._aws.pid, "api": self._api.pid},
         }
         write_json(self._state.run, running)
+
+
+def _make(settings: Settings) -> str:
+    """Return how another terminal runs make, so that it finds this devstack."""
+    elsewhere = settings.state != Settings.from_environment({}).state
+    return f"make -s DRAGONPOST_STATE={shlex.quote(str(settings.state))}" if elsewhere else "make -s"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from devstack.settings import DevstackError
 PREDECESSOR_ENDS_WITHIN_S = 20
 FREE_BYTES_MIN = 64 * 1024 * 1024  # a run writes about 30 MiB, the unpacked functions among them
 _SET_ASIDE = "set-aside-"
+START_IT = "Start it with `make run` in another terminal (with the same DRAGONPOST_STATE, if you set one)."
 
 
 class StateFolder:
@@ -50,6 +51,12 @@ class StateFolder:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def running(self) -> dict[str, Any]:
+        """Return what run.json says about the devstack that runs on this folder. Raises DevstackError if none does."""
+        if not (running := read_json(self.run)):
+            raise DevstackError(f"no devstack is running on {self.path}. {START_IT}")
+        return running
 
     def set_aside(self) -> Path:
         """Move out of the way what a killed emulator has left; return the folder that it is in now."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from devstack.aws import sign_in
 from devstack.aws.seed import PEOPLE
 from devstack.settings import DevstackError, Settings
-from devstack.state import StateFolder, read_json
-
-_START_IT = "Start it with `make run` in another terminal (with the same DRAGONPOST_STATE, if you set one)."
+from devstack.state import START_IT, StateFolder, read_json
 
 
 def id_token(settings: Settings, user: str) -> str:
@@ -17,9 +15,7 @@ def id_token(settings: Settings, user: str) -> str:
     running devstack.
     """
     state = StateFolder(settings.state)
-    running = read_json(state.run)
-    if not running:
-        raise DevstackError(f"no devstack is running on {settings.state}. {_START_IT}")
+    running = state.running()
     email = user if "@" in user else f"{user}@dragonpost.example"
     passwords = read_json(state.users)
     if email not in passwords:
@@ -28,5 +24,5 @@ def id_token(settings: Settings, user: str) -> str:
         return sign_in.id_token(running["aws_url"], running["user_pool_client_id"], email, passwords[email])
     except OSError as error:
         raise DevstackError(
-            f"the embedded AWS does not answer at {running['aws_url']} ({error}). {_START_IT}"
+            f"the embedded AWS does not answer at {running['aws_url']} ({error}). {START_IT}"
         ) from error

@@ -1,4 +1,4 @@
-"""Compare the OpenAPI document with the last released one: `python -m operations.breaking_changes`.
+"""Compare the OpenAPI document with the last released one: `.venv/bin/python -m operations.breaking_changes`.
 
 A change that breaks clients is allowed only if the version says so, with a higher major number, or below 1.0 with a
 higher minor one (https://semver.org, 4 and 8). api-smart-diff, from npm, does the comparison. `--release` makes the
@@ -52,7 +52,8 @@ def may_break(released: str, present: str) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Compare, or release; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m operations.breaking_changes", description="Find changes of the API that break its clients."
+        prog=".venv/bin/python -m operations.breaking_changes",
+        description="Find changes of the API that break its clients.",
     )
     parser.add_argument("--release", action="store_true", help="make the present document the released one")
     if parser.parse_args(arguments).release:

@@ -1,4 +1,4 @@
-"""Look after a stage's dead letters: `python -m operations.dead_letters --stage prod list`.
+"""Look after a stage's dead letters: `.venv/bin/python -m operations.dead_letters --stage prod list`.
 
 A dead letter is a message that could not be stored. The consumer sends hopeless messages to this queue with a
 `reason`; a letter without one failed as many deliveries as the queue allows. These commands lose no letter: `redrive`
@@ -23,7 +23,10 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from devstack.settings import DevstackError
+from operations.reach import reach
 from operations.stages import STAGES
+from operations.terminal import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -79,7 +82,7 @@ class Letter:
             "attributes": {name: _as_json(value) for name, value in self.attributes.items()},
             "body": self.body,
         }
-        return _printable(json.dumps(document, indent=2, ensure_ascii=False), besides="\n") + "\n"
+        return printable(json.dumps(document, indent=2, ensure_ascii=False), besides="\n") + "\n"
 
 
 class DeadLetters:
@@ -150,7 +153,7 @@ def list_letters(letters: DeadLetters) -> None:
         print(f"{'letter':36}  {'age':>6}  {'message':36}  {'company':36}  reason")
     for letter in found:
         ids = f"{letter.metadata('message_id'):36}  {letter.metadata('company_id'):36}"
-        print(_printable(f"{letter.letter_id:36}  {_age(letter.sent_at):>6}  {ids}  {letter.reason}"))
+        print(printable(f"{letter.letter_id:36}  {_age(letter.sent_at):>6}  {ids}  {letter.reason}"))
     _tell_of_more(letters)
 
 
@@ -174,7 +177,7 @@ def redrive(letters: DeadLetters, letter_ids: Sequence[str] | None) -> None:
                 continue
             letters.redrive(letter)
             done += 1
-            print(_printable(f"{done}  redriven {letter.letter_id}  ({letter.reason})"), flush=True)
+            print(printable(f"{done}  redriven {letter.letter_id}  ({letter.reason})"), flush=True)
             if wanted is not None:
                 wanted.remove(letter.letter_id)
                 if not wanted:
@@ -234,11 +237,6 @@ def _as_json(value: MessageAttributeValueOutputTypeDef) -> str | dict[str, str]:
     return {"DataType": value["DataType"], "StringValue": value["StringValue"]}
 
 
-def _printable(text: str, besides: str = "") -> str:
-    """Escape characters that control a terminal (ESC, C1, bidirectional overrides), as JSON does."""
-    return "".join(c if c.isprintable() or c in besides else json.dumps(c)[1:-1] for c in text)
-
-
 def _age(sent_at: datetime) -> str:
     seconds = (datetime.now(UTC) - sent_at).total_seconds()
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
@@ -248,9 +246,8 @@ def _age(sent_at: datetime) -> str:
 
 
 def _connected(stage: str) -> DeadLetters:
-    """Return the stage's dead letters. The stage `local` is the embedded AWS; its environment has the address."""
-    if "AWS_ENDPOINT_URL" not in os.environ:
-        os.environ.update(STAGES[stage].environment)
+    """Return the stage's dead letters."""
+    reach(stage)
     sqs = boto3.client("sqs")
     urls = [sqs.get_queue_url(QueueName=f"dragonpost-{stage}-messages{suffix}")["QueueUrl"] for suffix in ("-dead", "")]
     return DeadLetters(sqs, *urls)
@@ -269,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             redrive(letters, None if options.all else options.letters)
         else:
             delete(letters, options.letter, options.save_to)
-    except DeadLetterError as error:
+    except (DeadLetterError, DevstackError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (ClientError, BotoCoreError) as error:
@@ -282,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m operations.dead_letters", description=__doc__)
+    parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.dead_letters", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="print one line for each letter")

@@ -1,4 +1,4 @@
-"""The stages, and all that differs between them. To add one, add it here and run `python -m operations.generate`.
+"""The stages, and all that differs between them. To add one, add it here and run `make generate`.
 
 Everything else about a stage follows from its name: it is part of every resource's name, so that stages can share an
 account. A name consists of lower-case letters and digits, as the templates' parameter `Stage` demands. With a hyphen,

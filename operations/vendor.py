@@ -1,4 +1,4 @@
-"""Fill vendor/, which Chalice copies into the package as it is: `python -m operations.vendor`.
+"""Fill vendor/, which Chalice copies into the package as it is: `.venv/bin/python -m operations.vendor`.
 
 pip installs what requirements-vendor.txt pins, without dependencies, unless the stamp in vendor/ says that it is
 installed already. The stamp is a digest of the requirements and of every file that was installed.

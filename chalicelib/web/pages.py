@@ -89,7 +89,7 @@ def asset(name: str, if_none_match: str | None) -> Reply:
 
 
 def openapi_document(if_none_match: str | None) -> Reply:
-    """Return the API's OpenAPI document, or 304. `python -m operations.generate` writes it."""
+    """Return the API's OpenAPI document, or 304. `make generate` writes it."""
     return _file(STATIC / "openapi.json", if_none_match, "no-cache")
 
 

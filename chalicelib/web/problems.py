@@ -1,7 +1,7 @@
 """Errors as the API shows them: `application/problem+json` (RFC 9457), with a fixed URN for each kind of problem.
 
 Every sentence about a problem is here, once. The routes raise these problems, the OpenAPI document shows them as
-examples, and API Gateway's own answers are generated from them (`python -m operations.generate`). Only two kinds stand
+examples, and API Gateway's own answers are generated from them (`make generate`). Only two kinds stand
 elsewhere: what a rule says about a field, beside that rule, and the reasons that the workflow gives (`dragons/steps`,
 `dragons/submissions`).
 
@@ -132,7 +132,7 @@ MESSAGE_NOT_FOUND = Problem(404, "No message with this id is stored (yet).")
 FILE_NOT_FOUND = Problem(404, "There is no such file.")
 SWAGGER_UI_NOT_FOUND = Problem(
     404,
-    "This deployment was packaged without Swagger UI. Run `python -m operations.vendor` and deploy again. "
+    "This deployment was packaged without Swagger UI. Run `.venv/bin/python -m operations.vendor` and deploy again. "
     "Until then, read openapi.json, which is beside this address.",
 )
 

@@ -1,1 +1,1 @@
-"""Deploying one stage: `python -m operations.deploy --stage dev`."""
+"""Deploying one stage: `.venv/bin/python -m operations.deploy --stage dev`."""

@@ -1,4 +1,4 @@
-"""Deploy one stage of Dragonpost: `python -m operations.deploy --stage dev`.
+"""Deploy one stage of Dragonpost: `.venv/bin/python -m operations.deploy --stage dev`.
 
 It runs the `aws` and `chalice` commands of docs/operations.md in the order that they need each other: the resources
 stack, its outputs, the packaged app. Progress goes to stderr, the result to stdout.
@@ -63,7 +63,7 @@ def _target(options: argparse.Namespace) -> Target:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m operations.deploy", description=__doc__)
+    parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.deploy", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--artifacts-bucket", help="bucket for templates and packages (created if there is none)")
     parser.add_argument(

@@ -28,7 +28,7 @@ def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
     elif _stack_exists(target, target.app_stack):
         raise DeployError(
             f"stage {target.stage} was deployed with CloudFormation. Go on with that, or first run "
-            f"`aws cloudformation delete-stack --stack-name {target.app_stack}`."
+            f"`.venv/bin/aws cloudformation delete-stack --stack-name {target.app_stack}`."
         )
 
 

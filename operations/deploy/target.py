@@ -58,7 +58,7 @@ def default_artifacts_bucket(environment: Mapping[str, str]) -> tuple[str, str]:
     """
     region = environment.get("AWS_DEFAULT_REGION") or _configured_region(environment)
     if not region:
-        raise DeployError("no region. Set AWS_DEFAULT_REGION, or run `aws configure`.")
+        raise DeployError("no region. Set AWS_DEFAULT_REGION, or run `.venv/bin/aws configure`.")
     identity = ("sts", "get-caller-identity", "--query", "Account", "--output", "text")
     account = commands.run("aws", *identity, env=environment).strip()
     return f"{APP_NAME}-artifacts-{account}-{region}", account

@@ -1,4 +1,4 @@
-"""Makes the files that are generated from others: `python -m operations.generate`.
+"""Makes the files that are generated from others: `make generate`.
 
 Each generator is a module whose `files()` returns the text of each file by its path relative to the project's root.
 """

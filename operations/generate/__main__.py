@@ -1,4 +1,4 @@
-"""Write every file that is generated: `python -m operations.generate`; with `--check`, only look for outdated ones."""
+"""Write every file that is generated: `make generate`; with `--check`, only look for outdated ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GENERATORS = (openapi, workflow_graph, app_overrides, chalice_config, policies)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files or check them; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m operations.generate", description="Write every file that is generated from others."
+        prog=".venv/bin/python -m operations.generate", description="Write every file that is generated from others."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     check = parser.parse_args(arguments).check
@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{path} removed")
             return 0
     except (CannotGenerate, FunctionIncomplete, OSError) as error:
-        print(f"python -m operations.generate: {error}", file=sys.stderr)
+        print(f"make generate: {error}", file=sys.stderr)
         return 1
     for path in (*outdated, *leftovers):
-        print(f"{path} is out of date: run `python -m operations.generate` and commit it", file=sys.stderr)
+        print(f"{path} is out of date: run `make generate` and commit it", file=sys.stderr)
     return 1 if outdated or leftovers else 0
 
 

@@ -25,7 +25,7 @@ def files() -> dict[Path, str]:
 def _config() -> dict[str, Any]:
     return {
         # Chalice ignores names that it does not know, and JSON has no comments.
-        "generated": "by `python -m operations.generate`, from operations/stages.py and operations/functions.py",
+        "generated": "by `make generate`, from operations/stages.py and operations/functions.py",
         "version": "2.0",
         "app_name": "dragonpost",
         "autogen_policy": False,

@@ -27,9 +27,7 @@ def test_check_names_each_outdated_file_and_the_command_and_writes_nothing(
     assert command.main(["--check"]) == 1
 
     told = capsys.readouterr().err.splitlines()
-    assert sorted(told) == [
-        f"{path} is out of date: run `python -m operations.generate` and commit it" for path in (outdated, missing)
-    ]
+    assert sorted(told) == [f"{path} is out of date: run `make generate` and commit it" for path in (outdated, missing)]
     assert (tmp_path / outdated).read_text(encoding="utf-8") == "{}"
     assert not (tmp_path / missing).exists()
 
@@ -74,7 +72,7 @@ def test_what_cannot_be_generated_is_one_line_and_writes_nothing(
 
     assert command.main([]) == 1
 
-    assert capsys.readouterr().err == "python -m operations.generate: GET /unicorns has no description\n"
+    assert capsys.readouterr().err == "make generate: GET /unicorns has no description\n"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

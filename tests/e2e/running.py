@@ -1,4 +1,4 @@
-"""The devstack as its users start it, `python -m devstack run`, and HTTP against its two targets."""
+"""The devstack as its users start it, `.venv/bin/python -m devstack run`, and HTTP against its two targets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OF_SOMEBODY_ELSE = {
 
 
 class Devstack:
-    """One `python -m devstack run`, with its output, its processes and its settings."""
+    """One `.venv/bin/python -m devstack run`, with its output, its processes and its settings."""
 
     of_this_run: ClassVar[list[Devstack]] = []  # every one of this test run
 
@@ -154,7 +154,7 @@ class Devstack:
             self._news.notify_all()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m devstack` with these arguments beside it."""
+        """Run `.venv/bin/python -m devstack` with these arguments beside it."""
         return subprocess.run(
             [sys.executable, "-m", "devstack", *arguments],
             cwd=self.project,

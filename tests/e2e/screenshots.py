@@ -1,4 +1,4 @@
-"""Make screenshots of the console and the docs: `python -m tests.e2e.screenshots FOLDER`.
+"""Make screenshots of the console and the docs: `.venv/bin/python -m tests.e2e.screenshots FOLDER`.
 
 Starts a devstack of its own and goes through every view in both themes and two widths. The README shows
 `registry.png` and `workflow.png`; look at all of them before you copy those two to docs/images/.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -19,11 +18,10 @@ from tests.e2e.waiting import until
 
 def dead_letters(devstack: Devstack, *orders: str) -> str:
     """Run the command on the devstack's stage and return what it printed."""
-    environment = {**os.environ, "AWS_ENDPOINT_URL": devstack.running["aws_url"], "AWS_DEFAULT_REGION": "us-east-1"}
     ran = subprocess.run(
         [sys.executable, "-m", "operations.dead_letters", "--stage", "local", *orders],
         cwd=PROJECT,
-        env={**environment, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
+        env=devstack.environment,
         capture_output=True,
         text=True,
         timeout=60,

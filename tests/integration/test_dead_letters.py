@@ -18,7 +18,6 @@ import pytest
 
 from operations import dead_letters
 from operations.dead_letters import DeadLetterError, DeadLetters
-from operations.stages import STAGES
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, message_body
 
@@ -383,12 +382,16 @@ def test_a_stage_that_is_not_deployed_is_said_to_be_missing(stage: Stage, capsys
     assert "Is the stage deployed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("named", [None, "http://127.0.0.1:4999"], ids=["the stage", "the environment"])
-def test_stage_local_is_reached_at_the_environments_endpoint_or_else_at_the_stages(
-    sqs: Any, stage: Stage, buried: Callable[..., str], monkeypatch: pytest.MonkeyPatch, named: str | None
+def test_stage_local_is_the_devstack_that_runs_on_the_state_folder(
+    sqs: Any,
+    stage: Stage,
+    buried: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    """Whatever port it runs on, and whatever account the environment leads to."""
     buried()
-    configured = STAGES["local"].environment["AWS_ENDPOINT_URL"]
+    (tmp_path / "run.json").write_text('{"aws_url": "http://127.0.0.1:4999"}', encoding="utf-8")
     made, reached = boto3.client, []
 
     def client(service: Any) -> Any:
@@ -396,8 +399,18 @@ def test_stage_local_is_reached_at_the_environments_endpoint_or_else_at_the_stag
         return sqs
 
     monkeypatch.setattr(boto3, "client", client)
-    with patch.dict(os.environ, {"AWS_ENDPOINT_URL": named} if named else {}):
+    elsewhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4998", "AWS_PROFILE": "nope"}
+    with patch.dict(os.environ, {**elsewhere, "DRAGONPOST_STATE": str(tmp_path)}):
         assert dead_letters.main(["--stage", "local", "list"]) == 0
 
-    assert reached == [named or configured]
+    assert reached == ["http://127.0.0.1:4999"]
     assert "AWS_ENDPOINT_URL" not in os.environ
+
+
+def test_stage_local_without_a_devstack_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DRAGONPOST_STATE", str(tmp_path))
+
+    assert dead_letters.main(["--stage", "local", "list"]) == 1
+    assert f"no devstack is running on {tmp_path}. Start it with `make run`" in capsys.readouterr().err

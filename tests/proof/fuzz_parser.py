@@ -1,6 +1,6 @@
 """A fuzzer for the code that reads untrusted JSON: the strict parser and both models. Run it for as long as you like:
 
-    python -m tests.proof.fuzz_parser --seconds 600
+    .venv/bin/python -m tests.proof.fuzz_parser --seconds 600
 
 With atheris (`pip install atheris`; libFuzzer for Python) coverage guides it. That includes the coverage of a second
 parser, the standard library's in pure Python, with which it compares every result. Without atheris, it mutates a corpus

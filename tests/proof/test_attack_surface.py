@@ -293,9 +293,8 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestStaticChecks:
     def test_bandit_finds_nothing_unexplained(self, report: Report) -> None:
-        bandit = Path(sys.executable).parent / "bandit"
         code = ["app.py", "chalicelib", "operations", "devstack"]
-        checked = _run(str(bandit), "--quiet", "--configfile", "bandit.yaml", "--recursive", *code)
+        checked = _run(sys.executable, "-m", "bandit", "--quiet", "--configfile", "bandit.yaml", "--recursive", *code)
         report.add(SUITE, "bandit", tried=1, survived=int(checked.returncode == 0))
         assert checked.returncode == 0, checked.stdout
 
@@ -317,7 +316,8 @@ class TestStaticChecks:
         checkov = PROJECT / ".local" / "checkov" / "bin" / "python"
         assert checkov.exists(), "make prove installs it; .checkov.yaml says how to do so by hand"
         for template in (PROJECT / "infrastructure" / "resources.yaml", packaged):
-            checked = _run(str(checkov), "-m", "checkov.main", "--config-file", ".checkov.yaml", "--file", str(template))
+            command = (str(checkov), "-m", "checkov.main", "--config-file", ".checkov.yaml", "--file", str(template))
+            checked = _run(*command)
             assert checked.returncode == 0, checked.stdout
             assert re.search(r"Passed checks: [1-9]", checked.stdout), checked.stdout
         report.add(SUITE, "checkov on both templates", tried=2, survived=2)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
+import pytest
+
+from devstack import run
 from devstack.settings import Settings
 from devstack.state import StateFolder
 from operations import PROJECT
@@ -11,6 +15,14 @@ from operations import PROJECT
 
 def test_an_empty_setting_does_not_make_the_project_the_state_folder() -> None:
     assert Settings.from_environment({"DRAGONPOST_STATE": ""}).state == PROJECT / ".local"
+
+
+@pytest.mark.parametrize("folder", ["/a folder/it's", "/ünd $HOME"])
+def test_printed_commands_find_a_devstack_that_keeps_its_state_elsewhere(folder: str) -> None:
+    command = run._make(Settings.from_environment({"DRAGONPOST_STATE": folder}))
+
+    assert shlex.split(command) == ["make", "-s", f"DRAGONPOST_STATE={folder}"]
+    assert run._make(Settings.from_environment({})) == "make -s"
 
 
 def test_reset_leaves_what_somebody_else_has_built_in_the_folder(tmp_path: Path) -> None:

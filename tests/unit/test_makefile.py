@@ -16,10 +16,11 @@ pytestmark = pytest.mark.slow
 CHATTER = "Collecting dragons\n"
 ANSWER = "the-answer\n"
 
-# Says what it was asked on its last line, where the tests look for it; installing only makes it talk.
+# Answers what has an answer, and only talks when it is to install something.
 STAND_IN = """#!/bin/sh
 case "$*" in
-  *"devstack token"* | *"operations.deploy "* | *"operations.dead_letters"*) echo the-answer ;;
+  *"devstack token"* | *"devstack aws-env"* | *"operations.deploy "* | *"operations.dead_letters"*) echo the-answer ;;
+  *"operations.logs"*) echo "$*" ;;
   *) echo Collecting dragons; echo and more on stderr >&2 ;;
 esac
 """
@@ -53,7 +54,7 @@ def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("target", ["token", "deploy", "dead-letters"])
+@pytest.mark.parametrize("target", ["token", "aws-env", "deploy", "dead-letters"])
 def test_a_target_prints_its_answer_alone_even_where_it_installs_first(clone: Path, target: str) -> None:
     made = make(clone, "-s", target)
 
@@ -67,3 +68,18 @@ def test_whatever_installs_prints_nothing_on_stdout(clone: Path, target: str) ->
 
     assert made.stdout == ""
     assert CHATTER in made.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ([], "--stage local"),
+        (["STAGE=prod", "FUNCTION=add_dragon", "ID=a-1", "HOURS=24"],
+         "--stage prod --function add_dragon --id a-1 --hours 24"),
+    ],
+    ids=["nothing", "everything"],
+)  # fmt: skip
+def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: list[str], asked: str) -> None:
+    made = make(clone, "-s", "logs", *given)
+
+    assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
