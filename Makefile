@@ -41,7 +41,7 @@ run: .venv/.run ## serve the API on http://127.0.0.1:8000, with an embedded AWS 
 token: .venv/.run ## print an ID token (USER=operator, amber or cobalt); needs `make run` in another terminal
 	@exec $(RUN) -m devstack token $(USER)
 
-aws-env: .venv/.run ## print what leads AWS clients to the embedded AWS: eval "$$(make -s aws-env)"
+aws-env: .venv/.run ## print what leads AWS clients to the embedded AWS: eval "$(make -s aws-env)"
 	@exec $(RUN) -m devstack aws-env
 
 reset: .venv/.run ## forget everything that `make run` keeps in .local

@@ -83,3 +83,7 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     made = make(clone, "-s", "logs", *given)
 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
+
+
+def test_help_prints_commands_as_they_are_typed(clone: Path) -> None:
+    assert 'eval "$(make -s aws-env)"' in make(clone, "-s", "help").stdout
