@@ -54,7 +54,7 @@ def for_tools(environment: Mapping[str, str]) -> dict[str, str]:
 
     What leads to an account (credentials, profile, region, proxy, certificates) stays.
     """
-    kept = {name: value for name, value in environment.items() if _changes_no_tool(name)}
+    kept = {name: value for name, value in environment.items() if _changes_no_tool(name) and not _is_socks(name, value)}
     # pip's configuration files may say `user = true`, which fails in a virtual environment; a variable beats them.
     return kept | {"PYTHONUTF8": "1", "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
@@ -64,7 +64,7 @@ def for_this_machine(environment: Mapping[str, str]) -> dict[str, str]:
 
     A proxy stays, because packaging needs it to fetch dependencies, but is not asked for this machine's own addresses.
     """
-    kept = {name: value for name, value in for_tools(environment).items() if not _leads_elsewhere(name, value)}
+    kept = {name: value for name, value in for_tools(environment).items() if not _leads_elsewhere(name)}
     unproxied = kept.get("NO_PROXY") or kept.get("no_proxy") or ""
     no_proxy = ",".join(dict.fromkeys(filter(None, [*unproxied.split(","), *LOOPBACK])))
     return kept | {
@@ -91,9 +91,12 @@ def _changes_no_tool(name: str) -> bool:
     return name in _PYTHON_KEPT or not name.startswith(("PYTHON", "__PYVENV"))
 
 
-def _leads_elsewhere(name: str, value: str) -> bool:
-    if name.upper().endswith("_PROXY") and value.startswith("socks"):
-        return True  # HTTP clients refuse to start without a package for it, even where they would not use the proxy
+def _is_socks(name: str, value: str) -> bool:
+    """Tell a proxy that pip, boto3 and other clients here cannot use. They fail, even where they would not need it."""
+    return name.upper().endswith("_PROXY") and value.startswith("socks")
+
+
+def _leads_elsewhere(name: str) -> bool:
     return name.startswith(_AWS) or (name.startswith("DRAGONPOST_") and name not in _OURS_KEPT)
 
 
