@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -329,7 +330,8 @@ def test_a_command_that_fails_is_named_with_its_output(target: Target) -> None:
 
 def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> None:
     """Nobody could answer: the command does not own the terminal, and asking there would stop it for ever."""
-    write_command(tmp_path / "asks", f"#!{sys.executable}\nimport getpass\ngetpass.getpass('MFA code: ')\n")
+    asking = shlex.join([sys.executable, "-c", "import getpass; getpass.getpass('MFA code: ')"])
+    write_command(tmp_path / "asks", f"#!/bin/sh\nexec {asking}\n")
     ours, terminal = pty.openpty()
     # The first terminal that the first process of a session opens becomes the session's.
     program = f"os.open({os.ttyname(terminal)!r}, os.O_RDWR)\ncommands.run('asks', env=os.environ)"
