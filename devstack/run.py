@@ -31,7 +31,7 @@ QUICK_ENDS_MAX = 10
 READY = """\
 ready  {local_url}  ({seconds:.1f} s)
 
-  token        TOKEN=$({make} token)        the operator's; make token USER=amber, USER=cobalt
+  token        TOKEN=$({make} token)        the operator's; with USER=amber or USER=cobalt, a company's
   dragons      curl -H "Authorization: Bearer $TOKEN" '{local_url}/dragons?limit=3'
   console      {local_url}/    docs {local_url}/docs    (operator@dragonpost.example; passwords in {state}/users.json)
   more calls   README.md, docs/api.md
@@ -39,7 +39,7 @@ ready  {local_url}  ({seconds:.1f} s)
   AWS          eval "$({make} aws-env)"  and then, for instance, .venv/bin/aws s3 ls
   logs         {make} logs        what the functions and the workflow said; FUNCTION=add_dragon, ID=<X-Request-Id>
   state        {state}
-  end          Ctrl-C; the data stays until `make reset`
+  end          Ctrl-C; the data stays until `{make} reset`
 """
 
 
