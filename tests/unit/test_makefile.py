@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from operations import PROJECT
 
 pytestmark = pytest.mark.slow
 
+MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 CHATTER = "Collecting dragons\n"
 ANSWER = "the-answer\n"
 
@@ -83,6 +85,14 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     made = make(clone, "-s", "logs", *given)
 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
+
+
+def test_every_program_of_python_gets_our_environment_and_is_a_module() -> None:
+    """Scripts in .venv/bin may not start where the path has a space in it, and take your settings as they are."""
+    recipes = [line for line in MAKEFILE.splitlines() if line.startswith("\t")]
+    bare = [line for line in recipes if re.search(r"(?<!\$\(TOOLS\) )\$\(PYTHON\)|\.venv/bin/(?!uv\b)", line)]
+
+    assert bare == []
 
 
 def test_help_prints_commands_as_they_are_typed(clone: Path) -> None:
