@@ -7,8 +7,10 @@ stay in the document as they are. Once the first is removed, the next one is the
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -50,14 +52,15 @@ class Document:
 
     @classmethod
     def parsed(cls, body: bytes) -> Document:
-        """Parse the document's bytes. A blank document is an empty registry. Raises `DocumentCorrupt`."""
-        if not body.strip():
+        """Parse the document's bytes. A blank document is an empty registry. Raises `DocumentCorrupt`.
+
+        Some editors put a byte order mark at the beginning. It is ignored (RFC 8259 §8.1); the next version has none.
+        """
+        text = body.removeprefix(codecs.BOM_UTF8)
+        if not text.strip():
             return cls([], {}, [])
-        try:
-            entries = msgspec.json.decode(body, type=list[Entry])
-            raw = msgspec.json.decode(body, type=list[msgspec.Raw])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DocumentCorrupt(f"not a JSON array of dragons: {error}") from error
+        entries = _decoded(text, list[Entry])
+        raw = _decoded(text, list[msgspec.Raw])
         by_key: dict[str, list[Entry]] = {}
         for entry in entries:
             by_key.setdefault(entry.key, []).append(entry)
@@ -90,10 +93,10 @@ class Document:
 
         A replaced entry keeps everything else that it holds: its submission id, and members that are not ours.
         """
-        place = next(place for place, item in enumerate(self.raw) if msgspec.json.decode(item, type=Dragon).key == key)
+        place = next(place for place, item in enumerate(self.raw) if _decoded(item, Dragon).key == key)
         changed: list[object] = []
         if wanted is not None:
-            members = msgspec.json.decode(self.raw[place], type=dict[str, msgspec.Raw])
+            members = _decoded(self.raw[place], dict[str, msgspec.Raw])
             changed = [members | msgspec.structs.asdict(wanted)]
         return msgspec.json.encode([*self.raw[:place], *changed, *self.raw[place + 1 :]])
 
@@ -106,3 +109,16 @@ class Document:
             if query.name is not None and row.key != query.name:
                 continue
             yield row
+
+
+Decoded = TypeVar("Decoded")
+
+
+def _decoded(text: bytes | msgspec.Raw, kind: type[Decoded]) -> Decoded:
+    """Decode the document, or an entry of it. Raises `DocumentCorrupt`."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DocumentCorrupt(f"not a JSON array of dragons: {error}") from error
+    except RecursionError as error:
+        raise DocumentCorrupt("nested too deeply") from error

@@ -48,6 +48,23 @@ def test_a_document_that_is_not_an_array_of_dragons_is_refused_with_the_reason(b
         Document.parsed(body)
 
 
+DEEP = b"[" * 1_000_000 + b"]" * 1_000_000
+
+
+@pytest.mark.parametrize("body", [DEEP, b'[{"weight":' + DEEP + b"," + json.dumps(EMBER).encode()[1:] + b"]"])
+def test_a_document_that_is_nested_too_deeply_to_be_read_is_refused(body: bytes) -> None:
+    with pytest.raises(DocumentCorrupt):
+        Document.parsed(body)
+
+
+@pytest.mark.parametrize("text", ["", " []", json.dumps([EMBER])])
+def test_a_byte_order_mark_is_ignored_and_not_written_again(text: str) -> None:
+    parsed = Document.parsed(b"\xef\xbb\xbf" + text.encode())
+
+    assert parsed == Document.parsed(text.encode())
+    assert json.loads(parsed.with_addition(dragon("Zed"), "s1"))[-1]["dragon_name_str"] == "Zed"
+
+
 def test_the_first_entry_of_a_name_is_the_dragon_and_the_others_are_known() -> None:
     parsed = document(*ALL)
 
