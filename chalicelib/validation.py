@@ -27,7 +27,11 @@ def decode(value: Mapping[str, Any], model: type[Model], names: Mapping[str, str
 
 
 # What msgspec's own types require, in this API's words.
-_BUILTIN_RULES: dict[object, str] = {bool: "must be true or false", str: "must be a string"}
+_BUILTIN_RULES: dict[object, str] = {
+    bool: "must be true or false",
+    str: "must be a string",
+    dict: "must be an object",
+}
 
 
 def _parse(checked_type: type[Any], value: object) -> Any:

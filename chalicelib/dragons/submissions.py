@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -92,38 +92,73 @@ def execution_input(report: DragonReport, origin: Origin, submission_id: str, *,
     }
 
 
-def asked_for(given: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return the parts of an execution's input that the client chose. They tell a repeated report from another one.
+class NotASubmission(Exception):
+    """Somebody started the execution by hand: its input is not the API's, or its output is not the workflow's."""
 
-    It leaves out what the stage adds and the ids of the request itself.
-    """
-    return (
-        given["dragon"],
-        given["confirmation_required"],
-        given["reporter"].get("phone_number"),
-    )
+
+class _Reporter(msgspec.Struct, frozen=True):
+    """How to reach whoever reported the dragon, as the state machine's input has it."""
+
+    text: bool = False
+    phone_number: str | None = None
+
+
+class _Given(msgspec.Struct, frozen=True):
+    """The state machine's input, as `execution_input` makes it."""
+
+    submission_id: str
+    dragon: Dragon
+    reporter: _Reporter
+    confirmation_required: bool
+    requested_by: str
+    correlation_id: str
+
+
+def _given(described: DescribeExecutionOutputTypeDef) -> _Given:
+    """Return what the execution was given. Raises `NotASubmission`."""
+    given = _decoded(described["input"], _Given)
+    if given.submission_id != described["name"]:
+        raise NotASubmission
+    return given
+
+
+Decoded = TypeVar("Decoded")
+
+
+def _decoded(text: str, kind: type[Decoded]) -> Decoded:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotASubmission from error
 
 
 def submission_of(described: DescribeExecutionOutputTypeDef) -> Submission:
-    """Make a submission from the answer of `DescribeExecution`.
-
-    Raises `KeyError` or `msgspec.MsgspecError` if the execution's input is not the API's: somebody started it by hand.
-    """
-    given = msgspec.json.decode(described["input"], type=dict[str, Any])
+    """Make a submission from the answer of `DescribeExecution`. Raises `NotASubmission`."""
+    given = _given(described)
     finished = described.get("stopDate")
     status, outcome = _status(described)
     return Submission(
         submission_id=described["name"],
         execution_arn=described["executionArn"],
         status=status,
-        dragon=msgspec.convert(given["dragon"], Dragon),
-        requested_by=given["requested_by"],
+        dragon=given.dragon,
+        requested_by=given.requested_by,
         started_at=rfc3339(described["startDate"]),
         finished_at=None if status == "pending" or finished is None else rfc3339(finished),
         reason=outcome.get("reason"),
         refusal=outcome.get("outcome"),
         notification=outcome.get("notification"),
     )
+
+
+def is_repeat(described: DescribeExecutionOutputTypeDef, report: DragonReport) -> bool:
+    """Tell whether the report is the one that the execution was started for. Raises `NotASubmission`.
+
+    What the stage adds and the ids of the request itself do not matter.
+    """
+    given = _given(described)
+    asked = (given.dragon, given.confirmation_required, given.reporter.phone_number)
+    return asked == (report.dragon, report.confirmationRequired, report.phone_number)
 
 
 def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str, Any]]:
@@ -133,7 +168,7 @@ def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str
     if described["status"] == "SUCCEEDED":
         if "output" not in described:
             return "pending", {}  # DescribeExecution is eventually consistent: some of its parts may lag behind
-        outcome = msgspec.json.decode(described["output"], type=dict[str, Any])
+        outcome = _decoded(described["output"], dict[str, Any])
         if outcome.get("status") in ("added", "rejected"):
             return outcome["status"], outcome
     # Failed, timed out or aborted. What Step Functions says about it stays inside: it may name resources.

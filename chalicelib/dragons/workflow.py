@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from chalicelib import aws
 from chalicelib.dragons.model import DragonReport
 from chalicelib.dragons.submissions import (
+    NotASubmission,
     Origin,
     Step,
     Submission,
-    asked_for,
     execution_input,
+    is_repeat,
     rfc3339,
     steps_of,
     submission_of,
@@ -87,7 +88,7 @@ class DragonWorkflow:
                 )
         except aws.DependencyFault as refused:
             if refused.code == "ExecutionAlreadyExists":
-                return self._started_before(submission_id, given)
+                return self._started_before(submission_id, report)
             raise
         return Submission(
             submission_id, started["executionArn"], "pending", report.dragon, origin.sub, rfc3339(started["startDate"])
@@ -101,7 +102,7 @@ class DragonWorkflow:
         described = self._described(submission_id)
         try:
             return None if described is None else submission_of(described)
-        except (KeyError, msgspec.MsgspecError):
+        except NotASubmission:
             return None
 
     def steps(self, submission: Submission) -> list[Step]:
@@ -142,14 +143,17 @@ class DragonWorkflow:
                 return latest
         return latest
 
-    def _started_before(self, submission_id: str, given: Mapping[str, Any]) -> Submission:
-        """Answer as the first call did, if it was for the same dragon."""
+    def _started_before(self, submission_id: str, report: DragonReport) -> Submission:
+        """Answer as the first call did, if it was for the same report."""
         described = self._described(submission_id)
         if described is None:
             raise aws.DependencyUnavailable("Step Functions", "an execution that exists was not found")
-        if asked_for(msgspec.json.decode(described["input"])) != asked_for(given):
-            raise IdempotencyKeyReused
-        return submission_of(described).as_it_began()
+        try:
+            if is_repeat(described, report):
+                return submission_of(described).as_it_began()
+        except NotASubmission:
+            pass  # somebody has started an execution of this name by hand
+        raise IdempotencyKeyReused
 
     def _described(self, submission_id: str) -> DescribeExecutionOutputTypeDef | None:
         if not _SUBMISSION_ID.fullmatch(submission_id):

@@ -102,13 +102,13 @@ class TestBothPipelines:
     def test_a_reported_dragon_is_watched_until_it_is_added_and_then_listed(self, anywhere: Visit) -> None:
         name = a_name()
         page = console(anywhere, view="Report a dragon")
-        expect(page.locator("#workflow .state")).to_have_count(18)
+        expect(page.locator("#workflow .state")).to_have_count(20)
 
         report(page, name)
 
         expect(outcome(page)).to_contain_text("added")
         expect(outcome(page)).to_contain_text(name)
-        expect(page.locator("#steps li").first).to_contain_text("ValidateDragon")
+        expect(page.locator("#steps li").first).to_contain_text("Complete?")
         expect(page.locator("#steps li").last).to_contain_text("Added")
         lit = page.locator("#workflow .state[data-status=succeeded]")
         expect(lit).to_have_count(page.locator("#steps li").count())
@@ -318,7 +318,9 @@ class TestReporting:
         expect(page.locator('#workflow .edge[data-status="taken"]')).to_have_count(
             page.locator("#steps li").count() - 1
         )
-        expect(page.get_by_role("img", name=re.compile("Path taken: ValidateDragon.*Rejected"))).to_be_visible()
+        expect(
+            page.get_by_role("img", name=re.compile("Path taken: Complete.*ValidateDragon.*Rejected"))
+        ).to_be_visible()
 
     def test_faults_are_shown_at_their_fields(self, local: Visit) -> None:
         page = console(local, view="Report a dragon")

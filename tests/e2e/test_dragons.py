@@ -229,6 +229,37 @@ class TestReporting:
         assert api.get(location, "cobalt").status_code == 404
         assert api.get(location, "cobalt").json()["detail"] == api.get("/submissions/none", "cobalt").json()["detail"]
 
+    @pytest.mark.parametrize("seeded", ["Ashfall"])
+    def test_an_execution_that_is_started_by_hand_is_refused_with_a_reason(
+        self, api: Api, devstack: Devstack, seeded: str
+    ) -> None:
+        stepfunctions = devstack.client("stepfunctions")
+        dragon = api.get(f"/dragons/{seeded}").json()
+        told = {"dragon": dragon, "reporter": {}, "confirmation_required": False, "requested_by": "s"}
+        inputs: list[Any] = [
+            told | {"submission_id": None, "correlation_id": "by-hand"},
+            told | {"submission_id": "another", "correlation_id": "by-hand"},
+            told | {"submission_id": "by-hand"},
+            dragon,
+            {},
+        ]
+
+        started = [
+            stepfunctions.start_execution(
+                stateMachineArn=devstack.running["outputs"]["DragonWorkflowArn"], input=json.dumps(given)
+            )["executionArn"]
+            for given in inputs
+        ]
+
+        def ended(execution_arn: str) -> dict[str, Any] | None:
+            described = stepfunctions.describe_execution(executionArn=execution_arn)
+            return described if described["status"] != "RUNNING" else None
+
+        for execution_arn in started:
+            outcome = json.loads(until(lambda: ended(execution_arn))["output"])  # noqa: B023 - called at once
+            assert (outcome["status"], outcome["outcome"]) == ("rejected", "invalid")
+            assert outcome["reason"]
+
     def test_once_added_it_stays_added_when_the_notification_fails(self, api: Api, devstack: Devstack) -> None:
         sns, topic = devstack.client("sns"), devstack.running["outputs"]["DragonTopicArn"]
         dragon = a_dragon()

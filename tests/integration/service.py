@@ -95,10 +95,11 @@ def workflow_of(app: ModuleType) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return a function that maps an execution's input to what infrastructure/dragons.asl.json returns for it."""
 
     def run(execution: dict[str, Any]) -> dict[str, Any]:
-        shared = {"dragon": execution["dragon"], "correlation_id": execution["correlation_id"]}
-        result = app.validate_dragon(shared, None)
+        shared = {name: execution[name] for name in ("submission_id", "dragon", "correlation_id")}
+        more = {name: execution[name] for name in ("confirmation_required", "requested_by")}
+        result = app.validate_dragon({**shared, **more, "execution_name": execution["submission_id"]}, None)
         if result["outcome"] == "valid":
-            result = app.add_dragon({**shared, "submission_id": execution["submission_id"]}, None)
+            result = app.add_dragon(shared, None)
         if result["outcome"] == "added":
             return {"status": "added", "reason": None, "notification": "sent"}
         return {"status": "rejected", "notification": "sent", **result}

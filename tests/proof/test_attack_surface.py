@@ -363,7 +363,14 @@ def _bypassing_the_api(devstack: Devstack, text: str) -> int:
     _queue(devstack, json.dumps({"metadata": text}), text)
     dragon = dragon_members(text)
     submission = uuid.uuid4().hex
-    told = {"submission_id": submission + text, "dragon": dragon, "correlation_id": text, "reporter": {}}
+    told = {
+        "submission_id": submission + text,
+        "dragon": dragon,
+        "correlation_id": text,
+        "reporter": {},
+        "requested_by": text,
+        "confirmation_required": False,
+    }
     devstack.client("stepfunctions").start_execution(
         stateMachineArn=devstack.running["outputs"]["DragonWorkflowArn"], name=submission, input=json.dumps(told)
     )

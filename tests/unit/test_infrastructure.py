@@ -74,6 +74,45 @@ def paths_from(name: str) -> Iterator[list[str]]:
             yield [name, *path]
 
 
+def used_in(value: object) -> set[str]:
+    """Return the paths into the state's input that a part of its definition uses; a Choice may test what is absent."""
+    if isinstance(value, Mapping):
+        return set().union(*(used_in(part) for name, part in value.items() if name != "Variable"))
+    if isinstance(value, list):
+        return set().union(*(used_in(part) for part in value))
+    return set(re.findall(r"(?<!\$)\$\.[\w.]+", value)) if isinstance(value, str) else set()
+
+
+def established_by(state: Mapping[str, Any], known: set[str], following: str) -> set[str]:
+    """Return the paths that are there for sure after a state, if they were there before it and it leads to `following`.
+
+    Of what a state makes, all members are known. Of the input, a path is known once a Choice has found it.
+    """
+    if state["Type"] == "Choice":
+        rules = [rule for rule in state["Choices"] if rule["Next"] == following]
+        found = [{part["Variable"] for part in rule.get("And", [rule])} for rule in rules]
+        return known | (set.intersection(*found) if following != state.get("Default") else set())
+    if following in {catch["Next"] for catch in state.get("Catch", [])} - {state.get("Next")}:
+        return known
+    made = state.get("ResultSelector") or (state.get("Parameters") if state["Type"] == "Pass" else {})
+    kept = known if "ResultPath" in state else set()
+    place = state.get("ResultPath", "$")
+    if place is None:
+        return known
+    return {path for path in kept if not f"{path}.".startswith(f"{place}.")} | {
+        path for path in paths_of({place: made}) if path != "$"
+    }
+
+
+def paths_of(made: Mapping[str, Any]) -> set[str]:
+    """Return the path of each member of an object, and of their members."""
+    found = set()
+    for member, value in made.items():
+        name = member.removesuffix(".$")
+        found |= {name} | ({f"{name}.{path}" for path in paths_of(value)} if isinstance(value, Mapping) else set())
+    return found
+
+
 def longest_s(name: str) -> float:
     """Return how many seconds a state takes if every attempt takes its full time and each retrier is used up."""
     state = WORKFLOW["States"][name]
@@ -226,6 +265,16 @@ class TestWorkflow:
         for path in paths_from(WORKFLOW["StartAt"]):
             told = [state for state in path if state.startswith("Notify")]
             assert told == [{"Added": "NotifyAdded", "Rejected": "NotifyRejected", "Failed": "NotifyFailed"}[path[-1]]]
+
+    def test_no_state_uses_a_path_that_its_input_may_lack(self) -> None:
+        """AWS ends such an execution with States.Runtime, which nothing catches; the embedded AWS says null."""
+        for path in paths_from(WORKFLOW["StartAt"]):
+            known: set[str] = set()
+            for name, following in zip(path, [*path[1:], ""], strict=True):
+                used = used_in({key: STATES[name].get(key) for key in ("Parameters", "InputPath", "OutputPath")})
+                validated = {"$.dragon.dragon_name_str"} if "ValidateDragon" in path else set()
+                assert used <= known | validated, f"{name} after {path}"
+                known = established_by(STATES[name], known, following)
 
     def test_once_added_it_stays_added(self) -> None:
         assert not reachable_from("ComposeAdded") & {"Failed", "Rejected"}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from chalicelib import aws
@@ -48,11 +49,76 @@ def add_input(name: str = "Ember") -> dict[str, Any]:
     return {"dragon": dragon_members(name), "submission_id": "s1", "correlation_id": "c"}
 
 
-def test_a_valid_dragon_is_valid() -> None:
-    assert steps.validate({"dragon": dragon_members("Élan"), "correlation_id": "c"}) == {
-        "outcome": "valid",
-        "reason": None,
+def validate_input(name: str = "Ember", **changes: Any) -> dict[str, Any]:
+    """Return the input of ValidateDragon; a change to `...` leaves the member out."""
+    given = {
+        "submission_id": "s1",
+        "dragon": dragon_members(name),
+        "confirmation_required": False,
+        "requested_by": "sub",
+        "correlation_id": "c",
+        "execution_name": "s1",
     }
+    return {member: value for member, value in (given | changes).items() if value is not ...}
+
+
+VALID = {"outcome": "valid", "reason": None}
+
+
+def test_a_valid_dragon_is_valid() -> None:
+    assert steps.validate(validate_input("Élan")) == VALID
+
+
+def test_an_execution_that_began_under_the_older_definition_is_not_refused() -> None:
+    assert steps.validate({"dragon": dragon_members(), "correlation_id": "c"}) == VALID
+
+
+IDENTIFIER = "must be 1 to 255 visible ASCII characters"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"submission_id": None}, f"#/submission_id: {IDENTIFIER}"),
+        ({"submission_id": 7}, f"#/submission_id: {IDENTIFIER}"),
+        ({"submission_id": "s2"}, "#/submission_id: must be the execution's name"),
+        ({"submission_id": ...}, "#/submission_id: must be the execution's name"),
+        ({"correlation_id": None}, f"#/correlation_id: {IDENTIFIER}"),
+        ({"correlation_id": "a b"}, f"#/correlation_id: {IDENTIFIER}"),
+        ({"correlation_id": ...}, "#/correlation_id: is required"),
+        ({"requested_by": ""}, f"#/requested_by: {IDENTIFIER}"),
+        ({"requested_by": []}, f"#/requested_by: {IDENTIFIER}"),
+        ({"confirmation_required": None}, "#/confirmation_required: must be true or false"),
+        ({"confirmation_required": "true"}, "#/confirmation_required: must be true or false"),
+        ({"dragon": None}, "#/dragon: must be an object"),
+        ({"dragon": "Ember"}, "#/dragon: must be an object"),
+        ({"dragon": [1]}, "#/dragon: must be an object"),
+        ({"dragon": ...}, "#/dragon: is required"),
+        ({"dragon": dragon_members() | {"requested_by": "sub"}}, "#/requested_by: is not a known member"),
+    ],
+)
+def test_an_input_that_is_not_the_apis_is_refused_with_its_fault(changes: dict[str, Any], reason: str) -> None:
+    assert steps.validate(validate_input(**changes)) == {"outcome": "invalid", "reason": reason}
+
+
+def test_every_fault_of_an_input_is_told() -> None:
+    outcome = steps.validate(validate_input(dragon=dragon_members("a/b"), submission_id=None, requested_by=1))
+
+    reason = str(outcome["reason"])
+    assert [fault.partition(":")[0] for fault in reason.split("; ")] == [
+        "#/submission_id",
+        "#/requested_by",
+        "#/dragon_name_str",
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"submission_id": None}, {"correlation_id": None}, {"dragon": {}}])
+def test_nothing_is_added_for_an_input_that_was_not_validated(changes: dict[str, Any]) -> None:
+    registry = Registry(Addition.ADDED)
+    with pytest.raises(msgspec.ValidationError):
+        steps.add(add_input() | changes, registry)
+
+    assert registry.asked == []
 
 
 def test_an_invalid_dragon_is_an_outcome_with_every_fault() -> None:
@@ -75,7 +141,7 @@ def test_an_invalid_dragon_is_an_outcome_with_every_fault() -> None:
 def test_a_malformed_dragon_is_refused_whoever_started_the_workflow(members: dict[str, Any]) -> None:
     assert steps.validate({"dragon": members, "correlation_id": "c"}) == {
         "outcome": "invalid",
-        "reason": "The dragon's fields are not in their normalised form.",
+        "reason": "#/dragon: must have its members in their normalised form",
     }
 
 

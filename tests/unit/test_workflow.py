@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.dragons.model import report_from
-from chalicelib.dragons.submissions import Origin, Step, Submission
+from chalicelib.dragons.submissions import Origin, Step, Submission, execution_input
 from chalicelib.dragons.workflow import (
     POLL_FIRST_S,
     POLL_MAX_S,
@@ -24,6 +24,19 @@ from tests.samples import dragon, dragon_members
 
 PHONE = "+15555550100"
 ADDED = {"status": "added", "reason": None, "notification": "sent"}
+
+# Inputs of executions that somebody started by hand.
+_INPUT = execution_input(report_from(dragon_members()), Origin("sub", "c"), "by-hand", may_text=False)
+FOREIGN = [
+    "{}",
+    "[]",
+    '"x"',
+    '{"dragon": {}, "requested_by": "sub"}',
+    *(json.dumps(_INPUT | {member: None}) for member in _INPUT),
+    json.dumps(_INPUT | {"requested_by": ["sub"]}),
+    json.dumps(_INPUT | {"submission_id": "another"}),
+    '{"x":' + "[" * 1_000_000 + "]" * 1_000_000 + "," + json.dumps(_INPUT)[1:],
+]
 
 
 @pytest.fixture
@@ -130,6 +143,16 @@ class TestIdempotencyKey:
         with pytest.raises(IdempotencyKeyReused):
             start(workflow, "key", **changes)
 
+    @pytest.mark.parametrize("foreign", FOREIGN)
+    def test_an_execution_of_its_name_that_somebody_started_by_hand_is_another_report(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, foreign: str
+    ) -> None:
+        name = Origin("sub", "correlation", "key").submission_id()
+        step_functions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name=name, input=foreign)
+
+        with pytest.raises(IdempotencyKeyReused):
+            start(workflow, "key")
+
     def test_an_execution_that_vanishes_meanwhile_is_a_transient_failure(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
     ) -> None:
@@ -142,7 +165,7 @@ class TestIdempotencyKey:
 
 
 class TestFind:
-    @pytest.mark.parametrize("foreign", ["{}", "[]", '{"dragon": {}, "requested_by": "sub"}', '"x"'])
+    @pytest.mark.parametrize("foreign", FOREIGN)
     def test_an_execution_that_was_started_by_hand_is_not_a_submission(
         self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, foreign: str
     ) -> None:

@@ -47,7 +47,10 @@ PENDING_SUBMISSION: dict[str, Any] = {
     "notification": None,
     "started_at": "2026-11-22T08:00:00.000Z",
     "finished_at": None,
-    "steps": [{"name": "ValidateDragon", "status": "running", "at": "2026-11-22T08:00:00.012Z"}],
+    "steps": [
+        {"name": "Complete?", "status": "succeeded", "at": "2026-11-22T08:00:00.010Z"},
+        {"name": "ValidateDragon", "status": "running", "at": "2026-11-22T08:00:00.012Z"},
+    ],
 }
 
 ADDED_SUBMISSION: dict[str, Any] = {
@@ -56,6 +59,7 @@ ADDED_SUBMISSION: dict[str, Any] = {
     "notification": "sent",
     "finished_at": "2026-11-22T08:00:00.412Z",
     "steps": [
+        {"name": "Complete?", "status": "succeeded", "at": "2026-11-22T08:00:00.010Z"},
         {"name": "ValidateDragon", "status": "succeeded", "at": "2026-11-22T08:00:00.012Z"},
         {"name": "Valid?", "status": "succeeded", "at": "2026-11-22T08:00:00.121Z"},
         {"name": "AddDragon", "status": "succeeded", "at": "2026-11-22T08:00:00.124Z"},
