@@ -319,13 +319,16 @@ TEXT_FIELDS: Mapping[str, int] = {
 }
 
 PHONES_REFUSED: tuple[object, ...] = (
-    "123",
+    "1",
+    "++15555550100",
+    "+",
     "+0123",
     "0049301234567",
     "+49 30 1234567",
     "+1234567890123456",
     "+1\n",
-    "",
+    "15555550100 ",
+    " ",
     15555550100,
 )
 
@@ -347,6 +350,9 @@ def _dragons() -> Iterable[Case]:
     for phone in PHONES_REFUSED:
         body = dragon_body(reportingPhoneNumber=phone)
         yield _post_dragon(f"phone {phone!r}", body, 400, "pointer #/reportingPhoneNumber")
+    for phone in ("15555555555", "123", ""):
+        body = dragon_body(reportingPhoneNumber=phone, confirmationRequired=True)
+        yield _post_dragon(f"phone {phone!r} to be texted", body, 400, "pointer #/reportingPhoneNumber")
     without_phone = dragon_body(confirmationRequired=True)
     yield _post_dragon("confirmation without phone", without_phone, 400, "pointer #/reportingPhoneNumber")
     for value in ("yes", "true", 1, []):

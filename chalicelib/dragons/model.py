@@ -75,18 +75,26 @@ class Place(BoundedText):
     schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
 
 
-class PhoneNumber(CheckedText):
-    """A number in international form: `+`, a country code that does not begin with 0, at most 15 digits (ITU E.164)."""
+class UntextedNumber(CheckedText):
+    """A number that nobody texts: as in international form, but `+` may be missing. An empty string is no number."""
 
     __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$"}
-    _form = re.compile(r"\+[1-9][0-9]{1,14}")
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": r"^(\+?[1-9][0-9]{1,14})?$"}
+    _form = re.compile(r"(\+?[1-9][0-9]{1,14})?")
 
     @classmethod
     def parse(cls, value: object) -> Self:
         if not isinstance(value, str) or not cls._form.fullmatch(value):
             raise ValueError("must be a phone number in E.164 form, such as +15555550100")
         return cls(value)
+
+
+class PhoneNumber(UntextedNumber):
+    """A number in international form: `+`, a country code that does not begin with 0, at most 15 digits (ITU E.164)."""
+
+    __slots__ = ()
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$"}
+    _form = re.compile(r"\+[1-9][0-9]{1,14}")
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,13 +208,19 @@ class DragonFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class DragonReport(DragonFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `POST /dragons` takes: a dragon, and how to reach whoever reports it."""
 
-    reportingPhoneNumber: PhoneNumber | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the course's name
+    reportingPhoneNumber: UntextedNumber | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the course's name
     confirmationRequired: bool = False  # noqa: N815 - the course's name
 
     @property
     def phone_number(self) -> str | None:
-        """The reporter's phone number, if they gave one."""
-        return None if self.reportingPhoneNumber is msgspec.UNSET else str(self.reportingPhoneNumber)
+        """The reporter's phone number, if they gave one. It is in international form if it is to be texted."""
+        return None if self.reportingPhoneNumber is msgspec.UNSET else str(self.reportingPhoneNumber) or None
+
+
+class ReportToConfirm(DragonReport, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A report whose reporter wants a text. A number without `+` could be a stranger's in another country."""
+
+    reportingPhoneNumber: PhoneNumber | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the course's name
 
 
 def report_from(members: Mapping[str, Any]) -> DragonReport:
@@ -214,10 +228,13 @@ def report_from(members: Mapping[str, Any]) -> DragonReport:
 
     Takes the members under the registry's names or the course web client's. Raises `InvalidInput` with every fault.
     """
+    if members.get("confirmationRequired") is not True:
+        return _decoded(members, DragonReport, [])
     faults = []
-    if members.get("confirmationRequired") is True and "reportingPhoneNumber" not in members:
+    if members.get("reportingPhoneNumber", "") == "":
         faults.append(Fault("pointer", "#/reportingPhoneNumber", "is required when confirmationRequired is true"))
-    return _decoded(members, DragonReport, faults)
+        members = {name: value for name, value in members.items() if name != "reportingPhoneNumber"}
+    return _decoded(members, ReportToConfirm, faults)
 
 
 def correction_from(members: Mapping[str, Any], name: str) -> Dragon:

@@ -90,7 +90,10 @@ def schemas() -> dict[str, Json]:
     _answer_whole(models["Dragon"])
     models["DragonReport"] |= {
         "if": {"properties": {"confirmationRequired": {"const": True}}, "required": ["confirmationRequired"]},
-        "then": {"dependentRequired": {"confirmationRequired": ["reportingPhoneNumber"]}},
+        "then": {
+            "properties": {"reportingPhoneNumber": {"pattern": dragon_model.PhoneNumber.schema["pattern"]}},
+            "dependentRequired": {"confirmationRequired": ["reportingPhoneNumber"]},
+        },
     }
     for name in ("DragonFields", "DragonReport"):
         models[f"WebClient{name}"] = _with_web_client_names(models[name], f"WebClient{name}")

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.checked import CheckedText
-from chalicelib.dragons.model import Description, DragonName, Family, PhoneNumber, Place
+from chalicelib.dragons.model import Description, DragonName, Family, PhoneNumber, Place, UntextedNumber
 from chalicelib.web.conditional import is_list_of_tags
 from chalicelib.web.requests import _IDEMPOTENCY_KEY
 from operations.generate.contract.components import PARAMETERS
 
-KINDS = (DragonName, Family, Place, Description, PhoneNumber)
+KINDS = (DragonName, Family, Place, Description, PhoneNumber, UntextedNumber)
 
 # Letters, marks, digits, the other characters of names, all sorts of white space, controls, and others.
 CHARACTERS = "aÉЖ龍\u0301\u05b00٣ .'-_\"<+1\t\n\x0b\x1c\x1f\x7f\x85\xa0\u2003\u2028\u200b\ufeff\U0001f409"

@@ -324,7 +324,7 @@ class TestReporting:
 
     def test_faults_are_shown_at_their_fields(self, local: Visit) -> None:
         page = console(local, view="Report a dragon")
-        report(page, "../x", **{"Your phone number": "123"})
+        report(page, "../x", **{"Your phone number": "+0123"})
 
         name = page.get_by_role("form", name="Report").get_by_label("Name")
         expect(name).to_be_focused()

@@ -173,7 +173,7 @@ class TestReporting:
             "country": "USA",
             "neighborhood": "e clay ave",
             "state": "NV",
-            "reportingPhoneNumber": "+49301234567",
+            "reportingPhoneNumber": "15555555555",
             "confirmationRequired": False,
         }
 

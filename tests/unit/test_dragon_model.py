@@ -154,9 +154,10 @@ def test_other_names_are_told_the_rule(name: str, rule: str) -> None:
     assert list(invalid.value.faults) == [Fault("pointer", "#/dragon_name_str", rule)]
 
 
-def test_a_reporter_who_wants_a_text_gives_a_number() -> None:
+@pytest.mark.parametrize("number", [{}, {"reportingPhoneNumber": ""}])
+def test_a_reporter_who_wants_a_text_gives_a_number(number: dict[str, str]) -> None:
     with pytest.raises(InvalidInput) as invalid:
-        report_from(dragon_members(confirmationRequired=True))
+        report_from(dragon_members(confirmationRequired=True) | number)
 
     rule = "is required when confirmationRequired is true"
     assert list(invalid.value.faults) == [Fault("pointer", "#/reportingPhoneNumber", rule)]
@@ -176,10 +177,26 @@ def test_a_fault_is_shown_under_the_name_that_the_client_wrote_beside_all_others
     ]
 
 
-@pytest.mark.parametrize("number", [15555550100, "", "+", "+1", "15555550100", "+05555550100", "+1234567890123456"])
-def test_other_numbers_are_told_the_form(number: object) -> None:
+@pytest.mark.parametrize("confirm", [{}, {"confirmationRequired": False}])
+@pytest.mark.parametrize("number", ["15555555555", "+15555550100", "123", ""])
+def test_a_number_that_nobody_texts_may_lack_its_plus_and_an_empty_one_is_none(
+    number: str, confirm: dict[str, bool]
+) -> None:
+    report = report_from(dragon_members() | {"reportingPhoneNumber": number} | confirm)
+
+    assert report.phone_number == (number or None)
+
+
+@pytest.mark.parametrize(
+    ("number", "confirm"),
+    [
+        *((number, False) for number in (15555550100, "+", "+1", "1", "05555550100", "+05555550100", " ")),
+        *((number, True) for number in (15555550100, "+", "+1", "15555555555", "+05555550100", "+1234567890123456")),
+    ],
+)
+def test_other_numbers_are_told_the_form(number: object, confirm: bool) -> None:
     with pytest.raises(InvalidInput) as invalid:
-        report_from(dragon_members() | {"reportingPhoneNumber": number})
+        report_from(dragon_members() | {"reportingPhoneNumber": number, "confirmationRequired": confirm})
 
     rule = "must be a phone number in E.164 form, such as +15555550100"
     assert list(invalid.value.faults) == [Fault("pointer", "#/reportingPhoneNumber", rule)]

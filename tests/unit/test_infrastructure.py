@@ -375,6 +375,20 @@ class TestResources:
         assert "custom:company_id" in RESOURCES["UserPoolClient"]["Properties"]["ReadAttributes"]
         assert RESOURCES["UserPool"]["Properties"]["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
 
+    def test_a_stage_has_no_sign_in_page_unless_somebody_asks_for_one(self) -> None:
+        assert TEMPLATE["Parameters"]["SignInDomainPrefix"]["Default"] == "none"
+        assert TEMPLATE["Conditions"]["SignInPage"] == {
+            "Fn::Not": [{"Fn::Equals": [{"Ref": "SignInDomainPrefix"}, "none"]}]
+        }
+        assert (
+            RESOURCES["SignInDomain"]["Condition"] == TEMPLATE["Outputs"]["SignInAddress"]["Condition"] == "SignInPage"
+        )
+        client = RESOURCES["UserPoolClient"]["Properties"]
+        for name in ("AllowedOAuthFlows", "AllowedOAuthScopes", "CallbackURLs", "SupportedIdentityProviders"):
+            asked, page, otherwise = client[name]["Fn::If"]
+            assert (asked, otherwise) == ("SignInPage", {"Ref": "AWS::NoValue"})
+            assert page
+
     def test_the_workflow_does_not_log_what_it_was_given(self) -> None:
         assert RESOURCES["DragonWorkflow"]["Properties"]["LoggingConfiguration"]["IncludeExecutionData"] is False
 

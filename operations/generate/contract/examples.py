@@ -27,8 +27,12 @@ WHY_DUPLICATE = why_duplicate(example_dragons()[0])
 
 REPORT: dict[str, Any] = {**DRAGON, "reportingPhoneNumber": "+15555550100", "confirmationRequired": True}
 
+WEB_CLIENT_DRAGON: dict[str, Any] = {alias: OTHER_DRAGON[field] for alias, field in ALIASES.items()}
+
+# As the course's web client sends it.
 WEB_CLIENT_REPORT: dict[str, Any] = {
-    **{alias: OTHER_DRAGON[field] for alias, field in ALIASES.items()},
+    **WEB_CLIENT_DRAGON,
+    "reportingPhoneNumber": "15555555555",
     "confirmationRequired": False,
 }
 

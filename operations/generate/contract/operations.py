@@ -255,9 +255,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "content": json_content(
                 _CORRECTION_BODIES,
                 registry_names=examples.DRAGON,
-                web_client_names={
-                    name: value for name, value in examples.WEB_CLIENT_REPORT.items() if name != "confirmationRequired"
-                },
+                web_client_names=examples.WEB_CLIENT_DRAGON,
             ),
         },
         "responses": {
