@@ -18,7 +18,7 @@ WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters logs clean
+.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes logs clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -97,6 +97,9 @@ dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="li
 logs: .venv/.run ## show what functions and workflow said (STAGE=local; FUNCTION=…, ID=an X-Request-Id or other id, HOURS=1)
 	@exec $(TOOLS) $(PYTHON) -m operations.logs --stage $(if $(filter file,$(origin STAGE)),local,$(STAGE)) \
 	  $(if $(FUNCTION),--function $(FUNCTION)) $(if $(ID),--id $(ID)) $(if $(HOURS),--hours $(HOURS))
+
+namesakes: .venv/.run ## list a stage's dragons that are not shown, because others have their names (STAGE=…)
+	@exec $(TOOLS) $(PYTHON) -m operations.namesakes --stage $(STAGE)
 
 clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments

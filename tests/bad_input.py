@@ -307,6 +307,16 @@ NAMES_REFUSED: tuple[object, ...] = (
     "a/b",
     "a\\b",
     "a\u200bb",
+    "\u200cab",
+    "a\u200d",
+    "a\u200c\u200db",
+    "1\u200d2",
+    "a\u202eb",
+    "a\u2066b",
+    "\u3164",
+    "\u02bc",
+    "a\u20f7",
+    "a\U00010d4a",
     "..",
     "<b>",
     1,
@@ -427,7 +437,7 @@ CURSORS_REFUSED: Mapping[str, str] = {
     "truncated": CURSOR_OF_NO_FILTER[:-5],
     "with more at its end": CURSOR_OF_NO_FILTER + "AAAA",
     "with a line break inside": CURSOR_OF_NO_FILTER[:4] + "\n" + CURSOR_OF_NO_FILTER[4:],
-    "of version 2": _cursor_of_version(2),
+    "of version 1": _cursor_of_version(1),
     "that is not one": "ember",
     "empty": "",
     "not ASCII": "é",
@@ -547,5 +557,5 @@ UNKNOWN: tuple[Unknown, ...] = (
     Unknown("no such method of the health check", "POST", "/health", 405, "GET, HEAD"),
 )
 
-ONE_NAME = ("Élan", "E\u0301LAN", " élan ")
+ONE_NAME = ("Élan", "E\u0301LAN", " élan ", "É\ufe0flan", "Él\u200dan")
 """Spellings of one dragon's name. Whichever is added first, the others are its duplicates."""

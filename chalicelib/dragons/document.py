@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import msgspec
 
-from chalicelib.dragons.model import Dragon, normalised_name
+from chalicelib.dragons.model import Dragon
+from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import DragonPage, DragonQuery
 
 

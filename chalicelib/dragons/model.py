@@ -5,13 +5,13 @@ from it: what clients may send, the OpenAPI document, the console's forms, the t
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import msgspec
 
 from chalicelib.checked import CheckedText, normalised_text, text_pattern
+from chalicelib.dragons import names
 from chalicelib.faults import Fault, InvalidInput, pointer
 from chalicelib.validation import decode
 
@@ -28,26 +28,20 @@ class BoundedText(CheckedText):
 
 
 class DragonName(BoundedText):
-    """1 to 64 letters, marks, digits, spaces, `.`, `'` and `-`, with at least one letter or digit.
+    """1 to 64 letters, marks and digits of Unicode 14.0, spaces, `.`, `'`, U+2019, `-`, U+2010 and U+2011; U+200C and
+    U+200D between letters; at least one letter or digit (U+02BC and fillers do not count).
 
-    Without the last rule `..` would be a name, and no client could ask for it: URLs resolve it away (RFC 3986 §5.2.4).
+    Without that last rule `..` would be a name, and no client could ask for it: URLs resolve it away (RFC 3986 §5.2.4).
     """
 
     __slots__ = ()
     length_max: ClassVar[int] = 64
-    schema: ClassVar[dict[str, Any]] = {
-        "type": "string",
-        "pattern": r"^\s*(?=[\p{M} .'-]*[\p{L}\p{Nd}])[\p{L}\p{M}\p{Nd} .'-]{1,64}\s*$",
-    }
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": names.PATTERN}
 
     @classmethod
     def parse(cls, value: object) -> Self:
         text = normalised_text(value, cls.length_max)
-        kinds = {unicodedata.category(character) for character in text if character not in " .'-"}
-        if not all(kind[0] in "LM" or kind == "Nd" for kind in kinds):
-            raise ValueError("must hold only letters, digits, spaces and . ' -")
-        if not any(kind[0] in "LN" for kind in kinds):
-            raise ValueError("must hold a letter or a digit")
+        names.check(text)
         return cls(text)
 
 
@@ -156,7 +150,7 @@ class Dragon(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """The normalised name: unique in the registry, and what it is ordered by."""
-        return normalised_name(self.dragon_name_str)
+        return names.normalised_name(self.dragon_name_str)
 
 
 def declared(model: type[msgspec.Struct]) -> dict[str, Field]:
@@ -253,7 +247,7 @@ def correction_from(members: Mapping[str, Any], name: str) -> Dragon:
 def _is_other_name(given: object, name: str) -> bool:
     """Tell whether the value is a valid name, but another one. What is not a name has its own fault."""
     try:
-        return normalised_name(DragonName.parse(given)) != normalised_name(name)
+        return names.normalised_name(DragonName.parse(given)) != names.normalised_name(name)
     except ValueError:
         return False
 
@@ -264,22 +258,16 @@ Fields = TypeVar("Fields", bound=DragonFields)
 def _decoded(members: Mapping[str, Any], model: type[Fields], faults: list[Fault]) -> Fields:
     """Decode members under either of their names; raise `InvalidInput` with these faults and all others."""
     fields = {ALIASES.get(name, name): value for name, value in members.items()}
-    names = {ALIASES[name]: name for name in members if name in ALIASES}
+    sent_as = {ALIASES[name]: name for name in members if name in ALIASES}
     twice = [
         Fault("pointer", pointer("#", alias), f"is the same member as {field}; send one of them")
-        for field, alias in names.items()
+        for field, alias in sent_as.items()
         if field in members
     ]
     try:
-        decoded = decode(fields, model, names)
+        decoded = decode(fields, model, sent_as)
     except InvalidInput as invalid:
         raise InvalidInput(*twice, *invalid.faults, *faults) from None
     if twice or faults:
         raise InvalidInput(*twice, *faults)
     return decoded
-
-
-def normalised_name(text: str) -> str:
-    """Return the form in which names and families are compared: trimmed, NFC, case folded (Unicode 3.13, D145)."""
-    folded = unicodedata.normalize("NFD", text.strip()).casefold()
-    return unicodedata.normalize("NFC", folded)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from chalicelib.dragons.model import Dragon, normalised_name
+from chalicelib.dragons.model import Dragon
+from chalicelib.dragons.names import normalised_name
 
 
 class Addition(StrEnum):

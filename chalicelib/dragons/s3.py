@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import aws
 from chalicelib.dragons.document import Document, DocumentCorrupt, Entry
-from chalicelib.dragons.model import Dragon, normalised_name
+from chalicelib.dragons.model import Dragon
+from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery
 from chalicelib.telemetry import logger
 

@@ -16,7 +16,7 @@ import msgspec
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.requests import Parameters
 
-CURSOR_VERSION = 1
+CURSOR_VERSION = 2  # it holds a key, whose form is that of `normalised_name`
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1000
 PARAMETERS = frozenset({"family", "dragonName", "limit", "cursor"})

@@ -9,9 +9,17 @@ from pathlib import Path
 
 from operations import PROJECT
 from operations.functions import FunctionIncomplete
-from operations.generate import CannotGenerate, app_overrides, chalice_config, openapi, policies, workflow_graph
+from operations.generate import (
+    CannotGenerate,
+    app_overrides,
+    chalice_config,
+    characters,
+    openapi,
+    policies,
+    workflow_graph,
+)
 
-GENERATORS = (openapi, workflow_graph, app_overrides, chalice_config, policies)
+GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 import pytest
@@ -11,14 +12,21 @@ from hypothesis import strategies as st
 
 from chalicelib.checked import CheckedText
 from chalicelib.dragons.model import Description, DragonName, Family, PhoneNumber, Place, UntextedNumber
+from chalicelib.dragons.names import UNICODE_VERSION
 from chalicelib.web.conditional import is_list_of_tags
 from chalicelib.web.requests import _IDEMPOTENCY_KEY
+from operations.generate import characters
 from operations.generate.contract.components import PARAMETERS
 
 KINDS = (DragonName, Family, Place, Description, PhoneNumber, UntextedNumber)
 
 # Letters, marks, digits, the other characters of names, all sorts of white space, controls, and others.
 CHARACTERS = "aÉЖ龍\u0301\u05b00٣ .'-_\"<+1\t\n\x0b\x1c\x1f\x7f\x85\xa0\u2003\u2028\u200b\ufeff\U0001f409"
+NAME_CHARACTERS = "aم\u0301\ufe0f0 .'-\u2019\u2010\u2011\u02bc\u115f\u3164\u200c\u200d\n½"
+
+# General categories: not assigned to a character, and those of names.
+OTHERS = ("Cn", "Co", "Cs")
+LETTERS_MARKS_DIGITS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd")
 
 
 def accepts(kind: type[CheckedText], text: str) -> bool:
@@ -40,6 +48,28 @@ def test_a_text_is_accepted_exactly_if_it_matches_the_documented_pattern(kind: t
     text = unicodedata.normalize("NFC", text)
 
     assert accepts(kind, text) == is_documented(kind, text)
+
+
+@settings(max_examples=2_000, deadline=None, derandomize=True, database=None)
+@given(text=st.text(NAME_CHARACTERS, max_size=6))
+def test_a_name_is_accepted_exactly_if_it_matches_the_documented_pattern(text: str) -> None:
+    text = unicodedata.normalize("NFC", text)
+
+    assert accepts(DragonName, text) == is_documented(DragonName, text)
+
+
+def test_every_character_of_the_documents_unicode_version_is_in_a_name_exactly_if_the_pattern_has_it() -> None:
+    """Of characters that are newer, the document says that they are refused."""
+    assert f"Unicode {UNICODE_VERSION}" in (DragonName.__doc__ or "")
+    assigned = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in OTHERS]
+    accepted = [character for character in assigned if accepts(DragonName, f"0{character}0")]
+    refused = set(assigned) - set(accepted)
+    if unicodedata.unidata_version != characters.UNICODE_VERSION:
+        refused = {character for character in refused if unicodedata.category(character) not in LETTERS_MARKS_DIGITS}
+
+    parts = [accepted[first : first + 31] for first in range(0, len(accepted), 31)]
+    assert [part for part in parts if not is_documented(DragonName, "0".join(["0", *part]))] == []
+    assert [character for character in refused if is_documented(DragonName, f"0{character}0")] == []
 
 
 @pytest.mark.parametrize("kind", [DragonName, Family, Place, Description], ids=lambda kind: kind.__name__)

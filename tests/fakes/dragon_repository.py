@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.dragons.model import Dragon, normalised_name
+from chalicelib.dragons.model import Dragon
+from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.checked import WHITE_SPACE
 from chalicelib.dragons.model import FIELDS, DragonName
+from chalicelib.dragons.names import NO_LETTERS
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.paging import cursor_after
 
@@ -164,7 +165,7 @@ def kept_dragon(members: Mapping[str, str]) -> dict[str, str]:
 
 def _is_name(text: str) -> bool:
     name = kept(text)
-    return 1 <= len(name) <= 64 and any(unicodedata.category(c)[0] in "LN" for c in name)
+    return 1 <= len(name) <= 64 and any(unicodedata.category(c)[0] in "LN" for c in name if c not in NO_LETTERS)
 
 
 def _is_text(length_max: int) -> Any:

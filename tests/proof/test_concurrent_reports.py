@@ -18,7 +18,8 @@ import pytest
 import requests
 
 from chalicelib.aws import DependencyUnavailable
-from chalicelib.dragons.model import Dragon, normalised_name
+from chalicelib.dragons.model import Dragon
+from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import Addition, Change
 from chalicelib.dragons.s3 import S3DragonRepository
 from tests.e2e.dragons import a_dragon

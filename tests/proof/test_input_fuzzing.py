@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from moto.core.models import MockAWS
 
 from chalicelib import exact_json
-from chalicelib.dragons.model import normalised_name
+from chalicelib.dragons.names import normalised_name
 from tests.e2e.messages import COMPANIES
 from tests.e2e.running import Api
 from tests.e2e.waiting import until

@@ -20,9 +20,9 @@ from chalicelib.dragons.model import (
     correction_from,
     declared,
     example_dragons,
-    normalised_name,
     report_from,
 )
+from chalicelib.dragons.names import normalised_name
 from chalicelib.faults import Fault, InvalidInput
 from tests.bad_input import NAMES_REFUSED, ONE_NAME
 from tests.samples import dragon, dragon_members
@@ -140,8 +140,9 @@ def test_a_name_needs_one_letter_or_digit(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("a/b", "must hold only letters, digits, spaces and . ' -"),
-        ("a½", "must hold only letters, digits, spaces and . ' -"),
+        ("a/b", "must hold only letters and digits of Unicode 14.0, spaces and . ' -"),
+        ("a½", "must hold only letters and digits of Unicode 14.0, spaces and . ' -"),
+        ("a\u200c", "must hold U+200C and U+200D between letters only"),
         ("..", "must hold a letter or a digit"),
         ("- '", "must hold a letter or a digit"),
         ("\u0301", "must hold a letter or a digit"),

@@ -78,7 +78,7 @@ OF_ANOTHER_QUERY = "belongs to a query with other filters; start from the first 
         (CURSORS_REFUSED["with a line break inside"], "is not a cursor of this service"),
         (CURSORS_REFUSED["of another filter"], OF_ANOTHER_QUERY),
         (
-            CURSORS_REFUSED["of version 2"],
+            CURSORS_REFUSED["of version 1"],
             "is of a version that this service does not know; start from the first page",
         ),
     ],

@@ -124,7 +124,10 @@ PARAMETERS: Json = {
         "name": "dragon_name",
         "in": "path",
         "required": True,
-        "description": "The dragon's name. Case, Unicode form and white space around it make no difference.",
+        "description": (
+            "The dragon's name. Case, Unicode form, typographic or plain apostrophes and hyphens, characters without "
+            "an appearance of their own, and white space around it make no difference."
+        ),
         "schema": {"type": "string", "minLength": 1, "maxLength": DragonName.length_max},
         "example": examples.DRAGON["dragon_name_str"],
     },

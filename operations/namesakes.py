@@ -1,0 +1,63 @@
+"""List the dragons that a stage does not show: `python -m operations.namesakes --stage prod`.
+
+If several entries of the dragon document have the same name, only the first is shown. This happens to entries that
+people wrote, and to names that a newer version of the service compares as equal. Nothing is changed: to show another
+entry, rename or remove one of them in the document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.dragons.document import Document, DocumentCorrupt
+from operations.stages import STAGES
+
+PLACE = ("dragon_data_bucket_name", "dragon_data_file_name")
+
+
+def namesakes(document: Document) -> list[str]:
+    """Return a line for each entry that is not shown. Names are in ASCII, because some look alike."""
+    return [
+        f"{json.dumps(entry.dragon_name_str)} is not shown: {json.dumps(shown.dragon_name_str)} comes first"
+        for shown, *hidden in document.by_key.values()
+        for entry in hidden
+    ]
+
+
+def _document(stage: str) -> Document:
+    """Return the stage's document. The stage `local` is the embedded AWS; its environment has the address."""
+    if "AWS_ENDPOINT_URL" not in os.environ:
+        os.environ.update(STAGES[stage].environment)
+    ssm = boto3.client("ssm")
+    bucket, key = (ssm.get_parameter(Name=f"/dragonpost/{stage}/{name}")["Parameter"]["Value"] for name in PLACE)
+    return Document.parsed(boto3.client("s3").get_object(Bucket=bucket.strip(), Key=key.strip())["Body"].read())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m operations.namesakes", description=__doc__)
+    parser.add_argument("--stage", choices=STAGES, required=True)
+    stage = parser.parse_args(arguments).stage
+    try:
+        found = namesakes(_document(stage))
+    except DocumentCorrupt as corrupt:
+        print(f"error: the dragon document is {corrupt}", file=sys.stderr)
+        return 1
+    except (ClientError, BotoCoreError) as error:
+        print(f"error: {error}. Is the stage deployed, and may you read its parameters and bucket?", file=sys.stderr)
+        return 1
+    print(f"{len(found)} not shown")
+    for line in found:
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
