@@ -1,16 +1,14 @@
-"""A pytest plugin (`-p tests.one_more_field`): everything runs with a dragon that has one more field.
-
-The field is added to the text of chalicelib/dragons/model.py, where a developer would add it, and nowhere else.
-"""
+"""The field that CONTRIBUTING.md adds to a dragon, and a copy of the project that has it."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
+import re
+import shutil
+import textwrap
 from pathlib import Path
 
-import pytest
+from operations import PROJECT
 
 NAME = "hoard_str"
 ALIAS = "hoard"
@@ -18,31 +16,26 @@ LABEL = "Hoard"
 EXAMPLES = ("honey", "old wine")
 STORED_DEFAULT = "never seen"
 
-_MODEL = "chalicelib.dragons.model"
-_LINE = (
-    f"    {NAME}: Annotated[str, Field(rule=Place, alias={ALIAS!r}, label={LABEL!r}, examples={EXAMPLES!r})]"
-    f" = {STORED_DEFAULT!r}"
-)
+_MODEL = Path("chalicelib", "dragons", "model.py")
+_NOT_COPIED = (".*", "node_modules", "vendor", "mutants", "__pycache__", "*.egg-info")
+
+
+def project_with_one_more_field(folder: Path) -> Path:
+    """Copy the project into a new folder, and declare the field as CONTRIBUTING.md says; return the folder."""
+    copy = folder / "project"
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+    shutil.copytree(PROJECT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deploy*", "venv"))
+    model = copy / _MODEL
+    model.write_text(with_one_more_field(model.read_text(encoding="utf-8")), encoding="utf-8")
+    return copy
 
 
 def with_one_more_field(source: str) -> str:
-    """Return the model's source with one more field at the end of the declaration."""
+    """Return the model's source with the recipe's declaration at the end of `Dragon`."""
+    recipe = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (declaration,) = re.findall(r"^ *```python\n(.*?)^ *```$", recipe, re.DOTALL | re.MULTILINE)
     (dragon,) = (part for part in ast.parse(source).body if isinstance(part, ast.ClassDef) and part.name == "Dragon")
     *_, last = (part for part in dragon.body if isinstance(part, ast.AnnAssign))
     lines = source.splitlines()
-    return "\n".join([*lines[: last.end_lineno], _LINE, *lines[last.end_lineno :]])
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
-    """Load the model with the field, before anything else loads it."""
-    if _MODEL in sys.modules:
-        raise RuntimeError(f"{_MODEL} is loaded already; nothing may import it before this plugin")
-    spec = importlib.util.find_spec(_MODEL)
-    assert spec
-    assert spec.origin
-    source = with_one_more_field(Path(spec.origin).read_text(encoding="utf-8"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[_MODEL] = module
-    exec(compile(source, spec.origin, "exec"), module.__dict__)  # noqa: S102 - our own source and one line
-    importlib.import_module("chalicelib.dragons").model = module  # type: ignore[attr-defined]
+    added = textwrap.indent(textwrap.dedent(declaration), "    ").splitlines()
+    return "\n".join([*lines[: last.end_lineno], *added, *lines[last.end_lineno :]]) + "\n"

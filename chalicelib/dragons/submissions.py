@@ -107,7 +107,7 @@ class _Given(msgspec.Struct, frozen=True):
     """The state machine's input, as `execution_input` makes it."""
 
     submission_id: str
-    dragon: Dragon
+    dragon: msgspec.Raw
     reporter: _Reporter
     confirmation_required: bool
     requested_by: str
@@ -125,7 +125,7 @@ def _given(described: DescribeExecutionOutputTypeDef) -> _Given:
 Decoded = TypeVar("Decoded")
 
 
-def _decoded(text: str, kind: type[Decoded]) -> Decoded:
+def _decoded(text: str | msgspec.Raw, kind: type[Decoded]) -> Decoded:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -141,7 +141,7 @@ def submission_of(described: DescribeExecutionOutputTypeDef) -> Submission:
         submission_id=described["name"],
         execution_arn=described["executionArn"],
         status=status,
-        dragon=given.dragon,
+        dragon=_decoded(given.dragon, Dragon),
         requested_by=given.requested_by,
         started_at=rfc3339(described["startDate"]),
         finished_at=None if status == "pending" or finished is None else rfc3339(finished),
@@ -157,8 +157,11 @@ def is_repeat(described: DescribeExecutionOutputTypeDef, report: DragonReport) -
     What the stage adds and the ids of the request itself do not matter.
     """
     given = _given(described)
-    asked = (given.dragon, given.confirmation_required, given.reporter.phone_number)
-    return asked == (report.dragon, report.confirmationRequired, report.phone_number)
+    # A field that was added to dragons after the first report is no difference.
+    first = _decoded(given.dragon, dict[str, str])
+    is_same_dragon = first.items() <= msgspec.structs.asdict(report.dragon).items()
+    asked = (given.confirmation_required, given.reporter.phone_number)
+    return is_same_dragon and asked == (report.confirmationRequired, report.phone_number)
 
 
 def _status(described: DescribeExecutionOutputTypeDef) -> tuple[Status, dict[str, Any]]:

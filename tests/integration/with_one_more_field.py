@@ -1,4 +1,4 @@
-"""A field that is declared in one place works everywhere. test_one_more_field.py runs this, with a plugin."""
+"""A field that is declared in one place works everywhere. test_one_more_field.py runs this in a copy that has one."""
 
 from __future__ import annotations
 
@@ -78,10 +78,28 @@ def test_a_dragon_that_was_stored_before_it_has_its_default(service: Service, st
     assert service.get("/dragons").json() == [dragon_members(**{NAME: STORED_DEFAULT})]
 
 
-def test_a_dragon_that_was_reported_before_it_is_added() -> None:
-    outcome = steps.validate({"dragon": without(dragon_members()), "correlation_id": "c"})
+def test_a_dragon_that_was_reported_before_it_is_added(service: Service, stage: Stage) -> None:
+    given = {"dragon": without(dragon_members()), "submission_id": "s1", "correlation_id": "c"}
+    more = {"confirmation_required": False, "requested_by": "sub", "execution_name": "s1"}
 
-    assert outcome == {"outcome": "valid", "reason": None}
+    assert steps.validate(given | more) == {"outcome": "valid", "reason": None}
+    assert service.app.add_dragon(given, None) == {"outcome": "added", "reason": None}
+    assert stage.dragons()[0][NAME] == STORED_DEFAULT
+
+
+@pytest.mark.parametrize(("changes", "status"), [({}, 202), ({"family_str": "green"}, 422)])
+def test_an_idempotency_key_from_before_it_leads_to_the_first_report(
+    service: Service, step_functions: FakeStepFunctions, changes: dict[str, str], status: int
+) -> None:
+    first = service.post("/dragons", dragon_body(), Idempotency_Key="key")
+    (execution,) = step_functions.executions.values()
+    given = json.loads(execution["input"])
+    execution["input"] = json.dumps(given | {"dragon": without(given["dragon"])})
+
+    again = service.post("/dragons", dragon_body(**{NAME: "a lake"} | changes), Idempotency_Key="key")
+
+    assert again.status == status
+    assert (again.json() == first.json()) is (status == 202)
 
 
 @pytest.mark.parametrize(
