@@ -16,11 +16,12 @@ from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import process
 from chalicelib.messages.queue import Delivery, MessageQueue
-from chalicelib.messages.repository import MessageRepository
+from chalicelib.messages.repository import MessageRepository, Seen
 from chalicelib.settings import Settings
 from chalicelib.web import corrections, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
-from chalicelib.web.bodies import AcceptedMessage, Health
+from chalicelib.web.bodies import Health
+from chalicelib.web.messages import posted
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply, revalidated
 from chalicelib.web.submissions import accepted, settled, status_document
@@ -119,15 +120,14 @@ def get_submission(caller: Caller, submission_id: str) -> Reply:
 
 @app.post("/post-message", users)
 def post_message(caller: Caller) -> Reply:
-    """Accept an order message; when this answers 202, the queue has it."""
+    """Accept an order message, unless its id is taken; when this answers 202, the queue has it."""
     caller.check_may_use_messages()
     message = message_from(requests.json_object(app.request))
     caller.check_may_post_for(message.metadata.company_id)
-    queue.send(message, app.request_id)
-    message_id = str(message.metadata.message_id)
-    location = f"{requests.path_prefix(app.request)}/message/{message_id}"
-    body = AcceptedMessage(message_id=message_id, status="accepted")
-    return Reply(msgspec.json.encode(body), 202, {"Location": location})
+    seen = messages.look_for(message)
+    if seen is Seen.UNKNOWN:
+        queue.send(message, app.request_id)
+    return posted(message, seen, requests.path_prefix(app.request))
 
 
 @app.get("/message/{message_id}", users)

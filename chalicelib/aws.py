@@ -2,7 +2,8 @@
 
 Clients are shared (they are thread-safe once made, sessions are not) and made on first use: a function pays only for
 the ones it needs. A call has three attempts of at most 2 s to connect and 5 s to answer. Several slow calls in a row
-would still outlive API Gateway's 29 s, so a caller with a time limit makes its calls `within` a shorter one.
+would still outlive API Gateway's 29 s, so a caller with a time limit makes its calls `within` a shorter one. A call
+that its caller can do without has a client of its own, with one short attempt.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ _CONFIG = Config(
 )
 # Settings are small, and the request that waits for them still has its own work to do.
 _CONFIGS = {"ssm": _CONFIG.merge(Config(connect_timeout=1, read_timeout=2))}
+_ONE_SHORT_ATTEMPT = _CONFIG.merge(
+    Config(connect_timeout=0.3, read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 1})
+)
 
 _THROTTLED = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
@@ -114,6 +118,14 @@ def dynamodb() -> DynamoDBClient:
     return cast("DynamoDBClient", _client("dynamodb"))
 
 
+def hasty_dynamodb() -> DynamoDBClient:
+    """Return the shared DynamoDB client for calls that the caller can do without.
+
+    They have one attempt, of at most 0.3 s to connect and 0.5 s to answer.
+    """
+    return cast("DynamoDBClient", _client("dynamodb", hasty=True))
+
+
 def sqs() -> SQSClient:
     """Return the shared SQS client."""
     return cast("SQSClient", _client("sqs"))
@@ -177,18 +189,20 @@ def _error_of_answer(service: str, answer: Mapping[str, Any]) -> DependencyError
     return DependencyFault(service, f"{code} ({status})", answer)
 
 
-def _client(name: str) -> Any:
-    client = _clients.get(name)
+def _client(name: str, *, hasty: bool = False) -> Any:
+    key = f"hasty {name}" if hasty else name
+    client = _clients.get(key)
     if client is None:
         with _lock:
-            client = _clients.get(name)
+            client = _clients.get(key)
             if client is None:
                 session = boto3.DEFAULT_SESSION or boto3.Session()
                 boto3.DEFAULT_SESSION = session
-                client = session.client(name, config=_CONFIGS.get(name, _CONFIG))  # type: ignore[call-overload]
+                config = _ONE_SHORT_ATTEMPT if hasty else _CONFIGS.get(name, _CONFIG)
+                client = session.client(name, config=config)  # type: ignore[call-overload]
                 client.meta.events.register(f"request-created.{name}", _check_time)
                 client.meta.events.register(f"before-parse.{name}", _check_came_from_aws)
-                _clients[name] = client
+                _clients[key] = client
     return client
 
 

@@ -1,5 +1,6 @@
 """What an order message is: its envelope, its order, and when two messages are the same."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +53,25 @@ class Message:
         return exact_json.encode({"metadata": msgspec.structs.asdict(self.metadata), "data": self.data})
 
     def canonical(self) -> bytes:
-        """Return the form in which two messages are compared: equal messages give equal bytes."""
-        return exact_json.canonical({"metadata": msgspec.structs.asdict(self.metadata), "data": self.data})
+        """Return the form in which two messages are compared: equal messages give equal bytes.
+
+        Clients compute it too: docs/api.md describes it (section "Digests"), so it must not change.
+        """
+        return canonical(msgspec.structs.asdict(self.metadata), self.data)
+
+    def digest(self) -> str:
+        """Return the digest of the canonical form, which tells payloads apart: `sha-256:` and 64 hex digits."""
+        return digest_of(self.canonical())
+
+
+def canonical(metadata: Mapping[str, str], data: Mapping[str, Any]) -> bytes:
+    """Return the canonical form of a message with these members: numbers are Decimals, UUIDs in lower case."""
+    return exact_json.canonical({"metadata": metadata, "data": data})
+
+
+def digest_of(canonical_form: bytes) -> str:
+    """Return the digest of a message whose canonical form this is."""
+    return f"sha-256:{hashlib.sha256(canonical_form).hexdigest()}"
 
 
 def message_from(members: Mapping[str, Any]) -> Message:

@@ -6,6 +6,7 @@ conditional: the same message again changes nothing, and another payload under t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chalicelib import aws, exact_json
 from chalicelib.faults import InvalidInput
 from chalicelib.messages.model import Message, message_from
-from chalicelib.messages.stored import StoredMessage
+from chalicelib.messages.stored import NotARow, StoredMessage
+from chalicelib.telemetry import count, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (item size)
 ROW_BYTES_MAX = 400 * 1024
+
+# A look must not wait for the settings' retries, nor look again soon after it failed.
+LOOK_READS_SETTINGS_WITHIN_S = 0.2
+NO_LOOK_AFTER_FAILURE_S = 30.0
 
 
 class MessageConflict(Exception):
@@ -44,6 +50,14 @@ class Storing(StrEnum):
     REPEATED = "repeated"
 
 
+class Seen(StrEnum):
+    """What a look in the index shows of a message."""
+
+    STORED = "stored"
+    ANOTHER = "another payload is stored under its company and id"
+    UNKNOWN = "unknown"
+
+
 class MessageStores(Protocol):
     """Where the messages are kept."""
 
@@ -61,7 +75,7 @@ class MessageStores(Protocol):
 class MessageRepository:
     """The stage's archive bucket and index table. Safe to share between threads.
 
-    Every method raises `aws.calling`'s errors.
+    Every method but `look_for` raises `aws.calling`'s errors.
     """
 
     def __init__(
@@ -69,11 +83,16 @@ class MessageRepository:
         stores: MessageStores,
         s3: Callable[[], S3Client] = aws.s3,
         dynamodb: Callable[[], DynamoDBClient] = aws.dynamodb,
+        hasty_dynamodb: Callable[[], DynamoDBClient] = aws.hasty_dynamodb,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the names of bucket and table (read before each use), and functions that return the clients."""
+        """Take the names of bucket and table (read before each use), functions that return the clients, and a clock."""
         self._stores = stores
         self._s3 = s3
         self._dynamodb = dynamodb
+        self._hasty_dynamodb = hasty_dynamodb
+        self._clock = clock
+        self._no_look_before = clock()
 
     def store(self, message: Message) -> Storing:
         """Archive a message, then index it. Storing the same message again changes nothing and returns `REPEATED`.
@@ -89,6 +108,25 @@ class MessageRepository:
             return _compared(message, present[0])
         self._archive(message)
         return self._index(message, row)
+
+    def look_for(self, message: Message) -> Seen:
+        """Return what the index shows of a message, without any guarantee: it may not show yet what was just stored.
+
+        It never fails, and takes a second at most. If the index cannot be asked, the message is `UNKNOWN`, and so is
+        any other message for `NO_LOOK_AFTER_FAILURE_S`.
+        """
+        if self._clock() < self._no_look_before:
+            return Seen.UNKNOWN
+        try:
+            item = self._glimpsed(message)
+        except Exception:  # noqa: BLE001 - whatever happens, the queue can still take the message
+            self._no_look_before = self._clock() + NO_LOOK_AFTER_FAILURE_S
+            logger.warning("no look in the index for a while", exc_info=True)
+            count("MessageLooksFailed")
+            return Seen.UNKNOWN
+        if item is None:
+            return Seen.UNKNOWN
+        return Seen.STORED if _holds(item, message) else Seen.ANOTHER
 
     def find(self, message_id: str, company_id: str | None) -> StoredMessage | None:
         """Return a stored message, or None.
@@ -122,7 +160,7 @@ class MessageRepository:
             answer = self._s3().get_object(Bucket=self._stores.message_archive_bucket_name, Key=message.archive_key)
             archived = answer["Body"].read()
         try:
-            same = message_from(exact_json.parse_object(archived)).canonical() == message.canonical()
+            same = message_from(exact_json.parse_object(archived)).digest() == message.digest()
         except (exact_json.MalformedJson, InvalidInput):
             same = False
         if not same:
@@ -143,11 +181,20 @@ class MessageRepository:
             return _compared(message, refused.answer.get("Item", {}))
         return Storing.STORED
 
+    def _glimpsed(self, message: Message) -> Mapping[str, Any] | None:
+        with aws.within(LOOK_READS_SETTINGS_WITHIN_S):
+            table = self._stores.message_table_name
+        with aws.calling("DynamoDB"):
+            answer = self._hasty_dynamodb().get_item(
+                TableName=table, Key=_key(str(message.metadata.message_id), str(message.metadata.company_id))
+            )
+        return answer.get("Item")
+
     def _row(self, message_id: str, company_id: str) -> list[dict[str, AttributeValueTypeDef]]:
         with aws.calling("DynamoDB"):
             answer = self._dynamodb().get_item(
                 TableName=self._stores.message_table_name,
-                Key={"message_id": {"S": message_id}, "company_id": {"S": company_id}},
+                Key=_key(message_id, company_id),
                 ConsistentRead=True,
             )
         return [answer["Item"]] if "Item" in answer else []
@@ -164,12 +211,19 @@ class MessageRepository:
         return answer["Items"]
 
 
+def _key(message_id: str, company_id: str) -> dict[str, AttributeValueTypeDef]:
+    return {"message_id": {"S": message_id}, "company_id": {"S": company_id}}
+
+
 def _compared(message: Message, present: Mapping[str, Any]) -> Storing:
     """Return `REPEATED` if the stored row holds this message. Raises `MessageConflict` if not."""
-    try:
-        same = StoredMessage.from_item(present).holds(message)
-    except KeyError:  # somebody else wrote this row
-        same = False
-    if not same:
+    if not _holds(present, message):
         raise MessageConflict(f"{message.archive_key} is indexed with another payload")
     return Storing.REPEATED
+
+
+def _holds(item: Mapping[str, Any], message: Message) -> bool:
+    try:
+        return StoredMessage.from_item(item).holds(message)
+    except NotARow:
+        return False

@@ -44,11 +44,23 @@ class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
     steps: Sequence[Step]
 
 
+Digest = Annotated[str, msgspec.Meta(pattern="^sha-256:[0-9a-f]{64}$")]
+
+
 class AcceptedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that the queue has accepted."""
+    """A message that the queue has accepted, and the digest that it has once it is stored."""
 
     message_id: Id
     status: Literal["accepted"]
+    digest: Digest
+
+
+class RepeatedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was stored before: nothing was queued."""
+
+    message_id: Id
+    status: Literal["stored"]
+    digest: Digest
 
 
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -58,7 +70,8 @@ class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class StoredOrderMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as it was sent, with the place where the archive keeps it."""
+    """A message as it was sent, with the place where the archive keeps it, and the digest of its canonical form."""
 
     metadata: StoredMetadata
     data: Order
+    digest: Digest

@@ -38,6 +38,7 @@ OPERATORS_ONLY = "urn:dragonpost:problem:operators-only"
 DUPLICATE_DRAGON = "urn:dragonpost:problem:duplicate-dragon"
 DRAGON_REFUSED = "urn:dragonpost:problem:dragon-refused"
 SUBMISSION_FAILED = "urn:dragonpost:problem:submission-failed"
+MESSAGE_CONFLICT = "urn:dragonpost:problem:message-conflict"
 IDEMPOTENCY_KEY_REUSED = "urn:dragonpost:problem:idempotency-key-reused"
 
 TITLES: Mapping[str, str] = {
@@ -47,6 +48,7 @@ TITLES: Mapping[str, str] = {
     DUPLICATE_DRAGON: "A dragon of this name is in the registry",
     DRAGON_REFUSED: "The dragon was refused",
     SUBMISSION_FAILED: "The submission could not be finished",
+    MESSAGE_CONFLICT: "Another message is stored under this id",
     IDEMPOTENCY_KEY_REUSED: "The idempotency key was used for another dragon",
 }
 
@@ -156,6 +158,15 @@ def duplicate_dragon(reason: str | None, headers: Mapping[str, str]) -> Problem:
 def dragon_refused(reason: str | None, headers: Mapping[str, str]) -> Problem:
     """Return the 422 for a report that the workflow refused, with its reason."""
     return Problem(422, reason or _NO_REASON, DRAGON_REFUSED, headers=headers)
+
+
+def message_conflict(headers: Mapping[str, str]) -> Problem:
+    """Return the 409 for a message whose company and id another payload has."""
+    detail = (
+        "Another payload is stored under this company_id and message_id, and it stays. Yours was not accepted; send it "
+        "under a new message_id if it is another message."
+    )
+    return Problem(409, detail, MESSAGE_CONFLICT, headers=headers)
 
 
 # 413, 415: what does a body have to be?

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
+from chalicelib.exact_json import parse_object
+from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import BatchIncomplete
 from chalicelib.messages.queue import MESSAGE_BYTES_MAX
 from tests.fakes.aws_errors import client_error
@@ -72,6 +74,7 @@ def test_a_message_is_archived_indexed_and_taken_off_the_queue(consume: Any, sta
             "order_amount": {"N": "19.99"},
             "message_s3_key": {"S": key},
             "data": {"S": json.dumps(json.loads(message_body())["data"], separators=(",", ":"))},
+            "digest": {"S": message_from(parse_object(message_body())).digest()},
         }
     ]
     assert stage.waiting(stage.queue_url) == stage.waiting(stage.dead_letter_queue_url) == 0

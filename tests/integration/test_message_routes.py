@@ -1,21 +1,34 @@
 """Posting messages and reading them back."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws
+from chalicelib.exact_json import parse_object
+from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import MessageQueue
-from chalicelib.web.problems import COMPANY_NOT_ALLOWED
+from chalicelib.web.problems import COMPANY_NOT_ALLOWED, MESSAGE_CONFLICT
 from tests.fakes.aws_errors import client_error
 from tests.fakes.settings import FakeSettings
 from tests.integration.service import CLERK, OPERATOR, OTHER_CLERK, VISITOR, Service
-from tests.integration.stage import Stage
+from tests.integration.stage import TABLE, Stage
 from tests.samples import COMPANY, MESSAGE_ID, MESSAGE_TIME, ORDER_ID, ORDER_TIME, OTHER_COMPANY, message_body
 
 LARGEST_BODY_BYTES = 256 * 1024
+
+
+def digest_of(body: bytes) -> str:
+    """Return the digest of the message that a body holds."""
+    return message_from(parse_object(body)).digest()
+
+
+DIGEST = digest_of(message_body())
 
 
 def store(service: Service, stage: Stage, body: bytes, token_claims: Any = OPERATOR) -> None:
@@ -29,7 +42,7 @@ class TestPosting:
         answer = service.post("/post-message", message_body(), CLERK, X_Request_Id="my-request-1")
 
         assert answer.status == 202
-        assert answer.json() == {"message_id": MESSAGE_ID, "status": "accepted"}
+        assert answer.json() == {"message_id": MESSAGE_ID, "status": "accepted", "digest": DIGEST}
         assert answer.headers["Location"] == f"/prod/message/{MESSAGE_ID}"
         (queued,) = stage.received(stage.queue_url)
         assert json.loads(queued["Body"]) == json.loads(message_body())
@@ -75,6 +88,84 @@ class TestPosting:
         assert "secret" not in answer.body.decode()
 
 
+class TestPostingWhatIsStored:
+    def test_the_same_message_is_a_200_and_is_not_queued_again(self, service: Service, stage: Stage) -> None:
+        store(service, stage, message_body())
+        same = message_body(data={"order_amount": "1999e-2"})
+        answer = service.post("/post-message", same, CLERK)
+
+        assert answer.status == 200
+        assert answer.json() == {"message_id": MESSAGE_ID, "status": "stored", "digest": DIGEST}
+        assert answer.headers["Location"] == f"/prod/message/{MESSAGE_ID}"
+        assert stage.waiting(stage.queue_url) == 0
+
+    def test_another_payload_is_a_409_that_leads_to_what_is_stored(self, service: Service, stage: Stage) -> None:
+        store(service, stage, message_body())
+        answer = service.post("/post-message", message_body(data={"order_amount": "20"}), CLERK)
+
+        assert (answer.status, answer.json()["type"]) == (409, MESSAGE_CONFLICT)
+        assert answer.headers["Location"] == f"/prod/message/{MESSAGE_ID}"
+        assert stage.waiting(stage.queue_url) == stage.waiting(stage.dead_letter_queue_url) == 0
+        assert service.get(f"/message/{MESSAGE_ID}").json()["digest"] == DIGEST
+
+    def test_what_is_not_stored_yet_is_accepted(self, service: Service, stage: Stage) -> None:
+        for amount in ("19.99", "20"):
+            assert service.post("/post-message", message_body(data={"order_amount": amount})).status == 202
+        assert stage.waiting(stage.queue_url) == 2
+
+    def test_another_companys_message_of_the_same_id_does_not_count(self, service: Service, stage: Stage) -> None:
+        store(service, stage, message_body())
+        other = message_body({"company_id": f'"{OTHER_COMPANY}"'}, {"order_amount": "7"})
+
+        assert service.post("/post-message", other, OTHER_CLERK).status == 202
+
+    @pytest.mark.parametrize("amount", ["19.99", "20"])
+    def test_for_another_company_it_is_forbidden_whatever_is_stored(
+        self, service: Service, stage: Stage, amount: str
+    ) -> None:
+        store(service, stage, message_body())
+
+        assert service.post("/post-message", message_body(data={"order_amount": amount}), OTHER_CLERK).status == 403
+
+    @pytest.mark.parametrize("amount", ["19.99", "20"])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            client_error("AccessDeniedException"),
+            client_error("ThrottlingException"),
+            ReadTimeoutError(endpoint_url="secret"),
+        ],
+        ids=["denied", "throttled", "hanging"],
+    )
+    def test_an_index_that_cannot_be_asked_keeps_no_message_from_the_queue(
+        self, service: Service, stage: Stage, error: Exception, amount: str
+    ) -> None:
+        store(service, stage, message_body())
+        with failing(aws.hasty_dynamodb(), error) as asked:
+            answers = [service.post("/post-message", message_body(data={"order_amount": amount})) for _ in range(2)]
+
+        assert [answer.status for answer in answers] == [202, 202]
+        assert [answer.json()["status"] for answer in answers] == ["accepted", "accepted"]
+        assert stage.waiting(stage.queue_url) == 2
+        assert len(asked) == 1, "a look after one that failed"
+
+
+@contextmanager
+def failing(client: Any, error: Exception) -> Iterator[list[dict[str, Any]]]:
+    """Make each GetItem of this client fail. Yields their parameters."""
+    asked: list[dict[str, Any]] = []
+
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params)
+        raise error
+
+    client.meta.events.register("before-parameter-build.dynamodb.GetItem", refuse)
+    try:
+        yield asked
+    finally:
+        client.meta.events.unregister("before-parameter-build.dynamodb.GetItem", refuse)
+
+
 class TestReading:
     def test_shows_the_envelope_and_the_data(self, service: Service, stage: Stage) -> None:
         store(service, stage, message_body(data={"items": '[{"sku":"é","price":0.10}]'}))
@@ -94,6 +185,7 @@ class TestReading:
                 "order_amount": Decimal("19.99"),
                 "items": [{"sku": "é", "price": Decimal("0.10")}],
             },
+            "digest": digest_of(message_body(data={"items": '[{"sku":"é","price":0.1}]'})),
         }
 
     @pytest.mark.parametrize(
@@ -152,6 +244,29 @@ class TestReading:
         store(service, stage, message_body())
 
         assert service.get(f"/message/{MESSAGE_ID}?company_id={COMPANY}", OTHER_CLERK).status == 400
+
+
+class TestDigests:
+    def test_the_answer_to_the_post_and_the_stored_message_agree(self, service: Service, stage: Stage) -> None:
+        body = message_body(data={"order_amount": "19.990", "note": '"é"'})
+        accepted = service.post("/post-message", body).json()["digest"]
+        service.consume(stage.received(stage.queue_url))
+
+        assert accepted == service.get(f"/message/{MESSAGE_ID}").json()["digest"] == digest_of(body)
+        (row,) = stage.rows()
+        assert row["digest"] == {"S": accepted}
+
+    def test_a_message_stored_before_digests_were_kept_has_one_all_the_same(
+        self, service: Service, stage: Stage
+    ) -> None:
+        store(service, stage, message_body())
+        (row,) = stage.rows()
+        del row["digest"]
+        aws.dynamodb().put_item(TableName=TABLE, Item=row)
+
+        assert service.get(f"/message/{MESSAGE_ID}").json()["digest"] == DIGEST
+        assert service.post("/post-message", message_body()).status == 200
+        assert service.post("/post-message", message_body(data={"order_amount": "20"})).status == 409
 
 
 class TestSizes:

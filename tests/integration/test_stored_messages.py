@@ -67,6 +67,11 @@ def row_of(consume: Callable[[str], None], stage: Stage, body: str) -> dict[str,
     return row
 
 
+def without_digest(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as it was kept before rows had digests."""
+    return {name: value for name, value in row.items() if name != "digest"}
+
+
 @pytest.mark.parametrize(
     ("came_between", "is_another"), [(BODY, False), (OTHER_BODY, True)], ids=["the same", "another payload"]
 )
@@ -105,10 +110,10 @@ def test_another_payload_in_the_archive_is_reported_with_its_place(consume: Any,
 
 
 @pytest.mark.parametrize("data", ["not JSON", "[]", "{}", '{"a":1,"a":1}', "1"])
-def test_a_row_whose_data_is_not_an_order_counts_as_another_payload_and_stays(
+def test_an_old_row_whose_data_is_not_an_order_counts_as_another_payload_and_stays(
     consume: Any, stage: Stage, data: str
 ) -> None:
-    row = row_of(consume, stage, BODY) | {"data": {"S": data}}
+    row = without_digest(row_of(consume, stage, BODY)) | {"data": {"S": data}}
     aws.dynamodb().put_item(TableName=TABLE, Item=row)
     consume(BODY)
 

@@ -160,3 +160,14 @@ class TestClients:
             assert attempt_s + aws.CALLS_BEGIN_WITHIN_S < 29
             assert config.retries == {"mode": "standard", "total_max_attempts": 3}
             assert config.max_pool_connections >= 10, "as many as the consumer's threads"
+
+    def test_a_call_that_its_caller_can_do_without_has_one_attempt_of_less_than_a_second(
+        self, made: list[tuple[str, Any]]
+    ) -> None:
+        assert aws.hasty_dynamodb() is aws.hasty_dynamodb()
+        assert aws.hasty_dynamodb() is not aws.dynamodb()
+
+        (name, config), (_, patient) = made
+        assert (name, config.connect_timeout, config.read_timeout) == ("dynamodb", 0.3, 0.5)
+        assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+        assert config.max_pool_connections == patient.max_pool_connections

@@ -1,5 +1,6 @@
 """What an order message is, and when two of them are the same."""
 
+import hashlib
 from decimal import Decimal
 
 import pytest
@@ -73,3 +74,10 @@ def test_faults_of_both_parts_are_listed_together() -> None:
         message(metadata={"message_id": "1"}, data={"order_amount": "-1"})
 
     assert [fault.name for fault in invalid.value.faults] == ["#/metadata/message_id", "#/data/order_amount"]
+
+
+def test_the_digest_is_the_sha_256_of_the_canonical_form() -> None:
+    expected = hashlib.sha256(message().canonical()).hexdigest()
+
+    assert message().digest() == message(data={"order_amount": "1999e-2"}).digest() == f"sha-256:{expected}"
+    assert message(data={"order_amount": "20"}).digest() != message().digest()

@@ -10,8 +10,9 @@ from chalice.app import Request
 
 from chalicelib.dragons.model import ALIASES, example_dragons
 from chalicelib.dragons.steps import why_duplicate
-from chalicelib.exact_json import MalformedJson
+from chalicelib.exact_json import MalformedJson, parse_object
 from chalicelib.faults import InvalidInput
+from chalicelib.messages.model import message_from
 from chalicelib.web.problems import Problem, problem_for
 from operations.generate import CannotGenerate
 
@@ -90,12 +91,17 @@ MESSAGE: dict[str, Any] = {
     },
 }
 
+DIGEST = message_from(parse_object(msgspec.json.encode(MESSAGE))).digest()
+
 STORED_MESSAGE: dict[str, Any] = {
     "metadata": {**MESSAGE["metadata"], "message_s3_key": f"{COMPANY_ID}/{MESSAGE_ID}.json"},
     "data": MESSAGE["data"],
+    "digest": DIGEST,
 }
 
-ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted"}
+ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted", "digest": DIGEST}
+
+REPEATED_MESSAGE: dict[str, Any] = {**ACCEPTED_MESSAGE, "status": "stored"}
 
 
 def request(headers: Mapping[str, str] | None = None, **query: str) -> Request:

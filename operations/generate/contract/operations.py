@@ -38,6 +38,14 @@ _CORRECTION_BODIES = {
     "oneOf": [ref("schemas", "DragonFields"), ref("schemas", "WebClientDragonFields")],
     "description": _REPORT_BODIES["description"],
 }
+_GET_MESSAGE = {
+    "operationId": "getMessage",
+    "parameters": {
+        "path.message_id": "$response.body#/message_id",
+        "query.company_id": "$request.body#/metadata/company_id",
+    },
+    "description": "The stored message, a moment later. Only operators may name the company.",
+}
 _GET_DRAGON = {
     "operationId": "getDragon",
     "parameters": {"dragon_name": "$response.body#/dragon_name_str"},
@@ -318,10 +326,11 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "postMessage",
         "summary": "Post an order message",
         "description": (
-            "Answers once the queue has the message. A moment later it is stored, and you can read it. `company_id` "
-            "and `message_id` together are the idempotency key: sending the same message again changes nothing, and "
-            "another message under the same key never overwrites the first. Further members of `data` are kept and "
-            "returned exactly. "
+            "Answers 202 once the queue has the message. A moment later it is stored, and you can read it. "
+            "`company_id` and `message_id` together are the idempotency key: the same message again changes nothing, "
+            "and gets a 200 if it is stored already; another message under the same key gets a 409. While the service "
+            "does not know yet that a message is stored, both get a 202; compare the `digest` with that of the stored "
+            "message then, which is never overwritten. Further members of `data` are kept and returned exactly. "
             f"{_BODY_RULES}"
         ),
         "tags": ["Messages"],
@@ -331,20 +340,17 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "content": json_content(ref("schemas", "OrderMessage"), order=examples.MESSAGE),
         },
         "responses": {
+            "200": {
+                "description": "The same message is stored already; nothing was queued. `Location` is where it is.",
+                "headers": headers_of("Location"),
+                "content": json_content(ref("schemas", "RepeatedMessage"), repeated=examples.REPEATED_MESSAGE),
+                "links": {"getMessage": _GET_MESSAGE},
+            },
             "202": {
                 "description": "The queue has the message. `Location` is where you can read it once it is stored.",
                 "headers": headers_of("Location"),
                 "content": json_content(ref("schemas", "AcceptedMessage"), accepted=examples.ACCEPTED_MESSAGE),
-                "links": {
-                    "getMessage": {
-                        "operationId": "getMessage",
-                        "parameters": {
-                            "path.message_id": "$response.body#/message_id",
-                            "query.company_id": "$request.body#/metadata/company_id",
-                        },
-                        "description": "The stored message, a moment later. Only operators may name the company.",
-                    }
-                },
+                "links": {"getMessage": _GET_MESSAGE},
             },
             "400": problem_answer(
                 _FAULTS,
@@ -357,6 +363,10 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 ),
             ),
             "403": ref("responses", "ForbiddenCompany"),
+            "409": problem_answer(
+                "Another payload is stored under this company and id; nothing was queued. `Location` is where it is.",
+                conflict=problems.message_conflict({"Location": f"/prod/message/{examples.MESSAGE_ID}"}),
+            ),
             "413": ref("responses", "ContentTooLarge"),
             "415": ref("responses", "UnsupportedMediaType"),
         },
