@@ -7,6 +7,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from chalicelib.exact_json import parse_object
+from chalicelib.messages.model import message_from
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 
@@ -41,6 +43,25 @@ def stored(api: Api, location: str, user: str = "amber") -> str:
         return answer.text if answer.status_code == 200 else None
 
     return until(text)
+
+
+def forget_row(devstack: Devstack, message_id: str, company_id: str = COMPANIES["amber"]) -> None:
+    """Leave a message as a consumer does that is killed between the archive and the index."""
+    devstack.client("dynamodb").delete_item(
+        TableName=devstack.running["outputs"]["MessageTableName"],
+        Key={"message_id": {"S": message_id}, "company_id": {"S": company_id}},
+    )
+
+
+def queue_unseen(devstack: Devstack, message: str) -> None:
+    """Queue a message as the API does whose look came before another message of the id was stored."""
+    sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=message)
+
+
+def digest_of(message: str) -> str:
+    """Return the digest that a message's JSON text has by docs/api.md."""
+    return message_from(parse_object(message)).digest()
 
 
 def exactly(text: str) -> Any:

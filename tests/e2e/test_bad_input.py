@@ -25,7 +25,9 @@ def test_refused_with_every_fault_in_its_place(api: Api, case: Case) -> None:
 def test_odd_but_valid_input_is_not_refused(api: Api, case: Case) -> None:
     answer = api.request(case.method, case.path, headers=case.headers, data=case.body)
 
-    assert answer.status_code == case.status, answer.text
+    # A message has the same id each time, so one that was sent to the other target is stored already.
+    known = {200} if case.status == 202 else set()
+    assert answer.status_code in {case.status, *known}, answer.text
 
 
 @pytest.mark.parametrize("case", UNKNOWN, ids=str)

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.messages import COMPANIES, a_message, dead, exactly, post, stored
+from tests.e2e.messages import (
+    COMPANIES,
+    a_message,
+    dead,
+    digest_of,
+    exactly,
+    forget_row,
+    post,
+    queue_unseen,
+    stored,
+)
 from tests.e2e.running import Api, Devstack
 
 
@@ -21,7 +31,9 @@ def test_a_message_comes_back_with_exactly_the_numbers_that_were_sent(api: Api, 
 
     sent = exactly(message)
     assert answer.status_code == 202
-    assert answer.json() == {"message_id": sent["metadata"]["message_id"], "status": "accepted"}
+    accepted = {"message_id": sent["metadata"]["message_id"], "status": "accepted", "digest": digest_of(message)}
+    assert answer.json() == accepted
+    assert read["digest"] == accepted["digest"]
     assert answer.headers["Location"] == f"{api.stage_prefix}/message/{sent['metadata']['message_id']}"
     assert read["data"] == sent["data"]
     assert read["metadata"] == {
@@ -33,6 +45,7 @@ def test_a_message_comes_back_with_exactly_the_numbers_that_were_sent(api: Api, 
 
 def test_the_archive_holds_what_the_index_shows(api: Api, devstack: Devstack) -> None:
     read = exactly(stored(api, post(api, a_message("0.10")).headers["Location"]))
+    del read["digest"]
 
     bucket = devstack.running["outputs"]["MessageBucketName"]
     archived = devstack.client("s3").get_object(Bucket=bucket, Key=read["metadata"].pop("message_s3_key"))
@@ -50,7 +63,11 @@ def test_the_same_message_again_changes_nothing(api: Api, devstack: Devstack) ->
     members["data"]["order_amount"] = 20
     members["metadata"]["message_id"] = members["metadata"]["message_id"].upper()
     again = json.dumps({"data": dict(reversed(members["data"].items())), "metadata": members["metadata"]})
-    assert post(api, again).status_code == 202
+    repeated = post(api, again)
+    assert (repeated.status_code, repeated.json()["status"]) == (200, "stored")
+    assert repeated.headers["Location"] == location
+    assert repeated.json()["digest"] == exactly(before)["digest"]
+    queue_unseen(devstack, again)
     marker = post(api, a_message()).headers["Location"]
     stored(api, marker)
 
@@ -62,14 +79,27 @@ def test_the_same_message_again_changes_nothing(api: Api, devstack: Devstack) ->
     assert len(versions["Versions"]) == 1
 
 
-def test_another_payload_under_the_same_id_ends_as_a_dead_letter_and_overwrites_nothing(
+def test_another_payload_under_the_same_id_is_refused_and_overwrites_nothing(api: Api) -> None:
+    message_id = str(uuid.uuid4())
+    location = post(api, a_message("20", message_id=message_id)).headers["Location"]
+    before = stored(api, location)
+
+    refused = post(api, a_message("21", message_id=message_id))
+
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "urn:dragonpost:problem:message-conflict"
+    assert refused.headers["Location"] == location
+    assert stored(api, location) == before
+
+
+def test_another_payload_that_the_look_missed_ends_as_a_dead_letter_and_overwrites_nothing(
     api: Api, devstack: Devstack
 ) -> None:
     message_id = str(uuid.uuid4())
     location = post(api, a_message("20", message_id=message_id)).headers["Location"]
     before = stored(api, location)
 
-    assert post(api, a_message("21", message_id=message_id)).status_code == 202
+    queue_unseen(devstack, a_message("21", message_id=message_id))
     letter = dead(devstack, message_id)
 
     assert letter["MessageAttributes"]["reason"]["StringValue"].startswith("conflict")
@@ -99,6 +129,7 @@ def test_the_correlation_id_travels_with_the_message(apis: Any, devstack: Devsta
     api: Api = apis["gateway"]
     message_id, correlation_id = str(uuid.uuid4()), f"proof-{uuid.uuid4()}"
     stored(api, post(api, a_message(message_id=message_id)).headers["Location"])
+    forget_row(devstack, message_id)  # or the API would refuse the next one
 
     conflicting = api.post(
         "/post-message",

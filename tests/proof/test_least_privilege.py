@@ -196,7 +196,7 @@ class TestDeletions:
         assert tour.post_message().status_code == 202
         until(lambda: tour.get_message().status_code == 200)
         probes: dict[str, Callable[[], Any]] = {
-            "sqs:SendMessage": tour.post_message,
+            "sqs:SendMessage": lambda: Tour(tour.api).post_message(),
             "s3:PutObject": tour.put_dragon,
             "s3:GetObject": lambda: tour.api.get("/dragons"),
             "states:StartExecution": tour.post_dragon,
@@ -215,6 +215,9 @@ class TestDeletions:
             assert refused.status_code == (503 if action == "sqs:SendMessage" else 500), action
             assert refused.headers["Content-Type"] == "application/problem+json"
             assert not re.search("(?i)arn:|denied|dynamodb|sqs|aws", refused.text)
+        unseeing = without(policy("api_handler", "local"), "dynamodb:GetItem")
+        with under_policy(proving_ground, "api_handler", unseeing):
+            assert tour.post_message().status_code == 202, "it cannot look, but the queue can take the message"
         assert tour.api.get("/dragons").status_code == 200
         report.add(SUITE, "the API without an action fails clearly", tried=len(chosen), survived=len(chosen))
 

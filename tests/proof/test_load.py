@@ -35,7 +35,7 @@ RECOVERED_WITHIN_S = 60
 
 @dataclass(frozen=True)
 class Load:
-    """The results of a load: latencies in ms, statuses by number, the ids of all messages answered with 202.
+    """The results of a load: latencies in ms, statuses by number, the ids of all messages that were taken.
 
     Also how many refusals did not say when to try again.
     """

@@ -119,8 +119,9 @@ class Post:
         for row in (row for page in pages for row in page["Items"]):
             if row["company_id"]["S"] in self.companies:
                 members = exact_json.parse_object(StoredMessage.from_item(row).as_json())
-                key = members["metadata"].pop("message_s3_key")
+                key, digest = members["metadata"].pop("message_s3_key"), members.pop("digest")
                 found[key] = payload_of(exact_json.encode(members))
+                assert digest == f"sha-256:{found[key]}"
         return found
 
     def dead_letters(self) -> list[Letter]:
@@ -197,7 +198,7 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
             proxy.misbehaving(*_rules(scale)),
             _killing_workers(proving_ground, proxy, for_killer, CALLS_BETWEEN_KILLS[scale.name]) as killed,
         ):
-            accepted = _sent(messages, post, proving_apis["gateway"], for_sender, clients=scale.of(4, CLIENTS))
+            accepted, refused = _sent(messages, post, proving_apis["gateway"], for_sender, clients=scale.of(4, CLIENTS))
             print(f"\n{SUITE}: {len(accepted)} accepted in {time.monotonic() - began:.0f} s", flush=True)
             until(lambda: post.waiting() < len(messages) // 20, DRAINED_WITHIN_S)
         print(
@@ -210,6 +211,7 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
     found = _found(post)
     lost = _lost(accepted, found)
     misplaced = _misplaced(found, {sent.payload for sent in accepted if sent.kind in HOPELESS})
+    misplaced += [f"conflicts with nothing, or with itself: {sent}" for sent in refused if not _has_rival(sent, found)]
     payloads = {sent.payload for sent in accepted}
     exhausted = sum(not letter.reason for letter in found.letters)
     report.add(
@@ -219,7 +221,7 @@ def test_every_accepted_message_is_stored_or_a_dead_letter_with_its_reason(
         survived=len(payloads) - len(lost),
         lost=len(lost) + len(misplaced),
         note=f"{len(messages)} messages, {len(killed)} workers killed, {sum(_faults(proxy).values())} faults, "
-        f"{len(found.archived)} stored, {len(found.letters)} dead letters, "
+        f"{len(found.archived)} stored, {len(refused)} refused as conflicts, {len(found.letters)} dead letters, "
         f"{exhausted} of them after {RECEIVES_MAX} deliveries",
     )
     assert killed
@@ -292,6 +294,11 @@ def _misplaced(found: Found, hopeless: set[str]) -> list[str]:
     return wrong
 
 
+def _has_rival(sent: Sent, found: Found) -> bool:
+    """Return whether another payload is stored under a message's company and id."""
+    return found.indexed.get(message_in(sent.body).archive_key) not in (None, sent.payload)
+
+
 def test_a_good_message_that_is_buried_as_a_conflict_with_itself_is_found() -> None:
     """A consumer killed between archive and index might leave this, if it took its own object for another's."""
     (good,) = (sent for sent in traffic(2, [str(uuid.uuid4())], "mark", Random(1)) if sent.kind == "good")
@@ -302,8 +309,8 @@ def test_a_good_message_that_is_buried_as_a_conflict_with_itself_is_found() -> N
     assert not _misplaced(Found({key: "another"}, {}, [letter]), set())
 
 
-def _sent(messages: list[Sent], post: Post, api: Api, rng: Random, *, clients: int) -> list[Sent]:
-    """Send everything, a fifth of what the API would accept through the API; return what was accepted."""
+def _sent(messages: list[Sent], post: Post, api: Api, rng: Random, *, clients: int) -> tuple[list[Sent], list[Sent]]:
+    """Send everything, a fifth of what the API would accept through the API; return what it accepted and refused."""
     over_http = [sent for sent in messages if sent.kind not in HOPELESS and rng.random() < 0.2]
     chosen = {id(sent) for sent in over_http}
     direct = [sent for sent in messages if id(sent) not in chosen]
@@ -314,18 +321,26 @@ def _sent(messages: list[Sent], post: Post, api: Api, rng: Random, *, clients: i
         posted = pool.map(lambda sent: _posted(api, sent), over_http)
         for batch in batches(direct, rng):
             post.send(batch)
-        return direct + [sent for sent, taken in zip(over_http, posted, strict=True) if taken]
+        taken = list(zip(over_http, posted, strict=True))
+        return direct + [sent for sent, accepted in taken if accepted], [
+            sent for sent, accepted in taken if not accepted
+        ]
 
 
 def _posted(api: Api, sent: Sent) -> bool:
-    """Post a message until it is accepted, as a client would; fails if it never is."""
+    """Post a message until it is accepted, or refused as a conflict, as a client would; fails if it never is.
+
+    Returns whether it was accepted.
+    """
     for _ in range(POST_ATTEMPTS_MAX):
         try:
             answer = api.post("/post-message", data=sent.body.encode(), headers={"Content-Type": "application/json"})
         except requests.RequestException:  # nobody knows whether it was accepted
             continue
-        if answer.status_code == 202:
+        if answer.status_code in (200, 202):
             return True
+        if answer.status_code == 409:
+            return False
         assert answer.status_code in (500, 502, 503, 504), answer.text
     raise AssertionError(f"not accepted in {POST_ATTEMPTS_MAX} attempts")
 

@@ -68,7 +68,7 @@ def post(tour: Tour) -> bool:
         except requests.RequestException as error:  # the loop repeats it: posting is idempotent
             broke, said = True, repr(error)
             continue
-        if answer.status_code == 202:
+        if answer.status_code in (200, 202):  # stored already, if an earlier answer was lost
             return broke
         said = f"{answer.status_code} {answer.text}"
         assert answer.status_code in (503, 504), said
