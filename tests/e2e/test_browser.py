@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from operations import PROJECT
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
+from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
 
 PROGRAM = real_browser.program()
@@ -30,6 +31,7 @@ AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 # Swagger UI's own: each operation's summary is a button that holds a link to the operation.
 NOT_OURS = {"nested-interactive"}
 MESSAGE_STORED_WITHIN_MS = 30_000
+RED = "rgb(179, 38, 30)"  # what stands for "bad" on a light page
 
 expect.set_options(timeout=ACTS_WITHIN_MS)
 
@@ -411,6 +413,58 @@ class TestPosting:
         page.get_by_role("button", name="Post", exact=True).click()
 
         expect(page.get_by_role("alert").filter(has_text="your own company only")).to_be_visible()
+
+    def test_after_a_stored_post_the_form_has_a_fresh_id(self, local: Visit) -> None:
+        page = console(local, "amber", "Post a message")
+        field, used = page.get_by_label("Message id"), page.get_by_label("Message id").input_value()
+
+        page.get_by_role("button", name="Post", exact=True).click()
+        expect(page.locator("#message-log")).to_contain_text("Stored", timeout=MESSAGE_STORED_WITHIN_MS)
+        expect(field).not_to_have_value(used)
+        page.get_by_label("Order amount").fill("7")
+        page.get_by_role("button", name="Post", exact=True).click()
+
+        expect(page.locator("#stored")).to_contain_text('"order_amount": 7', timeout=MESSAGE_STORED_WITHIN_MS)
+
+    def test_another_payload_under_a_stored_id_is_refused_and_the_same_one_is_known(self, local: Visit) -> None:
+        page = console(local, "amber", "Post a message")
+        field, used = page.get_by_label("Message id"), page.get_by_label("Message id").input_value()
+        page.get_by_label("Order amount").fill("20")
+        page.get_by_role("button", name="Post", exact=True).click()
+        expect(page.locator("#message-log")).to_contain_text("Stored", timeout=MESSAGE_STORED_WITHIN_MS)
+
+        field.fill(used)
+        page.get_by_role("button", name="Post", exact=True).click()
+        expect(page.locator("#message-log")).to_contain_text("Known")
+        expect(page.locator("#message-log")).to_contain_text("Stored")
+
+        field.fill(used)
+        page.get_by_label("Order amount").fill("21")
+        page.get_by_role("button", name="Post", exact=True).click()
+        expect(page.get_by_role("alert").filter(has_text="Another message is stored under this id")).to_be_visible()
+        expect(page.locator("#message-log li")).to_have_count(0)
+        expect(field).to_have_value(used)
+
+    def test_another_payload_that_the_look_missed_is_told_in_red(self, local: Visit) -> None:
+        """The console learns of it from the digests: that of the 202, and that of the message that is stored."""
+        page = console(local, "amber", "Post a message")
+        used = page.get_by_label("Message id").input_value()
+        location = post(local.api, a_message("1", message_id=used)).headers["Location"]
+        stored(local.api, location)
+        accepted = {"message_id": used, "status": "accepted", "digest": f"sha-256:{'0' * 64}"}
+        page.route(
+            "**/post-message",
+            lambda route: route.fulfill(status=202, headers={"Location": location}, json=accepted),
+        )
+
+        page.get_by_role("button", name="Post", exact=True).click()
+
+        told = page.locator("#message-log li", has_text="Another payload is stored")
+        expect(told).to_be_visible()
+        expect(told).to_have_css("color", RED)
+        expect(page.locator("#message-log")).not_to_contain_text("Stored:")
+        expect(page.locator("#stored")).to_contain_text('"order_amount": 1')
+        expect(page.get_by_label("Message id")).to_have_value(used)
 
     def test_each_example_is_a_new_message_of_the_users_own_company(self, local: Visit) -> None:
         page = console(local, "amber", "Post a message")

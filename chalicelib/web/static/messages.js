@@ -1,4 +1,4 @@
-// Posting an order message, and seeing it accepted and then stored.
+// Posting an order message, and seeing it accepted and then stored, or another payload in its place.
 
 import { call, uuid } from "./api.js";
 import { byId, element, pause } from "./dom.js";
@@ -53,9 +53,11 @@ async function post() {
   button.disabled = true;
   try {
     const answer = await call("POST", "post-message", { body: bodyOf(form) });
-    tell("accepted", `Accepted: the queue has message ${answer.value.message_id}.`);
+    const { message_id, status, digest } = answer.value;
+    if (status === "accepted") tell("accepted", `Accepted: the queue has message ${message_id}.`);
+    else tell("accepted", `Known: message ${message_id} was stored before, and nothing was queued.`);
     log.focus();
-    await follow(answer.headers.get("Location"), number);
+    await follow(answer.headers.get("Location"), { message_id, digest }, number);
   } catch (error) {
     if (number === followed) showProblem(error, box, form);
   } finally {
@@ -63,7 +65,8 @@ async function post() {
   }
 }
 
-async function follow(location, number) {
+/** Ask until a message is stored under the id, and tell whether it is the one that was posted: its digest says so. */
+async function follow(location, posted, number) {
   const deadline = Date.now() + POLL_FOR_S * 1000;
   const waiting = tell("waiting", "Not stored yet: so far, the service answers 404.", true);
   for (let seconds = POLL_FIRST_S; Date.now() < deadline; seconds = Math.min(POLL_MAX_S, seconds * 1.5)) {
@@ -71,7 +74,12 @@ async function follow(location, number) {
     if (number !== followed) return;
     if (answer) {
       waiting.remove();
-      tell("stored", "Stored: below is what the service returns.");
+      if (answer.value.digest === posted.digest) {
+        takeFreshId(posted.message_id);
+        tell("stored", "Stored: below is what the service returns. The form has a fresh id for the next message.");
+      } else {
+        tell("conflict", "Another payload is stored under this id. Yours was not stored; below is the other one.");
+      }
       stored.textContent = indented(answer.text);
       stored.hidden = false;
       return;
@@ -81,6 +89,12 @@ async function follow(location, number) {
   }
   waiting.remove();
   tell("waiting", `Not stored after ${POLL_FOR_S} seconds. It was accepted and is not lost. Look for it again later.`);
+}
+
+/** Give the form another id, unless the user has done so: under the old one, the service takes no other message. */
+function takeFreshId(used) {
+  const field = form.elements.namedItem("/metadata/message_id");
+  if (field.value.trim().toLowerCase() === used) field.value = uuid();
 }
 
 /** Return the answer, or null if the message is not stored yet. */
