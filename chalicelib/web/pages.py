@@ -23,7 +23,8 @@ STATIC = Path(__file__).parent / "static"
 
 ASSETS = frozenset({
     "api.js", "console.css", "console.js", "docs.css", "docs.js", "dom.js", "dragonpost.svg", "dragons.js", "editor.js",
-    "fields.js", "graph.js", "messages.js", "registry.js", "report.js", "session.js", "signin.js", "workflow.json",
+    "fields.js", "fresh.js", "graph.js", "messages.js", "registry.js", "report.js", "session.js", "signin.js",
+    "workflow.json",
 })  # fmt: skip
 
 # Swagger UI comes from a pinned package in vendor/ (requirements-vendor.txt). It is found, never imported: its Python

@@ -113,10 +113,10 @@ def bodies_of(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
             yield from bodies_of(item)
     if isinstance(node, dict):
         if "schema" in node:
-            for example in node.get("examples", {}).values():
-                yield node["schema"], example["value"]
-            if "example" in node:
-                yield node["schema"], node["example"]
+            named = [example["value"] for example in node.get("examples", {}).values()]
+            alone = [node["example"]] if "example" in node else []
+            for example in (*named, *alone, *node["schema"].get("examples", [])):
+                yield node["schema"], example
         for member in node.values():
             yield from bodies_of(member)
 
@@ -128,6 +128,40 @@ def test_every_example_matches_its_schema(document: dict[str, Any]) -> None:
     for schema, example in found:
         bundled = {**schema, "components": document["components"]}
         jsonschema_rs.Draft202012Validator(bundled, validate_formats=True).validate(example)
+
+
+def test_only_parameters_that_a_request_needs_have_a_value_to_begin_with(document: dict[str, Any]) -> None:
+    """Swagger UI and its like send an `example` unless somebody clears the field; `examples` of a schema they show."""
+    parameters = [
+        resolved(document, item)
+        for _, _, operation in operations_of(document)
+        for item in operation.get("parameters", [])
+    ]
+
+    assert {item["name"]: item.get("required", False) for item in parameters if "example" in item} == {
+        "dragon_name": True,
+        "If-Match": True,
+        "message_id": True,
+        "submission_id": True,
+    }
+    assert document["components"]["parameters"]["IfMatchRequired"]["example"] == "*"
+
+
+def test_what_the_examples_send_belongs_together(document: dict[str, Any]) -> None:
+    """Whoever sends them as they are reports, reads and corrects one dragon, and posts and reads one message."""
+    parameters, paths = document["components"]["parameters"], document["paths"]
+    dragons = [
+        example["value"]
+        for operation in (paths["/dragons"]["post"], paths["/dragons/{dragon_name}"]["put"])
+        for example in operation["requestBody"]["content"]["application/json"]["examples"].values()
+    ]
+    (message,) = paths["/post-message"]["post"]["requestBody"]["content"]["application/json"]["examples"].values()
+
+    assert len(dragons) == 4
+    for dragon_example in dragons:
+        name = dragon_example.get("dragon_name_str") or dragon_example["dragonName"]
+        assert name == parameters["DragonName"]["example"]
+    assert message["value"]["metadata"]["message_id"] == parameters["MessageId"]["example"]
 
 
 def test_every_json_body_has_an_example(document: dict[str, Any]) -> None:

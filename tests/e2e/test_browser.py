@@ -19,6 +19,8 @@ from tests.e2e import browser as real_browser
 from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
 from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
+from tests.e2e.trying import Trying
+from tests.e2e.waiting import until
 
 PROGRAM = real_browser.program()
 if PROGRAM is None:
@@ -32,6 +34,7 @@ AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 NOT_OURS = {"nested-interactive"}
 MESSAGE_STORED_WITHIN_MS = 30_000
 RED = "rgb(179, 38, 30)"  # what stands for "bad" on a light page
+DONE_A_MOMENT_LATER = {"getDragon", "getSubmission", "getMessage"}  # their descriptions say so
 
 expect.set_options(timeout=ACTS_WITHIN_MS)
 
@@ -98,6 +101,13 @@ def serious(page: Page) -> list[str]:
     ]
 
 
+def documented_answers(api: Api) -> dict[str, set[int]]:
+    """Return the statuses that each operation may answer, by its id and in the document's order."""
+    paths = api.get("/openapi.json", None).json()["paths"]
+    operations = [operation for path in paths.values() for operation in path.values()]
+    return {each["operationId"]: set(map(int, each["responses"])) for each in operations}
+
+
 class TestBothPipelines:
     """What the console is for, on both targets. All its URLs are relative, so a stage prefix must not matter."""
 
@@ -156,6 +166,90 @@ class TestBothPipelines:
         running = anywhere.api.devstack.running
         ours = {urlsplit(url).netloc for url in (anywhere.api.base_url, running["aws_url"])}
         assert {urlsplit(url).netloc for url in anywhere.asked if not url.startswith("data:")} <= ours
+
+
+class TestTryingItOut:
+    """On /docs, Execute gets what the document promises, and nobody has to fill anything in before."""
+
+    @pytest.mark.parametrize(
+        ("user", "remaining"),
+        [
+            ("operator", {"removeDragon": ["2xx", "404"]}),
+            ("amber", {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}),
+            ("cobalt", {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}),
+        ],
+    )
+    def test_every_operation_succeeds_twice_in_a_row_or_is_refused_as_documented(
+        self, anywhere: Visit, user: str, remaining: dict[str, list[str]]
+    ) -> None:
+        trying = Trying(anywhere)
+        trying.sign_in(user)
+        got, promised = {}, {}
+
+        for name, documented in documented_answers(anywhere.api).items():
+            for example, _ in enumerate(trying.bodies(name)):
+                if name in DONE_A_MOMENT_LATER:
+                    until(lambda name=name: trying.execute(name) != 404)  # type: ignore[misc]
+                statuses = [trying.execute(name), trying.execute(name)]
+                assert set(statuses) <= documented
+                got[name, example] = ["2xx" if 200 <= status < 300 else str(status) for status in statuses]
+                promised[name, example] = remaining.get(name, ["2xx", "2xx"])
+
+        assert got == promised
+        assert {("reportDragon", 1), ("correctDragon", 1)} <= got.keys(), "not every example of a body was tried"
+
+    def test_the_examples_share_one_dragon_and_one_message_new_each_time_and_nothing_optional_is_filled_in(
+        self, local: Visit
+    ) -> None:
+        seen = [self.what_is_filled_in(Trying(local)) for _ in range(2)]
+
+        assert [len(names) for names, _ in seen] == [len(ids) for _, ids in seen] == [1, 1]
+        assert seen[0][0].isdisjoint(seen[1][0])
+        assert seen[0][1].isdisjoint(seen[1][1])
+
+    @staticmethod
+    def what_is_filled_in(trying: Trying) -> tuple[set[str], set[str]]:
+        """Return the dragons and the messages of all that is filled in."""
+        names, ids = set(), set()
+        for name in documented_answers(trying.visited.api):
+            parameters = trying.filled_in(name)
+            optional = parameters.keys() - trying.required(name)
+            assert not {parameter: parameters[parameter] for parameter in optional if parameters[parameter]}
+            assert parameters.get("If-Match", "*") == ("*" if "If-Match" in trying.required(name) else "")
+            names |= {parameters["dragon_name"]} if "dragon_name" in parameters else set()
+            ids |= {parameters["message_id"]} if "message_id" in parameters else set()
+            for body in trying.bodies(name):
+                names |= {
+                    value for member, value in (body or {}).items() if member in ("dragon_name_str", "dragonName")
+                }
+                ids |= {body["metadata"]["message_id"]} if body and "metadata" in body else set()
+        return names, ids
+
+    def test_signing_in_gives_the_message_the_users_company_and_keeps_what_was_typed(self, local: Visit) -> None:
+        trying = Trying(local)
+        body = trying.body("postMessage")
+        assert trying.execute("postMessage") == 401
+        body.fill(body.input_value().replace('"order_amount": 20', '"order_amount": 21.50'))
+
+        trying.sign_in("cobalt")
+        assert trying.execute("postMessage") in (200, 202)
+        expect(body).to_have_value(re.compile("21.50"))
+
+        trying.page.get_by_role("button", name="Sign out").click()
+        trying.sign_in("amber")
+        assert trying.execute("postMessage") in (200, 202)
+        expect(body).to_have_value(re.compile("21.50"))
+
+    def test_the_next_user_is_not_asked_to_look_for_the_submission_of_the_last_one(self, local: Visit) -> None:
+        trying = Trying(local)
+        trying.sign_in("amber")
+        assert trying.filled_in("getSubmission") == {"submission_id": ""}
+        assert trying.execute("reportDragon") == 202
+        assert trying.filled_in("getSubmission")["submission_id"]
+
+        trying.page.get_by_role("button", name="Sign out").click()
+
+        assert trying.filled_in("getSubmission") == {"submission_id": ""}
 
 
 class TestSession:
@@ -390,6 +484,38 @@ class TestReporting:
         expect(outcome(page)).to_contain_text("added")
         assert keys[0]
         assert keys[0] == keys[1]
+        local.complaints.clear()  # the browser's, about the 504
+
+    def test_each_example_is_a_dragon_of_another_name(self, local: Visit) -> None:
+        """With 144 names, most examples were refused once a few dozen had been reported."""
+        page = console(local, view="Report a dragon")
+        form = page.get_by_role("form", name="Report")
+        names = set()
+
+        for _ in range(60):
+            form.get_by_role("button", name="Fill in an example").click()
+            names.add(form.get_by_label("Name").input_value())
+
+        assert len(names) == 60
+
+    def test_an_example_after_a_report_without_an_answer_is_another_report(self, local: Visit) -> None:
+        """Under the same key, the service would refuse it: the key was used for another dragon."""
+        page = console(local, view="Report a dragon")
+        keys: list[str | None] = []
+
+        def lose_each_answer(route: Route) -> None:
+            keys.append(route.request.header_value("Idempotency-Key"))
+            route.fulfill(status=504, content_type="application/problem+json", body='{"title": "Gateway Timeout"}')
+
+        page.route("**/dragons", lose_each_answer)
+        form, refusal = page.get_by_role("form", name="Report"), page.get_by_role("alert").filter(has_text="Gateway")
+        for _ in range(2):
+            form.get_by_role("button", name="Fill in an example").click()
+            expect(refusal).to_be_hidden()
+            form.get_by_role("button", name="Report").click()
+            expect(refusal).to_be_visible()
+
+        assert keys[0] != keys[1]
         local.complaints.clear()  # the browser's, about the 504
 
 

@@ -123,7 +123,7 @@ def test_the_document_describes_it(schema: str, member: str) -> None:
 def test_the_documents_examples_have_it() -> None:
     assert [examples.DRAGON[NAME], examples.OTHER_DRAGON[NAME]] == list(EXAMPLES)
     assert examples.REPORT[NAME] == EXAMPLES[0]
-    assert examples.WEB_CLIENT_REPORT[ALIAS] == EXAMPLES[1]
+    assert examples.WEB_CLIENT_REPORT[ALIAS] == examples.WEB_CLIENT_DRAGON[ALIAS] == EXAMPLES[0]
 
 
 def test_the_samples_have_it_and_the_table_of_bad_input_tries_it() -> None:

@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 import { field } from "./fields.js";
+import { freshName, oneOf } from "./fresh.js";
 
 const FAMILIES = new Set(["red", "green", "blue", "gold", "black", "white", "silver", "purple"]);
 
@@ -50,16 +51,12 @@ export function fillIn(form, dragon) {
 export const dragonIn = (form) =>
   Object.fromEntries(FIELDS.map(({ name }) => [name, form.elements.namedItem(`/${name}`).value]));
 
-/** Return an invented dragon: one of the declared examples, with another name and any family. */
+/** Return an invented dragon: one of the declared examples, with a fresh name and any family. */
 export function exampleDragon() {
   const which = oneOf([...FIELDS[0].examples.keys()]);
-  const first = oneOf(["Ash", "Bramble", "Cinder", "Dusk", "Fern", "Gale", "Kiln", "Lumen", "Marl", "Quill", "Sable", "Thistle"]);
-  const last = oneOf(["berry", "bright", "fell", "gleam", "holt", "mantle", "reed", "song", "tail", "thorn", "wick", "wing"]);
   return {
     ...Object.fromEntries(FIELDS.map(({ name, examples }) => [name, examples[which]])),
-    dragon_name_str: first + last,
+    dragon_name_str: freshName(),
     family_str: oneOf([...FAMILIES]),
   };
 }
-
-const oneOf = (choices) => choices[Math.floor(Math.random() * choices.length)];

@@ -31,13 +31,15 @@ export function wireEditor() {
 
 /** Open the dialog for a dragon; `changed` is called once it has been corrected or removed. */
 export async function correct(name, changed) {
-  Object.assign(opened, { reference: `dragons/${encodeURIComponent(name)}`, changed });
+  const reference = `dragons/${encodeURIComponent(name)}`;
+  Object.assign(opened, { reference, etag: "", changed });
   ask(false);
   clearFaults(form, box);
   form.reset();
   dialog.showModal();
   try {
-    const answer = await call("GET", opened.reference);
+    const answer = await call("GET", reference);
+    if (opened.reference !== reference) return; // another dragon has been opened since
     opened.etag = answer.headers.get("ETag");
     fillIn(form, answer.value);
     form.querySelector(":read-write").focus(); // the first field that may be changed

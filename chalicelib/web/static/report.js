@@ -21,7 +21,11 @@ let watched = 0;
 /** Wire the form, and draw the workflow. */
 export async function wireReport() {
   byId("report-fields").append(...dragonFields("report-"));
-  byId("report-example").addEventListener("click", () => fillIn(form, exampleDragon()));
+  byId("report-example").addEventListener("click", () => {
+    sending = null; // another dragon needs another key
+    clearFaults(form, box);
+    fillIn(form, exampleDragon());
+  });
   form.addEventListener("input", () => (sending = null));
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -117,8 +117,10 @@ PROBLEM_SCHEMAS: Json = {
     },
 }
 
-_ENTITY_TAGS: Json = {"type": "string", "pattern": f"^({ENTITY_TAGS})$"}
+_ENTITY_TAGS: Json = {"type": "string", "pattern": f"^({ENTITY_TAGS})$", "examples": [examples.ETAG]}
 
+# A client that tries an operation begins with each parameter's `example`, so only parameters that a request needs have
+# one. The others are good as they are: left out. Their schemas have `examples`.
 PARAMETERS: Json = {
     "DragonName": {
         "name": "dragon_name",
@@ -151,8 +153,7 @@ PARAMETERS: Json = {
         "name": "If-None-Match",
         "in": "header",
         "description": "The `ETag` that you have. If it is still current, the answer is a 304 (RFC 9110 §13.1.2).",
-        "schema": {"type": "string"},
-        "example": examples.ETAG,
+        "schema": {"type": "string", "examples": [examples.ETAG]},
     },
     "IfMatchRequired": {
         "name": "If-Match",
@@ -163,14 +164,13 @@ PARAMETERS: Json = {
             "matches nothing."
         ),
         "schema": _ENTITY_TAGS,
-        "example": examples.ETAG,
+        "example": "*",
     },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
         "description": "The `ETag` that the dragon had when you read it. Without it, any version is removed.",
         "schema": _ENTITY_TAGS,
-        "example": examples.ETAG,
     },
     "Prefer": {
         "name": "Prefer",
@@ -179,8 +179,7 @@ PARAMETERS: Json = {
             f"`wait=N` (RFC 7240) waits up to N seconds, at most {requests.WAIT_MAX_S}, for the workflow's outcome. "
             "Preferences that the service does not understand are ignored."
         ),
-        "schema": {"type": "string"},
-        "example": "wait=5",
+        "schema": {"type": "string", "examples": ["wait=5"]},
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
@@ -191,8 +190,11 @@ PARAMETERS: Json = {
             'be told that your own dragon is a duplicate. 1 to 255 visible ASCII characters without `"`, or the same '
             "as a quoted string."
         ),
-        "schema": {"type": "string", "pattern": '^([!#-~]{1,255}|"[!#-~]{1,255}")$'},
-        "example": "report-2026-11-22-0001",
+        "schema": {
+            "type": "string",
+            "pattern": '^([!#-~]{1,255}|"[!#-~]{1,255}")$',
+            "examples": ["report-2026-11-22-0001"],
+        },
     },
 }
 

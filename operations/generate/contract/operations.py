@@ -119,27 +119,25 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "name": "family",
                 "in": "query",
                 "description": "Only dragons of this family.",
-                "schema": _UTF_8,
-                "example": "gold",
+                "schema": {**_UTF_8, "examples": [examples.DRAGON["family_str"]]},
             },
             {
                 "name": "dragonName",
                 "in": "query",
                 "description": "Only the dragon of this name.",
-                "schema": _UTF_8,
-                "example": "Amberwick",
+                "schema": {**_UTF_8, "examples": [examples.DRAGON["dragon_name_str"]]},
             },
             {
                 "name": "limit",
                 "in": "query",
-                "description": "How many dragons a page has at most.",
+                "description": f"How many dragons a page has at most; {paging.LIMIT_DEFAULT} if you don't say.",
                 "schema": {
                     "type": "integer",
                     "minimum": 1,
                     "maximum": paging.LIMIT_MAX,
                     "default": paging.LIMIT_DEFAULT,
+                    "examples": [10],
                 },
-                "example": 10,
             },
             {
                 "name": "cursor",
@@ -233,7 +231,10 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("GET", "/dragons/{dragon_name}"): {
         "operationId": "getDragon",
         "summary": "Show one dragon",
-        "description": "The dragon, with the `ETag` that you need to correct it.",
+        "description": (
+            "The dragon, with the `ETag` that you need to correct it. A reported dragon is there a moment later, once "
+            "the workflow has added it; until then, the answer is a 404."
+        ),
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfNoneMatch")],
         "responses": {
@@ -252,8 +253,9 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "correctDragon",
         "summary": "Correct a dragon",
         "description": (
-            "For operators: replaces the dragon's fields with these, unless it has changed since you read it. The name "
-            f"has to be the one in the path: a dragon is corrected, not renamed. {_BODY_RULES}"
+            "For operators; everybody else gets a 403. Replaces the dragon's fields with these, unless it has changed "
+            "since you read it. The name has to be the one in the path: a dragon is corrected, not renamed. "
+            f"{_BODY_RULES}"
         ),
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfMatchRequired")],
@@ -289,7 +291,10 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("DELETE", "/dragons/{dragon_name}"): {
         "operationId": "removeDragon",
         "summary": "Remove a dragon",
-        "description": "For operators: removes the dragon from the registry. Its name is then free again.",
+        "description": (
+            "For operators; everybody else gets a 403. Removes the dragon from the registry. Its name is then free "
+            "again, so removing the dragon a second time is a 404."
+        ),
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "DragonName"), ref("parameters", "IfMatch")],
         "responses": {
@@ -305,7 +310,10 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("GET", "/submissions/{submission_id}"): {
         "operationId": "getSubmission",
         "summary": "Show how far a reported dragon is",
-        "description": "For whoever reported the dragon, and for operators. Never shows the reporter's phone number.",
+        "description": (
+            "For whoever reported the dragon, and for operators. Never shows the reporter's phone number. A submission "
+            "can be read a moment after the report was accepted; until then, the answer is a 404."
+        ),
         "tags": ["Dragons"],
         "parameters": [ref("parameters", "SubmissionId")],
         "responses": {
@@ -388,8 +396,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                     "For operators only: whose message you mean. You need it if messages of several companies have the "
                     "same id."
                 ),
-                "schema": {"type": "string", "format": "uuid"},
-                "example": examples.COMPANY_ID,
+                "schema": {"type": "string", "format": "uuid", "examples": [examples.COMPANY_ID]},
             },
         ],
         "responses": {

@@ -1,0 +1,67 @@
+"""Somebody on /docs who opens one operation after the other and presses Execute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.browser import Visit
+
+
+class Trying:
+    """The page as somebody uses it who has signed in, or who will."""
+
+    def __init__(self, visited: Visit) -> None:
+        self.visited = visited
+        self.page: Page = visited.open("/docs")
+        expect(self.page.locator(".opblock").first).to_be_visible()
+
+    def sign_in(self, user: str) -> None:
+        """Sign in, and wait for it."""
+        self.visited.sign_in(user)
+        expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
+
+    def operation(self, name: str) -> Locator:
+        """Return an operation, which is opened first if it is not open."""
+        block = self.page.locator(f".opblock[id$='-{name}']")
+        if not block.locator(".opblock-body").count():
+            block.locator(".opblock-summary-control").click()
+        expect(block.get_by_role("button", name="Execute")).to_be_visible()
+        return block
+
+    def filled_in(self, name: str) -> dict[str, str]:
+        """Return what is filled in for each of an operation's parameters."""
+        rows = self.operation(name).locator("tr[data-param-name]").all()
+        return {str(row.get_attribute("data-param-name")): row.locator("input").input_value() for row in rows}
+
+    def required(self, name: str) -> set[str]:
+        """Return the names of the parameters that the operation needs."""
+        rows = self.operation(name).locator("tr[data-param-name]:has(.parameter__name.required)").all()
+        return {str(row.get_attribute("data-param-name")) for row in rows}
+
+    def body(self, name: str) -> Locator:
+        """Return the body that an operation will send."""
+        return self.operation(name).locator("textarea.body-param__text")
+
+    def bodies(self, name: str) -> Iterator[dict[str, Any] | None]:
+        """Choose each of the examples of an operation's body in turn. Yield None once if it has no body."""
+        if not self.body(name).count():
+            yield None
+            return
+        choice = self.operation(name).get_by_label("Example").first
+        for example in choice.locator("option").all_inner_texts() if choice.count() else [None]:
+            if example:
+                choice.select_option(example)
+            yield dict(json.loads(self.body(name).input_value()))
+
+    def execute(self, name: str) -> int:
+        """Press Execute. Return the status of the answer, which the page shows, too."""
+        block = self.operation(name)
+        with self.page.expect_response(lambda answer: answer.request.resource_type == "fetch") as answered:
+            block.get_by_role("button", name="Execute").click()
+        status = answered.value.status
+        expect(block.locator(".live-responses-table .response .response-col_status")).to_contain_text(str(status))
+        return status
