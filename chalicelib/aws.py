@@ -8,6 +8,7 @@ that its caller can do without has a client of its own, with one short attempt.
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,13 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import boto3
 import msgspec
+from botocore import exceptions as botocore
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    ReadTimeoutError,
-)
 from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
@@ -51,10 +47,12 @@ _ONE_SHORT_ATTEMPT = _CONFIG.merge(
     Config(connect_timeout=0.3, read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 1})
 )
 
-_THROTTLED = frozenset({
-    "Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
-    "ProvisionedThroughputExceededException", "SlowDown", "RequestThrottled", "OverLimit", "LimitExceededException",
-    "ExecutionLimitExceeded",
+_REFUSED_FOR_NOW = frozenset({
+    "Throttling", "ThrottlingException", "ThrottledException", "EC2ThrottledException", "TooManyRequestsException",
+    "RequestThrottled", "RequestThrottledException", "RequestLimitExceeded", "BandwidthLimitExceeded", "SlowDown",
+    "ProvisionedThroughputExceededException", "LimitExceededException", "OverLimit", "ExecutionLimitExceeded",
+    # Refused this time, though not for too many requests; botocore retries these, too.
+    "PriorRequestNotComplete", "TransactionInProgressException", "RequestTimeout", "RequestTimeoutException",
 })  # fmt: skip
 
 _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id")
@@ -106,6 +104,36 @@ class DependencyFault(DependencyError):
     """
 
     says = "refused"
+
+
+class DependencyMisconfigured(DependencyFault):
+    """The SDK cannot call an AWS service as it is set up here: no region, an unknown profile, a bucket named `s3://…`.
+
+    A person has to mend that; calling again does not.
+    """
+
+    says = "cannot be called"
+
+
+# What botocore's own errors mean: the first row that fits counts. What may pass by itself is listed; any other error
+# is for a person to mend. (`_meaning` knows one exception.)
+_MEANINGS: tuple[tuple[type[Exception], type[DependencyError]], ...] = (
+    # Between here and AWS.
+    (botocore.ReadTimeoutError, DependencyTimeout),
+    (botocore.HTTPClientError, DependencyUnavailable),
+    (botocore.ConnectionError, DependencyUnavailable),
+    # The answer was cut off or damaged on its way.
+    (botocore.IncompleteReadError, DependencyUnavailable),
+    (botocore.ChecksumError, DependencyUnavailable),
+    (botocore.FlexibleChecksumError, DependencyUnavailable),
+    (ResponseParserError, DependencyUnavailable),
+    # Whatever gives out credentials did not answer.
+    (botocore.CredentialRetrievalError, DependencyUnavailable),
+    (botocore.MetadataRetrievalError, DependencyUnavailable),
+    # The SDK holds a call back while too many fail.
+    (botocore.CapacityNotAvailableError, DependencyUnavailable),
+    (botocore.BotoCoreError, DependencyMisconfigured),
+)
 
 
 def s3() -> S3Client:
@@ -164,25 +192,39 @@ def within(seconds: float) -> Iterator[None]:
 def calling(service: str) -> Iterator[None]:
     """Turn what botocore raises inside the block into this module's errors.
 
-    Takes the service's name for messages. Raises `DependencyTimeout`, `DependencyUnavailable` or `DependencyFault`.
-    Any other error propagates unchanged.
+    Takes the service's name for messages. Raises `DependencyTimeout` or `DependencyUnavailable` for what may pass by
+    itself, and `DependencyFault` for what a person has to mend. Any other error propagates unchanged.
     """
     try:
         yield
-    except ClientError as error:
+    except botocore.ClientError as error:
         raise _error_of_answer(service, error.response) from error
-    except ReadTimeoutError as error:
-        raise DependencyTimeout(service, type(error).__name__) from error
-    except NoCredentialsError as error:
-        raise DependencyFault(service, "no AWS credentials were found") from error
-    except (BotoCoreError, ResponseParserError) as error:
-        raise DependencyUnavailable(service, type(error).__name__) from error
+    except (botocore.BotoCoreError, ResponseParserError) as error:
+        raise _meaning(error)(service, type(error).__name__) from error
+
+
+def _meaning(error: Exception) -> type[DependencyError]:
+    if isinstance(error, botocore.SSLError) and _is_about_certificates(error):
+        return DependencyMisconfigured
+    return next(meaning for kind, meaning in _MEANINGS if isinstance(error, kind))
+
+
+def _is_about_certificates(error: BaseException | None) -> bool:
+    """Tell whether TLS failed for a certificate that is not trusted, or for a bundle (`AWS_CA_BUNDLE`) that is missing.
+
+    Any other failure of TLS, such as a connection that ended meanwhile, may pass.
+    """
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError | FileNotFoundError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _error_of_answer(service: str, answer: Mapping[str, Any]) -> DependencyError:
     code = str(answer.get("Error", {}).get("Code", ""))
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _THROTTLED or code.startswith("Throttl"):
+    if code in _REFUSED_FOR_NOW or code.startswith("Throttl"):
         return DependencyUnavailable(service, code, answer)
     if status >= 500:
         return DependencyUnavailable(service, f"{code} ({status})", answer)
@@ -199,11 +241,20 @@ def _client(name: str, *, hasty: bool = False) -> Any:
                 session = boto3.DEFAULT_SESSION or boto3.Session()
                 boto3.DEFAULT_SESSION = session
                 config = _ONE_SHORT_ATTEMPT if hasty else _CONFIGS.get(name, _CONFIG)
-                client = session.client(name, config=config)  # type: ignore[call-overload]
+                client = _made(session, name, config)
                 client.meta.events.register(f"request-created.{name}", _check_time)
                 client.meta.events.register(f"before-parse.{name}", _check_came_from_aws)
                 _clients[key] = client
     return client
+
+
+def _made(session: boto3.Session, name: str, config: Config) -> Any:
+    try:
+        return session.client(name, config=config)  # type: ignore[call-overload]
+    except botocore.BotoCoreError:
+        raise
+    except ValueError as error:  # the environment has an endpoint that is no URL, or text in place of a number
+        raise DependencyMisconfigured(name, "its client cannot be made") from error
 
 
 def _check_time(operation_name: str, **_: Any) -> None:

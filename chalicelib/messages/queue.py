@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import aws
 from chalicelib.messages.model import Message
+from chalicelib.settings import SettingError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -83,11 +84,14 @@ class MessageQueue:
         self._sqs = sqs
 
     def send(self, message: Message, correlation_id: str) -> None:
-        """Put a message on the queue; when this returns, SQS has acknowledged it. Raises `QueueUnavailable`."""
+        """Put a message on the queue; when this returns, SQS has acknowledged it.
+
+        Raises `QueueUnavailable` for whatever keeps SQS from that, even for what a person has to mend.
+        """
         try:
             body = _escaped_for_sqs(message.as_json().decode())
             self._send(self._urls.message_queue_url, body, {"correlation_id": correlation_id})
-        except aws.DependencyError as error:
+        except (aws.DependencyError, SettingError) as error:
             raise QueueUnavailable from error
 
     def delete(self, delivery: Delivery) -> None:

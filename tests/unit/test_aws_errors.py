@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import ssl
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from botocore import exceptions as botocore
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -14,8 +18,10 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     ReadTimeoutError,
+    SSLError,
 )
 from botocore.parsers import ResponseParserError
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 from chalicelib import aws
 from tests.fakes.aws_errors import client_error
@@ -36,7 +42,8 @@ URL = "https://s3.us-east-1.amazonaws.com"
         (client_error("AccessDenied", 403), aws.DependencyFault),
         (client_error("ResourceNotFoundException"), aws.DependencyFault),
         (ClientError({}, "Operation"), aws.DependencyFault),
-        (NoCredentialsError(), aws.DependencyFault),
+        (client_error("RequestTimeout"), aws.DependencyUnavailable),  # S3, of a slow upload
+        (NoCredentialsError(), aws.DependencyMisconfigured),
         (ReadTimeoutError(endpoint_url=URL), aws.DependencyTimeout),
         (EndpointConnectionError(endpoint_url=URL), aws.DependencyUnavailable),
         (IncompleteReadError(actual_bytes=1, expected_bytes=2), aws.DependencyUnavailable),
@@ -52,6 +59,100 @@ def test_each_error_becomes_one_of_this_modules_errors(error: Exception, kind: t
     assert raised.value.__cause__ is error
     assert "secret" not in str(raised.value)
     assert raised.value.service == "S3"  # type: ignore[attr-defined]
+
+
+# What may pass by itself, of all that botocore raises. Anything else is for a person to mend.
+MAY_PASS = {
+    *("HTTPClientError", "ConnectionClosedError", "ReadTimeoutError", "ResponseStreamingError"),
+    *("ConnectionError", "EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError", "SSLError"),
+    *("IncompleteReadError", "ChecksumError", "FlexibleChecksumError"),
+    *("CredentialRetrievalError", "MetadataRetrievalError"),
+    "CapacityNotAvailableError",
+}
+FOR_A_PERSON = {
+    # Of the names and settings that the service was given.
+    *("NoRegionError", "InvalidRegionError", "UnknownRegionError", "ServiceNotInRegionError", "UnknownEndpointError"),
+    *("ProfileNotFound", "ConfigParseError", "ConfigNotFound", "InvalidConfigError", "InfiniteLoopConfigError"),
+    *("NoCredentialsError", "PartialCredentialsError", "UnknownCredentialError", "NoAuthTokenError"),
+    *("TokenRetrievalError", "UnknownTokenProviderError", "RefreshWithMFAUnsupportedError"),
+    *("SSOError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
+    *("LoginError", "LoginRefreshRequired", "LoginInsufficientPermissions", "LoginTokenLoadError"),
+    *("LoginAuthorizationCodeError", "InvalidIMDSEndpointError", "InvalidIMDSEndpointModeError"),
+    *("ParamValidationError", "ValidationError", "RangeError", "UnknownKeyError", "UnknownParameterError"),
+    *("AliasConflictParameterError", "MissingParametersError", "InvalidDNSNameError", "InvalidHostLabelError"),
+    *("InvalidS3AddressingStyleError", "UnsupportedS3ArnError", "UnsupportedS3ControlArnError"),
+    *("UnsupportedOutpostResourceError", "UnsupportedS3ConfigurationError", "UnsupportedS3ControlConfigurationError"),
+    *("UnsupportedS3AccesspointConfigurationError", "InvalidS3UsEast1RegionalEndpointConfigError"),
+    *("InvalidSTSRegionalEndpointsConfigError", "InvalidEndpointConfigurationError", "InvalidDefaultsMode"),
+    "InvalidEndpointDiscoveryConfigurationError",
+    *("InvalidRetryConfigurationError", "InvalidMaxRetryAttemptsError", "InvalidRetryModeError"),
+    *("InvalidProxiesConfigError", "InvalidChecksumConfigError", "BaseEndpointResolverError", "EndpointVariantError"),
+    *("UnknownFIPSEndpointError", "EndpointProviderError", "EndpointResolutionError"),
+    *("UnknownSignatureVersionError", "UnsupportedSignatureVersionError", "UnsupportedServiceProtocolsError"),
+    # Of the installation.
+    *("DataNotFoundError", "UnknownServiceError", "ApiVersionNotFoundError", "MD5UnavailableError"),
+    *("MissingDependencyException", "UnknownServiceStyle", "UnknownEndpointResolutionBuiltInName"),
+    # Defects of our own code, or of our tests.
+    *("BotoCoreError", "UnknownClientMethodError", "OperationNotPageableError", "PaginationError"),
+    *("InvalidExpressionError", "UnseekableStreamError", "AwsChunkedWrapperError"),
+    *("WaiterError", "WaiterConfigError", "StubResponseError", "StubAssertionError", "UnStubbedResponseError"),
+}
+ALL_OF_BOTOCORE = {
+    name: kind
+    for name, kind in vars(botocore).items()
+    if inspect.isclass(kind) and issubclass(kind, BotoCoreError) and kind.__name__ == name
+}
+
+
+def test_every_error_of_botocore_is_sorted() -> None:
+    """A new version of botocore may bring new ones: decide for each whether it may pass by itself."""
+    assert not MAY_PASS & FOR_A_PERSON
+    assert ALL_OF_BOTOCORE.keys() == MAY_PASS | FOR_A_PERSON
+
+
+@pytest.mark.parametrize("name", sorted(ALL_OF_BOTOCORE))
+def test_what_a_person_has_to_mend_is_no_failure_that_may_pass(name: str) -> None:
+    error = ALL_OF_BOTOCORE[name].__new__(ALL_OF_BOTOCORE[name])
+    with pytest.raises(aws.DependencyError) as raised, aws.calling("S3"):
+        raise error
+
+    assert isinstance(raised.value, aws.DependencyUnavailable) == (name in MAY_PASS)
+    assert isinstance(raised.value, aws.DependencyMisconfigured) == (name in FOR_A_PERSON)
+    assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (ssl.SSLCertVerificationError("self-signed certificate"), aws.DependencyMisconfigured),
+        (FileNotFoundError("/none"), aws.DependencyMisconfigured),  # AWS_CA_BUNDLE
+        (ssl.SSLEOFError("EOF occurred in violation of protocol"), aws.DependencyUnavailable),
+    ],
+)
+def test_a_certificate_that_is_not_trusted_is_for_a_person_but_other_failures_of_tls_may_pass(
+    cause: Exception, kind: type[Exception]
+) -> None:
+    def fail() -> None:
+        try:
+            try:
+                raise cause
+            except Exception as inner:
+                raise OSError("of the HTTP library") from inner
+        except OSError as outer:
+            raise SSLError(endpoint_url=URL, error=outer)  # noqa: B904 - as botocore does
+
+    with pytest.raises(kind) as raised, aws.calling("S3"):
+        fail()
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    "code",
+    sorted({*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES}),
+)
+def test_a_refusal_that_botocore_itself_retries_may_pass(code: str) -> None:
+    with pytest.raises(aws.DependencyUnavailable), aws.calling("S3"):
+        raise client_error(code)
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), aws.DependencyUnavailable("S3", "x"), ValueError("x")])
@@ -100,7 +201,7 @@ def test_an_answer_that_means_something_to_the_domain_is_kept_whole() -> None:
 
 
 def test_the_error_of_a_call_with_wrong_parameters_shows_none_of_them() -> None:
-    with pytest.raises(aws.DependencyUnavailable) as raised, aws.calling("S3"):
+    with pytest.raises(aws.DependencyMisconfigured) as raised, aws.calling("S3"):
         raise ParamValidationError(report="secret")
 
     assert "secret" not in str(raised.value)
@@ -122,6 +223,16 @@ class TestClients:
         monkeypatch.setattr(aws.boto3, "Session", Session)
         monkeypatch.setattr(aws, "_clients", {})
         return made
+
+    @pytest.mark.parametrize("error", [ValueError("Invalid endpoint: nonsense"), botocore.NoRegionError()])
+    def test_one_that_cannot_be_made_is_for_a_person_to_mend(
+        self, made: list[tuple[str, Any]], error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(aws.boto3, "Session", Mock(return_value=Mock(client=Mock(side_effect=error))))
+
+        with pytest.raises(aws.DependencyMisconfigured), aws.calling("S3"):
+            aws.s3()
+        assert made == []
 
     def test_are_made_once_and_shared(self, made: list[tuple[str, Any]]) -> None:
         assert aws.s3() is aws.s3()

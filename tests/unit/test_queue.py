@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoRegionError, ParamValidationError
 
 from chalicelib import aws
 from chalicelib.exact_json import parse_object
@@ -17,6 +18,7 @@ from chalicelib.messages.queue import (
     MessageQueue,
     QueueUnavailable,
 )
+from chalicelib.settings import SettingError
 from tests.fakes.aws_errors import client_error
 from tests.fakes.settings import FakeSettings
 from tests.samples import message_body
@@ -96,7 +98,16 @@ def test_every_character_that_json_allows_gets_through_sqs(queue: MessageQueue, 
     assert message_from(parse_object(sent)) == message
 
 
-@pytest.mark.parametrize("failure", [client_error("ThrottlingException"), client_error("QueueDoesNotExist")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        client_error("ThrottlingException"),
+        client_error("QueueDoesNotExist"),
+        NoRegionError(),
+        ParamValidationError(report="QueueUrl"),
+        SettingError("Parameter Store lacks message_queue_url"),
+    ],
+)
 def test_a_client_is_told_to_send_a_message_again_if_sqs_did_not_accept_it(
     queue: MessageQueue, sqs: Sqs, failure: Exception
 ) -> None:

@@ -1,0 +1,94 @@
+"""What a person has to mend: a plain 500 that names nothing to the client and everything in the log.
+
+Only the queue differs: whatever keeps SQS from acknowledging a message is a 503, so that its sender keeps it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+
+import boto3
+import pytest
+
+from chalicelib import aws
+from tests.integration.service import Service
+from tests.integration.stage import Stage
+from tests.samples import MESSAGE_ID, message_body
+
+BUCKETS = [
+    "dragon post",
+    '"dragonpost-local-dragons-123456789012"',
+    "'dragonpost-local-dragons-123456789012'",
+    "s3://dragonpost-local-dragons-123456789012",
+    "arn:aws:s3:::dragonpost-local-dragons-123456789012",
+    "dragonpost-local-dragons-123456789012/",
+]
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_bucket_that_no_bucket_can_be_is_a_500_that_the_log_explains(
+    service: Service, stage: Stage, log: io.StringIO, bucket: str
+) -> None:
+    stage.put_parameters(dragon_data_bucket_name=bucket)
+    answer = service.get("/dragons")
+
+    assert answer.status == 500
+    assert "Retry-After" not in answer.headers
+    assert "bucket" not in answer.body.decode()
+    assert "/dragonpost/local/dragon_data_bucket_name is malformed" in log.getvalue()
+
+
+@pytest.fixture(params=["no region", "an unknown profile", "an endpoint that is no URL", "no credentials"])
+def unusable_sdk(service: Service, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What keeps the SDK from calling AWS, once the settings are read."""
+    assert service.get("/dragons").status == 200
+    assert service.app.settings.message_queue_url
+    variables = {
+        "no region": {},
+        "an unknown profile": {"AWS_PROFILE": "nope", "AWS_DEFAULT_REGION": "us-east-1"},
+        "an endpoint that is no URL": {"AWS_ENDPOINT_URL": "nonsense", "AWS_DEFAULT_REGION": "us-east-1"},
+        "no credentials": {"AWS_DEFAULT_REGION": "us-east-1"},
+    }
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    if request.param == "no credentials":
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
+    for name, value in variables[request.param].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(aws, "_clients", {})
+    return str(request.param)
+
+
+def test_an_sdk_that_cannot_call_is_no_outage_that_may_pass(
+    unusable_sdk: str, service: Service, log: io.StringIO
+) -> None:
+    answer = service.get(f"/message/{MESSAGE_ID}")
+
+    assert answer.status == 500
+    assert "Retry-After" not in answer.headers
+    [line] = [line for line in map(json.loads, log.getvalue().splitlines()) if line["message"] == "request failed"]
+    assert "DependencyMisconfigured" in line["exception"]
+
+
+def test_whatever_keeps_the_queue_from_acknowledging_is_a_503(unusable_sdk: str, service: Service) -> None:
+    answer = service.post("/post-message", message_body())
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize("url", ["", "dragonpost-local-messages", "arn:aws:sqs:us-east-1:123456789012:messages"])
+def test_a_queue_that_is_not_named_does_not_acknowledge_either(
+    service: Service, stage: Stage, log: io.StringIO, url: str
+) -> None:
+    if url:
+        stage.put_parameters(message_queue_url=url)
+    else:
+        aws.ssm().delete_parameter(Name="/dragonpost/local/message_queue_url")
+
+    assert service.post("/post-message", message_body()).status == 503
+    assert "/dragonpost/local/message_queue_url" in log.getvalue()
