@@ -61,6 +61,23 @@ class Setting:
         """Return the setting's value. Raises `SettingError`, and `aws.calling`'s errors if Parameter Store is read."""
         return self if settings is None else settings.value(self)
 
+    def parameter(self, path: str, values: Mapping[str, str]) -> str:
+        """Return the value that the parameters below a path, stripped, have for this setting. Raises `SettingError`."""
+        name = path + self.name
+        given = values.get(self.name)
+        if not given:
+            raise SettingError(
+                f"Parameter Store lacks {name}: deploy the stage again (locally, start `make run` again), which puts "
+                "it back, or add it by hand."
+            )
+        return self.checked(given, f"the parameter {name}")
+
+    def checked(self, given: str, place: str) -> str:
+        """Return a value that was found in this place, if it has the setting's form. Raises `SettingError` if not."""
+        if not self.form.fullmatch(given):
+            raise SettingError(f"{place} is malformed: it must look like {self.example}")
+        return given
+
 
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _QUEUE_URL = r"https?://[^\s/]+/[0-9]{12}/[A-Za-z0-9_.-]+"
@@ -112,28 +129,15 @@ class Settings:
         if setting.source is not Source.PARAMETER_STORE:
             given = self._environment.get(setting.variable, "").strip()
             if given:
-                return _checked(setting, given, f"the environment variable {setting.variable}")
+                return setting.checked(given, f"the environment variable {setting.variable}")
             if setting.default is not None:
                 return setting.default
-        name = self._parameters.path + setting.name
-        given = self._parameters.values().get(setting.name, "")
-        if not given:
-            raise SettingError(
-                f"Parameter Store lacks {name}: deploy infrastructure/resources.yaml for this stage, which creates it, "
-                "or add it by hand."
-            )
-        return _checked(setting, given, f"the parameter {name}")
+        return setting.parameter(self._parameters.path, self._parameters.values())
 
     def sms_allowed_to(self, phone_number: str) -> bool:
         """Tell whether this stage may text the number (E.164), which must begin with a listed prefix."""
         prefixes = (prefix.strip() for prefix in self.sms_allowed_prefixes.split(","))
         return any(phone_number.startswith(prefix) for prefix in prefixes)
-
-
-def _checked(setting: Setting, given: str, place: str) -> str:
-    if not setting.form.fullmatch(given):
-        raise SettingError(f"{place} is malformed: it must look like {setting.example}")
-    return given
 
 
 def _is_usable(name: str, value: str) -> bool:

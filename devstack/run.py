@@ -121,7 +121,7 @@ class _Stack:
         self._made_from.add(self._fingerprint())
         try:
             deployment = bring_up_to_date(self._settings, self._state)
-            seed.put_everything(self._settings, self._state, deployment.outputs)
+            said = seed.put_everything(self._settings, self._state, deployment.outputs)
         except Exception as error:  # half-saved files show in many ways
             if self._aws.status is not None:
                 raise DevstackError(emulator.explain_end(self._aws, self._state)) from None
@@ -129,6 +129,8 @@ class _Stack:
                 raise
             raise DevstackError(f"{type(error).__name__}: {error}") from error
         self._deployment = deployment
+        for line in said:
+            print(line, flush=True)
 
     def _reload(self) -> None:
         """Serve the changed code, then deploy it. If either fails, print why and leave it to the next change."""

@@ -53,13 +53,13 @@ class Document:
 
     @classmethod
     def parsed(cls, body: bytes) -> Document:
-        """Parse the document's bytes. A blank document is an empty registry. Raises `DocumentCorrupt`.
+        """Parse the document's bytes. Raises `DocumentCorrupt`, also for a blank one: an empty registry is `[]`.
 
         Some editors put a byte order mark at the beginning. It is ignored (RFC 8259 §8.1); the next version has none.
         """
         text = body.removeprefix(codecs.BOM_UTF8)
         if not text.strip():
-            return cls([], {}, [])
+            raise DocumentCorrupt("not a JSON array of dragons: it is blank")
         entries = _decoded(text, list[Entry])
         raw = _decoded(text, list[msgspec.Raw])
         by_key: dict[str, list[Entry]] = {}

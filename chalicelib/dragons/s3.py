@@ -3,6 +3,9 @@
 Every write carries the ETag of what was read, and the duplicate check is made on that same version, so concurrent
 writers can neither lose each other's dragons nor add one name twice. Reads revalidate with `If-None-Match` and keep the
 parsed document in the warm function, as one immutable value that is replaced whole.
+
+Deploying makes the first document. Nothing here does: a document that is not there, because its place is wrong or
+somebody deleted it, is not an empty registry.
 """
 
 from __future__ import annotations
@@ -36,6 +39,18 @@ class DocumentContended(aws.DependencyUnavailable):
         super().__init__("The dragon document", "too many writers at once")
 
 
+class DocumentMissing(Exception):
+    """There is no document where the parameters say it is. A person has to correct them, or to bring it back."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(
+            f"There is no dragon document at s3://{bucket}/{key}, and none was made. If it belongs elsewhere, correct "
+            "the parameters dragon_data_bucket_name and dragon_data_file_name. If it was deleted, bring back its "
+            "latest version (docs/operations.md, Bringing back the dragon document). If there never was one, deploy "
+            "the stage, which makes an empty one."
+        )
+
+
 class DocumentPlace(Protocol):
     """Where the document is."""
 
@@ -52,11 +67,11 @@ class DocumentPlace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """One version of the document, and where it was read. `etag` is None if there is no object yet."""
+    """One version of the document, and where it was read."""
 
     bucket: str
     key: str
-    etag: str | None
+    etag: str
     document: Document
 
 
@@ -71,7 +86,7 @@ class _Swap(Enum):
 class S3DragonRepository:
     """A `DragonRepository` in one S3 object. Safe to share between threads.
 
-    Every method raises `DocumentCorrupt`, and `aws.calling`'s errors.
+    Every method raises `DocumentMissing`, `DocumentCorrupt`, and `aws.calling`'s errors.
     """
 
     def __init__(
@@ -145,12 +160,12 @@ class S3DragonRepository:
         self._sleep(random.uniform(0, min(SWAP_WAIT_MAX_S, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
 
     def _read(self) -> _Version:
-        """Return the document as it is now. Raises `DocumentCorrupt`, and `aws.calling`'s errors."""
+        """Return the document as it is now. Raises `DocumentMissing`, `DocumentCorrupt`, and `aws.calling`'s errors."""
         bucket, key = self._place.dragon_data_bucket_name, self._place.dragon_data_file_name
         held = self._held
         if held is not None and (held.bucket, held.key) != (bucket, key):
             held = None
-        known: dict[str, Any] = {} if held is None or held.etag is None else {"IfNoneMatch": held.etag}
+        known: dict[str, Any] = {} if held is None else {"IfNoneMatch": held.etag}
         try:
             with aws.calling("S3"):
                 answer = self._s3().get_object(Bucket=bucket, Key=key, **known)
@@ -159,7 +174,7 @@ class S3DragonRepository:
             if held is not None and refused.status == 304:
                 return held
             if refused.code == "NoSuchKey":
-                return _parsed(bucket, key, None, b"")
+                raise DocumentMissing(bucket, key) from refused
             raise
         self._held = version = _parsed(bucket, key, answer["ETag"], body)
         _tell_of_namesakes(version.document)
@@ -167,28 +182,34 @@ class S3DragonRepository:
 
     def _swap(self, version: _Version, body: bytes) -> _Swap:
         """Replace that version of the document with this body, unless somebody has written the document since."""
-        unchanged: dict[str, Any] = {"IfNoneMatch": "*"} if version.etag is None else {"IfMatch": version.etag}
         try:
             with aws.calling("S3"):
                 self._s3().put_object(
-                    Bucket=version.bucket, Key=version.key, Body=body, ContentType="application/json", **unchanged
+                    Bucket=version.bucket,
+                    Key=version.key,
+                    Body=body,
+                    ContentType="application/json",
+                    IfMatch=version.etag,
                 )
         except aws.DependencyFault as refused:
-            # 409: another conditional write was under way. 404 on If-Match: the object was deleted meanwhile.
+            # 409: another conditional write was under way. NoSuchKey: the object was deleted meanwhile.
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-            if refused.status in (409, 412) or (refused.status == 404 and version.etag):
+            if refused.code == "NoSuchKey":
+                raise DocumentMissing(version.bucket, version.key) from refused
+            if refused.status in (409, 412):
                 return _Swap.UNCERTAIN if refused.was_retried else _Swap.LOST
             raise
         return _Swap.WRITTEN
 
 
-def _parsed(bucket: str, key: str, etag: str | None, body: bytes) -> _Version:
+def _parsed(bucket: str, key: str, etag: str, body: bytes) -> _Version:
     try:
         return _Version(bucket, key, etag, Document.parsed(body))
     except DocumentCorrupt as corrupt:
         raise DocumentCorrupt(
             f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "
-            "Restore an earlier version of the object, or repair it by hand."
+            "Restore an earlier version of the object (docs/operations.md, Bringing back the dragon document), or "
+            "repair it by hand."
         ) from corrupt
 
 

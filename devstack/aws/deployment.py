@@ -19,7 +19,7 @@ from operations.deploy.target import APP_NAME, Target
 
 ACCOUNT = "000000000000"
 SMS_ALLOWED_PREFIXES = "+1,+44"
-NEEDED_OUTPUTS = ("UserPoolArn", "UserPoolId", "UserPoolClientId", "DragonBucketName")
+NEEDED_OUTPUTS = ("UserPoolArn", "UserPoolId", "UserPoolClientId")
 
 
 @dataclass(frozen=True)

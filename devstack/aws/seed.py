@@ -11,7 +11,8 @@ from typing import Any
 from devstack.aws.deployment import client
 from devstack.settings import STAGE, Settings
 from devstack.state import StateFolder, read_json, write_json
-from operations import PROJECT
+from operations import PROJECT, contents
+from operations.deploy.commands import DeployError
 
 
 @dataclass(frozen=True)
@@ -35,26 +36,20 @@ PEOPLE = (
 )
 
 
-def put_everything(settings: Settings, state: StateFolder, outputs: Mapping[str, str]) -> None:
-    """Put what is not there yet. `outputs` are those of the resources stack. Raises botocore's errors."""
-    put_dragons(client(settings, "s3"), client(settings, "ssm"), outputs["DragonBucketName"])
-    create_people(client(settings, "cognito-idp"), state, outputs["UserPoolId"])
+def put_everything(settings: Settings, state: StateFolder, outputs: Mapping[str, str]) -> list[str]:
+    """Put what is not there yet: the dragons, parameters that somebody deleted, and people who may log in.
 
-
-def put_dragons(s3: Any, ssm: Any, bucket: str) -> bool:
-    """Put infrastructure/dragons.json where the registry keeps its dragons, unless there are some already.
-
-    `s3` and `ssm` are boto3 clients of the emulator. Returns whether the dragons were put.
+    `outputs` are those of the resources stack. Returns what to print: what was put, and what a person has to mend.
+    That does not stop the devstack, because it is mended by commands to the emulator. Raises botocore's errors.
     """
-    name = ssm.get_parameter(Name=f"/dragonpost/{STAGE}/dragon_data_file_name")["Parameter"]["Value"]
-    body = (PROJECT / "infrastructure" / "dragons.json").read_bytes()
+    dragons = (PROJECT / "infrastructure" / "dragons.json").read_bytes()
     try:
-        s3.put_object(Bucket=bucket, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*")
-    except s3.exceptions.ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
-            return False
-        raise
-    return True
+        put = contents.complete(STAGE, lambda service: client(settings, service), dragons)
+        said = [f"put {what}" for what in put]
+    except DeployError as error:
+        said = [f"not all is there: {error}"]
+    create_people(client(settings, "cognito-idp"), state, outputs["UserPoolId"])
+    return said
 
 
 def create_people(cognito: Any, state: StateFolder, pool_id: str) -> None:

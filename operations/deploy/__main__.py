@@ -1,7 +1,7 @@
 """Deploy one stage of Dragonpost: `.venv/bin/python -m operations.deploy --stage dev`.
 
 It runs the `aws` and `chalice` commands of docs/operations.md in the order that they need each other: the resources
-stack, its outputs, the packaged app. Progress goes to stderr, the result to stdout.
+stack, what it has to hold, its outputs, the packaged app. Progress goes to stderr, the result to stdout.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from operations import PROJECT
+from operations import PROJECT, contents
 from operations.deploy import package, stage
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target, app_environment, default_artifacts_bucket
@@ -38,6 +38,8 @@ def _deploy(options: argparse.Namespace) -> None:
     stage.check_not_deployed_otherwise(target, options.with_)
     stage.ensure_artifacts_bucket(target)
     outputs = stage.deploy_resources(target)
+    for put in contents.complete(target.stage, contents.of_this_environment):
+        target.say(f"put {put}")
     if options.resources_only:
         for name, value in app_environment(outputs).items():
             print(f"export {name}={shlex.quote(value)}")

@@ -34,7 +34,7 @@ class Target:
     @property
     def resources_stack(self) -> str:
         """The stack of everything that Chalice does not own."""
-        return f"{APP_NAME}-{self.stage}-resources"
+        return resources_stack(self.stage)
 
     @property
     def app_stack(self) -> str:
@@ -44,6 +44,11 @@ class Target:
     def say(self, message: str) -> None:
         """Print one line of progress on stderr."""
         print(f"  {self.stage}: {message}", file=sys.stderr, flush=True)
+
+
+def resources_stack(stage: str) -> str:
+    """Return the name of a stage's stack of everything that Chalice does not own."""
+    return f"{APP_NAME}-{stage}-resources"
 
 
 def app_environment(outputs: Mapping[str, str]) -> dict[str, str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -136,6 +138,12 @@ class Workshop:
         return bool(objects["KeyCount"]), bool(rows["Count"])
 
 
+def values_of(ssm: Any) -> dict[str, str]:
+    """Return the parameters of stage `local`."""
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path="/dragonpost/local/")
+    return {entry["Name"]: entry["Value"] for page in pages for entry in page["Parameters"]}
+
+
 def _not_the_source(folder: str, names: list[str]) -> set[str]:
     if Path(folder) == PROJECT:
         wanted = {"app.py", "chalicelib", ".chalice", "infrastructure", "devstack", "operations", "vendor"}
@@ -235,6 +243,28 @@ class TestLife:
         for target in ("local", "gateway"):
             api = Api(stack, target)
             stored(api, post(api, a_message()).headers["Location"])
+
+    def test_what_somebody_deleted_is_put_back_by_the_next_start_or_named(self, workshop: Workshop) -> None:
+        before = workshop.made[-1]
+        ssm, s3 = before.client("ssm"), before.client("s3")
+        bucket = before.running["outputs"]["DragonBucketName"]
+        place = {"Bucket": bucket, "Key": "dragons.json"}
+        parameters = values_of(ssm)
+        for name in parameters:
+            ssm.delete_parameter(Name=name)
+        marker = s3.delete_object(**place)["VersionId"]
+        assert before.end() == 0
+
+        stack = workshop.start().until_ready()
+
+        assert values_of(stack.client("ssm")) == parameters
+        assert sorted(re.findall(r"^put the parameter (\S+)$", stack.output, re.MULTILINE)) == sorted(parameters)
+        assert f"not all is there: the dragon document s3://{bucket}/dragons.json was deleted" in stack.output
+        assert Api(stack, "local").get("/dragons").status_code == 500
+        assert f"--version-id {marker}" in stack.output
+        stack.client("s3").delete_object(**place, VersionId=marker)
+        for target in ("local", "gateway"):
+            assert len(Api(stack, target).get("/dragons?limit=2").json()) == 2
 
     def test_a_killed_parent_leaves_no_process_and_no_lost_data(self, workshop: Workshop) -> None:
         before = workshop.made[-1]

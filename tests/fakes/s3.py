@@ -1,4 +1,4 @@
-"""The part of S3 that the registry uses: objects in memory, conditional reads and writes, botocore's errors."""
+"""The part of S3 that the registry uses: objects in memory, conditions on their ETags, botocore's errors."""
 
 from __future__ import annotations
 
@@ -35,15 +35,14 @@ class FakeS3:
         Key: str,  # noqa: N803
         Body: bytes,  # noqa: N803
         ContentType: str,  # noqa: N803
-        IfMatch: str | None = None,  # noqa: N803
-        IfNoneMatch: str | None = None,  # noqa: N803
+        IfMatch: str,  # noqa: N803
     ) -> dict[str, Any]:
         assert (Bucket, ContentType) == (self.bucket, "application/json")
         with self._lock:
             present = self.objects.get(Key)
-            if IfMatch is not None and present is None:
+            if present is None:
                 raise client_error("NoSuchKey", 404)
-            if (IfMatch is not None and IfMatch != etag_of(present or b"")) or (IfNoneMatch and present is not None):
+            if etag_of(present) != IfMatch:
                 raise client_error("PreconditionFailed", 412)
             self.objects[Key] = Body
         return {"ETag": etag_of(Body)}

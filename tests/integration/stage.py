@@ -25,7 +25,7 @@ class Stage:
 
     @classmethod
     def created(cls) -> Stage:
-        """Make everything, empty."""
+        """Make everything, with an empty registry, as deploying does."""
         for bucket in (DRAGON_BUCKET, MESSAGE_BUCKET):
             aws.s3().create_bucket(Bucket=bucket)
         aws.dynamodb().create_table(
@@ -56,6 +56,7 @@ class Stage:
             user_pool_client_id=AUDIENCE,
             sms_allowed_prefixes="+1,+44",
         )
+        stage.put_document(b"[]")
         return stage
 
     def put_parameters(self, **values: str) -> None:
@@ -64,9 +65,23 @@ class Stage:
             path = f"/dragonpost/local/{name}"
             aws.ssm().put_parameter(Name=path, Value=value, Type="String", Overwrite=True)
 
+    def parameters(self) -> dict[str, str]:
+        """Return the stage's parameters by their settings' names."""
+        pages = aws.ssm().get_paginator("get_parameters_by_path").paginate(Path="/dragonpost/local/")
+        listed = [entry for page in pages for entry in page["Parameters"]]
+        return {entry["Name"].rpartition("/")[2]: entry["Value"] for entry in listed}
+
     def put_document(self, body: bytes) -> None:
         """Replace the dragon document."""
         aws.s3().put_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE, Body=body)
+
+    def delete_document(self) -> None:
+        """Delete the dragon document."""
+        aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
+
+    def has_document(self) -> bool:
+        """Tell whether there is a dragon document."""
+        return aws.s3().list_objects_v2(Bucket=DRAGON_BUCKET, Prefix=DRAGON_FILE)["KeyCount"] > 0
 
     def document(self) -> bytes:
         """Return the dragon document."""

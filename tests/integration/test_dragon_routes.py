@@ -1,6 +1,7 @@
 """The dragon registry's routes."""
 
 import gzip
+import io
 import json
 from typing import Any
 from urllib.parse import quote
@@ -9,10 +10,12 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.dragons.model import ALIASES
+from chalicelib.dragons.s3 import DocumentMissing
 from chalicelib.web.problems import (
     DRAGON_REFUSED,
     DUPLICATE_DRAGON,
     IDEMPOTENCY_KEY_REUSED,
+    INTERNAL_ERROR,
     INVALID_REQUEST,
     SUBMISSION_FAILED,
 )
@@ -21,6 +24,7 @@ from tests.fakes.aws_errors import client_error
 from tests.fakes.step_functions import STATE_MACHINE_ARN, FakeStepFunctions
 from tests.integration.service import CLERK, OPERATOR, VISITOR, Service
 from tests.integration.stage import Stage
+from tests.lambda_events import AUDIENCE
 from tests.samples import dragon_body, dragon_members
 
 PHONE = "+15555550100"
@@ -388,14 +392,15 @@ def test_a_compressed_listing_is_revalidated_by_its_own_tag(service: Service, st
 
 
 class TestBrokenDocument:
-    @pytest.mark.parametrize("document", [b"", b" \n", b"[]"])
-    def test_an_empty_one_is_an_empty_registry(self, service: Service, stage: Stage, document: bytes) -> None:
-        stage.put_document(document)
+    def test_an_empty_one_is_an_empty_registry(self, service: Service, stage: Stage) -> None:
+        stage.put_document(b"[]")
 
         assert service.get("/dragons").json() == []
         assert service.post("/dragons", dragon_body(), Prefer="wait=1").status == 201
 
-    @pytest.mark.parametrize("document", [b"{}", b"[", b"null", b'[{"dragon_name_str":"x"}]', b"[]]", b"\xff", b"[1]"])
+    @pytest.mark.parametrize(
+        "document", [b"", b" \n", b"{}", b"[", b"null", b'[{"dragon_name_str":"x"}]', b"[]]", b"\xff", b"[1]"]
+    )
     def test_a_corrupt_one_is_a_500_that_reveals_nothing_and_is_left_as_it_is(
         self, service: Service, stage: Stage, document: bytes
     ) -> None:
@@ -408,12 +413,45 @@ class TestBrokenDocument:
             service.app.add_dragon({"dragon": dragon_members(), "submission_id": "s1", "correlation_id": "c"}, None)
         assert stage.document() == document
 
+    @pytest.mark.parametrize(
+        ("method", "path"), [("GET", "/dragons"), ("GET", "/dragons/Ember"), ("DELETE", "/dragons/Ember")]
+    )
+    def test_a_missing_one_is_a_500_that_reveals_nothing_and_the_log_says_what_to_do(
+        self, service: Service, stage: Stage, log: io.StringIO, method: str, path: str
+    ) -> None:
+        stage.delete_document()
+        answer = service.request(method, path)
+
+        assert answer.status == 500
+        assert answer.json()["detail"] == INTERNAL_ERROR.detail
+        assert "s3://dragonpost-local-dragons-123456789012/dragons.json" in log.getvalue()
+        assert "If it was deleted, bring back its latest version" in log.getvalue()
+        assert not stage.has_document()
+
+    def test_a_report_does_not_make_a_missing_one(self, service: Service, stage: Stage) -> None:
+        """It would be `added`, and hide every dragon that was there."""
+        stage.put_parameters(dragon_data_file_name="elsewhere.json")
+        with pytest.raises(DocumentMissing, match="elsewhere"):
+            service.app.add_dragon({"dragon": dragon_members(), "submission_id": "s1", "correlation_id": "c"}, None)
+
+        found = aws.s3().list_objects_v2(Bucket="dragonpost-local-dragons-123456789012")["Contents"]
+        assert [item["Key"] for item in found] == ["dragons.json"]
+
     def test_a_missing_bucket_is_a_500_that_reveals_nothing(self, service: Service, stage: Stage) -> None:
         stage.put_parameters(dragon_data_bucket_name="dragonpost-no-such-bucket")
         answer = service.get("/dragons")
 
         assert answer.status == 500
         assert "bucket" not in answer.body.decode().lower()
+
+
+@pytest.mark.parametrize("given", ["dragons.json\n", " dragons.json ", "\tdragons.json"])
+def test_white_space_around_the_files_name_is_not_another_registry(service: Service, stage: Stage, given: str) -> None:
+    stage.put_document(json.dumps([dragon_members("Ember")]).encode())
+    stage.put_parameters(dragon_data_file_name=given, user_pool_client_id=f"{AUDIENCE} ")
+
+    assert [found["dragon_name_str"] for found in service.get("/dragons").json()] == ["Ember"]
+    assert service.post("/dragons", dragon_body("Ember"), Prefer="wait=1").status == 409
 
 
 def test_the_file_may_move_while_the_service_runs(service: Service, stage: Stage) -> None:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from chalicelib import aws
 from chalicelib.dragons.document import DocumentCorrupt
 from chalicelib.dragons.repository import Addition, Change, DragonQuery
-from chalicelib.dragons.s3 import SWAP_ATTEMPTS_MAX, DocumentContended, S3DragonRepository
+from chalicelib.dragons.s3 import SWAP_ATTEMPTS_MAX, DocumentContended, DocumentMissing, S3DragonRepository
 from tests.fakes.atomic_s3 import AtomicS3
 from tests.fakes.aws_errors import client_error
 from tests.fakes.settings import FakeSettings
@@ -24,6 +24,7 @@ from tests.protocols.dragon_repository import DragonRepositoryContract, always, 
 from tests.samples import dragon, dragon_members
 
 PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_name=DRAGON_FILE)
+MISSING = f"no dragon document at s3://{DRAGON_BUCKET}/{DRAGON_FILE}"
 
 
 def once(action: Callable[[], Any]) -> Callable[[], None]:
@@ -54,7 +55,7 @@ def s3(stage: Stage) -> AtomicS3:
 
 @pytest.fixture
 def dragons(s3: AtomicS3) -> S3DragonRepository:
-    """A repository on an S3 without a document, which never really waits."""
+    """A repository on an S3 with an empty document, which never really waits."""
     return S3DragonRepository(PLACE, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
 
 
@@ -87,27 +88,15 @@ class TestSeveralFunctions(DragonRepositoryContract):
 
 
 class TestCompareAndSwap:
-    def test_the_first_write_requires_that_nobody_wrote_before(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
-        dragons.add(dragon("Ember"), "s1")
-
-        assert s3.puts[0]["IfNoneMatch"] == "*"
-        assert "IfMatch" not in s3.puts[0]
-
-    def test_later_writes_require_the_version_that_was_read(
-        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
-    ) -> None:
-        stage.put_document(b"[]")
+    def test_a_write_requires_the_version_that_was_read(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
         etag = aws.s3().head_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)["ETag"]
         dragons.add(dragon("Ember"), "s1")
 
         assert s3.puts[0]["IfMatch"] == etag
 
-    @pytest.mark.parametrize("document", [None, b"[]"])
     def test_a_dragon_that_was_added_meanwhile_is_kept(
-        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage, document: bytes | None
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
-        if document is not None:
-            stage.put_document(document)
         s3.before_put = once(lambda: stage.put_document(json.dumps([dragon_members("Ash")]).encode()))
 
         assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
@@ -121,14 +110,15 @@ class TestCompareAndSwap:
         assert dragons.add(dragon("Ember"), "s1") is Addition.DUPLICATE
         assert names(dragons) == ["EMBER"]
 
-    def test_a_document_that_was_deleted_meanwhile_is_created_again(
+    def test_a_document_that_was_deleted_meanwhile_is_not_made_again(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
     ) -> None:
-        stage.put_document(b"[]")
-        s3.before_put = once(lambda: aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE))
+        s3.before_put = once(stage.delete_document)
 
-        assert dragons.add(dragon("Ember"), "s1") is Addition.ADDED
-        assert names(dragons) == ["Ember"]
+        with pytest.raises(DocumentMissing, match=MISSING):
+            dragons.add(dragon("Ember"), "s1")
+        assert len(s3.puts) == 1
+        assert not stage.has_document()
 
     @pytest.mark.parametrize("status", [409, 412])
     def test_lost_races_end_in_a_failure_that_may_pass(self, s3: AtomicS3, status: int) -> None:
@@ -289,7 +279,7 @@ class TestDocument:
 
         assert dragons.add(dragon("Ember"), "s1") is Addition.DUPLICATE
 
-    @pytest.mark.parametrize("document", [b"", b"\n", b"[]", b" [ ] ", b"\xef\xbb\xbf[]"])
+    @pytest.mark.parametrize("document", [b"[]", b" [ ] ", b"\xef\xbb\xbf[]"])
     def test_an_empty_one_is_an_empty_registry(
         self, dragons: S3DragonRepository, stage: Stage, document: bytes
     ) -> None:
@@ -301,7 +291,19 @@ class TestDocument:
 
     @pytest.mark.parametrize(
         "document",
-        [b"{}", b"null", b"[", b"[1]", b"[{}]", b"[] []", b"\xff", b'[{"dragon_name_str":"\xff"}]'],
+        [
+            b"",
+            b" \n",
+            b"{}",
+            b"null",
+            b"[",
+            b"[1]",
+            b"[{}]",
+            b"[] []",
+            b"\xef\xbb\xbf",
+            b"\xff",
+            b'[{"dragon_name_str":"\xff"}]',
+        ],
     )
     def test_a_corrupt_one_is_reported_with_its_place_and_never_overwritten(
         self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage, document: bytes
@@ -325,6 +327,39 @@ class TestDocument:
         stage.put_document(json.dumps([dragon_members("Ember")]).encode())
 
         assert dragons.get("Ember") == dragon("Ember")
+
+
+class TestMissingDocument:
+    """A place without a document is a wrong place, or somebody deleted the document. Either is no empty registry."""
+
+    USES: ClassVar[list[Callable[[S3DragonRepository], Any]]] = [
+        lambda dragons: dragons.page(DragonQuery()),
+        lambda dragons: dragons.get("Ember"),
+        lambda dragons: dragons.add(dragon("Ember"), "s1"),
+        lambda dragons: dragons.replace(dragon("Ember"), always),
+        lambda dragons: dragons.remove("Ember", always),
+    ]
+
+    @pytest.mark.parametrize("use", USES, ids=["page", "get", "add", "replace", "remove"])
+    @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+    def test_every_use_names_its_place_and_what_to_do_and_none_makes_one(
+        self,
+        dragons: S3DragonRepository,
+        s3: AtomicS3,
+        stage: Stage,
+        use: Callable[[S3DragonRepository], Any],
+        warm: bool,
+    ) -> None:
+        if warm:
+            names(dragons)
+        stage.delete_document()
+
+        with pytest.raises(DocumentMissing, match=MISSING) as missing:
+            use(dragons)
+        assert "correct the parameters dragon_data_bucket_name and dragon_data_file_name" in str(missing.value)
+        assert "bring back its latest version" in str(missing.value)
+        assert s3.puts == []
+        assert not stage.has_document()
 
 
 class TestNamesakes:
@@ -406,12 +441,18 @@ class TestRevalidation:
 
         assert names(dragons) == ["Ash"]
 
-    def test_a_deleted_document_is_an_empty_registry(self, dragons: S3DragonRepository, stage: Stage) -> None:
+    def test_a_document_that_was_deleted_and_brought_back_is_read_again(
+        self, dragons: S3DragonRepository, stage: Stage
+    ) -> None:
         stage.put_document(json.dumps([dragon_members("Ember")]).encode())
         names(dragons)
-        aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
+        document = stage.document()
+        stage.delete_document()
+        with pytest.raises(DocumentMissing):
+            names(dragons)
+        stage.put_document(document)
 
-        assert names(dragons) == []
+        assert names(dragons) == ["Ember"]
 
     def test_another_place_is_never_mistaken_for_the_one_held(self, s3: AtomicS3, stage: Stage) -> None:
         body = json.dumps([dragon_members("Ember")]).encode()
@@ -424,7 +465,8 @@ class TestRevalidation:
         names(dragons)
         place.dragon_data_file_name = "missing.json"
 
-        assert names(dragons) == []
+        with pytest.raises(DocumentMissing):
+            names(dragons)
         assert s3.gets == [None, None, None]
 
     @pytest.mark.parametrize(

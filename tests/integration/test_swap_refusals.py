@@ -20,7 +20,6 @@ from tests.samples import dragon, dragon_members
 PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_name=DRAGON_FILE)
 
 
-@pytest.mark.parametrize("document", [None, b"[]"], ids=["no document", "a document"])
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -31,10 +30,8 @@ PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_nam
     ids=["denied", "invalid", "throttled"],
 )
 def test_a_refusal_that_is_not_a_lost_race_is_not_retried(
-    service: Service, stage: Stage, error: Exception, kind: type[Exception], document: bytes | None
+    service: Service, error: Exception, kind: type[Exception]
 ) -> None:
-    if document is not None:
-        stage.put_document(document)
     puts: list[Any] = []
 
     def refuse(params: dict[str, Any], **_: Any) -> None:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 
 import boto3
 import pytest
 
 from chalicelib import aws
-from tests.integration.service import Service
+from chalicelib.settings import Settings, Source
+from tests.integration.service import Answer, Service
 from tests.integration.stage import Stage
-from tests.samples import MESSAGE_ID, message_body
+from tests.samples import MESSAGE_ID, dragon_body, message_body
 
+CLIENT = "user_pool_client_id"
+PLACE = ("dragon_data_bucket_name", "dragon_data_file_name")
 BUCKETS = [
     "dragon post",
     '"dragonpost-local-dragons-123456789012"',
@@ -79,6 +83,54 @@ def test_whatever_keeps_the_queue_from_acknowledging_is_a_503(unusable_sdk: str,
     answer = service.post("/post-message", message_body())
 
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+
+
+# What each route reads from Parameter Store, beside the client's id that every token is checked against.
+ROUTES: dict[str, tuple[Callable[[Service], Answer], set[str]]] = {
+    "GET /health": (lambda service: service.get("/health", None), set()),
+    "GET /openapi.json": (lambda service: service.get("/openapi.json", None), set()),
+    "GET /": (lambda service: service.get("/", None), {CLIENT}),
+    "GET /docs": (lambda service: service.get("/docs", None), {CLIENT}),
+    "GET /dragons": (lambda service: service.get("/dragons"), {CLIENT, *PLACE}),
+    "GET /dragons/{dragon_name}": (lambda service: service.get("/dragons/Ember"), {CLIENT, *PLACE}),
+    "DELETE /dragons/{dragon_name}": (
+        lambda service: service.request("DELETE", "/dragons/Ember"),
+        {CLIENT, *PLACE},
+    ),
+    "POST /dragons": (lambda service: service.post("/dragons", dragon_body("Ash")), {CLIENT, "dragon_workflow_arn"}),
+    "POST /dragons, to be texted": (
+        lambda service: service.post(
+            "/dragons", dragon_body("Ash", reportingPhoneNumber="+15555550100", confirmationRequired=True)
+        ),
+        {CLIENT, "dragon_workflow_arn", "sms_allowed_prefixes"},
+    ),
+    "GET /submissions/{submission_id}": (
+        lambda service: service.get("/submissions/00000000-0000-0000-0000-000000000000"),
+        {CLIENT, "dragon_workflow_arn"},
+    ),
+    "POST /post-message": (
+        lambda service: service.post("/post-message", message_body()),
+        {CLIENT, "message_queue_url"},
+    ),
+    "GET /message/{message_id}": (
+        lambda service: service.get(f"/message/{MESSAGE_ID}"),
+        {CLIENT, "message_table_name"},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "missing", [name for name, setting in Settings.table().items() if setting.source is not Source.ENVIRONMENT]
+)
+def test_a_missing_parameter_breaks_only_the_routes_that_use_it(
+    service: Service, stage: Stage, log: io.StringIO, missing: str
+) -> None:
+    stage.put_document(f"[{dragon_body('Ember').decode()}]".encode())
+    aws.ssm().delete_parameter(Name=f"/dragonpost/local/{missing}")
+
+    broken = {name for name, (ask, _) in ROUTES.items() if ask(service).status >= 500}
+    assert broken == {name for name, (_, used) in ROUTES.items() if missing in used}
+    assert not broken or f"/dragonpost/local/{missing}" in log.getvalue()
 
 
 @pytest.mark.parametrize("url", ["", "dragonpost-local-messages", "arn:aws:sqs:us-east-1:123456789012:messages"])

@@ -213,6 +213,48 @@ class TestApp:
         assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides AllowOrigin={origin}")
 
 
+class TestContents:
+    """What the stack's template cannot put: the first dragon document, and parameters that somebody deleted."""
+
+    @pytest.fixture
+    def order(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The steps of a deployment, none of which is really taken."""
+        order: list[str] = []
+
+        def step(name: str, result: Any) -> Any:
+            return lambda *_: order.append(name) or result
+
+        monkeypatch.setattr(stage, "check_not_deployed_otherwise", step("check", None))
+        monkeypatch.setattr(stage, "ensure_artifacts_bucket", step("bucket", None))
+        monkeypatch.setattr(stage, "deploy_resources", step("resources", {"UserPoolArn": "an-arn"}))
+        monkeypatch.setattr(stage, "chalice_deploy", step("app", ""))
+        monkeypatch.setattr(package, "package_app", step("package", None))
+        monkeypatch.setattr(stage, "deploy_app", step("app", "https://api/"))
+        monkeypatch.setattr(command_line.contents, "complete", step("contents", ["the parameter x"]))
+        return order
+
+    @pytest.mark.parametrize("options", [[], ["--with", "chalice"], ["--resources-only"]], ids=" ".join)
+    def test_every_deployment_puts_them_before_anything_needs_them(
+        self, order: list[str], options: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert command_line.main(["--stage", "dev", "--artifacts-bucket", "a-bucket", *options]) == 0
+
+        assert order[: order.index("contents") + 1] == ["check", "bucket", "resources", "contents"]
+        assert "dev: put the parameter x" in capsys.readouterr().err
+
+    def test_a_deployment_stops_at_what_a_person_has_to_mend(
+        self, order: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refuse(*_: Any) -> None:
+            raise DeployError("the dragon document was deleted")
+
+        monkeypatch.setattr(command_line.contents, "complete", refuse)
+
+        assert command_line.main(["--stage", "dev", "--artifacts-bucket", "a-bucket"]) == 1
+        assert order == ["check", "bucket", "resources"]
+        assert capsys.readouterr().err == "error: the dragon document was deleted\n"
+
+
 class TestDocumentedSteps:
     """The steps that docs/operations.md gives for a pipeline of your own."""
 
@@ -227,6 +269,15 @@ class TestDocumentedSteps:
         filled, packaged = self.only("operations.vendor"), self.only("chalice package")
 
         assert DOCUMENTED_COMMANDS.index(filled) < DOCUMENTED_COMMANDS.index(packaged)
+
+    def test_what_the_stage_has_to_hold_is_put_between_the_two_stacks(self) -> None:
+        steps = [
+            self.only("cloudformation deploy", "resources.out.yaml"),
+            self.only("operations.contents --stage prod"),
+            self.only("cloudformation deploy", "app.out.yaml"),
+        ]
+
+        assert sorted(steps, key=DOCUMENTED_COMMANDS.index) == steps
 
     @pytest.mark.parametrize("file", ["resources.out.yaml", "app.out.yaml"])
     def test_a_template_may_be_large_and_may_have_been_deployed_before(self, file: str) -> None:

@@ -15,9 +15,10 @@ from tests.protocols.dragon_repository import DragonRepositoryContract
 
 
 def on_s3() -> S3DragonRepository:
-    """Return a repository on an S3 of its own, which never really sleeps."""
+    """Return a repository on an S3 of its own with an empty document, which never really sleeps."""
     place = FakeSettings()
     s3 = FakeS3(place.dragon_data_bucket_name)
+    s3.objects[place.dragon_data_file_name] = b"[]"
     return S3DragonRepository(place, lambda: s3, lambda _: None)  # type: ignore[arg-type,return-value]
 
 

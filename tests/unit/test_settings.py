@@ -179,14 +179,14 @@ def test_a_parameter_that_becomes_malformed_while_the_service_runs_keeps_its_ear
     assert settings.dragon_data_file_name == "changed.json"
 
 
-def test_a_missing_parameter_is_named_with_both_ways_to_create_it() -> None:
+def test_a_missing_parameter_is_named_with_the_ways_to_put_it_back() -> None:
     settings, _ = settings_of({}, {})
     with pytest.raises(SettingError) as missing:
         _ = settings.message_table_name
 
     assert str(missing.value) == (
-        f"Parameter Store lacks {PATH}message_table_name: deploy infrastructure/resources.yaml for this stage, which "
-        "creates it, or add it by hand."
+        f"Parameter Store lacks {PATH}message_table_name: deploy the stage again (locally, start `make run` again), "
+        "which puts it back, or add it by hand."
     )
 
 

@@ -1,0 +1,164 @@
+"""What a stage needs before anything can use it: every parameter, and the dragon document.
+
+`python -m operations.contents --stage prod` puts what is missing, and checks that all is there. Deploying and
+`make run` do the same. CloudFormation does not: an unchanged template does not bring a deleted parameter back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import boto3
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.settings import Setting, SettingError, Settings, Source
+from operations import PROJECT
+from operations.deploy.commands import DeployError
+from operations.deploy.target import resources_stack
+from operations.stages import STAGES
+
+# Returns a boto3 client by its service's name.
+Clients = Callable[[str], Any]
+
+EMPTY_REGISTRY = b"[]"
+# The settings that say where the dragon document is.
+PLACE = (Settings.dragon_data_bucket_name.name, Settings.dragon_data_file_name.name)
+
+
+def complete(stage: str, clients: Clients, first_document: bytes = EMPTY_REGISTRY) -> list[str]:
+    """Put the parameters of a stage that are missing, and its first dragon document; return what was put.
+
+    The resources stack must be deployed. Nothing that exists is changed, and a document that was deleted is not made
+    again. Raises DeployError, which says what to do, if something is missing or malformed that a person has to mend.
+    """
+    try:
+        values, put = _put_parameters(stage, clients)
+        _check_parameters(stage, values)
+        moved = [name for name in PLACE if name in put]
+        document = _put_document(values, clients("s3"), first_document, moved)
+    except (BotoCoreError, ClientError) as error:
+        raise DeployError(f"what stage {stage} needs could not be checked: {error}") from error
+    return [f"the parameter /dragonpost/{stage}/{name}" for name in put] + document
+
+
+def _put_parameters(stage: str, clients: Clients) -> tuple[dict[str, str], list[str]]:
+    """Put the parameters that are missing. Return the values of all by their settings' names, and the names put."""
+    ssm, path = clients("ssm"), f"/dragonpost/{stage}/"
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=path)
+    listed = [parameter for page in pages for parameter in page["Parameters"]]
+    values = {parameter["Name"].removeprefix(path): parameter["Value"].strip() for parameter in listed}
+    missing = [setting.name for setting in _needed() if not values.get(setting.name)]
+    meanings = _meanings(stage, clients("cloudformation")) if missing else {}
+    for name in missing:
+        if name in meanings:
+            ssm.put_parameter(Name=path + name, Value=meanings[name], Type="String", Overwrite=name in values)
+            values[name] = meanings[name]
+    return values, [name for name in missing if name in meanings]
+
+
+def _needed() -> list[Setting]:
+    return [setting for setting in Settings.table().values() if setting.source is not Source.ENVIRONMENT]
+
+
+def _meanings(stage: str, cloudformation: Any) -> dict[str, str]:
+    """Return the value that infrastructure/resources.yaml gives each setting that it has a parameter for."""
+    template = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+    references = _references(resources_stack(stage), cloudformation)
+    parameters = [
+        item["Properties"] for item in template["Resources"].values() if item["Type"] == "AWS::SSM::Parameter"
+    ]
+    return {
+        parameter["Name"]["Fn::Sub"].rpartition("/")[2]: (
+            value if isinstance(value := parameter["Value"], str) else references[value["Ref"]]
+        )
+        for parameter in parameters
+    }
+
+
+def _references(stack: str, cloudformation: Any) -> Mapping[str, str]:
+    """Return what `Ref` means in a stack: the ids of its resources, and its parameters' values."""
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    listed = [resource for page in pages for resource in page["StackResourceSummaries"]]
+    [described] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    return {
+        **{resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in listed},
+        **{parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in described.get("Parameters", [])},
+    }
+
+
+def _check_parameters(stage: str, values: Mapping[str, str]) -> None:
+    """Raise DeployError with a line for each parameter that the service could not use."""
+    wrong = []
+    for setting in _needed():
+        try:
+            setting.parameter(f"/dragonpost/{stage}/", values)
+        except SettingError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DeployError("\n".join(wrong))
+
+
+def _put_document(values: Mapping[str, str], s3: Any, body: bytes, moved: Sequence[str]) -> list[str]:
+    """Put the first document, if there has never been one. `moved`: what of its place was missing and put just now."""
+    bucket, key = (values[name] for name in PLACE)
+    versions = _versions(s3, bucket, key)
+    if any(version["IsLatest"] and "Size" in version for version in versions):
+        return []
+    if versions:
+        raise DeployError(_deleted(bucket, key, versions))
+    if moved:
+        raise DeployError(
+            f"Parameter Store lacked {' and '.join(moved)}. The stack's own value was put back, but there has never "
+            f"been a dragon document at s3://{bucket}/{key}. If the dragons are elsewhere, correct the parameter. If "
+            "they are to begin there, run this again."
+        )
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:  # somebody else has put it meanwhile
+            return []
+        raise
+    return [f"the dragon document s3://{bucket}/{key}"]
+
+
+def _versions(s3: Any, bucket: str, key: str) -> list[dict[str, Any]]:
+    """Return the object's versions and delete markers. Only versions have a `Size`."""
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+    listed = [item for page in pages for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))]
+    return [item for item in listed if item["Key"] == key]
+
+
+def _deleted(bucket: str, key: str, versions: Sequence[Mapping[str, Any]]) -> str:
+    marker = next((item["VersionId"] for item in versions if item["IsLatest"]), "<its latest delete marker>")
+    return (
+        f"the dragon document s3://{bucket}/{key} was deleted, and an empty one would hide its dragons. Bring it back: "
+        f"aws s3api delete-object --bucket {bucket} --key '{key}' --version-id {marker}\n"
+        "To begin with an empty registry instead, put an object that holds [] there "
+        "(docs/operations.md, Bringing back the dragon document)."
+    )
+
+
+def of_this_environment(service: str) -> Any:
+    """Return a boto3 client as this process's environment says."""
+    return boto3.client(service)  # type: ignore[call-overload]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m operations.contents", description=__doc__)
+    parser.add_argument("--stage", choices=STAGES, required=True)
+    try:
+        for put in complete(parser.parse_args(arguments).stage, of_this_environment):
+            print(f"put {put}")
+    except DeployError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
