@@ -56,7 +56,7 @@ def forget_row(devstack: Devstack, message_id: str, company_id: str = COMPANIES[
 def queue_unseen(devstack: Devstack, message: str) -> None:
     """Queue a message as the API does whose look came before another message of the id was stored."""
     sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody=message)
+    sqs.send_message(QueueUrl=url, MessageBody=message_from(parse_object(message)).as_json().decode())
 
 
 def digest_of(message: str) -> str:
