@@ -204,6 +204,28 @@ class TestReporting:
 
         assert step_functions.only_input()["dragon"] == dragon_members()
 
+    def test_the_course_web_clients_own_report_is_taken_and_its_number_kept_as_sent(
+        self, service: Service, step_functions: FakeStepFunctions
+    ) -> None:
+        members = dragon_members()
+        named = {alias: members[field] for alias, field in ALIASES.items()}
+        sent = named | {"reportingPhoneNumber": "15555555555", "confirmationRequired": False}
+        answer = service.post("/dragons", json.dumps(sent).encode(), Prefer="wait=9")
+
+        assert answer.status == 201
+        assert "15555555555" not in answer.body.decode()
+        assert step_functions.only_input()["reporter"] == {"phone_number": "15555555555", "text": False}
+
+    def test_a_name_with_typographic_characters_is_kept_and_found_under_plain_ones(self, service: Service) -> None:
+        report = dragon_body("O\u2019Brien Jean\u2011Luc")
+        assert service.post("/dragons", report, Prefer="wait=9").status == 201
+
+        answer = service.get("/dragons/O'BRIEN%20jean-luc")
+
+        assert (answer.status, answer.json()["dragon_name_str"]) == (200, "O\u2019Brien Jean\u2011Luc")
+        plain = service.post("/dragons", dragon_body("O'Brien Jean-Luc"), Prefer="wait=9")
+        assert (plain.status, plain.json()["type"]) == (409, DUPLICATE_DRAGON)
+
     @pytest.mark.parametrize(
         ("prefixes", "texted"), [("+1,+44", True), (" +44 , +1 ", True), ("+44", False), ("none", False)]
     )
