@@ -1,6 +1,6 @@
 """What a stage needs before anything can use it: every parameter, and the dragon document.
 
-`python -m operations.contents --stage prod` puts what is missing, and checks that all is there. Deploying and
+`.venv/bin/python -m operations.contents --stage prod` puts what is missing, and checks that all is there. Deploying and
 `make run` do the same. CloudFormation does not: an unchanged template does not bring a deleted parameter back.
 """
 
@@ -149,7 +149,7 @@ def of_this_environment(service: str) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m operations.contents", description=__doc__)
+    parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.contents", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     try:
         for put in complete(parser.parse_args(arguments).stage, of_this_environment):

@@ -1,4 +1,4 @@
-"""List the dragons that a stage does not show: `python -m operations.namesakes --stage prod`.
+"""List the dragons that a stage does not show: `.venv/bin/python -m operations.namesakes --stage prod`.
 
 If several entries of the dragon document have the same name, only the first is shown. This happens to entries that
 people wrote, and to names that a newer version of the service compares as equal. Nothing is changed: to show another
@@ -42,7 +42,7 @@ def _document(stage: str) -> Document:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m operations.namesakes", description=__doc__)
+    parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.namesakes", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     stage = parser.parse_args(arguments).stage
     try:

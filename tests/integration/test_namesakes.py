@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from chalicelib import aws
 from operations import namesakes
-from tests.integration.stage import Stage
+from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
 from tests.samples import dragon_members
 
 ARGUMENTS = ["--stage", "local"]
@@ -46,7 +47,9 @@ def test_a_document_without_namesakes_says_so(stage: Stage, capsys: pytest.Captu
 def test_a_document_that_cannot_be_read_is_one_error(
     stage: Stage, capsys: pytest.CaptureFixture[str], document: bytes | None
 ) -> None:
-    if document is not None:
+    if document is None:
+        aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
+    else:
         stage.put_document(document)
 
     assert namesakes.main(ARGUMENTS) == 1
