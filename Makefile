@@ -137,5 +137,5 @@ clean: ## remove what can be made again; keeps .local
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "make test needs Node.js with npm (for newman and the ASL validator)" >&2; exit 1; }
-	@$(TOOLS) npm ci --no-audit --no-fund --loglevel=error >&2
+	@$(BASE_PYTHON) -IS operations/environment.py tools npm ci --no-audit --no-fund --loglevel=error >&2
 	@touch $@
