@@ -92,6 +92,8 @@ def schemas() -> dict[str, Json]:
         "if": {"properties": {"confirmationRequired": {"const": True}}, "required": ["confirmationRequired"]},
         "then": {
             "properties": {"reportingPhoneNumber": {"pattern": dragon_model.PhoneNumber.schema["pattern"]}},
+            # For validators that refuse members which a subschema does not name: the others are checked above.
+            "additionalProperties": True,
             "dependentRequired": {"confirmationRequired": ["reportingPhoneNumber"]},
         },
     }
