@@ -363,7 +363,10 @@ def test_users_cannot_give_themselves_a_company_or_a_group(report: Report) -> No
     for client in clients:
         # If the property is missing, a client may write every attribute.
         assert client["WriteAttributes"] == ["name"]
-        assert "AllowedOAuthFlows" not in client
+        # A token of the sign-in page may not write attributes: that takes the scope aws.cognito.signin.user.admin.
+        assert client["AllowedOAuthScopes"] == {
+            "Fn::If": ["SignInPage", ["openid", "profile"], {"Ref": "AWS::NoValue"}]
+        }
     for pool in pools:
         assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
         assert "LambdaConfig" not in pool, "a trigger could write claims"
