@@ -18,16 +18,17 @@ class FunctionIncomplete(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """A function's time limit and memory."""
+    """A function's time limit and memory, and whether the stage's `workflow_concurrency` bounds it."""
 
     timeout_s: int
     memory_mb: int
+    bounded: bool = False
 
 
 LIMITS: Mapping[str, Limits] = {
     API: Limits(timeout_s=29, memory_mb=1024),  # API Gateway waits for 29 s
-    "validate_dragon": Limits(timeout_s=10, memory_mb=256),
-    "add_dragon": Limits(timeout_s=30, memory_mb=512),
+    "validate_dragon": Limits(timeout_s=10, memory_mb=256, bounded=True),
+    "add_dragon": Limits(timeout_s=30, memory_mb=512, bounded=True),
     "store_messages": Limits(timeout_s=30, memory_mb=1024),
 }
 
@@ -44,6 +45,11 @@ def limits(function: str) -> Limits:
             f"app.py declares the function {function}: add its limits to LIMITS in operations/functions.py"
         )
     return LIMITS[function]
+
+
+def bounded() -> list[str]:
+    """Return the functions of which only so many may run at once: the workflow's, which it starts again if need be."""
+    return [function for function in names() if limits(function).bounded]
 
 
 def deployed_name(function: str, stage: str) -> str:

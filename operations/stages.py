@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 class Stage:
     """What distinguishes a stage.
 
-    `allow_origin` is the origin that browsers may call from, or `*`. `environment` is what the functions see on top of
-    what every stage sets. `unlimited_actions` are granted on every resource, whatever the policies say.
+    `allow_origin` is the origin that browsers may call from, or `*`. `workflow_concurrency` is how many runs of each of
+    the workflow's functions there may be at once: beyond them, reports wait. `environment` is what the functions see on
+    top of what every stage sets. `unlimited_actions` are granted on every resource, whatever the policies say.
     """
 
     allow_origin: str
+    workflow_concurrency: int = 20  # more would only get into each other's way: they all swap one document
     environment: Mapping[str, str] = field(default_factory=dict)
     unlimited_actions: frozenset[str] = frozenset()
 
@@ -29,6 +31,7 @@ EMBEDDED = "local"  # the stage of `make run`, in the embedded AWS
 STAGES: Mapping[str, Stage] = {
     EMBEDDED: Stage(
         allow_origin="*",
+        workflow_concurrency=4,  # each run is a process on this machine
         # The embedded AWS of `make run`; `test` is its root user's key id and secret.
         environment={
             "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",

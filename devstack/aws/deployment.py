@@ -12,10 +12,11 @@ import boto3
 from devstack.aws import sources, swagger_import
 from devstack.settings import REGION, STAGE, DevstackError, Settings
 from devstack.state import StateFolder, read_json, write_json
-from operations import PROJECT
+from operations import PROJECT, functions
 from operations.deploy import package, stage
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target
+from operations.stages import STAGES
 
 ACCOUNT = "000000000000"
 SMS_ALLOWED_PREFIXES = "+1,+44"
@@ -62,6 +63,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         artifacts_bucket=f"{APP_NAME}-artifacts-{ACCOUNT}-{REGION}",
         environment=settings.child_environment(),
         sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
+        workflow_concurrency=STAGES[STAGE].workflow_concurrency,
         project=PROJECT,
     )
     merge_template = _merge_template(settings, state)
@@ -77,9 +79,18 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
     stage.deploy_app(target, outputs, template)
     clients = client(settings, "cloudformation"), client(settings, "apigateway")
     api_id = swagger_import.complete_import(*clients, target.app_stack)
+    _bound_the_workflow(client(settings, "lambda"))
     deployment = Deployment(resources, app, outputs, api_id)
     write_json(state.deployed, asdict(deployment))
     return deployment
+
+
+def _bound_the_workflow(aws: Any) -> None:
+    """Do what the emulator leaves undone: its CloudFormation ignores `ReservedConcurrentExecutions`."""
+    for function in functions.bounded():
+        name = functions.deployed_name(function, STAGE)
+        bound = STAGES[STAGE].workflow_concurrency
+        aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=bound)
 
 
 def _merge_template(settings: Settings, state: StateFolder) -> Path:

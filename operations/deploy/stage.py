@@ -6,10 +6,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from operations import functions
 from operations.deploy import commands, package
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target, app_environment
 from operations.stages import STAGES
+
+_NEVER_RESERVED = 100
 
 
 def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
@@ -62,7 +65,12 @@ def deploy_resources(target: Target) -> dict[str, str]:
 def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> str:
     """Deploy the packaged app and return the URL of its API. Raises DeployError."""
     target.say(f"deploying {target.app_stack}")
-    known = {"Stage": target.stage, "AllowOrigin": STAGES[target.stage].allow_origin, **outputs}
+    known = {
+        "Stage": target.stage,
+        "AllowOrigin": STAGES[target.stage].allow_origin,
+        "WorkflowConcurrency": str(_workflow_concurrency(target)),
+        **outputs,
+    }
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
     parameters = {name: known[name] for name in declared if name in known}
     _deploy_template(target, target.app_stack, template, parameters)
@@ -103,6 +111,27 @@ def _chalice_recorded_something(target: Target) -> bool:
         return False
     except (ValueError, LookupError):  # cut short, so nobody knows what exists
         return True
+
+
+def _workflow_concurrency(target: Target) -> int:
+    """Return how many runs of each of the workflow's functions there may be at once, or 0 for no bound.
+
+    A new account may have as few as 10 runs in all, and Lambda leaves 100 to functions that reserve none:
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
+    if target.workflow_concurrency is not None:
+        return target.workflow_concurrency
+    wanted = STAGES[target.stage].workflow_concurrency
+    needed = _NEVER_RESERVED + wanted * len(functions.bounded())
+    settings = ("lambda", "get-account-settings", "--query", "AccountLimit.ConcurrentExecutions", "--output", "text")
+    limit = int(commands.run("aws", *settings, env=target.environment))
+    if limit >= needed:
+        return wanted
+    target.say(
+        f"the account may run {limit} functions at once, too few to reserve {wanted} for each of the workflow's "
+        f"(that takes {needed}). They stay unbounded. Ask AWS for more, then deploy again (docs/operations.md, Deploying)"
+    )
+    return 0
 
 
 def _stack_exists(target: Target, stack: str) -> bool:

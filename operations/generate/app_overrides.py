@@ -53,12 +53,28 @@ _PARAMETERS = {
         "Default": 500,
         "Description": "How many requests may come in a burst (the size of API Gateway's token bucket).",
     },
+    "WorkflowConcurrency": {
+        "Type": "Number",
+        "Default": 0,
+        "MinValue": 0,
+        "Description": (
+            "How many runs of each of the workflow's functions there may be at once, or 0 for no bound. They are "
+            "reserved from the account's, of which Lambda keeps 100 for other functions."
+        ),
+    },
 }
+
+
+_WORKFLOW_BOUNDED = "WorkflowBounded"
 
 
 def files() -> dict[Path, str]:
     """Return the overrides as the committed file has them. Raises CannotGenerate."""
-    overrides = {"Parameters": _PARAMETERS, "Resources": {"RestAPI": _rest_api(), **_functions(), **_log_groups()}}
+    overrides = {
+        "Parameters": _PARAMETERS,
+        "Conditions": {_WORKFLOW_BOUNDED: {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkflowConcurrency"}, 0]}]}},
+        "Resources": {"RestAPI": _rest_api(), **_functions(), **_log_groups()},
+    }
     return {OVERRIDES.relative_to(PROJECT): json.dumps(overrides, ensure_ascii=False, indent=2) + "\n"}
 
 
@@ -66,10 +82,18 @@ def _functions() -> dict[str, Any]:
     return {
         functions.logical_id(function): {
             "DependsOn": [_log_group(function)],
-            "Properties": {"FunctionName": {"Fn::Sub": functions.deployed_name(function, "${Stage}")}},
+            "Properties": {
+                "FunctionName": {"Fn::Sub": functions.deployed_name(function, "${Stage}")},
+                **(_bound() if function in functions.bounded() else {}),
+            },
         }
         for function in functions.names()
     }
+
+
+def _bound() -> dict[str, Any]:
+    reserved = {"Fn::If": [_WORKFLOW_BOUNDED, {"Ref": "WorkflowConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    return {"ReservedConcurrentExecutions": reserved}
 
 
 def _log_groups() -> dict[str, Any]:

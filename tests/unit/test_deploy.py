@@ -206,11 +206,41 @@ class TestApp:
         template = target.project / "sam.json"
         template.write_text('{"Parameters": {"AllowOrigin": {}, "ThrottlingRateLimit": {}}}', encoding="utf-8")
         commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+        commands.answers["get-account-settings"] = "1000\n"
 
         assert stage.deploy_app(replace(target, stage="prod"), {"UserPoolArn": "an-arn"}, template) == "https://api/"
 
         origin = STAGES["prod"].allow_origin
         assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides AllowOrigin={origin}")
+
+    @pytest.mark.parametrize(
+        ("limit", "bound"),
+        [(1000, 20), (140, 20), (139, 0), (10, 0)],
+        ids=["usual", "enough", "too few", "new account"],
+    )
+    def test_the_workflow_is_bounded_if_the_account_can_reserve_that(
+        self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str], limit: int, bound: int
+    ) -> None:
+        """Otherwise Lambda would refuse the whole stack, on an account's first day."""
+        commands.answers["get-account-settings"] = f"{limit}\n"
+
+        self.deploy(target, commands)
+
+        assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides WorkflowConcurrency={bound}")
+        assert (f"may run {limit} functions at once, too few" in capsys.readouterr().err) is (bound == 0)
+
+    def test_a_bound_that_was_chosen_is_set_whatever_the_account_has(self, target: Target, commands: Commands) -> None:
+        self.deploy(replace(target, workflow_concurrency=4), commands)
+
+        assert commands.only("cloudformation deploy").endswith("WorkflowConcurrency=4")
+        assert not [ran for ran in commands.ran if "get-account-settings" in ran]
+
+    @staticmethod
+    def deploy(target: Target, commands: Commands) -> None:
+        template = target.project / "sam.json"
+        template.write_text('{"Parameters": {"WorkflowConcurrency": {}}}', encoding="utf-8")
+        commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+        stage.deploy_app(target, {}, template)
 
 
 class TestContents:

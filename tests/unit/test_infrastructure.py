@@ -118,12 +118,16 @@ def longest_s(name: str) -> float:
     state = WORKFLOW["States"][name]
     retriers = state.get("Retry", [])
     attempts = 1 + sum(retrier["MaxAttempts"] for retrier in retriers)
-    waits = sum(
-        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, retrier.get("MaxDelaySeconds", 10**6))
-        for retrier in retriers
+    return attempts * state.get("TimeoutSeconds", 0) + sum(sum(waits_s(retrier)) for retrier in retriers)
+
+
+def waits_s(retrier: Mapping[str, Any]) -> list[float]:
+    """Return how many seconds a retrier waits at most before each of its attempts."""
+    longest: float = retrier.get("MaxDelaySeconds", 10**6)
+    return [
+        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, longest)
         for attempt in range(retrier["MaxAttempts"])
-    )
-    return attempts * state.get("TimeoutSeconds", 0) + waits
+    ]
 
 
 def tasks(integration: str) -> dict[str, Any]:
@@ -296,6 +300,33 @@ class TestWorkflow:
         for retry in STATES[name]["Retry"]:
             assert retry["JitterStrategy"] == "FULL"
         assert STATES[name]["Retry"][-1]["ErrorEquals"] == ["States.ALL"]
+
+    @pytest.mark.parametrize("error", ["Lambda.TooManyRequestsException", "States.Timeout", "Sandbox.Timedout"])
+    @pytest.mark.parametrize("name", tasks("lambda:invoke"))
+    def test_a_burst_of_reports_waits_for_minutes_and_does_not_fail(self, name: str, error: str) -> None:
+        """With full jitter, a wait is half as long on average as it may be."""
+        retrier = next(each for each in STATES[name]["Retry"] if error in each["ErrorEquals"])
+        assert sum(waits_s(retrier)) / 2 > 180
+        assert retrier["MaxDelaySeconds"] <= 20, "nobody waits long after it has become quiet"
+
+    def test_only_so_many_of_the_workflows_functions_run_at_once(self) -> None:
+        """The parameter's default is no bound: a new account could not reserve any, and the stack would fail."""
+        invoked = {state["Parameters"]["FunctionName"] for state in tasks("lambda:invoke").values()}
+        bounded = {
+            name
+            for name, resource in OVERRIDES["Resources"].items()
+            if "ReservedConcurrentExecutions" in resource.get("Properties", {})
+        }
+        assert {f"${{{name}Function}}" for name in bounded} == invoked
+        for name in bounded:
+            condition, reserved, otherwise = OVERRIDES["Resources"][name]["Properties"]["ReservedConcurrentExecutions"][
+                "Fn::If"
+            ]
+            assert OVERRIDES["Conditions"][condition] == {
+                "Fn::Not": [{"Fn::Equals": [{"Ref": "WorkflowConcurrency"}, 0]}]
+            }
+            assert (reserved, otherwise) == ({"Ref": "WorkflowConcurrency"}, {"Ref": "AWS::NoValue"})
+        assert OVERRIDES["Parameters"]["WorkflowConcurrency"]["Default"] == 0
 
     def test_a_function_ends_by_its_own_time_limit_first(self) -> None:
         assert STATES["ValidateDragon"]["TimeoutSeconds"] > functions.limits("validate_dragon").timeout_s
