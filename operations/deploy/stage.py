@@ -128,8 +128,8 @@ def _workflow_concurrency(target: Target) -> int:
     if limit >= needed:
         return wanted
     target.say(
-        f"the account may run {limit} functions at once, too few to reserve {wanted} for each of the workflow's "
-        f"(that takes {needed}). They stay unbounded. Ask AWS for more, then deploy again (docs/operations.md, Deploying)"
+        f"this account may run {limit} functions at once, too few to reserve {wanted} for each of the workflow's "
+        f"(that takes {needed}). They stay unbounded. Ask AWS for more and deploy again (docs/operations.md, Deploying)"
     )
     return 0
 
