@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -29,20 +29,20 @@ EMPTY_REGISTRY = b"[]"
 PLACE = (Settings.dragon_data_bucket_name.name, Settings.dragon_data_file_name.name)
 
 
-def complete(stage: str, clients: Clients, first_document: bytes = EMPTY_REGISTRY) -> list[str]:
-    """Put the parameters of a stage that are missing, and its first dragon document; return what was put.
+def complete(stage: str, clients: Clients, first_document: bytes = EMPTY_REGISTRY) -> Iterator[str]:
+    """Put the parameters of a stage that are missing, and its first dragon document; yield what was put.
 
     The resources stack must be deployed. Nothing that exists is changed, and a document that was deleted is not made
     again. Raises DeployError, which says what to do, if something is missing or malformed that a person has to mend.
     """
     try:
         values, put = _put_parameters(stage, clients)
+        yield from (f"the parameter /dragonpost/{stage}/{name}" for name in put)
         _check_parameters(stage, values)
         moved = [name for name in PLACE if name in put]
-        document = _put_document(values, clients("s3"), first_document, moved)
+        yield from _put_document(values, clients("s3"), first_document, moved)
     except (BotoCoreError, ClientError) as error:
         raise DeployError(f"what stage {stage} needs could not be checked: {error}") from error
-    return [f"the parameter /dragonpost/{stage}/{name}" for name in put] + document
 
 
 def _put_parameters(stage: str, clients: Clients) -> tuple[dict[str, str], list[str]]:
@@ -136,7 +136,7 @@ def _deleted(bucket: str, key: str, versions: Sequence[Mapping[str, Any]]) -> st
     marker = next((item["VersionId"] for item in versions if item["IsLatest"]), "<its latest delete marker>")
     return (
         f"the dragon document s3://{bucket}/{key} was deleted, and an empty one would hide its dragons. Bring it back: "
-        f"aws s3api delete-object --bucket {bucket} --key '{key}' --version-id {marker}\n"
+        f".venv/bin/aws s3api delete-object --bucket {bucket} --key '{key}' --version-id {marker}\n"
         "To begin with an empty registry instead, put an object that holds [] there "
         "(docs/operations.md, Bringing back the dragon document)."
     )

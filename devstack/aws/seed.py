@@ -43,11 +43,12 @@ def put_everything(settings: Settings, state: StateFolder, outputs: Mapping[str,
     That does not stop the devstack, because it is mended by commands to the emulator. Raises botocore's errors.
     """
     dragons = (PROJECT / "infrastructure" / "dragons.json").read_bytes()
+    said = []
     try:
-        put = contents.complete(STAGE, lambda service: client(settings, service), dragons)
-        said = [f"put {what}" for what in put]
+        for put in contents.complete(STAGE, lambda service: client(settings, service), dragons):
+            said.append(f"put {put}")  # noqa: PERF401 - what was put before it failed is told, too
     except DeployError as error:
-        said = [f"not all is there: {error}"]
+        said.append(f"not all is there: {error}")
     create_people(client(settings, "cognito-idp"), state, outputs["UserPoolId"])
     return said
 

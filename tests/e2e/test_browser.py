@@ -171,13 +171,14 @@ class TestBothPipelines:
 class TestTryingItOut:
     """On /docs, Execute gets what the document promises, and nobody has to fill anything in before."""
 
+    # It takes half a minute each time: Swagger UI draws slowly without a graphics card.
     @pytest.mark.parametrize(
-        ("user", "remaining"),
+        ("api", "user", "remaining"),
         [
-            ("operator", {"removeDragon": ["2xx", "404"]}),
-            ("amber", {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}),
-            ("cobalt", {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}),
+            ("gateway", "operator", {"removeDragon": ["2xx", "404"]}),
+            ("local", "cobalt", {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}),
         ],
+        indirect=["api"],
     )
     def test_every_operation_succeeds_twice_in_a_row_or_is_refused_as_documented(
         self, anywhere: Visit, user: str, remaining: dict[str, list[str]]
@@ -194,6 +195,7 @@ class TestTryingItOut:
                 assert set(statuses) <= documented
                 got[name, example] = ["2xx" if 200 <= status < 300 else str(status) for status in statuses]
                 promised[name, example] = remaining.get(name, ["2xx", "2xx"])
+            trying.close(name)  # what is open is drawn again and again
 
         assert got == promised
         assert {("reportDragon", 1), ("correctDragon", 1)} <= got.keys(), "not every example of a body was tried"
@@ -215,7 +217,8 @@ class TestTryingItOut:
             parameters = trying.filled_in(name)
             optional = parameters.keys() - trying.required(name)
             assert not {parameter: parameters[parameter] for parameter in optional if parameters[parameter]}
-            assert parameters.get("If-Match", "*") == ("*" if "If-Match" in trying.required(name) else "")
+            if "If-Match" in trying.required(name):
+                assert parameters["If-Match"] == "*"
             names |= {parameters["dragon_name"]} if "dragon_name" in parameters else set()
             ids |= {parameters["message_id"]} if "message_id" in parameters else set()
             for body in trying.bodies(name):

@@ -9,6 +9,22 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.browser import Visit
+from tests.e2e.running import Api
+
+
+def parameters_of(api: Api) -> dict[str, list[dict[str, Any]]]:
+    """Return the parameters of each operation, by its id."""
+    document = api.get("/openapi.json", None).json()
+
+    def resolved(parameter: dict[str, Any]) -> dict[str, Any]:
+        reference = parameter.get("$ref", "")
+        return dict(document["components"]["parameters"][reference.rpartition("/")[2]]) if reference else parameter
+
+    return {
+        operation["operationId"]: [resolved(each) for each in operation.get("parameters", ())]
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
 
 
 class Trying:
@@ -16,6 +32,7 @@ class Trying:
 
     def __init__(self, visited: Visit) -> None:
         self.visited = visited
+        self._parameters = parameters_of(visited.api)
         self.page: Page = visited.open("/docs")
         expect(self.page.locator(".opblock").first).to_be_visible()
 
@@ -30,17 +47,29 @@ class Trying:
         if not block.locator(".opblock-body").count():
             block.locator(".opblock-summary-control").click()
         expect(block.get_by_role("button", name="Execute")).to_be_visible()
+        expect(block.locator("tr[data-param-name]")).to_have_count(len(self._parameters[name]))
         return block
 
+    def close(self, name: str) -> None:
+        """Close an operation that is open."""
+        block = self.operation(name)
+        block.locator(".opblock-summary-control").click()
+        expect(block.locator(".opblock-body")).to_have_count(0)
+
     def filled_in(self, name: str) -> dict[str, str]:
-        """Return what is filled in for each of an operation's parameters."""
-        rows = self.operation(name).locator("tr[data-param-name]").all()
-        return {str(row.get_attribute("data-param-name")): row.locator("input").input_value() for row in rows}
+        """Return what is filled in for each of an operation's parameters, when the examples of the document are."""
+        rows = self.operation(name).locator("tr[data-param-name]")
+        filled_in = {}
+        for parameter in self._parameters[name]:
+            field = rows.and_(self.page.locator(f"[data-param-name='{parameter['name']}']")).locator("input")
+            if "example" in parameter and parameter["name"] != "submission_id":  # filled in after a report
+                expect(field).not_to_have_value("")
+            filled_in[parameter["name"]] = field.input_value()
+        return filled_in
 
     def required(self, name: str) -> set[str]:
         """Return the names of the parameters that the operation needs."""
-        rows = self.operation(name).locator("tr[data-param-name]:has(.parameter__name.required)").all()
-        return {str(row.get_attribute("data-param-name")) for row in rows}
+        return {parameter["name"] for parameter in self._parameters[name] if parameter.get("required")}
 
     def body(self, name: str) -> Locator:
         """Return the body that an operation will send."""

@@ -72,7 +72,7 @@ def stack(stage: Stage) -> CloudFormation:
 
 def complete(stack: CloudFormation, document: bytes = b"[]") -> list[str]:
     clients = {"ssm": aws.ssm(), "s3": aws.s3(), "cloudformation": stack}
-    return contents.complete("local", clients.__getitem__, document)
+    return list(contents.complete("local", clients.__getitem__, document))
 
 
 class TestDocument:
@@ -115,7 +115,7 @@ class TestDocument:
         assert not stage.has_document()
 
         command = str(refused.value).partition("Bring it back: ")[2].splitlines()[0].split()
-        assert command[:3] == ["aws", "s3api", "delete-object"]
+        assert command[:3] == [".venv/bin/aws", "s3api", "delete-object"]
         given = dict(zip(command[3::2], command[4::2], strict=True))
         aws.s3().delete_object(Bucket=given["--bucket"], Key=given["--key"].strip("'"), VersionId=given["--version-id"])
         assert stage.document() == b"[1]"

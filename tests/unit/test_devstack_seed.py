@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,14 @@ def test_it_says_what_was_put_back(created: list[str], monkeypatch: pytest.Monke
 def test_what_a_person_has_to_mend_does_not_end_the_emulator_that_it_is_mended_in(
     created: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def complete(*_: Any) -> list[str]:
+    def complete(*_: Any) -> Iterator[str]:
+        yield "the parameter x"
         raise DeployError("the dragon document was deleted")
 
     monkeypatch.setattr(seed.contents, "complete", complete)
 
-    assert put_everything(tmp_path) == ["not all is there: the dragon document was deleted"]
+    assert put_everything(tmp_path) == [
+        "put the parameter x",
+        "not all is there: the dragon document was deleted",
+    ]
     assert created == ["pool"]
