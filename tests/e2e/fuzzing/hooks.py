@@ -83,7 +83,7 @@ def _with_an_id_of_its_company(case: schemathesis.Case) -> None:
 
 
 def _with_an_entity_tag(case: schemathesis.Case) -> None:
-    """Make an entity tag of an `If-Match` that is none: the coverage phase ignores the pattern of an optional header."""
+    """Make an entity tag of an `If-Match` that is none: the coverage phase ignores an optional header's pattern."""
     sent = (case.headers or {}).get("If-Match")
     if isinstance(sent, str) and not is_list_of_tags(sent):
         case.headers["If-Match"] = f'"{sent}"'
