@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import boto3
 import msgspec
@@ -138,12 +138,14 @@ _MEANINGS: tuple[tuple[type[Exception], type[DependencyError]], ...] = (
 
 def s3() -> S3Client:
     """Return the shared S3 client."""
-    return cast("S3Client", _client("s3"))
+    client: S3Client = _client("s3")
+    return client
 
 
 def dynamodb() -> DynamoDBClient:
     """Return the shared DynamoDB client."""
-    return cast("DynamoDBClient", _client("dynamodb"))
+    client: DynamoDBClient = _client("dynamodb")
+    return client
 
 
 def hasty_dynamodb() -> DynamoDBClient:
@@ -151,22 +153,26 @@ def hasty_dynamodb() -> DynamoDBClient:
 
     They have one attempt, of at most 0.3 s to connect and 0.5 s to answer.
     """
-    return cast("DynamoDBClient", _client("dynamodb", hasty=True))
+    client: DynamoDBClient = _client("dynamodb", hasty=True)
+    return client
 
 
 def sqs() -> SQSClient:
     """Return the shared SQS client."""
-    return cast("SQSClient", _client("sqs"))
+    client: SQSClient = _client("sqs")
+    return client
 
 
 def ssm() -> SSMClient:
     """Return the shared Systems Manager client."""
-    return cast("SSMClient", _client("ssm"))
+    client: SSMClient = _client("ssm")
+    return client
 
 
 def stepfunctions() -> SFNClient:
     """Return the shared Step Functions client."""
-    return cast("SFNClient", _client("stepfunctions"))
+    client: SFNClient = _client("stepfunctions")
+    return client
 
 
 def forget_clients() -> None:

@@ -55,11 +55,9 @@ class ParameterStore:
         Raises `aws.calling`'s errors, but only if there are no earlier values.
         """
         held = self._held
-        if held is not None and self._clock() < self._refresh_at:
-            return held
         if not self._lock.acquire(blocking=held is None):
             assert held is not None  # noqa: S101 - mypy cannot tell
-            return held  # another thread is refreshing them
+            return held  # another thread has just looked, or is refreshing them
         try:
             if self._held is None or self._clock() >= self._refresh_at:
                 self._held = self._refreshed(self._held)

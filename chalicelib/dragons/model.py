@@ -181,10 +181,7 @@ STORED_DEFAULTS: Mapping[str, str] = {
 
 def example_dragons() -> list[Dragon]:
     """Return the two dragons that the fields' examples describe."""
-    return [
-        Dragon(**dict(zip(FIELDS, values, strict=True)))
-        for values in zip(*(field.examples for field in FIELDS.values()), strict=True)
-    ]
+    return [Dragon(**{name: field.examples[which] for name, field in FIELDS.items()}) for which in (0, 1)]
 
 
 class DragonFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

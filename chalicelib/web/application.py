@@ -144,8 +144,8 @@ class Dragonpost(Chalice):
 
     def _answering(self, view: View, *, guarded: bool) -> View:
         """Wrap a view: give a guarded one its caller, and turn the domain errors that it raises into problems."""
-        signature = inspect.signature(view, eval_str=True)
-        taken = [name for name, parameter in signature.parameters.items() if parameter.annotation is Caller]
+        parameters = inspect.signature(view, eval_str=True).parameters
+        taken = [name for name, parameter in parameters.items() if parameter.annotation is Caller]
         if taken != (["caller"] if guarded else []):
             raise TypeError(
                 f"{view.__name__} takes {taken or 'no caller'}: a view with an authorizer takes `caller: Caller`, "
@@ -163,9 +163,6 @@ class Dragonpost(Chalice):
                     logger.exception("request failed")
                 return problem_reply(problem or INTERNAL_ERROR, self.request_id)
 
-        # Chalice compares the signature with the path's parameters, and does not look through wrappers.
-        in_path = [parameter for name, parameter in signature.parameters.items() if name not in taken]
-        answer.__signature__ = signature.replace(parameters=in_path)  # type: ignore[attr-defined]
         return answer
 
     def _caller(self) -> Caller:

@@ -64,6 +64,7 @@ def test_a_message_is_archived_indexed_and_taken_off_the_queue(consume: Any, sta
 
     key = f"{COMPANY}/{MESSAGE_ID}.json"
     assert stage.archived(key) == message_body()
+    assert aws.s3().head_object(Bucket=MESSAGE_BUCKET, Key=key)["ContentType"] == "application/json"
     assert stage.rows() == [
         {
             "message_id": {"S": MESSAGE_ID},
@@ -320,4 +321,5 @@ def test_a_message_too_large_for_the_index_is_buried_with_its_reason(consume: An
 
     assert stage.archive_keys() == []
     (buried,) = stage.received(stage.dead_letter_queue_url)
-    assert buried["MessageAttributes"]["reason"]["StringValue"].startswith("invalid: ")
+    reason = buried["MessageAttributes"]["reason"]["StringValue"]
+    assert reason == "invalid: the index keeps at most 409,600 bytes of a message"

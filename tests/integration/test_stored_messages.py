@@ -13,6 +13,7 @@ import pytest
 from chalicelib import aws, exact_json
 from chalicelib.messages.model import message_from
 from chalicelib.messages.repository import MessageConflict
+from chalicelib.messages.stored import StoredMessage
 from tests.fakes.aws_errors import client_error
 from tests.integration.service import OPERATOR, Service
 from tests.integration.stage import MESSAGE_BUCKET, TABLE, Stage
@@ -130,6 +131,17 @@ def test_a_size_is_counted_in_bytes_before_anything_is_archived(consume: Any, st
     assert reason(stage).startswith("invalid: ")
 
 
+def test_a_message_of_exactly_the_size_that_the_index_keeps_is_stored(
+    consume: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """moto keeps less than DynamoDB, so this message is small, and so is the limit."""
+    size_bytes = StoredMessage.of(message_from(exact_json.parse_object(message_body()))).size_bytes
+    monkeypatch.setattr("chalicelib.messages.repository.ROW_BYTES_MAX", size_bytes)
+    consume(BODY)
+
+    assert len(stage.rows()) == 1
+
+
 @pytest.mark.parametrize("token_claims", [OPERATOR, claims(cognito__groups=None, custom__company_id=COMPANY)])
 def test_reads_of_the_index_see_what_was_written_just_now(
     consume: Any, service: Service, token_claims: dict[str, Any]
@@ -143,13 +155,22 @@ def test_reads_of_the_index_see_what_was_written_just_now(
     assert [parameters.get("ConsistentRead") for parameters in asked] == [True, True]
 
 
+def test_two_rows_are_enough_to_find_an_id_ambiguous_however_many_companies_use_it(service: Service) -> None:
+    asked: list[dict[str, Any]] = []
+    with before(aws.dynamodb(), "Query", asked.append):
+        assert service.get(f"/message/{MESSAGE_ID}").status == 404
+
+    assert [parameters["Limit"] for parameters in asked] == [2]
+
+
 def test_a_concurrent_write_of_the_key_is_a_failure_that_may_pass(service: Service) -> None:
     def refuse(_: dict[str, Any]) -> None:
         raise client_error("ConditionalRequestConflict", 409)
 
     message = message_from(exact_json.parse_object(message_body()))
-    with before(aws.s3(), "PutObject", refuse), pytest.raises(aws.DependencyUnavailable, match="S3"):
+    with before(aws.s3(), "PutObject", refuse), pytest.raises(aws.DependencyUnavailable) as unavailable:
         service.app.messages.store(message)
+    assert str(unavailable.value) == "S3 is not available: ConditionalRequestConflict"
 
 
 @pytest.mark.parametrize(

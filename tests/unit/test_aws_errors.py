@@ -190,6 +190,7 @@ def test_an_answer_without_a_code_or_status_has_neither() -> None:
         raise ClientError({}, "Operation")
 
     assert (raised.value.code, raised.value.status, raised.value.was_retried) == ("", 0, False)
+    assert str(raised.value) == "S3 refused:  (0)"
 
 
 def test_an_answer_that_means_something_to_the_domain_is_kept_whole() -> None:

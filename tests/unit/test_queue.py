@@ -198,5 +198,5 @@ def test_a_delivery_that_arrived_again_meanwhile_is_left_to_the_newer_one(queue:
 def test_a_delete_that_fails_raises(queue: MessageQueue, sqs: Sqs) -> None:
     sqs.failure = client_error("AccessDenied", 403)
 
-    with pytest.raises(aws.DependencyFault):
+    with pytest.raises(aws.DependencyFault, match=r"^SQS refused"):
         queue.delete(DELIVERY)
