@@ -105,6 +105,12 @@ def test_an_example_is_a_dragon_as_it_is_kept(example: Dragon) -> None:
     assert report_from(msgspec.structs.asdict(example)).dragon == example
 
 
+def test_the_examples_are_two_dragons_in_the_order_of_each_fields_examples() -> None:
+    first, second = zip(*(field.examples for field in FIELDS.values()), strict=True)
+
+    assert [msgspec.structs.astuple(example) for example in example_dragons()] == [first, second]
+
+
 def test_what_a_field_has_in_older_dragons_can_be_sent_back_as_it_is() -> None:
     assert {name: FIELDS[name].rule.parse(default) for name, default in STORED_DEFAULTS.items()} == STORED_DEFAULTS
 
