@@ -51,7 +51,7 @@ reset: .venv/.run ## forget everything that `make run` keeps in .local
 install: ## install what testing needs, and nothing else
 	@$(MAKE) --silent -j2 .venv/.dev node_modules/.installed
 
-quick: install ## check in 15 seconds what changes break most often: style, types, the unit and contract tests
+quick: install ## check in 10 seconds (with warm caches) what changes break most often: style, types, the unit and contract tests
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --check --quiet . && $(RUN) -m mypy --no-error-summary
 	@exec $(RUN) -m pytest tests/unit tests/contract -m "not slow" -n $(WORKERS) --quiet
 

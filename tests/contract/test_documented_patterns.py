@@ -50,6 +50,7 @@ def test_a_text_is_accepted_exactly_if_it_matches_the_documented_pattern(kind: t
     assert accepts(kind, text) == is_documented(kind, text)
 
 
+@pytest.mark.slow
 @settings(max_examples=2_000, deadline=None, derandomize=True, database=None)
 @given(text=st.text(NAME_CHARACTERS, max_size=6))
 def test_a_name_is_accepted_exactly_if_it_matches_the_documented_pattern(text: str) -> None:
@@ -58,6 +59,7 @@ def test_a_name_is_accepted_exactly_if_it_matches_the_documented_pattern(text: s
     assert accepts(DragonName, text) == is_documented(DragonName, text)
 
 
+@pytest.mark.slow
 def test_every_character_of_the_documents_unicode_version_is_in_a_name_exactly_if_the_pattern_has_it() -> None:
     """Of characters that are newer, the document says that they are refused."""
     assert f"Unicode {UNICODE_VERSION}" in (DragonName.__doc__ or "")

@@ -9,6 +9,8 @@ import pytest
 from operations.generate import CannotGenerate, openapi
 from operations.generate import __main__ as command
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_committed_file_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--check"]) == 0, capsys.readouterr().err

@@ -384,6 +384,7 @@ commands.COMMANDS.update((path.name, (str(path),)) for path in folder.iterdir() 
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_command_does_not_outlive_whoever_ran_it(tmp_path: Path) -> None:
     """Not even after a SIGKILL: a second deployment would collide with the first one's command."""
     write_command(tmp_path / "endless", '#!/bin/sh\nsleep 1000 &\necho "$$ $!" > pids.part\nmv pids.part pids\nwait\n')
@@ -404,11 +405,13 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_is_named_with_its_output(target: Target) -> None:
     with pytest.raises(DeployError, match=r"(?s)`aws s3 mb nonsense` failed:\n.+"):
         run("aws", "s3", "mb", "nonsense", env=target.environment)
 
 
+@pytest.mark.slow
 def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> None:
     """Nobody could answer: the command does not own the terminal, and asking there would stop it for ever."""
     asking = shlex.join([sys.executable, "-c", "import getpass; getpass.getpass('MFA code: ')"])
@@ -426,6 +429,7 @@ def test_a_command_that_asks_for_an_mfa_code_fails_at_once(tmp_path: Path) -> No
     assert "EOFError" in said
 
 
+@pytest.mark.slow
 class TestInterruptedChaliceDeploy:
     """Chalice records what it made only at its very end. Without the record, the next deployment makes a second API."""
 

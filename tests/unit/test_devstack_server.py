@@ -19,6 +19,8 @@ from devstack.server.authorizer import TokenVerifier
 from devstack.server.gateway import Gateway
 from tests.fakes.local_server import serving
 
+pytestmark = pytest.mark.slow
+
 POOL_ARN = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abc"
 RECORDED = Path(__file__).parents[1] / "events" / "api_gateway_proxy.json"
 HIDDEN = b"GET /taken HTTP/1.1\r\nHost: here\r\n\r\n"

@@ -36,6 +36,7 @@ class TestS3DragonRepository(DragonRepositoryContract):
         return on_s3()
 
 
+@pytest.mark.slow
 def test_any_history_of_the_registry_in_s3_reads_as_it_would_in_memory() -> None:
     class OnS3(DragonHistory):
         def made(self) -> S3DragonRepository:

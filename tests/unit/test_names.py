@@ -69,6 +69,7 @@ def test_bidirectional_controls_are_refused(control: str) -> None:
         DragonName.parse(f"a{control}b")
 
 
+@pytest.mark.slow
 def test_the_key_of_every_character_is_its_own_key() -> None:
     keys = {normalised_name(chr(code)) for code in range(sys.maxunicode + 1)}
 
@@ -78,6 +79,7 @@ def test_the_key_of_every_character_is_its_own_key() -> None:
 COMBINING = "\u0345\u0301\u0315\u05b0\u034f\ufe0f\u200d\u1161\u11a8\u1100\uac00\u3164"
 
 
+@pytest.mark.slow
 @settings(max_examples=2_000, deadline=None, derandomize=True, database=None)
 @given(text=st.text(st.sampled_from(COMBINING + "a\u0391ßǰẛŉİ'\u2019 \ufeff\x1f") | st.characters(), max_size=8))
 @example("\u1100\u115f\u1161")
