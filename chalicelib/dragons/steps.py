@@ -5,6 +5,7 @@ A refused dragon is an outcome, not an exception, so that the functions' error m
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import msgspec
@@ -80,7 +81,11 @@ def _check_dragon(given: object) -> None:
     if not isinstance(given, Mapping):
         return  # which is a fault of the whole input
     members = {**STORED_DEFAULTS, **given}
-    if msgspec.structs.asdict(report_from(members).dragon) != members:
+    try:
+        dragon = report_from(members).dragon
+    except InvalidInput as invalid:
+        raise InvalidInput(*(replace(fault, name=f"#/dragon{fault.name[1:]}") for fault in invalid.faults)) from invalid
+    if msgspec.structs.asdict(dragon) != members:
         raise InvalidInput(Fault("pointer", "#/dragon", "must have its members in their normalised form"))
 
 

@@ -56,6 +56,25 @@ def news(devstack: Devstack) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
     sqs.delete_queue(QueueUrl=url)
 
 
+def executed(devstack: Devstack, inputs: list[tuple[str | None, Any]]) -> Iterator[dict[str, Any]]:
+    """Start executions by hand, with these names and inputs. Yield the output of each when it has ended."""
+    stepfunctions = devstack.client("stepfunctions")
+    machine = devstack.running["outputs"]["DragonWorkflowArn"]
+    started = [
+        stepfunctions.start_execution(
+            stateMachineArn=machine, input=json.dumps(given), **({"name": name} if name else {})
+        )
+        for name, given in inputs
+    ]
+
+    def ended(execution_arn: str) -> dict[str, Any] | None:
+        described = stepfunctions.describe_execution(executionArn=execution_arn)
+        return described if described["status"] != "RUNNING" else None
+
+    for execution in started:
+        yield json.loads(until(lambda: ended(execution["executionArn"]))["output"])  # noqa: B023 - called at once
+
+
 class TestReading:
     def test_every_dragon_has_all_attributes_and_nothing_else(self, api: Api) -> None:
         answer = api.get("/dragons", params={"limit": 1000})
@@ -233,7 +252,6 @@ class TestReporting:
     def test_an_execution_that_is_started_by_hand_is_refused_with_a_reason(
         self, api: Api, devstack: Devstack, seeded: str
     ) -> None:
-        stepfunctions = devstack.client("stepfunctions")
         dragon = api.get(f"/dragons/{seeded}").json()
         told = {"dragon": dragon, "reporter": {}, "confirmation_required": False, "requested_by": "s"}
         inputs: list[Any] = [
@@ -244,21 +262,42 @@ class TestReporting:
             {},
         ]
 
-        started = [
-            stepfunctions.start_execution(
-                stateMachineArn=devstack.running["outputs"]["DragonWorkflowArn"], input=json.dumps(given)
-            )["executionArn"]
-            for given in inputs
-        ]
-
-        def ended(execution_arn: str) -> dict[str, Any] | None:
-            described = stepfunctions.describe_execution(executionArn=execution_arn)
-            return described if described["status"] != "RUNNING" else None
-
-        for execution_arn in started:
-            outcome = json.loads(until(lambda: ended(execution_arn))["output"])  # noqa: B023 - called at once
+        for outcome in executed(devstack, [(None, given) for given in inputs]):
             assert (outcome["status"], outcome["outcome"]) == ("rejected", "invalid")
             assert outcome["reason"]
+
+    def test_a_reporter_that_the_api_would_not_give_is_refused_and_not_texted(self, devstack: Devstack) -> None:
+        number = "+15555550100"
+        unwanted: list[tuple[bool, Any]] = [
+            (True, ...),
+            (True, None),
+            (True, {}),
+            (True, {"text": True}),
+            (True, {"text": True, "phone_number": "15555550100"}),
+            (True, {"text": "yes", "phone_number": number}),
+            (False, "x"),
+            (False, {"phone_number": number}),
+            (False, {"text": False, "phone_number": 15555550100}),
+            (False, {"text": True, "phone_number": number}),
+        ]
+        wanted: list[tuple[bool, Any]] = [
+            (False, {"text": False}),
+            (False, {"text": False, "phone_number": "15555550100"}),
+            (True, {"text": False, "phone_number": number}),
+        ]
+
+        def given(confirmation_required: bool, reporter: Any) -> tuple[str, dict[str, Any]]:
+            name = str(uuid.uuid4())
+            told = {"submission_id": name, "requested_by": "s", "correlation_id": "by-hand", "dragon": a_dragon()}
+            said = {} if reporter is ... else {"reporter": reporter}
+            return name, {**told, **said, "confirmation_required": confirmation_required}
+
+        outcomes = list(executed(devstack, [given(*each) for each in (*unwanted, *wanted)]))
+
+        assert {outcome["status"] for outcome in outcomes[len(unwanted) :]} == {"added"}
+        for outcome in outcomes[: len(unwanted)]:
+            assert (outcome["status"], outcome["outcome"]) == ("rejected", "invalid")
+            assert outcome["reason"].startswith("#/reporter: must have text")
 
     def test_once_added_it_stays_added_when_the_notification_fails(self, api: Api, devstack: Devstack) -> None:
         sns, topic = devstack.client("sns"), devstack.running["outputs"]["DragonTopicArn"]

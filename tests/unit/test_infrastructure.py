@@ -90,7 +90,10 @@ def established_by(state: Mapping[str, Any], known: set[str], following: str) ->
     """
     if state["Type"] == "Choice":
         rules = [rule for rule in state["Choices"] if rule["Next"] == following]
-        found = [{part["Variable"] for part in rule.get("And", [rule])} for rule in rules]
+        found = [
+            {part["Variable"] for part in rule.get("And", [rule]) if part.get("IsPresent") is not False}
+            for rule in rules
+        ]
         return known | (set.intersection(*found) if following != state.get("Default") else set())
     if following in {catch["Next"] for catch in state.get("Catch", [])} - {state.get("Next")}:
         return known

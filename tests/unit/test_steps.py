@@ -94,7 +94,7 @@ IDENTIFIER = "must be 1 to 255 visible ASCII characters"
         ({"dragon": "Ember"}, "#/dragon: must be an object"),
         ({"dragon": [1]}, "#/dragon: must be an object"),
         ({"dragon": ...}, "#/dragon: is required"),
-        ({"dragon": dragon_members() | {"requested_by": "sub"}}, "#/requested_by: is not a known member"),
+        ({"dragon": dragon_members() | {"requested_by": "sub"}}, "#/dragon/requested_by: is not a known member"),
     ],
 )
 def test_an_input_that_is_not_the_apis_is_refused_with_its_fault(changes: dict[str, Any], reason: str) -> None:
@@ -108,7 +108,7 @@ def test_every_fault_of_an_input_is_told() -> None:
     assert [fault.partition(":")[0] for fault in reason.split("; ")] == [
         "#/submission_id",
         "#/requested_by",
-        "#/dragon_name_str",
+        "#/dragon/dragon_name_str",
     ]
 
 
@@ -125,8 +125,8 @@ def test_an_invalid_dragon_is_an_outcome_with_every_fault() -> None:
     outcome = steps.validate({"dragon": dragon_members("a/b", family_str=""), "correlation_id": "c"})
 
     assert outcome["outcome"] == "invalid"
-    assert "#/dragon_name_str" in str(outcome["reason"])
-    assert "#/family_str" in str(outcome["reason"])
+    assert "#/dragon/dragon_name_str" in str(outcome["reason"])
+    assert "#/dragon/family_str" in str(outcome["reason"])
 
 
 @pytest.mark.parametrize(
