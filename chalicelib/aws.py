@@ -61,6 +61,10 @@ _json_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _lock = threading.Lock()
 _clients: dict[str, Any] = {}
 _no_call_after: ContextVar[float] = ContextVar("no_call_after", default=float("inf"))
+_last_call: ContextVar[str] = ContextVar("last_call", default="")
+
+# The parameters that name a resource: an operator who reads the log has to find out which name is wrong.
+_NAMES_OF_RESOURCES = ("Bucket", "TableName", "QueueUrl", "stateMachineArn", "Path")
 
 
 class DependencyError(Exception):
@@ -201,6 +205,7 @@ def calling(service: str) -> Iterator[None]:
     Takes the service's name for messages. Raises `DependencyTimeout` or `DependencyUnavailable` for what may pass by
     itself, and `DependencyFault` for what a person has to mend. Any other error propagates unchanged.
     """
+    _last_call.set("")
     try:
         yield
     except botocore.ClientError as error:
@@ -234,7 +239,7 @@ def _error_of_answer(service: str, answer: Mapping[str, Any]) -> DependencyError
         return DependencyUnavailable(service, code, answer)
     if status >= 500:
         return DependencyUnavailable(service, f"{code} ({status})", answer)
-    return DependencyFault(service, f"{code} ({status})", answer)
+    return DependencyFault(service, f"{code} ({status}){_last_call.get()}", answer)
 
 
 def _client(name: str, *, hasty: bool = False) -> Any:
@@ -248,6 +253,7 @@ def _client(name: str, *, hasty: bool = False) -> Any:
                 boto3.DEFAULT_SESSION = session
                 config = _ONE_SHORT_ATTEMPT if hasty else _CONFIGS.get(name, _CONFIG)
                 client = _made(session, name, config)
+                client.meta.events.register(f"provide-client-params.{name}", _note_call)
                 client.meta.events.register(f"request-created.{name}", _check_time)
                 client.meta.events.register(f"before-parse.{name}", _check_came_from_aws)
                 _clients[key] = client
@@ -261,6 +267,12 @@ def _made(session: boto3.Session, name: str, config: Config) -> Any:
         raise
     except ValueError as error:  # the environment has an endpoint that is no URL, or text in place of a number
         raise DependencyMisconfigured(name, "its client cannot be made") from error
+
+
+def _note_call(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
+    """Keep for an error's message what is called, and the resource that is named."""
+    named = [str(params[name]) for name in _NAMES_OF_RESOURCES if name in params]
+    _last_call.set(f", {model.name}" + "".join(f" of {name}" for name in named))
 
 
 def _check_time(operation_name: str, **_: Any) -> None:

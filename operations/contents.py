@@ -105,7 +105,10 @@ def _check_parameters(stage: str, values: Mapping[str, str]) -> None:
 def _put_document(values: Mapping[str, str], s3: Any, body: bytes, moved: Sequence[str]) -> list[str]:
     """Put the first document, if there has never been one. `moved`: what of its place was missing and put just now."""
     bucket, key = (values[name] for name in PLACE)
-    versions = _versions(s3, bucket, key)
+    try:
+        versions = _versions(s3, bucket, key)
+    except ClientError as error:
+        raise DeployError(_unreadable(bucket, error)) from error
     if any(version["IsLatest"] and "Size" in version for version in versions):
         return []
     if versions:
@@ -130,6 +133,14 @@ def _versions(s3: Any, bucket: str, key: str) -> list[dict[str, Any]]:
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     listed = [item for page in pages for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))]
     return [item for item in listed if item["Key"] == key]
+
+
+def _unreadable(bucket: str, error: ClientError) -> str:
+    return (
+        f"the bucket {bucket}, which the parameter {Settings.dragon_data_bucket_name.name} names for the dragon "
+        f"document, cannot be read ({error.response['Error']['Code']}). If the parameter is wrong, correct it; if you "
+        "delete it and run this again, it gets the name of the stack's own bucket."
+    )
 
 
 def _deleted(bucket: str, key: str, versions: Sequence[Mapping[str, Any]]) -> str:

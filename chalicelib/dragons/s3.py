@@ -31,6 +31,8 @@ SWAP_ATTEMPTS_MAX = 30
 SWAP_WAIT_MAX_S = 0.8
 NAMES_LOGGED_MAX = 10
 
+_MISSING = frozenset({"NoSuchKey", "NoSuchBucket"})
+
 
 class DocumentContended(aws.DependencyUnavailable):
     """Other writers were faster every time. Nothing was written, and a later attempt may succeed."""
@@ -173,7 +175,7 @@ class S3DragonRepository:
         except aws.DependencyFault as refused:
             if held is not None and refused.status == 304:
                 return held
-            if refused.code == "NoSuchKey":
+            if refused.code in _MISSING:
                 raise DocumentMissing(bucket, key) from refused
             raise
         self._held = version = _parsed(bucket, key, answer["ETag"], body)
@@ -194,7 +196,7 @@ class S3DragonRepository:
         except aws.DependencyFault as refused:
             # 409: another conditional write was under way. NoSuchKey: the object was deleted meanwhile.
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-            if refused.code == "NoSuchKey":
+            if refused.code in _MISSING:
                 raise DocumentMissing(version.bucket, version.key) from refused
             if refused.status in (409, 412):
                 return _Swap.UNCERTAIN if refused.was_retried else _Swap.LOST

@@ -152,8 +152,12 @@ class TestDocument:
     def test_a_bucket_that_is_not_there_is_named_with_the_parameter(self, stage: Stage, stack: CloudFormation) -> None:
         stage.put_parameters(dragon_data_bucket_name="dragonpost-no-such-bucket")
 
-        with pytest.raises(DeployError, match="NoSuchBucket"):
+        with pytest.raises(DeployError) as refused:
             complete(stack)
+        said = str(refused.value)
+        assert said.startswith("the bucket dragonpost-no-such-bucket, which the parameter dragon_data_bucket_name ")
+        assert "(NoSuchBucket)" in said
+        assert "correct it" in said
 
 
 class TestParameters:

@@ -145,7 +145,7 @@ class TestCompareAndSwap:
         ("error", "kind"),
         [
             (client_error("AccessDenied", 403), aws.DependencyFault),
-            (client_error("NoSuchBucket", 404), aws.DependencyFault),
+            (client_error("InvalidRequest", 400), aws.DependencyFault),
             (client_error("SlowDown", 503), aws.DependencyUnavailable),
         ],
     )
@@ -369,6 +369,21 @@ class TestMissingDocument:
         assert str(missing.value) == MISSING
         assert s3.puts == []
         assert not stage.has_document()
+
+    @pytest.mark.parametrize("use", USES, ids=["page", "get", "add", "replace", "remove"])
+    def test_a_bucket_that_is_not_there_is_named_as_the_place_is(
+        self, s3: AtomicS3, use: Callable[[S3DragonRepository], Any]
+    ) -> None:
+        place = FakeSettings(dragon_data_bucket_name="dragonpost-no-such-bucket")
+
+        with pytest.raises(DocumentMissing, match=r"There is no dragon document at s3://dragonpost-no-such-bucket/"):
+            use(S3DragonRepository(place, lambda: s3))  # type: ignore[arg-type,return-value]
+
+    def test_a_bucket_that_vanishes_during_a_swap_is_named_too(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
+        s3.before_put = failing(client_error("NoSuchBucket", 404))
+
+        with pytest.raises(DocumentMissing):
+            dragons.add(dragon("Ember"), "s1")
 
 
 class TestNamesakes:

@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws, exact_json
+from chalicelib.dragons.s3 import S3DragonRepository
 from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import MessageQueue, QueueUnavailable
 from chalicelib.messages.repository import MessageRepository
@@ -104,6 +105,20 @@ def test_a_row_is_written_or_missing_only_when_dynamodb_itself_has_said_so(
     assert not list(said)
     with pytest.raises(aws.DependencyUnavailable):
         repository.find("m", "c")
+
+
+def test_a_refusal_says_what_was_called_and_which_resource_was_named(answers: Answers) -> None:
+    """Or nobody could tell from the log which name is wrong."""
+    answers("dynamodb", lambda: (400, JSON_ID, b'{"__type": "ResourceNotFoundException"}'))
+    answers("s3", lambda: (403, S3_ID, b"<Error><Code>AccessDenied</Code></Error>"))
+    settings = FakeSettings()
+
+    with pytest.raises(aws.DependencyFault, match=rf"\(400\), GetItem of {settings.message_table_name}$"):
+        MessageRepository(settings).find("m", "c")
+    with pytest.raises(
+        aws.DependencyFault, match=rf"AccessDenied \(403\), GetObject of {settings.dragon_data_bucket_name}$"
+    ):
+        S3DragonRepository(settings).get("Ember")
 
 
 def test_calls_without_an_output_may_have_an_empty_answer(answers: Answers) -> None:
