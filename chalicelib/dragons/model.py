@@ -79,7 +79,7 @@ class UntextedNumber(CheckedText):
     @classmethod
     def parse(cls, value: object) -> Self:
         if not isinstance(value, str) or not cls._form.fullmatch(value):
-            raise ValueError("must be a phone number in E.164 form, such as +15555550100")
+            raise ValueError("must be a phone number with its country code, in digits, such as +15555550100")
         return cls(value)
 
 

@@ -57,7 +57,10 @@ def check(name: str) -> None:
             if not _is_between_letters(name, place):
                 raise ValueError("must hold U+200C and U+200D between letters only")
         elif not (character in PUNCTUATION or any(character in kind for kind in (_letters, _marks, _digits))):
-            raise ValueError(f"must hold only letters and digits of Unicode {UNICODE_VERSION}, spaces and . ' -")
+            raise ValueError(
+                f"must hold only letters and digits of Unicode {UNICODE_VERSION}, spaces and . ' - \u2019 \u2010 \u2011"
+                f", not U+{ord(character):04X}"
+            )
     if not any(character in _digits or (character in _letters and character not in NO_LETTERS) for character in name):
         raise ValueError("must hold a letter or a digit")
 

@@ -143,11 +143,15 @@ def test_a_name_needs_one_letter_or_digit(name: str) -> None:
     assert normalised_name(report_from(dragon_members(name)).dragon.dragon_name_str) == normalised_name(name)
 
 
+NAME = "must hold only letters and digits of Unicode 14.0, spaces and . ' - \u2019 \u2010 \u2011, not "
+
+
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("a/b", "must hold only letters and digits of Unicode 14.0, spaces and . ' -"),
-        ("a½", "must hold only letters and digits of Unicode 14.0, spaces and . ' -"),
+        ("a/b", f"{NAME}U+002F"),
+        ("a½", f"{NAME}U+00BD"),
+        ("Jean\u2013Luc", f"{NAME}U+2013"),
         ("a\u200c", "must hold U+200C and U+200D between letters only"),
         ("..", "must hold a letter or a digit"),
         ("- '", "must hold a letter or a digit"),
@@ -205,7 +209,7 @@ def test_other_numbers_are_told_the_form(number: object, confirm: bool) -> None:
     with pytest.raises(InvalidInput) as invalid:
         report_from(dragon_members() | {"reportingPhoneNumber": number, "confirmationRequired": confirm})
 
-    rule = "must be a phone number in E.164 form, such as +15555550100"
+    rule = "must be a phone number with its country code, in digits, such as +15555550100"
     assert list(invalid.value.faults) == [Fault("pointer", "#/reportingPhoneNumber", rule)]
 
 
