@@ -8,9 +8,10 @@ BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
 
 # Whatever is set in your environment, programs get the one that operations/environment.py makes of it: RUN is for what
-# runs and tests on this machine, TOOLS for what installs and deploys. Python's programs are run as modules, because the
+# runs and tests on this machine (HERE, if it is not Python), TOOLS for what installs and deploys. Python's programs are run as modules, because the
 # scripts in .venv/bin do not start everywhere if the path of this folder is long or has a space in it.
-RUN = $(PYTHON) -IS operations/environment.py here $(PYTHON)
+HERE = $(PYTHON) -IS operations/environment.py here
+RUN = $(HERE) $(PYTHON)
 TOOLS = $(PYTHON) -IS operations/environment.py tools
 STAGE ?= dev
 WITH ?= cloudformation
@@ -73,10 +74,10 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	$(RUN) -m mypy
 	$(RUN) -m bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
 	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml
-	node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
+	$(HERE) node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
 	$(RUN) -m operations.generate --check
 	$(RUN) -m operations.breaking_changes
-	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true node_modules/.bin/redocly lint \
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
 
 unit: install ## run the tests that need no embedded AWS, with coverage (one to three minutes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from operations import PROJECT
-from operations.environment import for_this_machine
+from operations.environment import for_servers, for_this_machine
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
@@ -55,6 +55,10 @@ class Settings:
         environment = for_this_machine(os.environ)
         kept = {name: value for name, value in environment.items() if not name.startswith("DRAGONPOST_")}
         return kept | aws_environment(self.aws_url)
+
+    def server_environment(self) -> dict[str, str]:
+        """Return the environment of a server: nothing of yours but what a system gives every process."""
+        return for_servers(os.environ) | aws_environment(self.aws_url)
 
 
 def aws_environment(aws_url: str) -> dict[str, str]:

@@ -37,6 +37,30 @@ _SOURCES = frozenset(
     }
 )
 
+# So may npm, whose options have either case and may be of one registry alone (`@scope:registry`, `//host/:_authToken`).
+_NPM_SOURCES = frozenset(
+    {
+        *("REGISTRY", "USERCONFIG", "GLOBALCONFIG", "CACHE", "OFFLINE", "PREFER_OFFLINE"),
+        *("PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NOPROXY", "LOCAL_ADDRESS", "MAXSOCKETS"),
+        *("CA", "CAFILE", "CERT", "KEY", "STRICT_SSL", "_AUTH"),
+        *("FETCH_RETRIES", "FETCH_RETRY_FACTOR", "FETCH_RETRY_MINTIMEOUT", "FETCH_RETRY_MAXTIMEOUT", "FETCH_TIMEOUT"),
+    }
+)
+
+# Node.js may be told whom to trust. Its other variables load modules of yours, or leave out what testing needs.
+_NODE_KEPT = frozenset({"NODE_EXTRA_CA_CERTS", "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_USE_SYSTEM_CA"})
+
+# What the checks read beside their command line and pyproject.toml, but for where they keep what they know already.
+_CHECKS = ("PYTEST_", "MYPY", "RUFF_", "COVERAGE_", "HYPOTHESIS_", "SCHEMATHESIS_")
+_CHECKS_KEPT = frozenset({"MYPY_CACHE_DIR", "RUFF_CACHE_DIR", "SCHEMATHESIS_EXAMPLES", "SCHEMATHESIS_SEED"})
+
+_TOOLS = ("PYTHON", "__PYVENV", "NODE_", *_CHECKS)
+_TOOLS_KEPT = _PYTHON_KEPT | _NODE_KEPT | _CHECKS_KEPT
+
+# What a system gives every process.
+_SYSTEMS = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP"})
+_SYSTEMS_BEGIN = ("LC_", "LD_", "DYLD_")
+
 # These make programs talk to a real account, or behave as in Lambda.
 _AWS = ("AWS_", "BOTO", "LAMBDA_", "CHALICE_", "POWERTOOLS_")
 
@@ -50,13 +74,19 @@ _OURS_KEPT = frozenset(
 
 
 def for_tools(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for what installs and deploys: yours, without what changes how Python and pip work.
+    """Return the environment for what installs and deploys: yours, without what changes how its programs work.
 
     What leads to an account (credentials, profile, region, proxy, certificates) stays.
     """
     kept = {name: value for name, value in environment.items() if _changes_no_tool(name) and not _is_socks(name, value)}
-    # pip's configuration files may say `user = true`, which fails in a virtual environment; a variable beats them.
-    return kept | {"PYTHONUTF8": "1", "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # Configuration files may tell pip `user = true`, which fails in a virtual environment, and npm `omit=dev`, which
+    # would leave out all that we need of it. A variable beats them.
+    return kept | {
+        "PYTHONUTF8": "1",
+        "PIP_USER": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "npm_config_include": "dev",
+    }
 
 
 def for_this_machine(environment: Mapping[str, str]) -> dict[str, str]:
@@ -65,8 +95,7 @@ def for_this_machine(environment: Mapping[str, str]) -> dict[str, str]:
     A proxy stays, because packaging needs it to fetch dependencies, but is not asked for this machine's own addresses.
     """
     kept = {name: value for name, value in for_tools(environment).items() if not _leads_elsewhere(name)}
-    unproxied = kept.get("NO_PROXY") or kept.get("no_proxy") or ""
-    no_proxy = ",".join(dict.fromkeys(filter(None, [*unproxied.split(","), *LOOPBACK])))
+    no_proxy = _without_proxy(kept.get("no_proxy") or kept.get("NO_PROXY") or "")  # as Python's clients choose
     return kept | {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -77,6 +106,15 @@ def for_this_machine(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def for_servers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for the servers here: of `for_this_machine`, what a system gives every process, and ours.
+
+    Servers and their libraries read hundreds of variables (MiniStack alone has 120), so this names those that stay.
+    Servers reach this machine alone, so no proxy is among them.
+    """
+    return for_this_machine({name: value for name, value in environment.items() if _is_the_systems(name)})
+
+
 def adopt(environment: Mapping[str, str]) -> None:
     """Make this the environment of the present process, and so of its boto3 clients."""
     made = dict(environment)
@@ -84,16 +122,30 @@ def adopt(environment: Mapping[str, str]) -> None:
     os.environ.update(made)
 
 
+def _without_proxy(hosts: str) -> str:
+    """Return a value of NO_PROXY with this machine in it. A lone `*` means every host, and nothing beside another."""
+    if hosts.strip() == "*":
+        return "*"
+    return ",".join(dict.fromkeys(filter(None, [*hosts.split(","), *LOOPBACK])))
+
+
 def _changes_no_tool(name: str) -> bool:
+    if name.upper().startswith("NPM_CONFIG_"):
+        option = name.upper().removeprefix("NPM_CONFIG_")
+        return option.replace("-", "_") in _NPM_SOURCES or option.startswith(("@", "//"))
     for prefix in ("PIP_", "UV_"):
         if name.startswith(prefix):
             return name.removeprefix(prefix) in _SOURCES
-    return name in _PYTHON_KEPT or not name.startswith(("PYTHON", "__PYVENV"))
+    return name in _TOOLS_KEPT or not name.startswith(_TOOLS)
+
+
+def _is_the_systems(name: str) -> bool:
+    return name in _SYSTEMS or name in _PYTHON_KEPT or name.startswith(_SYSTEMS_BEGIN)
 
 
 def _is_socks(name: str, value: str) -> bool:
     """Tell a proxy that pip, boto3 and other clients here cannot use. They fail, even where they would not need it."""
-    return name.upper().endswith("_PROXY") and value.startswith("socks")
+    return name.upper().endswith("_PROXY") and value.lower().startswith("socks")
 
 
 def _leads_elsewhere(name: str) -> bool:

@@ -17,10 +17,6 @@ from devstack.state import StateFolder
 STARTS_WITHIN_S = 30
 SAVES_WITHIN_S = 20
 
-# Variables of the user's environment that would change what MiniStack does and where it writes.
-_ITS_SETTINGS_BEGIN = ("MINISTACK_", "LOCALSTACK_")
-_ITS_SETTINGS = frozenset({"SERVICES", "USE_SSL", "EDGE_PORT", "SFTP_ENABLED"})
-
 _KILLED = """\
 The emulator was killed before it could save (kill -9, a power cut, no memory left), or its disk was full.
   Everything since its last clean end is lost, except what is in S3, which is written at once. The rest no longer
@@ -102,11 +98,7 @@ def _ready(settings: Settings) -> bool:
 
 
 def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
-    environment = {
-        name: value
-        for name, value in settings.child_environment().items()
-        if not name.startswith(_ITS_SETTINGS_BEGIN) and name not in _ITS_SETTINGS
-    }
+    environment = settings.server_environment()
     del environment["AWS_ENDPOINT_URL"]  # functions get theirs from the template
     return environment | {
         "GATEWAY_PORT": str(settings.aws_port),

@@ -41,9 +41,10 @@ def main() -> None:
     options = _parse()
     end_with_parent()
     gateway, status = _load()
+    made = server(gateway)  # before the parent hears that all is well
     with os.fdopen(options.status, "w", encoding="utf-8") as pipe:
         pipe.write(status + "\n")
-    server(gateway).run([socket.socket(fileno=options.socket)])
+    made.run([socket.socket(fileno=options.socket)])
 
 
 def server(gateway: Answering) -> uvicorn.Server:
@@ -55,6 +56,7 @@ def server(gateway: Answering) -> uvicorn.Server:
             http="h11",
             ws="none",
             lifespan="off",
+            workers=1,  # or uvicorn would read WEB_CONCURRENCY
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=IDLE_TIMEOUT_S,

@@ -98,7 +98,7 @@ class ApiServer:
 
     def _environment(self, deployment: Deployment) -> dict[str, str]:
         return (
-            self._settings.child_environment()
+            self._settings.server_environment()
             | app_environment(deployment.outputs)
             | {"DRAGONPOST_USER_POOL_CLIENT_ID": deployment.outputs["UserPoolClientId"], "PYTHONUNBUFFERED": "1"}
         )

@@ -36,6 +36,9 @@ OF_SOMEBODY_ELSE = {
     "ALL_PROXY": "socks5://127.0.0.1:9",
     "PIP_USER": "1",
     "PYTHONUTF8": "0",
+    "WEB_CONCURRENCY": "auto",
+    "SFN_MOCK_CONFIG": "/nonexistent",
+    "SFN_WAIT_SCALE": "0",
 }
 
 
@@ -71,7 +74,7 @@ class Devstack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of the devstack's commands. Every process that this one starts inherits the mark."""
+        """The environment of the devstack's commands. Every process inherits the mark: servers, too, keep LC_…."""
         return {
             **os.environ,
             **OF_SOMEBODY_ELSE,
@@ -79,7 +82,7 @@ class Devstack:
             "DRAGONPOST_AWS_PORT": str(self.ports[1]),
             "DRAGONPOST_STATE": str(self.state),
             "PYTHONUNBUFFERED": "1",
-            "TEST_MARK": self.mark,
+            "LC_TEST_MARK": self.mark,
         }
 
     def until_ready(self) -> Devstack:
@@ -124,7 +127,7 @@ class Devstack:
 
     def processes(self) -> dict[int, str]:
         """Return the command lines of all processes that this devstack started and that are still running, by pid."""
-        mark = f"TEST_MARK={self.mark}".encode()
+        mark = f"LC_TEST_MARK={self.mark}".encode()
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:

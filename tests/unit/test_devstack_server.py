@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
@@ -212,6 +214,36 @@ def test_a_server_that_is_told_to_end_finishes_what_it_is_answering(app: App) ->
     assert idle.sock.recv(1) == b"", "the server does not wait for an idle client"
     slow.close()
     idle.close()
+
+
+def test_a_setting_of_uvicorns_in_your_environment_stops_no_server(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "auto")
+    gateway = Gateway(app, Config.create(), TokenVerifier("http://127.0.0.1:1", POOL_ARN, "client"))
+
+    with serving(gateway) as place, socket.create_connection(place, timeout=20) as client:
+        assert answer(client, HIDDEN)[0] == 200
+
+
+def test_a_server_that_cannot_be_made_does_not_say_that_all_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it counts as ready, ends, and is started again and again."""
+
+    def cannot(_gateway: object) -> None:
+        raise ValueError("a setting")
+
+    said = tmp_path / "status"
+    status = os.open(said, os.O_WRONLY | os.O_CREAT)
+    monkeypatch.setattr(sys, "argv", ["child", "--socket", "0", "--status", str(status)])
+    monkeypatch.setattr(child, "end_with_parent", lambda: None)
+    monkeypatch.setattr(child, "_load", lambda: (child._Broken(), "ok"))
+    monkeypatch.setattr(child, "server", cannot)
+
+    with pytest.raises(ValueError, match="a setting"):
+        child.main()
+
+    assert said.read_text(encoding="utf-8") == ""
+    os.close(status)
 
 
 def test_an_idle_connection_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

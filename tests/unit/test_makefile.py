@@ -95,5 +95,12 @@ def test_every_program_of_python_gets_our_environment_and_is_a_module() -> None:
     assert bare == []
 
 
+def test_every_program_of_node_gets_our_environment() -> None:
+    recipes = [line for line in MAKEFILE.splitlines() if line.startswith("\t")]
+    bare = [line for line in recipes if re.search(r"(?<!\$\(HERE\) )node_modules/\.bin/|(?<!tools )\bnpm ci", line)]
+
+    assert bare == []
+
+
 def test_help_prints_commands_as_they_are_typed(clone: Path) -> None:
     assert 'eval "$(make -s aws-env)"' in make(clone, "-s", "help").stdout
