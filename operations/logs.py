@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ SERVER = "server"  # the local server of `make run`
 API = "api"
 EXECUTIONS_MAX = 50  # each of those is asked for its input or history, and Step Functions answers some 20 a second
 PAGE = 10_000
+HOURS_MAX = 10 * 365 * 24  # ten years, the longest retention of CloudWatch Logs that has an end
 
 # What Lambda itself writes around each invocation, and metrics (CloudWatch's embedded metric format).
 _NOT_SAID = re.compile(r'(START|END|REPORT) RequestId: |INIT_START |\{"_aws":')
@@ -211,8 +213,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--function", help=f"a function's name in app.py, {API}, {WORKFLOW}, or {SERVER} (`make run`'s)"
     )
     parser.add_argument("--id", type=_an_id, help="an X-Request-Id, a submission's id, a message's id")
-    parser.add_argument("--hours", type=float, default=1, help="how far to look back (default: 1)")
+    parser.add_argument("--hours", type=_hours, default=1, help="how far to look back (default: 1)")
     return parser.parse_args(arguments)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours <= HOURS_MAX:
+        raise argparse.ArgumentTypeError(f"hours are a number above 0, of at most {HOURS_MAX} (ten years)")
+    return hours
 
 
 def _an_id(text: str) -> str:

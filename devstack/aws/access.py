@@ -8,8 +8,8 @@ from dataclasses import replace
 from devstack.settings import REGION, Settings
 from devstack.state import StateFolder
 
-# These would lead to somewhere else, or stop a client, even where the others are set.
-_UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "AWS_RETRY_MODE")
+# Any setting of AWS can lead to somewhere else, or stop a client, so the shell forgets each that it has.
+_FORGET = r'''eval "$(env | sed -n 's/^\(AWS_[A-Za-z0-9_]*\)=.*/unset \1/p')"'''
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -30,4 +30,4 @@ def shell_commands(settings: Settings) -> str:
         if name.startswith("AWS_") or name in {"NO_PROXY", "no_proxy"}
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(exported.items())]
-    return "\n".join([f"unset {' '.join(_UNSET)}", *lines]) + "\n"
+    return "\n".join([_FORGET, *lines]) + "\n"

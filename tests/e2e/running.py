@@ -33,6 +33,8 @@ OF_SOMEBODY_ELSE = {
     "AWS_CONFIG_FILE": "/nonexistent",
     "AWS_RETRY_MODE": "bogus",
     "AWS_CA_BUNDLE": "/nonexistent",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+    "AWS_MAX_ATTEMPTS": "abc",
     "ALL_PROXY": "socks5://127.0.0.1:9",
     "PIP_USER": "1",
     "PYTHONUTF8": "0",

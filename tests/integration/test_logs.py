@@ -90,6 +90,18 @@ def test_an_id_cannot_be_another_pattern(text: str, capsys: pytest.CaptureFixtur
     assert "an id consists of" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e12", "20000000", "-1", "0", "one", ""])
+def test_hours_that_lead_to_no_time_are_refused_in_words(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        logs.main(["--stage", "dev", f"--hours={text}"])
+
+    assert "hours are a number above 0, of at most 87600 (ten years)" in capsys.readouterr().err
+
+
+def test_hours_may_look_back_ten_years_or_a_part_of_an_hour(stage: Stage) -> None:
+    assert [logs.main(["--stage", "prod", "--hours", hours]) for hours in ("87600", "0.25")] == [0, 0]
+
+
 def test_a_stage_that_is_not_deployed_is_said_to_have_no_such_log(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
