@@ -1,8 +1,8 @@
 """The environment that every program of this project gets, whatever is set in yours.
 
-The Makefile runs each program through `python -IS operations/environment.py KIND PROGRAM …`: `-I` makes Python ignore
-the very variables that this removes. It therefore uses the standard library alone. `devstack` and `operations` make the
-environments of their children with the same functions.
+The Makefile runs each program through this file, with Python's `-I`, which ignores the very variables that are removed
+here. It therefore uses the standard library alone. `devstack` and `operations` make the environments of their children
+with the same functions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Schemathesis holds the service to its document: every check and every phase.
 
 There are two runs: the local server gets the fixed seed, and every case that follows from the document itself; the
-deployed API gets a random seed. `SCHEMATHESIS_EXAMPLES=500 pytest tests/e2e/test_schemathesis.py` makes longer runs,
-with either seed on either target. `SCHEMATHESIS_SEED=…` repeats a random one.
+deployed API gets a random seed. `SCHEMATHESIS_EXAMPLES=500 .venv/bin/python -m pytest tests/e2e/test_schemathesis.py`
+makes longer runs, with either seed on either target. `SCHEMATHESIS_SEED=…` repeats a random one.
 """
 
 from __future__ import annotations
