@@ -11,7 +11,7 @@ import json
 import re
 import traceback
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -141,12 +141,14 @@ class _Authorizer:
         # An unknown method has no entry. The app answers that one, token or not.
         entry = self._routes[request["resourcePath"]].get(request["httpMethod"])
         if entry is not None and entry.authorizer:
-            request["authorizer"] = {"claims": self._claims(event["headers"].get("authorization"))}
+            request["authorizer"] = {"claims": self._claims(event["multiValueHeaders"].get("authorization", ()))}
         return event, context
 
-    def _claims(self, authorization: str | None) -> dict[str, str]:
+    def _claims(self, lines: Sequence[str]) -> dict[str, str]:
         try:
-            return self._verifier.claims(authorization)
+            if len(lines) > 1:  # which of them counts would be up to whoever reads them
+                raise TokenRefused("there are several Authorization headers")
+            return self._verifier.claims(next(iter(lines), None))
         except TokenRefused as refused:
             log.write(f"token refused: {refused}")
             raise _refused_as_on_aws("UNAUTHORIZED") from refused

@@ -65,6 +65,16 @@ def raw(api: Api, method: str, reference: str, *lines: tuple[str, str], body: by
     return answer
 
 
+@pytest.mark.parametrize("second", ["", "Bearer x", None], ids=["empty", "bad", "the same"])
+def test_several_authorizations_are_a_401(api: Api, second: str | None) -> None:
+    """Wherever the good one stands: `raw` sends it first."""
+    good = f"Bearer {api.token('operator')}"
+
+    assert raw(api, "GET", "/dragons").status == 200
+    assert raw(api, "GET", "/dragons", ("Authorization", good if second is None else second)).status == 401
+    assert raw(api, "GET", "/dragons", ("Authorization", second or ""), ("Authorization", good)).status == 401
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_several_lines_of_a_header_are_one_list(api: Api, order: int) -> None:
     place = "/openapi.json"

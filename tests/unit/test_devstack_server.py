@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chalice.app import Chalice
+from chalice.app import Chalice, CognitoUserPoolAuthorizer
 from chalice.config import Config
 
 from devstack.server import child
-from devstack.server.authorizer import TokenVerifier
-from devstack.server.gateway import Gateway
+from devstack.server.authorizer import TokenRefused, TokenVerifier
+from devstack.server.gateway import Gateway, Request
 from tests.fakes.local_server import serving
 
 pytestmark = pytest.mark.slow
@@ -177,6 +177,28 @@ def test_the_app_gets_every_line_of_a_header_as_from_api_gateway(app: App, conne
     assert event["multiValueHeaders"] == {"host": ["here"], "if-match": ['"a, b"', '"c"'], "prefer": ["wait=1"]}
     assert event["headers"] == {"host": "here", "if-match": '"c"', "prefer": "wait=1"}, "the last of each"
     assert event.keys() <= json.loads(RECORDED.read_text(encoding="utf-8")).keys()
+
+
+@pytest.mark.parametrize(
+    "tokens", [("good", "bad"), ("bad", "good"), ("good", "good"), ("good", ""), ("", "good")], ids="-".join
+)
+def test_several_authorizations_are_none_as_at_the_gateway(tokens: tuple[str, str]) -> None:
+    """Otherwise which of them counts would depend on the target."""
+
+    class Verifier:
+        def claims(self, authorization: str | None) -> dict[str, str]:
+            if authorization != "good":
+                raise TokenRefused("bad")
+            return {}
+
+    app = App()
+    app.route("/kept", authorizer=CognitoUserPoolAuthorizer("users", provider_arns=[POOL_ARN]))(dict)
+    gateway = Gateway(app, Config.create(), Verifier())  # type: ignore[arg-type]
+
+    def status(*tokens: str) -> int:
+        return gateway.answer(Request("GET", "/kept", [("Authorization", token) for token in tokens])).status
+
+    assert (status("good"), status(*tokens)) == (200, 401)
 
 
 def test_a_body_arrives_byte_for_byte_and_an_empty_one_is_none(app: App, connection: socket.socket) -> None:
