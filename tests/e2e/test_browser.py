@@ -433,7 +433,7 @@ class TestReporting:
         expect(name).to_be_focused()
         expect(name).to_have_attribute("aria-invalid", "true")
         expect(name).to_have_accessible_description(re.compile("must hold only letters"))
-        expect(page.get_by_label("Your phone number")).to_have_accessible_description(re.compile("E.164"))
+        expect(page.get_by_label("Your phone number")).to_have_accessible_description(re.compile("its country code"))
         expect(page.get_by_role("alert").filter(has_text="Request")).to_be_visible()
 
         report(page, a_name(), **{"Your phone number": ""})

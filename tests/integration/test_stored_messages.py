@@ -188,7 +188,8 @@ def test_an_error_says_which_service_refused(service: Service, service_name: str
     with before(client, operation, refuse), pytest.raises(aws.DependencyFault) as refused:
         _ = service.app.messages.store(message), service.app.messages.find(MESSAGE_ID, None)
 
-    assert str(refused.value) == f"{service_name} refused: AccessDenied (403)"
+    resource = MESSAGE_BUCKET if service_name == "S3" else service.app.settings.message_table_name
+    assert str(refused.value) == f"{service_name} refused: AccessDenied (403), {operation} of {resource}"
 
 
 class TestAnOperatorOfACompany:
