@@ -104,6 +104,10 @@ class TestPostingWhatIsStored:
         answer = service.post("/post-message", message_body(data={"order_amount": "20"}), CLERK)
 
         assert (answer.status, answer.json()["type"]) == (409, MESSAGE_CONFLICT)
+        assert answer.json()["detail"] == (
+            "Another payload is stored under this company_id and message_id, and it stays. Yours was not accepted; "
+            "send it under a new message_id if it is another message."
+        )
         assert answer.headers["Location"] == f"/prod/message/{MESSAGE_ID}"
         assert stage.waiting(stage.queue_url) == stage.waiting(stage.dead_letter_queue_url) == 0
         assert service.get(f"/message/{MESSAGE_ID}").json()["digest"] == DIGEST

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.dragons.model import DragonName
-from chalicelib.dragons.names import normalised_name
+from chalicelib.dragons.names import _Kind, normalised_name
 from operations.generate import characters
 
 PEOPLES_NAMES = [
@@ -22,6 +22,14 @@ PEOPLES_NAMES = [
     "\u0915\u094d\u200d\u0937",
     "A\ufe0f",
 ]
+
+
+def test_a_kind_has_the_characters_of_its_runs_from_the_first_to_the_last() -> None:
+    kind = _Kind("1f 41-5a 5f 10ffff")
+
+    assert "".join(filter(kind.__contains__, map(chr, range(0x80)))) == "\x1fABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+    assert chr(0x10FFFF) in kind
+    assert chr(0x10FFFE) not in kind
 
 
 @pytest.mark.parametrize("name", PEOPLES_NAMES)
