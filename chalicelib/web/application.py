@@ -130,7 +130,7 @@ class Dragonpost(Chalice):
         with correlated(request_id), aws.within(aws.CALLS_BEGIN_WITHIN_S):
             try:
                 answer = _as_problem_if_error(super().__call__(event, context), request_id)
-            except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 502
+            except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 503
                 logger.exception("request failed outside its view")
                 answer = problem_reply(INTERNAL_ERROR, request_id).to_dict()
             self._finish(answer, event)

@@ -183,7 +183,6 @@ def body_too_large(bytes_max: int) -> Problem:
 
 # 429 and 5xx: what the client cannot mend.
 INTERNAL_ERROR = Problem(500, "Something broke on our side. Look for the request id in the log.")
-NO_ANSWER = Problem(502, "The service gave no answer.")
 
 
 def submission_failed(reason: str | None, headers: Mapping[str, str]) -> Problem:
@@ -204,6 +203,18 @@ def too_many_requests(retry_after_s: int) -> Problem:
 def unavailable(retry_after_s: int) -> Problem:
     """Return the 503 for a request that needs an AWS service which does not work right now."""
     detail = "A service that this request needs is not available right now. Wait as Retry-After says, then try again."
+    return Problem(503, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def no_answer(retry_after_s: int) -> Problem:
+    """Return the 503 for a request whose function was throttled (it did nothing) or crashed (it may have done it all).
+
+    The gateway cannot tell them apart.
+    """
+    detail = (
+        "The service gave no answer, so your request may or may not have been carried out. Wait as Retry-After says, "
+        "then try again."
+    )
     return Problem(503, detail, headers={"Retry-After": str(retry_after_s)})
 
 

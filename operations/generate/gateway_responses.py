@@ -17,6 +17,8 @@ from chalicelib.web.problems import Problem
 from chalicelib.web.requests import BODY_BYTES_MAX
 from operations.generate import CannotGenerate
 
+NO_ANSWER_RETRY_AFTER_S = 5
+
 # If there is no route, the gateway looks for an AWS signature, and mistakes `Bearer` for a broken one.
 PROBLEMS: Mapping[str, Problem] = {
     "ACCESS_DENIED": problems.REFUSED_BY_GATEWAY,
@@ -28,8 +30,8 @@ PROBLEMS: Mapping[str, Problem] = {
     "DEFAULT_4XX": problems.ROUTE_NOT_FOUND,
     "DEFAULT_5XX": problems.INTERNAL_ERROR,
     "EXPIRED_TOKEN": problems.TOKEN_EXPIRED,
-    "INTEGRATION_FAILURE": problems.NO_ANSWER,
-    "INTEGRATION_TIMEOUT": problems.timed_out(retry_after_s=5),
+    "INTEGRATION_FAILURE": problems.no_answer(NO_ANSWER_RETRY_AFTER_S),
+    "INTEGRATION_TIMEOUT": problems.timed_out(NO_ANSWER_RETRY_AFTER_S),
     "INVALID_API_KEY": problems.REFUSED_BY_GATEWAY,
     "INVALID_SIGNATURE": problems.ROUTE_NOT_FOUND,
     "MISSING_AUTHENTICATION_TOKEN": problems.ROUTE_NOT_FOUND,

@@ -500,6 +500,13 @@ class TestAppOverrides:
         assert ("WWW-Authenticate" in headers) == (status == 401)
         assert ("Retry-After" in headers) == (status in {429, 503, 504})
 
+    def test_a_client_whose_request_got_no_answer_hears_that_it_may_have_been_carried_out(self) -> None:
+        """A throttled function did nothing, one that crashed may have done it all; both are an INTEGRATION_FAILURE."""
+        answer = GATEWAY_RESPONSES["INTEGRATION_FAILURE"]
+        assert answer["StatusCode"] == 503
+        assert answer["ResponseParameters"]["Headers"]["Retry-After"] == "'5'"
+        assert "may or may not have been carried out" in answer["ResponseTemplates"]["application/json"]
+
     @pytest.mark.parametrize(
         "kind", ["MISSING_AUTHENTICATION_TOKEN", "INVALID_SIGNATURE", "RESOURCE_NOT_FOUND", "DEFAULT_4XX"]
     )

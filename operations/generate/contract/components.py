@@ -13,6 +13,7 @@ from chalicelib.web.conditional import ENTITY_TAGS
 from chalicelib.web.problems import Problem
 from operations.generate.contract import examples
 from operations.generate.contract.examples import REQUEST_ID
+from operations.generate.gateway_responses import NO_ANSWER_RETRY_AFTER_S
 
 Json = dict[str, Any]
 
@@ -318,10 +319,10 @@ RESPONSES: Json = {
         throttled=problems.too_many_requests(1),
     ),
     "InternalServerError": problem_answer("Something broke in the service.", broken=problems.INTERNAL_ERROR),
-    "BadGateway": problem_answer("The service gave the gateway no answer.", no_answer=problems.NO_ANSWER),
     "ServiceUnavailable": problem_answer(
-        f"A service that the request needs is not available. {_REPEATING}",
+        f"A service that the request needs is not available, or the gateway got no answer. {_REPEATING}",
         unavailable=problems.unavailable(_RETRY_AFTER_S),
+        no_answer=problems.no_answer(NO_ANSWER_RETRY_AFTER_S),
     ),
     "GatewayTimeout": problem_answer(
         f"A service that the request needs did not answer in time. {_REPEATING}",
@@ -333,7 +334,6 @@ RESPONSES: Json = {
 ALWAYS: Json = {
     "429": ref("responses", "TooManyRequests"),
     "500": ref("responses", "InternalServerError"),
-    "502": ref("responses", "BadGateway"),
     "503": ref("responses", "ServiceUnavailable"),
     "504": ref("responses", "GatewayTimeout"),
 }
