@@ -358,13 +358,26 @@ class TestWorkflow:
             assert STATES[f"Compose{outcome}"]["Parameters"]["message"]["event"] == attribute
             assert attribute == f"dragon.{outcome.lower()}"
 
-    def test_the_alarm_watches_the_metric_that_the_workflow_counts(self) -> None:
-        alarm = RESOURCES["NotificationFailedAlarm"]["Properties"]
-        for name in tasks("putMetricData"):
-            parameters = STATES[name]["Parameters"]
-            (datum,) = parameters["MetricData"]
-            assert (parameters["Namespace"], datum["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
-            assert [item["Name"] for item in datum["Dimensions"]] == [item["Name"] for item in alarm["Dimensions"]]
+    @pytest.mark.parametrize("name", tasks("putMetricData"))
+    def test_what_the_workflow_counts_somebody_hears_of(self, name: str) -> None:
+        parameters = STATES[name]["Parameters"]
+        (datum,) = parameters["MetricData"]
+        watched = [
+            (alarm["Namespace"], alarm["MetricName"], [item["Name"] for item in alarm["Dimensions"]])
+            for alarm in resources_of_type("AWS::CloudWatch::Alarm").values()
+        ]
+        counted = [item["Name"] for item in datum["Dimensions"]]
+        assert (parameters["Namespace"], datum["MetricName"], counted) in watched
+
+    @pytest.mark.parametrize("name", tasks("sns:publish"))
+    def test_what_could_not_be_sent_is_counted_and_changes_no_outcome(self, name: str) -> None:
+        """A text above all: denied, or refused by SNS, it fails while the dragon is added."""
+        (caught,) = STATES[name]["Catch"]
+        counting = STATES[caught["Next"]]
+        assert "putMetricData" in counting["Resource"]
+        assert (counting["Parameters"]["MetricData"][0]["MetricName"] == "TextFailed") is (name == "TextReporter")
+        assert counting["ResultPath"] is None
+        assert counting["Next"] == counting["Catch"][0]["Next"] == STATES[name]["Next"]
 
 
 class TestResources:
@@ -443,6 +456,14 @@ class TestResources:
         (texts,) = [item["Fn::If"] for item in policies if "Fn::If" in item]
         assert (texts[0], texts[2]) == ("SmsAllowed", {"Ref": "AWS::NoValue"})
         assert "NotResource" not in json.dumps([item for item in policies if "Fn::If" not in item])
+
+    def test_the_workflow_may_text_nobody_but_through_sns(self) -> None:
+        """Without the condition, it could call AWS End User Messaging by itself, whatever the stage's prefixes say."""
+        policies = RESOURCES["DragonWorkflowRole"]["Properties"]["Policies"]
+        (texts,) = [item["Fn::If"][1]["PolicyDocument"]["Statement"] for item in policies if "Fn::If" in item]
+        sending = [statement for statement in texts if statement["Action"] == "sms-voice:SendTextMessage"]
+        via_sns = {"StringEquals": {"aws:CalledViaLast": "sns.amazonaws.com"}}
+        assert [statement["Condition"] for statement in sending] == [via_sns]
 
 
 class TestAppOverrides:
