@@ -61,6 +61,7 @@ def _target(options: argparse.Namespace) -> Target:
         artifacts_owner=owner,
         environment=environment,
         sms_allowed_prefixes=options.sms_allowed_prefixes,
+        alarm_email=options.alarm_email,
     )
 
 
@@ -71,6 +72,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sms-allowed-prefixes",
         help="countries that may be texted, such as +1,+44, or none (default: as deployed; a new stage texts nobody)",
+    )
+    parser.add_argument(
+        "--alarm-email",
+        help="address that alarms are mailed to, or none (default: as deployed; a new stage mails nobody)",
     )
     parser.add_argument(
         "--with",

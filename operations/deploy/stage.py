@@ -58,6 +58,8 @@ def deploy_resources(target: Target) -> dict[str, str]:
     parameters = {"Stage": target.stage}
     if target.sms_allowed_prefixes is not None:
         parameters["SmsAllowedPrefixes"] = target.sms_allowed_prefixes
+    if target.alarm_email is not None:
+        parameters["AlarmEmail"] = target.alarm_email
     _deploy_template(target, target.resources_stack, template, parameters)
     return stack_outputs(target, target.resources_stack)
 

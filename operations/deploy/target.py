@@ -20,7 +20,8 @@ class Target:
 
     `environment` is what the commands see (credentials, region, endpoint); `build` receives templates and packages.
     With `artifacts_owner`, the bucket must belong to that account: anyone who guesses its name can create it first.
-    Without `sms_allowed_prefixes`, a deployed stage keeps those it has, and a new one texts nobody.
+    Without `sms_allowed_prefixes`, a deployed stage keeps those it has, and a new one texts nobody. Without
+    `alarm_email`, alarms are mailed to whom they are mailed already, and those of a new stage to nobody.
     `workflow_concurrency` is how many runs of each of the workflow's functions there may be at once; without it, it is
     as many as the stage says, if the account can reserve them.
     """
@@ -31,6 +32,7 @@ class Target:
     environment: Mapping[str, str]
     project: Path = PROJECT
     sms_allowed_prefixes: str | None = None
+    alarm_email: str | None = None
     artifacts_owner: str | None = None
     workflow_concurrency: int | None = None
 

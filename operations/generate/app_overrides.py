@@ -1,7 +1,8 @@
 """What is merged into the template that `chalice package` makes: infrastructure/app-overrides.json.
 
 It gives the functions the names that `chalice deploy` gives them, and log groups that expire their entries. It gives
-the API what Chalice has no setting for: its own answers, its limits, and the one client whose tokens it accepts.
+the API what Chalice has no setting for: its own answers, its limits, and the one client whose tokens it accepts. And
+both get their alarms.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from app import app, users
 from chalicelib.settings import Setting, Settings
 from operations import PROJECT, functions
+from operations.generate.alarms import alarms
 from operations.generate.gateway_responses import gateway_responses
 
 OVERRIDES = PROJECT / "infrastructure" / "app-overrides.json"
@@ -73,7 +75,7 @@ def files() -> dict[Path, str]:
     overrides = {
         "Parameters": _PARAMETERS,
         "Conditions": {_WORKFLOW_BOUNDED: {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkflowConcurrency"}, 0]}]}},
-        "Resources": {"RestAPI": _rest_api(), **_functions(), **_log_groups()},
+        "Resources": {"RestAPI": _rest_api(), **_functions(), **_log_groups(), **alarms()},
     }
     return {OVERRIDES.relative_to(PROJECT): json.dumps(overrides, ensure_ascii=False, indent=2) + "\n"}
 

@@ -254,6 +254,18 @@ class TestTemplate:
         assert authorizer["providerARNs"] == [POOL_ARN]
         assert authorizer["identityValidationExpression"] == {"Fn::Sub": "^${UserPoolClientId}$"}
 
+    def test_the_alarms_of_the_api_watch_it_by_the_name_that_it_has(self, package: Package) -> None:
+        """API Gateway's metrics have the API's name, which is the title of its document."""
+        resources = package.template["Resources"]
+        title = resources["RestAPI"]["Properties"]["DefinitionBody"]["info"]["title"]
+
+        watched = [resources[name]["Properties"]["Dimensions"] for name in ("ApiErrorAlarm", "ApiLatencyAlarm")]
+
+        assert "Name" not in resources["RestAPI"]["Properties"]
+        assert [{each["Name"]: each["Value"] for each in dimensions} for dimensions in watched] == [
+            {"ApiName": title, "Stage": {"Ref": "Stage"}}
+        ] * 2
+
     def test_the_consumer_reads_the_stages_queue(self, package: Package) -> None:
         [event] = functions(package)["StoreMessages"]["Events"].values()
 

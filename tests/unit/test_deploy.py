@@ -200,6 +200,14 @@ class TestResources:
 
         assert commands.only("cloudformation deploy").endswith(f"Stage=dev SmsAllowedPrefixes={chosen}")
 
+    def test_the_address_that_alarms_are_mailed_to_is_set(self, commands: Commands, tmp_path: Path) -> None:
+        options = ["--stage", "dev", "--artifacts-bucket", "a-bucket", "--alarm-email", "ops@example.org"]
+        asked = command_line._target(command_line._parse(options))
+
+        stage.deploy_resources(replace(asked, build=tmp_path))
+
+        assert commands.only("cloudformation deploy").endswith("Stage=dev AlarmEmail=ops@example.org")
+
 
 class TestApp:
     def test_the_gateway_answers_for_the_stages_own_origin(self, target: Target, commands: Commands) -> None:

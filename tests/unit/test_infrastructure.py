@@ -38,6 +38,11 @@ STATES: dict[str, Any] = WORKFLOW["States"]
 OVERRIDES = read_json("infrastructure", "app-overrides.json")
 TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+ALARMS: dict[str, Any] = {
+    name: resource["Properties"]
+    for name, resource in (RESOURCES | OVERRIDES["Resources"]).items()
+    if resource.get("Type") == "AWS::CloudWatch::Alarm"
+}
 GATEWAY_RESPONSES: dict[str, Any] = OVERRIDES["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
 
 
@@ -464,6 +469,81 @@ class TestResources:
         sending = [statement for statement in texts if statement["Action"] == "sms-voice:SendTextMessage"]
         via_sns = {"StringEquals": {"aws:CalledViaLast": "sns.amazonaws.com"}}
         assert [statement["Condition"] for statement in sending] == [via_sns]
+
+
+class TestAlarms:
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_somebody_is_told(self, name: str) -> None:
+        topic = "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:dragonpost-${Stage}-alarms"
+        assert ALARMS[name]["AlarmActions"] == [{"Ref": "AlarmTopic"} if name in RESOURCES else {"Fn::Sub": topic}]
+        assert RESOURCES["AlarmTopic"]["Properties"]["TopicName"] == {"Fn::Sub": topic.rsplit(":", maxsplit=1)[-1]}
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_who_is_told_reads_where_the_runbook_is(self, name: str) -> None:
+        """The e-mail has the alarm's description, and little else."""
+        (anchor,) = re.findall(r"Runbook: docs/operations\.md#([\w-]+)\.$", ALARMS[name]["AlarmDescription"])
+        headings = re.findall(r"^#+ (.+)$", (PROJECT / "docs" / "operations.md").read_text("utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_the_runbook_knows_the_alarm_by_its_name(self, name: str) -> None:
+        page = (PROJECT / "docs" / "operations.md").read_text("utf-8")
+        assert f"`{ALARMS[name]['AlarmName']['Fn::Sub'].replace('${Stage}', '<stage>')}`" in page
+
+    @pytest.mark.parametrize("name", ALARMS)
+    def test_silence_is_no_alarm(self, name: str) -> None:
+        """Nothing is emitted where nothing happens: no request, no message, no throttle, an idle queue."""
+        assert ALARMS[name]["TreatMissingData"] == "notBreaching"
+
+    @pytest.mark.parametrize(
+        ("metric", "values"),
+        [
+            ("Throttles", {functions.deployed_name(function, "${Stage}") for function in FUNCTIONS}),
+            ("5XXError", {"Stage"}),
+            ("Latency", {"Stage"}),
+            ("ApproximateAgeOfOldestMessage", {"MessageQueue"}),
+            ("ApproximateNumberOfMessagesVisible", {"MessageDeadLetterQueue"}),
+            ("Errors", {"dragonpost-${Stage}-store_messages"}),
+            ("ExecutionsFailed", {"DragonWorkflow"}),
+            ("ExecutionsTimedOut", {"DragonWorkflow"}),
+            ("NotificationFailed", {"dragonpost-${Stage}"}),
+            ("TextFailed", {"dragonpost-${Stage}"}),
+        ],
+    )
+    def test_what_would_go_unseen_is_watched(self, metric: str, values: set[str]) -> None:
+        """The REST function answers whatever happens, so its `Errors` stay 0. The gateway's 5XXError does not."""
+        watched = [alarm["Dimensions"][-1]["Value"] for alarm in ALARMS.values() if alarm["MetricName"] == metric]
+        named = [next(iter(value.values())) for value in watched]
+        assert {name[0] if isinstance(name, list) else name for name in named} == values
+
+    def test_a_message_is_late_before_its_deliveries_hide_its_age(self) -> None:
+        """SQS leaves messages out of this metric once they have been received three times.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+        """
+        (alarm,) = [each for each in ALARMS.values() if each["MetricName"] == "ApproximateAgeOfOldestMessage"]
+        redelivered_after_s = RESOURCES["MessageQueue"]["Properties"]["VisibilityTimeout"]
+        assert redelivered_after_s < alarm["Threshold"] < 2 * redelivered_after_s
+
+    def test_that_a_burst_of_reports_waits_is_no_alarm(self) -> None:
+        """It is what the bound is for: `workflow_concurrency` in operations/stages.py."""
+        retrier = STATES["AddDragon"]["Retry"][0]
+        for function in FUNCTIONS:
+            alarm = ALARMS[f"{functions.logical_id(function)}ThrottledAlarm"]
+            watched_s = alarm["Period"] * alarm["EvaluationPeriods"]
+            assert (watched_s > sum(waits_s(retrier))) is (function in functions.bounded())
+
+    def test_nobody_is_written_to_unless_somebody_gave_an_address(self) -> None:
+        subscription = RESOURCES["AlarmSubscription"]
+        assert TEMPLATE["Parameters"]["AlarmEmail"]["Default"] == "none"
+        assert subscription["Condition"] == "AlarmsAreMailed"
+        assert TEMPLATE["Conditions"]["AlarmsAreMailed"] == {
+            "Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmEmail"}, "none"]}]
+        }
+        assert (subscription["Properties"]["Protocol"], subscription["Properties"]["Endpoint"]) == (
+            "email",
+            {"Ref": "AlarmEmail"},
+        )
 
 
 class TestAppOverrides:
