@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from operations import functions
-from operations.deploy import commands, package
+from operations.deploy import api_deployment, commands, package
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target, app_environment
 from operations.stages import STAGES
@@ -75,6 +75,7 @@ def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> st
     }
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
     parameters = {name: known[name] for name in declared if name in known}
+    api_deployment.follow_parameters(template, parameters)
     _deploy_template(target, target.app_stack, template, parameters)
     return stack_outputs(target, target.app_stack)["EndpointURL"]
 

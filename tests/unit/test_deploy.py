@@ -15,14 +15,17 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 
 from operations import PROJECT
 from operations.deploy import __main__ as command_line
-from operations.deploy import package, stage
+from operations.deploy import api_deployment, package, stage
 from operations.deploy.commands import DeployError, run
 from operations.deploy.target import Target
 from operations.stages import STAGES
@@ -209,10 +212,23 @@ class TestResources:
         assert commands.only("cloudformation deploy").endswith("Stage=dev AlarmEmail=ops@example.org")
 
 
+def packaged_with(target: Target, *parameters: str) -> Path:
+    """Write what a packaged app has for its deployment: these parameters, and the API in as far as SAM looks at it."""
+    properties = OVERRIDES["Resources"]["RestAPI"]["Properties"]
+    swagger = {"swagger": "2.0", "info": {"title": "dragonpost", "version": "1.0"}, "paths": {}}
+    api = {**properties, "StageName": "dev", "DefinitionBody": {**properties["DefinitionBody"], **swagger}}
+    template = {
+        "Parameters": {name: OVERRIDES["Parameters"][name] for name in parameters},
+        "Resources": {"RestAPI": {"Type": "AWS::Serverless::Api", "Properties": api}},
+    }
+    path = target.project / "sam.json"
+    path.write_text(json.dumps(template), encoding="utf-8")
+    return path
+
+
 class TestApp:
     def test_the_gateway_answers_for_the_stages_own_origin(self, target: Target, commands: Commands) -> None:
-        template = target.project / "sam.json"
-        template.write_text('{"Parameters": {"AllowOrigin": {}, "ThrottlingRateLimit": {}}}', encoding="utf-8")
+        template = packaged_with(target, "AllowOrigin", "ThrottlingRateLimit")
         commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
         commands.answers["get-account-settings"] = "1000\n"
 
@@ -245,10 +261,65 @@ class TestApp:
 
     @staticmethod
     def deploy(target: Target, commands: Commands) -> None:
-        template = target.project / "sam.json"
-        template.write_text('{"Parameters": {"WorkflowConcurrency": {}}}', encoding="utf-8")
+        template = packaged_with(target, "WorkflowConcurrency")
         commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
         stage.deploy_app(target, {}, template)
+
+
+class TestTheApisStage:
+    """SAM looks at the API's body before the parameters' values are in it: serverless-application-model#914."""
+
+    @pytest.fixture
+    def packaged(self, target: Target, commands: Commands) -> Path:
+        commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+        return packaged_with(target, *OVERRIDES["Parameters"])
+
+    @pytest.mark.parametrize("changed", [{"UserPoolClientId": "another"}, {"stage": "prod"}], ids=["client", "origin"])
+    def test_a_changed_parameter_makes_a_new_deployment(
+        self, target: Target, packaged: Path, changed: dict[str, str]
+    ) -> None:
+        before = self.deployment_of(target, packaged, {"UserPoolClientId": "one"})
+        other = replace(target, stage=changed.get("stage", target.stage))
+
+        assert self.deployment_of(other, packaged, {"UserPoolClientId": "one"} | changed) != before
+
+    def test_unchanged_parameters_make_none(self, target: Target, packaged: Path) -> None:
+        """Otherwise every deployment would change something, and a look at what it would change be of no use."""
+        first, second = (self.deployment_of(target, packaged, {"UserPoolClientId": "one"}) for _ in range(2))
+
+        assert first == second
+
+    def test_the_command_of_a_pipeline_of_your_own_does_the_same(self, target: Target, packaged: Path) -> None:
+        made = self.deployment_of(target, packaged, {"UserPoolClientId": "one"})
+        values = ["AllowOrigin=*", "UserPoolClientId=one", "Stage=dev", "WorkflowConcurrency=4"]
+
+        assert api_deployment.main([str(packaged), *values]) == 0
+
+        assert self.as_sam_makes_it(packaged) == made
+
+    def test_a_file_that_is_no_packaged_template_is_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "sam.yaml").write_text("Resources: {}", encoding="utf-8")
+
+        assert api_deployment.main([str(tmp_path / "sam.yaml"), "Stage=dev"]) == 1
+
+        assert "sam.yaml is not what `chalice package --template-format json` makes" in capsys.readouterr().err
+
+    def deployment_of(self, target: Target, packaged: Path, outputs: dict[str, str]) -> str:
+        stage.deploy_app(replace(target, workflow_concurrency=4), outputs, packaged)
+        return self.as_sam_makes_it(packaged)
+
+    @staticmethod
+    def as_sam_makes_it(packaged: Path) -> str:
+        """Return the logical id of the API's deployment: with another one, CloudFormation makes another deployment."""
+        template = json.loads(packaged.read_text(encoding="utf-8"))
+        region = SimpleNamespace(region_name="eu-central-1")
+        made = Translator({}, Parser(), boto_session=region).translate(template, {"AllowOrigin": "*"})
+        [deployment] = [
+            name for name, item in made["Resources"].items() if item["Type"] == "AWS::ApiGateway::Deployment"
+        ]
+        return deployment
 
 
 class TestContents:
@@ -301,6 +372,13 @@ class TestDocumentedSteps:
         needed = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
 
         assert set(re.findall(r"(\w+)=", self.only("cloudformation deploy", file))) == needed
+
+    def test_the_apis_stage_follows_the_parameters_that_the_app_is_deployed_with(self) -> None:
+        steps = [self.only(part) for part in ("chalice package", "operations.deploy.api_deployment", "sam.json --s3")]
+        assert sorted(steps, key=DOCUMENTED_COMMANDS.index) == steps
+
+        given = steps[1].split("sam.json")[1].split(), self.only("app.out.yaml --stack").split("overrides")[1].split()
+        assert given[0] == given[1]
 
     def test_vendor_is_filled_before_the_app_is_packaged(self) -> None:
         """A package without it has no /docs."""
