@@ -62,6 +62,7 @@ def _target(options: argparse.Namespace) -> Target:
         environment=environment,
         sms_allowed_prefixes=options.sms_allowed_prefixes,
         alarm_email=options.alarm_email,
+        api_access_logs=options.api_access_logs,
     )
 
 
@@ -76,6 +77,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--alarm-email",
         help="address that alarms are mailed to, or none (default: as deployed; a new stage mails nobody)",
+    )
+    parser.add_argument(
+        "--api-access-logs",
+        choices=("on", "off"),
+        help="whether API Gateway logs every request; the account needs a role for that (default: as deployed, or off)",
     )
     parser.add_argument(
         "--with",

@@ -71,6 +71,7 @@ def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> st
         "Stage": target.stage,
         "AllowOrigin": STAGES[target.stage].allow_origin,
         "WorkflowConcurrency": str(_workflow_concurrency(target)),
+        **({"ApiAccessLogs": target.api_access_logs} if target.api_access_logs else {}),
         **outputs,
     }
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})

@@ -22,6 +22,7 @@ class Target:
     With `artifacts_owner`, the bucket must belong to that account: anyone who guesses its name can create it first.
     Without `sms_allowed_prefixes`, a deployed stage keeps those it has, and a new one texts nobody. Without
     `alarm_email`, alarms are mailed to whom they are mailed already, and those of a new stage to nobody.
+    Without `api_access_logs` (`on` or `off`), API Gateway logs requests if it does already.
     `workflow_concurrency` is how many runs of each of the workflow's functions there may be at once; without it, it is
     as many as the stage says, if the account can reserve them.
     """
@@ -33,6 +34,7 @@ class Target:
     project: Path = PROJECT
     sms_allowed_prefixes: str | None = None
     alarm_email: str | None = None
+    api_access_logs: str | None = None
     artifacts_owner: str | None = None
     workflow_concurrency: int | None = None
 

@@ -55,6 +55,14 @@ _PARAMETERS = {
         "Default": 500,
         "Description": "How many requests may come in a burst (the size of API Gateway's token bucket).",
     },
+    "ApiAccessLogs": {
+        "Type": "String",
+        "Default": "off",
+        "AllowedValues": ["off", "on"],
+        "Description": (
+            "Whether API Gateway logs every request, without who sent it. The account needs a role for that."
+        ),
+    },
     "WorkflowConcurrency": {
         "Type": "Number",
         "Default": 0,
@@ -68,14 +76,42 @@ _PARAMETERS = {
 
 
 _WORKFLOW_BOUNDED = "WorkflowBounded"
+_ACCESS_LOGGED = "ApiAccessLogged"
+_CONDITIONS = {
+    _WORKFLOW_BOUNDED: {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkflowConcurrency"}, 0]}]},
+    _ACCESS_LOGGED: {"Fn::Equals": [{"Ref": "ApiAccessLogs"}, "on"]},
+}
+
+# What API Gateway logs of a request. The route stands for the path, because paths have names and ids in them; there is
+# no query, no address and no claim of a token. `error` is the gateway response, if the gateway answered by itself.
+_LOGGED_OF_A_REQUEST = {
+    "time": "$context.requestTime",
+    "request_id": "$context.requestId",
+    "extended_request_id": "$context.extendedRequestId",
+    "method": "$context.httpMethod",
+    "route": "$context.resourcePath",
+    "status": "$context.status",
+    "error": "$context.error.responseType",
+    "function_status": "$context.integration.status",
+    "response_bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "function_latency_ms": "$context.integration.latency",
+    "trace_id": "$context.xrayTraceId",
+}
 
 
 def files() -> dict[Path, str]:
     """Return the overrides as the committed file has them. Raises CannotGenerate."""
     overrides = {
         "Parameters": _PARAMETERS,
-        "Conditions": {_WORKFLOW_BOUNDED: {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkflowConcurrency"}, 0]}]}},
-        "Resources": {"RestAPI": _rest_api(), **_functions(), **_log_groups(), **alarms()},
+        "Conditions": _CONDITIONS,
+        "Resources": {
+            "RestAPI": _rest_api(),
+            "ApiAccessLogGroup": {"Condition": _ACCESS_LOGGED, **_log_group("/aws/apigateway/dragonpost-${Stage}")},
+            **_functions(),
+            **_log_groups(),
+            **alarms(),
+        },
     }
     return {OVERRIDES.relative_to(PROJECT): json.dumps(overrides, ensure_ascii=False, indent=2) + "\n"}
 
@@ -83,7 +119,7 @@ def files() -> dict[Path, str]:
 def _functions() -> dict[str, Any]:
     return {
         functions.logical_id(function): {
-            "DependsOn": [_log_group(function)],
+            "DependsOn": [_log_of(function)],
             "Properties": {
                 "FunctionName": {"Fn::Sub": functions.deployed_name(function, "${Stage}")},
                 **(_bound() if function in functions.bounded() else {}),
@@ -100,21 +136,28 @@ def _bound() -> dict[str, Any]:
 
 def _log_groups() -> dict[str, Any]:
     return {
-        _log_group(function): {
-            "Type": "AWS::Logs::LogGroup",
-            "DeletionPolicy": "Delete",
-            "UpdateReplacePolicy": "Delete",
-            "Properties": {
-                "LogGroupName": {"Fn::Sub": f"/aws/lambda/{functions.deployed_name(function, '${Stage}')}"},
-                "RetentionInDays": LOGS_KEPT_DAYS,
-            },
-        }
+        _log_of(function): _log_group(f"/aws/lambda/{functions.deployed_name(function, '${Stage}')}")
         for function in functions.names()
     }
 
 
-def _log_group(function: str) -> str:
+def _log_of(function: str) -> str:
     return f"{functions.logical_id(function)}Log"
+
+
+def _log_group(name: str) -> dict[str, Any]:
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {"LogGroupName": {"Fn::Sub": name}, "RetentionInDays": LOGS_KEPT_DAYS},
+    }
+
+
+def _access_log() -> dict[str, Any]:
+    """Return where API Gateway logs requests, and how. It takes the group's ARN without the `:*` that `Arn` has."""
+    group = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${ApiAccessLogGroup}"
+    return {"DestinationArn": {"Fn::Sub": group}, "Format": json.dumps(_LOGGED_OF_A_REQUEST)}
 
 
 def _rest_api() -> dict[str, Any]:
@@ -133,6 +176,7 @@ def _rest_api() -> dict[str, Any]:
             "TracingEnabled": True,
             "BinaryMediaTypes": app.api.binary_types,
             "MethodSettings": [every_method],
+            "AccessLogSetting": {"Fn::If": [_ACCESS_LOGGED, _access_log(), {"Ref": "AWS::NoValue"}]},
             "GatewayResponses": gateway_responses({"Fn::Sub": "'${AllowOrigin}'"}),
             "DefinitionBody": {
                 "securityDefinitions": {users.name: {"x-amazon-apigateway-authorizer": one_client}},

@@ -50,6 +50,16 @@ def statements_in(node: Any) -> Iterator[dict[str, Any]]:
 STATEMENTS = dict(every_statement())
 
 
+def values_of(member: str, node: Any) -> Iterator[Any]:
+    """Yield every value of this member below a node."""
+    if isinstance(node, Mapping):
+        yield from [node[member]] if member in node else []
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from values_of(member, part)
+
+
 def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
@@ -258,3 +268,37 @@ def test_cloudwatch_may_use_the_keys_of_the_topics_that_alarms_tell() -> None:
             "kms:Decrypt",
             "kms:GenerateDataKey*",
         }
+
+
+# --- Logs -------------------------------------------------------------------------------------------------------------
+
+LOG_GROUPS = dict(resources_of_type("AWS::Logs::LogGroup"))
+APIS = {
+    logical_id: resource["Properties"]
+    for logical_id, resource in TEMPLATES["app"]["Resources"].items()
+    if logical_id == "RestAPI"  # its type is in what Chalice makes
+}
+
+
+@pytest.mark.parametrize("name", LOG_GROUPS)
+def test_cloudwatch_logs_takes_the_groups_name(name: str) -> None:
+    """Letters, digits and some signs, 512 at most; `aws/` at the beginning is AWS's own (`/aws/` is not).
+
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
+    """
+    group = longest(LOG_GROUPS[name]["LogGroupName"])
+    assert re.fullmatch(r"[-._/#A-Za-z0-9]{1,512}", group)
+    assert not group.startswith("aws/")
+
+
+@pytest.mark.parametrize("name", APIS)
+def test_api_gateway_takes_the_format_of_its_access_log(name: str) -> None:
+    """One line, with the request's id.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+    """
+    formats = list(values_of("Format", APIS[name]["AccessLogSetting"]))
+    assert formats
+    for written in formats:
+        assert "$context.requestId" in written
+        assert "\n" not in written

@@ -253,6 +253,17 @@ class TestApp:
         assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides WorkflowConcurrency={bound}")
         assert (f"may run {limit} functions at once, too few" in capsys.readouterr().err) is (bound == 0)
 
+    def test_requests_are_logged_if_somebody_asks_for_it(self, target: Target, commands: Commands) -> None:
+        options = command_line._parse(["--stage", "dev", "--artifacts-bucket", "x", "--api-access-logs", "on"])
+        asked = command_line._target(options).api_access_logs
+        commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+
+        stage.deploy_app(
+            replace(target, api_access_logs=asked, workflow_concurrency=4), {}, packaged_with(target, "ApiAccessLogs")
+        )
+
+        assert commands.only("cloudformation deploy").endswith("--parameter-overrides ApiAccessLogs=on")
+
     def test_a_bound_that_was_chosen_is_set_whatever_the_account_has(self, target: Target, commands: Commands) -> None:
         self.deploy(replace(target, workflow_concurrency=4), commands)
 
@@ -379,6 +390,24 @@ class TestDocumentedSteps:
 
         given = steps[1].split("sam.json")[1].split(), self.only("app.out.yaml --stack").split("overrides")[1].split()
         assert given[0] == given[1]
+
+    def test_chalice_deploy_does_not_go_without_tracing(self) -> None:
+        """Chalice asks for it with every deployment of the API (`deploy_rest_api` in chalice/awsclient.py)."""
+        [gone_without] = re.findall(r"You go without (.+?)\. ", DEPLOYING.replace("\n", " "))
+
+        assert "tracing" not in gone_without.lower()
+
+    def test_an_update_of_some_parameters_keeps_all_others(self) -> None:
+        """CloudFormation gives a parameter that is not named its default again.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Parameter.html
+        """
+        page = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+        updates = re.findall(r"^\S*aws cloudformation update-stack .*?[^\\]$", page, re.DOTALL | re.MULTILINE)
+
+        assert updates
+        for update in updates:
+            assert set(re.findall(r"ParameterKey=(\w+)", update)) == RESOURCES["Parameters"].keys()
 
     def test_vendor_is_filled_before_the_app_is_packaged(self) -> None:
         """A package without it has no /docs."""

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalice.app import Chalice
+from chalice.awsclient import TypedAWSClient
 
 from chalicelib.settings import Settings, Source
 from chalicelib.web.application import Dragonpost
@@ -216,6 +218,14 @@ class TestChaliceConfig:
         variables = CONFIG["stages"][stage]["environment_variables"]
         assert variables["DRAGONPOST_STAGE"] == CONFIG["stages"][stage]["api_gateway_stage"] == stage
         assert variables["POWERTOOLS_SERVICE_NAME"] == f"dragonpost-{stage}"
+
+    def test_chalice_deploy_traces_the_api_as_the_merged_template_does(self) -> None:
+        """Chalice's own call, with a client that only notes what is asked for."""
+        asked: dict[str, Any] = {}
+        session = SimpleNamespace(create_client=lambda *_: SimpleNamespace(create_deployment=asked.update))
+        TypedAWSClient(session).deploy_rest_api("an-api", "dev", CONFIG["xray"])
+        assert asked["tracingEnabled"] is OVERRIDES["Resources"]["RestAPI"]["Properties"]["TracingEnabled"] is True
+        assert not [stage for stage in CONFIG["stages"].values() if "xray" in stage]
 
     def test_only_the_local_stage_names_an_endpoint_and_keys(self) -> None:
         for stage in STAGES.keys() - {"local"}:
@@ -557,6 +567,25 @@ class TestAppOverrides:
         assert override["DependsOn"] == [f"{logical_id}Log"]
         assert log["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{name}"}
         assert log["RetentionInDays"] > 0
+
+    def test_requests_are_logged_only_where_somebody_asked_for_it(self) -> None:
+        """Without the account's role for API Gateway's logs, the stack would fail."""
+        condition, setting, otherwise = OVERRIDES["Resources"]["RestAPI"]["Properties"]["AccessLogSetting"]["Fn::If"]
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        assert OVERRIDES["Conditions"][condition] == {"Fn::Equals": [{"Ref": "ApiAccessLogs"}, "on"]}
+        assert OVERRIDES["Parameters"]["ApiAccessLogs"]["Default"] == "off"
+        assert OVERRIDES["Resources"]["ApiAccessLogGroup"]["Condition"] == condition
+        assert setting["DestinationArn"]["Fn::Sub"].endswith(":log-group:${ApiAccessLogGroup}")
+
+    def test_the_log_of_requests_does_not_say_who_sent_them_and_what(self) -> None:
+        """No address, no claim of a token, no path with its names and ids, and no query."""
+        _, setting, _ = OVERRIDES["Resources"]["RestAPI"]["Properties"]["AccessLogSetting"]["Fn::If"]
+        line = json.loads(setting["Format"])
+        private = re.compile(
+            r"\$context\.(identity|authorizer|authorize|customDomain|path\b|requestOverride|.*[Uu]serAgent)"
+        )
+        assert line["request_id"] == "$context.requestId"
+        assert [value for value in line.values() if private.match(value) or not value.startswith("$context.")] == []
 
     def test_the_gateway_accepts_tokens_of_the_one_client_only(self) -> None:
         definitions = OVERRIDES["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["securityDefinitions"]
