@@ -291,7 +291,7 @@ class TestRolesThatTheEmulatorDoesNotEnforce:
 
     def test_the_role_cannot_send_texts_if_the_stage_sends_none(self) -> None:
         role = [grant for document in _workflow_role(texts=False) for grant in grants(document)]
-        assert not any(grant.covers(Call("sns:Publish", "+15555550100")) for grant in role)
+        assert not any(grant.covers(call) for grant in role for call in A_TEXT)
 
     def test_metrics_are_limited_to_the_namespace(self) -> None:
         (statement,) = [
@@ -335,6 +335,10 @@ def _tasks() -> list[dict[str, Any]]:
     return [state for state in definition["States"].values() if state["Type"] == "Task"]
 
 
+# SNS sends a text through AWS End User Messaging, with its caller's permissions:
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSNSFullAccess.html
+A_TEXT = (Call("sns:Publish", "+15555550100"), Call("sms-voice:SendTextMessage", "*"))
+
 _TOPIC = "arn:aws:sns:us-east-1:123456789012:dragonpost-prod-dragons"
 _SUBSTITUTED = {
     "AWS::Partition": "aws",
@@ -358,7 +362,7 @@ def _calls_of_the_definition() -> Iterator[Call]:
             name = _substituted(named[parameters["FunctionName"].strip("${}")])
             yield Call("lambda:InvokeFunction", f"arn:aws:lambda:us-east-1:123456789012:function:{name}")
         elif integration == "sns:publish":
-            yield Call("sns:Publish", _TOPIC if "TopicArn" in parameters else "+15555550100")
+            yield from [Call("sns:Publish", _TOPIC)] if "TopicArn" in parameters else A_TEXT
         else:
             assert integration == "aws-sdk:cloudwatch:putMetricData", integration
             yield Call("cloudwatch:PutMetricData", "*")
