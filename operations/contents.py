@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.settings import Setting, SettingError, Settings, Source
-from operations import PROJECT
+from operations import resources
 from operations.deploy.commands import DeployError
 from operations.deploy.target import resources_stack
 from operations.stages import STAGES
@@ -66,17 +65,9 @@ def _needed() -> list[Setting]:
 
 def _meanings(stage: str, cloudformation: Any) -> dict[str, str]:
     """Return the value that infrastructure/resources.yaml gives each setting that it has a parameter for."""
-    template = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
     references = _references(resources_stack(stage), cloudformation)
-    parameters = [
-        item["Properties"] for item in template["Resources"].values() if item["Type"] == "AWS::SSM::Parameter"
-    ]
-    return {
-        parameter["Name"]["Fn::Sub"].rpartition("/")[2]: (
-            value if isinstance(value := parameter["Value"], str) else references[value["Ref"]]
-        )
-        for parameter in parameters
-    }
+    values = resources.parameter_values(resources.template()["Resources"])
+    return {name: value if isinstance(value, str) else references[value["Ref"]] for name, value in values.items()}
 
 
 def _references(stack: str, cloudformation: Any) -> Mapping[str, str]:

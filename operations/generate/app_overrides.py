@@ -1,8 +1,8 @@
 """What is merged into the template that `chalice package` makes: infrastructure/app-overrides.json.
 
-It gives the functions the names that `chalice deploy` gives them, and log groups that expire their entries. It gives
-the API what Chalice has no setting for: its own answers, its limits, and the one client whose tokens it accepts. And
-both get their alarms.
+It gives the functions the names that `chalice deploy` gives them, the names of what the resources stack made, and log
+groups that expire their entries. It gives the API what Chalice has no setting for: its own answers, its limits, and the
+one client whose tokens it accepts. And both get their alarms.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from chalicelib.settings import Setting, Settings
 from operations import PROJECT, functions
 from operations.generate.alarms import alarms
 from operations.generate.gateway_responses import gateway_responses
+from operations.generate.variables import Made, made_by_the_stack, variables
 
 OVERRIDES = PROJECT / "infrastructure" / "app-overrides.json"
 
@@ -32,11 +33,6 @@ _PARAMETERS = {
         "Type": "String",
         "AllowedPattern": _pattern_of(Settings.stage),
         "Description": "The Chalice stage this template was packaged for.",
-    },
-    "UserPoolClientId": {
-        "Type": "String",
-        "AllowedPattern": _pattern_of(Settings.user_pool_client_id),
-        "Description": "The one client whose ID tokens the API accepts; an output of the resources stack.",
     },
     "AllowOrigin": {
         "Type": "String",
@@ -102,13 +98,14 @@ _LOGGED_OF_A_REQUEST = {
 
 def files() -> dict[Path, str]:
     """Return the overrides as the committed file has them. Raises CannotGenerate."""
+    made = made_by_the_stack()
     overrides = {
-        "Parameters": _PARAMETERS,
+        "Parameters": {**_PARAMETERS, **_outputs(made)},
         "Conditions": _CONDITIONS,
         "Resources": {
             "RestAPI": _rest_api(),
             "ApiAccessLogGroup": {"Condition": _ACCESS_LOGGED, **_log_group("/aws/apigateway/dragonpost-${Stage}")},
-            **_functions(),
+            **_functions(made),
             **_log_groups(),
             **alarms(),
         },
@@ -116,17 +113,33 @@ def files() -> dict[Path, str]:
     return {OVERRIDES.relative_to(PROJECT): json.dumps(overrides, ensure_ascii=False, indent=2) + "\n"}
 
 
-def _functions() -> dict[str, Any]:
+def _outputs(made: list[Made]) -> dict[str, Any]:
+    return {
+        each.output: {
+            "Type": "String",
+            "AllowedPattern": _pattern_of(each.setting),
+            "Description": f"This output of the resources stack: the functions' setting {each.setting.name}.",
+        }
+        for each in made
+    }
+
+
+def _functions(made: list[Made]) -> dict[str, Any]:
     return {
         functions.logical_id(function): {
             "DependsOn": [_log_of(function)],
             "Properties": {
                 "FunctionName": {"Fn::Sub": functions.deployed_name(function, "${Stage}")},
+                **_environment(variables(function, made)),
                 **(_bound() if function in functions.bounded() else {}),
             },
         }
         for function in functions.names()
     }
+
+
+def _environment(known: dict[str, Any]) -> dict[str, Any]:
+    return {"Environment": {"Variables": known}} if known else {}
 
 
 def _bound() -> dict[str, Any]:

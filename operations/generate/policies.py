@@ -21,10 +21,10 @@ def files() -> dict[Path, str]:
 
     Raises FunctionIncomplete if app.py declares a function that has no template.
     """
-    templates = {function: _template(function) for function in functions.names()}
+    templates = {function: template(function) for function in functions.names()}
     return {
-        Path(".chalice", file_name(function, stage)): _policy(template.replace("${Stage}", stage), differences)
-        for function, template in templates.items()
+        Path(".chalice", file_name(function, stage)): _policy(text.replace("${Stage}", stage), differences)
+        for function, text in templates.items()
         for stage, differences in STAGES.items()
     }
 
@@ -34,13 +34,14 @@ def file_name(function: str, stage: str) -> str:
     return f"policy-{function}-{stage}.json"
 
 
-def _template(function: str) -> str:
-    template = TEMPLATES / f"{function}.json"
+def template(function: str) -> str:
+    """Return the text of what a function may do. Raises FunctionIncomplete if nobody has written it."""
+    file = TEMPLATES / f"{function}.json"
     try:
-        return (PROJECT / template).read_text(encoding="utf-8")
+        return (PROJECT / file).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise functions.FunctionIncomplete(
-            f"app.py declares the function {function}: write what it may do to {template}"
+            f"app.py declares the function {function}: write what it may do to {file}"
         ) from error
 
 

@@ -224,9 +224,14 @@ class TestTemplate:
         stage = config["stages"]["prod"]
         wanted = stage["lambda_functions"][function]
 
+        overrides = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+        merged = overrides["Resources"][logical_id]["Properties"].get("Environment", {"Variables": {}})["Variables"]
+
         made = functions(package)[logical_id]
 
-        assert made["Environment"]["Variables"] == config["environment_variables"] | stage["environment_variables"]
+        assert made["Environment"]["Variables"] == (
+            config["environment_variables"] | stage["environment_variables"] | merged
+        )
         assert (made["Timeout"], made["MemorySize"]) == (wanted["lambda_timeout"], wanted["lambda_memory_size"])
         assert made["Tracing"] == "Active"
 

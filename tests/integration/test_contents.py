@@ -9,7 +9,7 @@ from moto.core.models import MockAWS
 
 from chalicelib import aws
 from chalicelib.settings import Settings, Source
-from operations import contents
+from operations import contents, resources
 from operations.deploy.commands import DeployError
 from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
 
@@ -206,7 +206,7 @@ class TestParameters:
     def test_one_that_the_template_does_not_have_is_named(
         self, stack: CloudFormation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(contents, "yaml_parse", lambda _: {"Resources": {}})
+        monkeypatch.setattr(resources, "template", lambda: {"Resources": {}})
         aws.ssm().delete_parameter(Name=PATH + "message_table_name")
 
         with pytest.raises(DeployError, match=f"lacks {PATH}message_table_name"):

@@ -1,5 +1,7 @@
 """What a person has to mend: a plain 500 that names nothing to the client and everything in the log.
 
+Parameters that are missing are among it, for whoever asks Parameter Store for them.
+
 Only the queue differs: whatever keeps SQS from acknowledging a message is a 503, so that its sender keeps it.
 """
 
@@ -7,13 +9,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import boto3
 import pytest
 
 from chalicelib import aws
 from chalicelib.settings import Settings, Source
+from operations import PROJECT, functions
 from tests.integration.service import Answer, Service
 from tests.integration.stage import Stage
 from tests.samples import MESSAGE_ID, dragon_body, message_body
@@ -119,18 +122,75 @@ ROUTES: dict[str, tuple[Callable[[Service], Answer], set[str]]] = {
 }
 
 
+# Deploying with CloudFormation puts what the stack made into each function's environment; `chalice deploy` cannot.
+DEPLOYING = ["with Chalice", "with CloudFormation"]
+CHANGING = {name for name, setting in Settings.table().items() if setting.source is Source.PARAMETER_STORE}
+
+
+def deploy(deploying: str, function: str, stage: Stage, environment: pytest.MonkeyPatch) -> None:
+    """Give this process the environment that a function has which was deployed this way."""
+    overrides = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+    properties = overrides["Resources"][functions.logical_id(function)]["Properties"]
+    if deploying == "with CloudFormation":
+        for name in properties["Environment"]["Variables"]:
+            environment.setenv(name, stage.parameters()[name.removeprefix("DRAGONPOST_").lower()])
+
+
+@pytest.fixture
+def reads(service: Service) -> Iterator[list[None]]:
+    """Gets an item for each call of Parameter Store."""
+    made: list[None] = []
+    events = aws.ssm().meta.events
+    events.register("before-call.ssm", lambda **_: made.append(None), unique_id="reads")
+    yield made
+    events.unregister("before-call.ssm", unique_id="reads")
+
+
+@pytest.mark.parametrize("deploying", DEPLOYING)
 @pytest.mark.parametrize(
     "missing", [name for name, setting in Settings.table().items() if setting.source is not Source.ENVIRONMENT]
 )
-def test_a_missing_parameter_breaks_only_the_routes_that_use_it(
-    service: Service, stage: Stage, log: io.StringIO, missing: str
+def test_a_missing_parameter_breaks_only_the_routes_that_ask_for_it(
+    service: Service, stage: Stage, log: io.StringIO, monkeypatch: pytest.MonkeyPatch, missing: str, deploying: str
 ) -> None:
+    deploy(deploying, functions.API, stage, monkeypatch)
     stage.put_document(f"[{dragon_body('Ember').decode()}]".encode())
     aws.ssm().delete_parameter(Name=f"/dragonpost/local/{missing}")
 
     broken = {name for name, (ask, _) in ROUTES.items() if ask(service).status >= 500}
-    assert broken == {name for name, (_, used) in ROUTES.items() if missing in used}
+    asked_for = missing in CHANGING or deploying == "with Chalice"
+    assert broken == {name for name, (_, used) in ROUTES.items() if missing in used and asked_for}
     assert not broken or f"/dragonpost/local/{missing}" in log.getvalue()
+
+
+@pytest.mark.parametrize("deploying", DEPLOYING)
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_new_function_asks_parameter_store_once_and_only_for_what_its_environment_lacks(
+    service: Service, stage: Stage, reads: list[None], monkeypatch: pytest.MonkeyPatch, route: str, deploying: str
+) -> None:
+    deploy(deploying, functions.API, stage, monkeypatch)
+    stage.put_document(f"[{dragon_body('Ember').decode()}]".encode())
+    reads.clear()
+
+    ask, used = ROUTES[route]
+    assert ask(service).status < 500
+    assert len(reads) == bool(used & CHANGING if deploying == "with CloudFormation" else used)
+
+
+@pytest.mark.parametrize(("deploying", "asked"), [("with Chalice", 1), ("with CloudFormation", 0)])
+def test_a_new_consumer_asks_parameter_store_once_and_only_if_its_environment_lacks_something(
+    service: Service, stage: Stage, reads: list[None], monkeypatch: pytest.MonkeyPatch, deploying: str, asked: int
+) -> None:
+    """It stores one message, and buries the other."""
+    deploy(deploying, "store_messages", stage, monkeypatch)
+    for body in (message_body().decode(), "hopeless"):
+        aws.sqs().send_message(QueueUrl=stage.queue_url, MessageBody=body)
+    waiting = stage.received(stage.queue_url)
+    reads.clear()
+
+    service.consume(waiting)
+    assert len(reads) == asked
+    assert (len(stage.archive_keys()), len(stage.rows()), stage.waiting(stage.dead_letter_queue_url)) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("url", ["", "dragonpost-local-messages", "arn:aws:sqs:us-east-1:123456789012:messages"])

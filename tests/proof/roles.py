@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from chalicelib.settings import Settings, Source
 from devstack.settings import STAGE
 from operations.functions import deployed_name
 from tests.e2e.running import Devstack
@@ -25,9 +26,32 @@ def start_cold(devstack: Devstack, function: str) -> None:
     aws = devstack.client("lambda")
     name = NAMES[function]
     variables = aws.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    _configure(devstack, name, variables)
+
+
+def _configure(devstack: Devstack, name: str, variables: dict[str, str]) -> None:
+    aws = devstack.client("lambda")
     changed = {**variables, "PROOF_COLD_START": uuid.uuid4().hex}
     aws.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
     until(lambda: aws.get_function_configuration(FunctionName=name)["LastUpdateStatus"] == "Successful")
+
+
+@contextlib.contextmanager
+def as_chalice_deploys(devstack: Devstack, function: str) -> Iterator[None]:
+    """Inside the block, a function's environment lacks what `chalice deploy` cannot know: what the stack made.
+
+    The function starts cold, now and again at the end.
+    """
+    aws = devstack.client("lambda")
+    name = NAMES[function]
+    before = aws.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    stack = {setting.variable for setting in Settings.table().values() if setting.source is Source.STACK}
+    kept = {variable: value for variable, value in before.items() if variable not in stack}
+    _configure(devstack, name, kept)
+    try:
+        yield
+    finally:
+        _configure(devstack, name, before)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,10 @@ import json
 import re
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -35,6 +33,7 @@ from tests.e2e.waiting import until
 from tests.proof import functions
 from tests.proof.fault_proxy import SECRET, SECRET_HOST, Fault, FaultProxy, Rule
 from tests.proof.report import Report, Scale
+from tests.proof.roles import start_cold
 from tests.proof.routes import Herd, Route, routes
 
 SUITE = "3 the API under faults"
@@ -44,7 +43,7 @@ HANGS_S = 6.0  # longer than the functions wait for an answer
 REFRESH_DUE_WITHIN_S = 90
 REFRESHES_MIN = 2  # that fail, or else nothing was tried; as many clients ask
 ASKED_AFTERWARDS_MIN = 10
-PAGES = ("/", "/docs")  # they say where to sign in, which is a setting
+PAGES = ("/", "/docs")  # they say where to sign in, which is a setting that the environment has
 # S3, Step Functions, SQS, DynamoDB.
 ONE_FOR_EACH_SERVICE = ("GET /dragons", "POST /dragons", "POST /post-message", "GET /message/{id}")
 # Pairs of routes that make no common call, each with the service that it calls.
@@ -349,24 +348,29 @@ def _sizes(devstack: Devstack) -> list[tuple[int, int]]:
 
 
 def test_slow_calls_in_a_row_and_a_lost_parameter_store_do_not_delay_answers_beyond_the_limit(
-    proxy: FaultProxy, every_route: list[Route], proving_apis: dict[str, Api], report: Report, scale: Scale
+    proxy: FaultProxy,
+    every_route: list[Route],
+    proving_ground: Devstack,
+    proving_apis: dict[str, Api],
+    report: Report,
+    scale: Scale,
 ) -> None:
     if scale.name == "fast":
         pytest.skip("over a minute: make prove; tests/unit/test_settings.py and test_aws_answers.py have the rules")
-    _warm_up(every_route)
+    start_cold(proving_ground, "api_handler")
+    with proxy.misbehaving(Rule(Fault.DELAY, "s3", "GetObject", seconds=2)):  # so that each starts a function
+        _warm_up([route for route in every_route if route.name == "GET /dragons"] * len(every_route))
     mark = len(proxy.calls)
     refreshing, in_a_row = Findings(), Findings()
-    with (
-        proxy.misbehaving(Rule(Fault.HANG, "ssm", seconds=HANGS_S)),
-        _asking_now_and_then(proving_apis["gateway"], lambda: bool(proxy.since(mark, "ssm")), refreshing),
-    ):
+    with proxy.misbehaving(Rule(Fault.HANG, "ssm", seconds=HANGS_S)):
         for services in SLOW_TOGETHER:
             _try_all_slow(every_route, services, proxy, in_a_row)
         alone_since = len(proxy.calls)  # only requests of `_asking_now_and_then` refresh the settings from here
-        until(lambda: proxy.since(alone_since, "ssm"), REFRESH_DUE_WITHIN_S)
-        until(lambda: len(proxy.since(mark, "ssm")) >= REFRESHES_MIN, REFRESH_DUE_WITHIN_S)
-        enough = refreshing.tried + ASKED_AFTERWARDS_MIN
-        until(lambda: refreshing.tried >= enough)
+        with _asking_now_and_then(proving_apis["gateway"], lambda: bool(proxy.since(mark, "ssm")), refreshing):
+            until(lambda: proxy.since(alone_since, "ssm"), REFRESH_DUE_WITHIN_S)
+            until(lambda: len(proxy.since(mark, "ssm")) >= REFRESHES_MIN, REFRESH_DUE_WITHIN_S)
+            enough = refreshing.tried + ASKED_AFTERWARDS_MIN
+            until(lambda: refreshing.tried >= enough)
     refreshes = proxy.since(mark, "ssm")
 
     report.add(
@@ -394,7 +398,7 @@ def test_slow_calls_in_a_row_and_a_lost_parameter_store_do_not_delay_answers_bey
 
 @contextlib.contextmanager
 def _asking_now_and_then(api: Api, counts: Callable[[], bool], findings: Findings) -> Iterator[None]:
-    """Inside the block, several clients ask for a message that is not there, which takes one call; the settings age.
+    """Inside the block, several clients ask for the dragons, whose place is asked of Parameter Store; the settings age.
 
     Answers count once `counts` returns True; before that, they have to be right as well.
     """
@@ -403,7 +407,7 @@ def _asking_now_and_then(api: Api, counts: Callable[[], bool], findings: Finding
     def ask() -> None:
         while not over.wait(0.2):
             noted = findings if counts() else Findings()
-            noted.ask("Parameter Store fails", lambda: api.get(f"/message/{uuid.uuid4()}"), {404})
+            noted.ask("Parameter Store fails", lambda: api.get("/dragons?limit=1"), {200})
             assert findings is noted or not noted.wrong, noted.wrong
 
     with ThreadPoolExecutor(REFRESHES_MIN) as pool:
@@ -447,20 +451,44 @@ def _try_all_slow(every_route: list[Route], services: Mapping[str, str], proxy: 
             findings.wrong.append(f"{name} was not tried: {met}")
 
 
+def test_parameter_store_is_asked_for_nothing_but_what_people_may_change(
+    proxy: FaultProxy, proving_ground: Devstack, proving_apis: dict[str, Api], report: Report
+) -> None:
+    """It answers 40 calls a second, and a burst of cold starts makes more if each of them asks."""
+    api = proving_apis["gateway"]
+    with functions.reaching_aws_at(proving_ground, proxy.url, functions.STORE_MESSAGES):
+        start_cold(proving_ground, "api_handler")
+        mark = len(proxy.calls)
+        stored(api, post(api, a_message()).headers["Location"])
+        until(lambda: {call.request.operation for call in proxy.since(mark)} >= {"SendMessage", "DeleteMessage"})
+        asked = proxy.since(mark, "ssm")
+        for _ in range(2):
+            assert api.get("/dragons?limit=1").status_code == 200
+        asked_for_the_place = len(proxy.since(mark, "ssm")) - len(asked)
+    held = [not asked, asked_for_the_place == 1]
+    report.add(
+        SUITE,
+        "messages ask Parameter Store nothing, and dragons ask it once",
+        tried=len(held),
+        survived=sum(held),
+        lost=len(held) - sum(held),
+    )
+    assert not asked
+    assert asked_for_the_place == 1
+
+
 def test_parameter_store_failing_at_the_start_is_a_clear_problem_and_passes(
     proxy: FaultProxy, proving_ground: Devstack, proving_apis: dict[str, Api], report: Report, scale: Scale, rng: Random
 ) -> None:
     api, findings = proving_apis["gateway"], Findings()
-    full = scale.name == "full"
-    for number, fault in enumerate(LASTING if full else [rng.choice(QUICK)]):
-        asked = ("/dragons", PAGES[number % 2]) if full else (rng.choice(("/dragons", *PAGES)),)
+    for fault in LASTING if scale.name == "full" else [rng.choice(QUICK)]:
         for pid in functions.workers(proving_ground, functions.API):
             functions.kill(pid)
         expected = {{Fault.DENY: 500, Fault.HANG: 504}.get(fault, 503)}
-        ask = partial(_ask_while_failing, api, findings, f"Parameter Store {fault} at the start", expected)
-        with proxy.misbehaving(Rule(fault, "ssm", seconds=HANGS_S)), ThreadPoolExecutor(len(asked)) as pool:
+        with proxy.misbehaving(Rule(fault, "ssm", seconds=HANGS_S)):
             assert api.get("/health", None).status_code == 200
-            list(pool.map(ask, asked))
+            findings.ask(f"Parameter Store {fault} at the start", lambda: api.get("/dragons?limit=1"), expected)
+            assert {api.get(path, None).status_code for path in PAGES} == {200}
         findings.check(f"Parameter Store well after {fault}", api.get("/dragons?limit=1"), {200}, 0)
     report.add(
         SUITE,
@@ -470,10 +498,6 @@ def test_parameter_store_failing_at_the_start_is_a_clear_problem_and_passes(
         lost=len(findings.wrong),
     )
     assert not findings.wrong, "\n".join(findings.wrong)
-
-
-def _ask_while_failing(api: Api, findings: Findings, case: str, expected: Set[int], path: str) -> None:
-    findings.ask(f"{path}: {case}", lambda: api.get(path), expected)
 
 
 def test_the_right_problem_is_given_when_nothing_listens_at_the_address_of_aws(

@@ -270,6 +270,23 @@ class TestApp:
         assert commands.only("cloudformation deploy").endswith("WorkflowConcurrency=4")
         assert not [ran for ran in commands.ran if "get-account-settings" in ran]
 
+    def test_what_the_template_needs_of_the_resources_is_passed_whatever_it_gains(
+        self, target: Target, commands: Commands
+    ) -> None:
+        """Nobody has to do anything by hand for a stage that was deployed before."""
+        template = packaged_with(target, *OVERRIDES["Parameters"])
+        commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+        commands.answers["get-account-settings"] = "1000\n"
+
+        stage.deploy_app(target, {name: f"its-{name}" for name in RESOURCES["Outputs"]}, template)
+
+        given = commands.only("cloudformation deploy").partition("--parameter-overrides ")[2].split()
+        needed = {name for name, parameter in OVERRIDES["Parameters"].items() if "Default" not in parameter}
+        of_the_resources = needed & RESOURCES["Outputs"].keys()
+        assert {part.partition("=")[0] for part in given} >= needed
+        assert {f"{name}=its-{name}" for name in of_the_resources} <= set(given)
+        assert len(of_the_resources) > 5
+
     @staticmethod
     def deploy(target: Target, commands: Commands) -> None:
         template = packaged_with(target, "WorkflowConcurrency")
@@ -408,6 +425,11 @@ class TestDocumentedSteps:
         assert updates
         for update in updates:
             assert set(re.findall(r"ParameterKey=(\w+)", update)) == RESOURCES["Parameters"].keys()
+
+    def test_an_output_of_the_resources_is_given_as_the_parameter_of_the_same_name(self) -> None:
+        given = dict(re.findall(r"(\w+)=<output (\w+)>", self.only("cloudformation deploy", "app.out.yaml")))
+
+        assert given == {name: name for name in OVERRIDES["Parameters"].keys() & RESOURCES["Outputs"].keys()}
 
     def test_vendor_is_filled_before_the_app_is_packaged(self) -> None:
         """A package without it has no /docs."""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +17,10 @@ from chalicelib.settings import Settings, Source
 from chalicelib.web.application import Dragonpost
 from chalicelib.web.problems import INTERNAL_ERROR
 from chalicelib.web.responses import problem_reply
-from operations import PROJECT, dead_letters, functions
+from operations import PROJECT, dead_letters, functions, resources
 from operations.deploy import __main__ as deploy
 from operations.functions import FunctionIncomplete
-from operations.generate import CannotGenerate, chalice_config, policies
+from operations.generate import CannotGenerate, chalice_config, policies, variables
 from operations.generate import gateway_responses as generator
 from operations.stages import STAGES, Stage
 from tests.fakes.settings import FakeSettings
@@ -138,6 +139,12 @@ def waits_s(retrier: Mapping[str, Any]) -> list[float]:
         min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, longest)
         for attempt in range(retrier["MaxAttempts"])
     ]
+
+
+def variables_of(function: str) -> dict[str, Any]:
+    """Return the environment variables that the merged template gives a function beside those of Chalice."""
+    properties = OVERRIDES["Resources"][functions.logical_id(function)]["Properties"]
+    return dict(properties.get("Environment", {"Variables": {}})["Variables"])
 
 
 def tasks(integration: str) -> dict[str, Any]:
@@ -554,6 +561,85 @@ class TestAlarms:
             "email",
             {"Ref": "AlarmEmail"},
         )
+
+
+class TestVariables:
+    """Parameter Store answers 40 calls a second by default, and a burst of cold starts would make more:
+    https://aws.amazon.com/premiumsupport/knowledge-center/ssm-parameter-store-rate-exceeded/.
+    So what the template knows is in the functions' environment.
+    """
+
+    def test_each_function_is_told_what_its_policy_lets_it_use(self) -> None:
+        told = {
+            function: {name.removeprefix("DRAGONPOST_").lower() for name in variables_of(function)}
+            for function in FUNCTIONS
+        }
+        assert told == {
+            functions.API: {
+                "user_pool_client_id", "message_table_name", "message_queue_url", "dragon_workflow_arn",
+            },
+            "store_messages": {
+                "message_archive_bucket_name", "message_table_name", "message_queue_url",
+                "message_dead_letter_queue_url",
+            },
+            "validate_dragon": set(),
+            "add_dragon": set(),
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("name", [name for name, row in Settings.table().items() if row.source is Source.STACK])
+    def test_the_value_is_the_one_in_parameter_store(self, name: str) -> None:
+        told = [
+            each[f"DRAGONPOST_{name.upper()}"] for each in map(variables_of, FUNCTIONS) if name.upper() in str(each)
+        ]
+        in_parameter_store = resources.parameter_values(RESOURCES)[name]
+        assert [TEMPLATE["Outputs"][reference["Ref"]]["Value"] for reference in told] == [in_parameter_store] * len(
+            told
+        )
+        for reference in told:
+            assert OVERRIDES["Parameters"][reference["Ref"]]["AllowedPattern"] == (
+                f"^({Settings.table()[name].form.pattern})$"
+            )
+
+    def test_what_people_may_change_while_the_service_runs_is_in_no_environment(self) -> None:
+        configured = [
+            CONFIG["environment_variables"],
+            *(stage["environment_variables"] for stage in CONFIG["stages"].values()),
+        ]
+        told = {name for each in (*configured, *map(variables_of, FUNCTIONS)) for name in each}
+        changed = {row.variable for row in Settings.table().values() if row.source is Source.PARAMETER_STORE}
+        assert changed
+        assert not told & changed
+
+    def test_chalice_alone_sets_nothing_that_the_stack_makes(self) -> None:
+        """Its environment is the same in every account."""
+        assert not [
+            row.variable
+            for row in Settings.table().values()
+            if row.source is Source.STACK
+            if row.variable in str(CONFIG)
+        ]
+
+    @pytest.mark.parametrize(
+        ("arn", "service", "name"),
+        [
+            ("arn:aws:sqs:*:*:dragonpost-${Stage}-messages", "sqs", "dragonpost-${Stage}-messages"),
+            ("arn:*:dynamodb:*:*:table/dragonpost-${Stage}-dragons/index/*", "dynamodb", "dragonpost-${Stage}-dragons"),
+            ("arn:*:states:*:*:execution:dragonpost-${Stage}-dragons:*", "states", "dragonpost-${Stage}-dragons"),
+            ("arn:aws:s3:::dragonpost-${Stage}-dragons-*/*", "s3", "dragonpost-${Stage}-dragons-*-*"),
+        ],
+    )
+    def test_a_policy_names_a_resource_or_what_is_in_it(self, arn: str, service: str, name: str) -> None:
+        made = variables.Made(Settings.message_table_name, "AnOutput", service, name)
+        assert variables._is_about(arn, made)
+        assert not variables._is_about(arn, replace(made, service="sns"))
+        assert not variables._is_about(arn, replace(made, name="dragonpost-${Stage}-others"))
+        assert not variables._is_about("*", made)
+
+    def test_an_output_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        lacking = {**TEMPLATE, "Outputs": {k: v for k, v in TEMPLATE["Outputs"].items() if k != "MessageQueueUrl"}}
+        monkeypatch.setattr(resources, "template", lambda: lacking)
+        with pytest.raises(CannotGenerate, match="lacks a parameter message_queue_url, or an output with its value"):
+            variables.made_by_the_stack()
 
 
 class TestAppOverrides:

@@ -86,6 +86,14 @@ def test_a_setting_of_the_stack_is_read_from_parameter_store_if_the_environment_
         assert store.reads == 1
 
 
+@pytest.mark.parametrize("setting", TABLE.values(), ids=lambda setting: setting.name)
+def test_a_value_is_stripped_wherever_it_comes_from(setting: Setting) -> None:
+    padded = f" {VALUES[setting.name]}\n"
+    settings, _ = settings_of({**variables(), setting.variable: padded}, {**parameters(), setting.name: padded})
+
+    assert getattr(settings, setting.name) == VALUES[setting.name]
+
+
 @pytest.mark.parametrize("setting", of_source(Source.PARAMETER_STORE), ids=lambda setting: setting.name)
 def test_a_setting_that_may_change_at_run_time_is_never_taken_from_the_environment(setting: Setting) -> None:
     settings, _ = settings_of({setting.variable: "none"}, parameters())
