@@ -411,8 +411,8 @@ class TestResources:
         "name", ["DragonBucket", "MessageBucket", "MessageTable", "MessageQueue", "MessageDeadLetterQueue", "UserPool"]
     )
     def test_data_outlives_the_stack_in_prod(self, name: str) -> None:
-        kept = {"Fn::If": ["IsProd", "Retain", "Delete"]}
-        assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == kept
+        assert RESOURCES[name]["DeletionPolicy"] == {"Fn::If": ["IsProd", "RetainExceptOnCreate", "Delete"]}
+        assert RESOURCES[name]["UpdateReplacePolicy"] == {"Fn::If": ["IsProd", "Retain", "Delete"]}
 
     @pytest.mark.parametrize("bucket", ["DragonBucket", "MessageBucket"])
     def test_buckets_are_private_versioned_and_encrypted(self, bucket: str) -> None:
@@ -422,7 +422,14 @@ class TestResources:
         assert properties["BucketEncryption"]
 
     @pytest.mark.parametrize(
-        "name", ["DragonBucketPolicy", "MessageBucketPolicy", "MessageQueuePolicy", "DragonTopicPolicy"]
+        "name",
+        [
+            "DragonBucketPolicy",
+            "MessageBucketPolicy",
+            "MessageQueuePolicy",
+            "MessageDeadLetterQueuePolicy",
+            "DragonTopicPolicy",
+        ],
     )
     def test_nothing_is_reached_without_tls_except_on_the_local_stage(self, name: str) -> None:
         (statement,) = RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
