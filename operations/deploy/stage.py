@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from operations import functions
-from operations.deploy import api_deployment, commands, package
+from operations.deploy import api_deployment, commands, failures, package
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target, app_environment
 from operations.stages import STAGES
@@ -157,10 +157,13 @@ def _deploy_template(target: Target, stack: str, template: Path, parameters: Map
         *("--output-template-file", str(packaged)),
         env=target.environment,
     )
-    commands.run(
-        *("aws", "cloudformation", "deploy", "--stack-name", stack, "--template-file", str(packaged)),
-        *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
-        *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
-        *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
-        env=target.environment,
-    )
+    try:
+        commands.run(
+            *("aws", "cloudformation", "deploy", "--stack-name", stack, "--template-file", str(packaged)),
+            *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
+            *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
+            *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+            env=target.environment,
+        )
+    except DeployError as error:
+        raise failures.explained(target, stack, error) from error

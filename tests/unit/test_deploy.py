@@ -350,6 +350,70 @@ class TestTheApisStage:
         return deployment
 
 
+class TestFailures:
+    """CloudFormation's command names neither the resource nor the reason."""
+
+    SAID = "Failed to create/update the stack. Run the following command\nto fetch the list of events"
+
+    def test_the_first_resources_that_failed_are_named_with_their_reasons(
+        self, target: Target, commands: Commands
+    ) -> None:
+        commands.failures["cloudformation deploy"] = self.SAID
+        commands.answers["describe-stack-events"] = self.events(
+            ("AWS::CloudFormation::Stack", "stack", "ROLLBACK_COMPLETE", None),
+            ("AWS::SQS::Queue", "Later", "CREATE_FAILED", "Resource creation cancelled"),
+            ("AWS::S3::Bucket", "DragonBucket", "CREATE_FAILED", "dragonpost-dev-dragons already exists"),
+            ("AWS::CloudFormation::Stack", "stack", "CREATE_IN_PROGRESS", "User Initiated"),
+            ("AWS::S3::Bucket", "Earlier", "CREATE_FAILED", "of an earlier deployment"),
+        )
+
+        with pytest.raises(DeployError) as raised:
+            stage.deploy_resources(target)
+
+        assert str(raised.value) == (
+            "dragonpost-dev-resources could not be deployed:\n"
+            "  DragonBucket (AWS::S3::Bucket): dragonpost-dev-dragons already exists"
+        )
+
+    def test_what_validation_found_before_any_resource_was_made_is_named(
+        self, target: Target, commands: Commands
+    ) -> None:
+        """A bucket's name that is taken, for example; the stack's own events do not tell which."""
+        earlier = {"OperationId": "1", "Timestamp": "2026-11-25T03:00:00Z", "ValidationStatusReason": "long ago"}
+        found = {"OperationId": "2", "Timestamp": "2026-11-26T03:00:00Z", "ValidationStatusReason": "already exists"}
+        bucket = {"LogicalResourceId": "DragonBucket", "ResourceType": "AWS::S3::Bucket"}
+        commands.failures["cloudformation deploy"] = self.SAID
+        commands.answers["describe-events"] = json.dumps({"OperationEvents": [earlier | bucket, found | bucket]})
+        commands.answers["describe-stack-events"] = self.events(
+            ("AWS::CloudFormation::Stack", "stack", "CREATE_FAILED", "Call DescribeEvents to retrieve the full list"),
+            ("AWS::CloudFormation::Stack", "stack", "CREATE_IN_PROGRESS", None),
+        )
+
+        with pytest.raises(DeployError, match=r"deployed:\n  DragonBucket \(AWS::S3::Bucket\): already exists$"):
+            stage.deploy_resources(target)
+
+    def test_what_is_refused_before_it_begins_is_told_as_it_was_said(self, target: Target, commands: Commands) -> None:
+        """The newest events are those of an earlier deployment then."""
+        commands.failures["cloudformation deploy"] = "Template format error"
+        commands.answers["describe-stack-events"] = self.events(("AWS::S3::Bucket", "X", "CREATE_FAILED", "long ago"))
+
+        with pytest.raises(DeployError, match="Template format error"):
+            stage.deploy_resources(target)
+
+    def test_events_that_cannot_be_read_do_not_hide_the_failure(self, target: Target, commands: Commands) -> None:
+        commands.failures |= {"cloudformation deploy": self.SAID, "describe-stack-events": "AccessDenied"}
+
+        with pytest.raises(DeployError, match="Failed to create/update the stack"):
+            stage.deploy_resources(target)
+
+    @staticmethod
+    def events(*newest_first: tuple[str, str, str, str | None]) -> str:
+        """Return what CloudFormation says of these events: type, logical id, status and reason."""
+        names = ("ResourceType", "LogicalResourceId", "ResourceStatus", "ResourceStatusReason")
+        events = [dict(zip(names, event, strict=True)) for event in newest_first]
+        return json.dumps({"StackEvents": [{k: v for k, v in event.items() if v} for event in events]})
+
+
 class TestContents:
     """What the stack's template cannot put: the first dragon document, and parameters that somebody deleted."""
 
