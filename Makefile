@@ -19,7 +19,7 @@ WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes logs clean
+.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes expire logs clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -74,7 +74,7 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	$(RUN) -m mypy
 	$(RUN) -m bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
 	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml
-	$(HERE) node_modules/.bin/asl-validator --json-path infrastructure/dragons.asl.json
+	$(HERE) node_modules/.bin/asl-validator --json-definition "$$(sed 's/$${Partition}/aws/' infrastructure/dragons.asl.json)"
 	$(RUN) -m operations.generate --check
 	$(RUN) -m operations.breaking_changes
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
@@ -101,6 +101,9 @@ logs: .venv/.run ## show what functions and workflow said (STAGE=local; FUNCTION
 
 namesakes: .venv/.run ## list a stage's dragons that are not shown, because others have their names (STAGE=…)
 	@exec $(TOOLS) $(PYTHON) -m operations.namesakes --stage $(STAGE)
+
+expire: .venv/.run ## align when a stage's stored messages expire, after ArchiveRetentionDays changed (STAGE=…; run it again to go on)
+	@exec $(TOOLS) $(PYTHON) -m operations.expire --stage $(STAGE)
 
 clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments

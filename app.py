@@ -168,7 +168,12 @@ def get_asset(name: str) -> Reply:
     return pages.asset(name, requests.header(app.request, "If-None-Match"))
 
 
-@app.on_sqs_message(queue=f"dragonpost-{settings.stage}-messages", batch_size=10, name="store_messages")
+@app.on_sqs_message(
+    queue=f"dragonpost-{settings.stage}-messages",
+    batch_size=10,
+    maximum_concurrency=int(settings.consumer_concurrency),
+    name="store_messages",
+)
 def store_messages(event: SQSEvent) -> None:
     """Store a batch of accepted messages: archive, then index."""
     process([Delivery.of(record.to_dict()) for record in event], messages, queue)

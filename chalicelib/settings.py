@@ -94,6 +94,10 @@ class Settings:
         Source.ENVIRONMENT, r"|arn:\S+:userpool/\S+", "arn:aws:cognito-idp:…:userpool/…", default=""
     )
 
+    # How many batches of messages may be stored at once. Needed only while the consumer is deployed. From 2 to 1000:
+    # https://docs.aws.amazon.com/lambda/latest/dg/API_ScalingConfig.html
+    consumer_concurrency = Setting(Source.ENVIRONMENT, r"[2-9]|[1-9][0-9]{1,2}|1000", "10", default="10")
+
     user_pool_client_id = Setting(Source.STACK, r"[A-Za-z0-9_+]+", "4p5ld3k2nq8f1v7c9h6r0sjt2u")
     message_archive_bucket_name = Setting(Source.STACK, _BUCKET, "dragonpost-prod-messages-123456789012")
     message_table_name = Setting(Source.STACK, r"[A-Za-z0-9_.-]{3,255}", "dragonpost-prod-messages")
@@ -108,6 +112,8 @@ class Settings:
     sms_allowed_prefixes = Setting(
         Source.PARAMETER_STORE, rf"none|{_PREFIX}(\s*,\s*{_PREFIX})*", "+1,+44, or none to text nobody"
     )
+    # Change it with the stack's parameter ArchiveRetentionDays, which sets the archive's rule as well.
+    archive_retention_days = Setting(Source.PARAMETER_STORE, r"[0-9]{1,5}", "90, or 0 to keep messages for ever")
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """The stages, and all that differs between them. To add one, add it here and run `make generate`.
 
 Everything else about a stage follows from its name: it is part of every resource's name, so that stages can share an
-account. A name consists of lower-case letters and digits, as the templates' parameter `Stage` demands. With a hyphen,
+account. A name consists of lower-case letters and digits, as the templates' parameter `Stage` demands, and of at most
+14: buckets have the account and the region in their names, too, which may have 63 characters. With a hyphen,
 resources of a stage `dev-messages` would match `dragonpost-dev-messages-*` in the policies of `dev`.
 """
 
@@ -16,14 +17,21 @@ class Stage:
     """What distinguishes a stage.
 
     `allow_origin` is the origin that browsers may call from, or `*`. `workflow_concurrency` is how many runs of each of
-    the workflow's functions there may be at once: beyond them, reports wait. `environment` is what the functions see on
-    top of what every stage sets. `unlimited_actions` are granted on every resource, whatever the policies say.
+    the workflow's functions there may be at once: beyond them, reports wait. `consumer_concurrency` is how many batches
+    of messages may be stored at once, from 2 to 1000: beyond them, messages wait on their queue. `environment` is what
+    the functions see on top of what every stage sets. `unlimited_actions` are granted on every resource, whatever the
+    policies say. `partition` is the part of AWS that the stage is deployed to: `aws`, `aws-us-gov` or `aws-cn`, as ARNs
+    name it.
     """
 
     allow_origin: str
     workflow_concurrency: int = 20  # more would only get into each other's way: they all swap one document
+    # A run stores a batch of 10 in some 80 ms, so 8 keep up with the 1,000 requests a second that the API takes
+    # (ThrottlingRateLimit). More would take the API's runs after an outage, when there is a backlog.
+    consumer_concurrency: int = 10
     environment: Mapping[str, str] = field(default_factory=dict)
     unlimited_actions: frozenset[str] = frozenset()
+    partition: str = "aws"
 
 
 EMBEDDED = "local"  # the stage of `make run`, in the embedded AWS

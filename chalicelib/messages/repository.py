@@ -1,7 +1,10 @@
 """Where messages are kept: the archive in S3, and the index in DynamoDB that answers reads.
 
-The archive is written first, so an index row never points at nothing (until the object expires). Both writes are
-conditional: the same message again changes nothing, and another payload under the same key never overwrites the first.
+The archive is written first, so an index row never points at nothing. Both writes are conditional: the same message
+again changes nothing, and another payload under the same key never overwrites the first.
+
+If a stage keeps messages for so many days only, both end that long after the message was archived. DynamoDB deletes
+some days later, and S3 after the midnight that follows; until then, what has expired is taken for absent here.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chalicelib import aws, exact_json
 from chalicelib.faults import InvalidInput
 from chalicelib.messages.model import Message, message_from
-from chalicelib.messages.stored import NotARow, StoredMessage
+from chalicelib.messages.stored import DAY_S, NotARow, StoredMessage, has_expired
 from chalicelib.telemetry import count, logger
 
 if TYPE_CHECKING:
@@ -71,6 +74,11 @@ class MessageStores(Protocol):
         """The index's table."""
         ...
 
+    @property
+    def archive_retention_days(self) -> str:
+        """For how many days messages are kept, or 0 for ever."""
+        ...
+
 
 class MessageRepository:
     """The stage's archive bucket and index table. Safe to share between threads.
@@ -84,9 +92,11 @@ class MessageRepository:
         s3: Callable[[], S3Client] = aws.s3,
         dynamodb: Callable[[], DynamoDBClient] = aws.dynamodb,
         hasty_dynamodb: Callable[[], DynamoDBClient] = aws.hasty_dynamodb,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the names of bucket and table (read before each use), functions that return the clients, and a clock."""
+        """Take the names of bucket and table and the days (read before each use), functions that return the clients,
+        and one that returns the time in seconds since 1970.
+        """
         self._stores = stores
         self._s3 = s3
         self._dynamodb = dynamodb
@@ -99,15 +109,16 @@ class MessageRepository:
 
         Raises `MessageConflict` if another payload has the key, and `MessageTooLarge`.
         """
-        row = StoredMessage.of(message)
+        days = int(self._stores.archive_retention_days)
+        row = StoredMessage.of(message).kept_for(days, self._clock())
         if row.size_bytes > ROW_BYTES_MAX:
             raise MessageTooLarge(f"the index keeps at most {ROW_BYTES_MAX:,} bytes of a message")
-        # The index is read first: the archived object may have expired while its row remains (ArchiveRetentionDays),
-        # and the archive would then accept another payload.
+        # The index is read first: rows from before retention was set outlive their archived objects until `make expire`
+        # aligns them, and the archive would accept another payload.
         if present := self._row(row.message_id, row.company_id):
             return _compared(message, present[0])
-        self._archive(message)
-        return self._index(message, row)
+        archived_at = self._archive(message, days)
+        return self._index(message, row.kept_for(days, archived_at))
 
     def look_for(self, message: Message) -> Seen:
         """Return what the index shows of a message, without any guarantee: it may not show yet what was just stored.
@@ -138,33 +149,51 @@ class MessageRepository:
             raise Ambiguous
         return StoredMessage.from_item(rows[0]) if rows else None
 
-    def _archive(self, message: Message) -> None:
+    def _archive(self, message: Message, days: int) -> float:
+        """Archive a message that is not archived yet; return when it was archived, in seconds since 1970."""
         try:
-            with aws.calling("S3"):
-                self._s3().put_object(
-                    Bucket=self._stores.message_archive_bucket_name,
-                    Key=message.archive_key,
-                    Body=message.as_json(),
-                    ContentType="application/json",
-                    IfNoneMatch="*",
-                )
+            self._put(message, IfNoneMatch="*")
         except aws.DependencyFault as refused:
             if refused.status == 409:  # another conditional put of the key is under way
                 raise aws.DependencyUnavailable("S3", refused.code) from refused
             if refused.status != 412:
                 raise
-            self._check_archived_is_same(message)
+            return self._archived_before(message, days)
+        return self._clock()
 
-    def _check_archived_is_same(self, message: Message) -> None:
+    def _archived_before(self, message: Message, days: int) -> float:
+        """Return when a message was archived that has its key already; one that has expired is replaced.
+
+        Raises `MessageConflict` if another payload has the key.
+        """
         with aws.calling("S3"):
             answer = self._s3().get_object(Bucket=self._stores.message_archive_bucket_name, Key=message.archive_key)
             archived = answer["Body"].read()
+        archived_at = answer["LastModified"].timestamp()
+        if days and archived_at + days * DAY_S <= self._clock():
+            self._replace(message, answer["ETag"])
+            return self._clock()
+        _check_is_same(archived, message)
+        return archived_at
+
+    def _replace(self, expired: Message, etag: str) -> None:
+        """Archive a message in the place of one that has expired, unless that has changed meanwhile."""
         try:
-            same = message_from(exact_json.parse_object(archived)).digest() == message.digest()
-        except (exact_json.MalformedJson, InvalidInput):
-            same = False
-        if not same:
-            raise MessageConflict(f"{message.archive_key} is archived with another payload")
+            self._put(expired, IfMatch=etag)
+        except aws.DependencyFault as refused:
+            if refused.status not in (404, 409, 412):  # S3 has just deleted it, or another consumer has replaced it
+                raise
+            raise aws.DependencyUnavailable("S3", refused.code) from refused
+
+    def _put(self, message: Message, **condition: str) -> None:
+        with aws.calling("S3"):
+            self._s3().put_object(
+                Bucket=self._stores.message_archive_bucket_name,
+                Key=message.archive_key,
+                Body=message.as_json(),
+                ContentType="application/json",
+                **condition,  # type: ignore[arg-type]
+            )
 
     def _index(self, message: Message, row: StoredMessage) -> Storing:
         try:
@@ -172,7 +201,8 @@ class MessageRepository:
                 self._dynamodb().put_item(
                     TableName=self._stores.message_table_name,
                     Item=row.as_item(),
-                    ConditionExpression="attribute_not_exists(message_id)",
+                    ConditionExpression="attribute_not_exists(message_id) OR expires_at <= :now",
+                    ExpressionAttributeValues={":now": {"N": str(int(self._clock()))}},
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except aws.DependencyFault as refused:
@@ -188,7 +218,7 @@ class MessageRepository:
             answer = self._hasty_dynamodb().get_item(
                 TableName=table, Key=_key(str(message.metadata.message_id), str(message.metadata.company_id))
             )
-        return answer.get("Item")
+        return self._unless_expired(answer.get("Item"))
 
     def _row(self, message_id: str, company_id: str) -> list[dict[str, AttributeValueTypeDef]]:
         with aws.calling("DynamoDB"):
@@ -197,18 +227,40 @@ class MessageRepository:
                 Key=_key(message_id, company_id),
                 ConsistentRead=True,
             )
-        return [answer["Item"]] if "Item" in answer else []
+        row = self._unless_expired(answer.get("Item"))
+        return [row] if row else []
 
     def _rows(self, message_id: str) -> list[dict[str, AttributeValueTypeDef]]:
-        with aws.calling("DynamoDB"):
-            answer = self._dynamodb().query(
-                TableName=self._stores.message_table_name,
-                KeyConditionExpression="message_id = :id",
-                ExpressionAttributeValues={":id": {"S": message_id}},
-                ConsistentRead=True,
-                Limit=2,
-            )
-        return answer["Items"]
+        """Return the rows with this message id, but not more than two of them."""
+        found: list[dict[str, AttributeValueTypeDef]] = []
+        following: dict[str, Any] = {}
+        while True:
+            with aws.calling("DynamoDB"):
+                answer = self._dynamodb().query(
+                    TableName=self._stores.message_table_name,
+                    KeyConditionExpression="message_id = :id",
+                    ExpressionAttributeValues={":id": {"S": message_id}},
+                    ConsistentRead=True,
+                    Limit=2,
+                    **following,
+                )
+            found += [row for row in answer["Items"] if self._unless_expired(row)]
+            if len(found) > 1 or "LastEvaluatedKey" not in answer:
+                return found[:2]
+            following = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _unless_expired(self, item: dict[str, AttributeValueTypeDef] | None) -> dict[str, AttributeValueTypeDef] | None:
+        return None if item is None or has_expired(item, self._clock()) else item
+
+
+def _check_is_same(archived: bytes, message: Message) -> None:
+    """Raise `MessageConflict` if what is archived is not this message."""
+    try:
+        same = message_from(exact_json.parse_object(archived)).digest() == message.digest()
+    except (exact_json.MalformedJson, InvalidInput):
+        same = False
+    if not same:
+        raise MessageConflict(f"{message.archive_key} is archived with another payload")
 
 
 def _key(message_id: str, company_id: str) -> dict[str, AttributeValueTypeDef]:

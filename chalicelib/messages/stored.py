@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import UniversalAttributeValueTypeDef
 
 
+EXPIRES_AT = "expires_at"
+DAY_S = 86_400
+
+
 class NotARow(Exception):
     """An item of the index is no stored message: somebody else wrote it."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes that queries may want, `data` whole, as the exact JSON text that was accepted, and the digest."""
+    """The attributes that queries may want, `data` whole, as the exact JSON text that was accepted, and the digest.
+
+    `expires_at` is when the row's time is over, in seconds since 1970, or None for never.
+    """
 
     message_id: str
     company_id: str
@@ -30,6 +37,7 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     message_s3_key: str
     data: str
     digest: str
+    expires_at: int | None = None
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -54,15 +62,23 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         Raises `NotARow` for an item that lacks another attribute, or whose digest cannot be computed.
         """
         try:
-            attributes = {name: item[name][_type_of(name)] for name in cls.__struct_fields__ if name != "digest"}
+            attributes = {name: item[name][_type_of(name)] for name in cls.__struct_fields__ if name not in _OPTIONAL}
             digest = item["digest"]["S"] if "digest" in item else _computed_digest(attributes)
-        except (KeyError, exact_json.MalformedJson) as error:
+            expires_at = int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None
+        except (KeyError, ValueError, exact_json.MalformedJson) as error:
             raise NotARow from error
-        return cls(**attributes, digest=digest)
+        return cls(**attributes, digest=digest, expires_at=expires_at)
+
+    def kept_for(self, days: int, since_s: float) -> Self:
+        """Return the row with the time at which it expires: so many days after the message was archived, at `since_s`.
+
+        0 days are for ever.
+        """
+        return msgspec.structs.replace(self, expires_at=expiry(days, since_s))
 
     def as_item(self) -> dict[str, UniversalAttributeValueTypeDef]:
         """Return the row as a DynamoDB item."""
-        return {name: {_type_of(name): value} for name, value in msgspec.structs.asdict(self).items()}
+        return {name: {_type_of(name): value} for name, value in self._texts().items()}
 
     @property
     def size_bytes(self) -> int:
@@ -70,7 +86,7 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
         """
-        return sum(len(name) + len(value.encode()) + 1 for name, value in msgspec.structs.asdict(self).items())
+        return sum(len(name) + len(value.encode()) + 1 for name, value in self._texts().items())
 
     def holds(self, message: Message) -> bool:
         """Tell whether this row holds that message, which has the same company and id."""
@@ -86,6 +102,24 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         }
         return exact_json.encode({"metadata": metadata, "data": msgspec.Raw(self.data.encode()), "digest": self.digest})
 
+    def _texts(self) -> dict[str, str]:
+        """Return the attributes that the row has, as DynamoDB takes texts and numbers."""
+        return {name: str(value) for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
+def expiry(days: int, since_s: float) -> int | None:
+    """Return when a row expires that is kept for so many days from a time (both in seconds), or None for 0 days."""
+    return int(since_s) + days * DAY_S if days else None
+
+
+def has_expired(item: Mapping[str, Any], now_s: float) -> bool:
+    """Tell whether an item's time is over. DynamoDB deletes it some days later, and shows it until then.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html
+    """
+    expires_at = item.get(EXPIRES_AT, {}).get("N")
+    return expires_at is not None and float(expires_at) <= now_s
+
 
 def _computed_digest(attributes: Mapping[str, str]) -> str:
     """Return the digest of a stored message. Today's rules do not matter here: its own time's accepted it."""
@@ -95,4 +129,7 @@ def _computed_digest(attributes: Mapping[str, str]) -> str:
 
 def _type_of(name: str) -> str:
     """Return an attribute's DynamoDB type."""
-    return "N" if name == "order_amount" else "S"
+    return "N" if name in ("order_amount", EXPIRES_AT) else "S"
+
+
+_OPTIONAL = ("digest", EXPIRES_AT)

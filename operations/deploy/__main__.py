@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from operations import PROJECT, contents
-from operations.deploy import package, stage
+from operations.deploy import artifacts, package, stage
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target, app_environment, default_artifacts_bucket
 from operations.stages import EMBEDDED, STAGES
@@ -38,6 +38,7 @@ def _deploy(options: argparse.Namespace) -> None:
     stage.check_not_deployed_otherwise(target, options.with_)
     stage.ensure_artifacts_bucket(target)
     outputs = stage.deploy_resources(target)
+    stage.check_partition(target, outputs)
     for put in contents.complete(target.stage, contents.of_this_environment):
         target.say(f"put {put}")
     if options.resources_only:
@@ -45,8 +46,10 @@ def _deploy(options: argparse.Namespace) -> None:
             print(f"export {name}={shlex.quote(value)}")
     elif options.with_ == "chalice":
         print(stage.chalice_deploy(target, outputs), end="")
+        artifacts.tidy(target, contents.of_this_environment)
     else:
         print(stage.deploy_app(target, outputs, package.package_app(target, outputs)))
+        artifacts.tidy(target, contents.of_this_environment)
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -63,6 +66,7 @@ def _target(options: argparse.Namespace) -> Target:
         sms_allowed_prefixes=options.sms_allowed_prefixes,
         alarm_email=options.alarm_email,
         api_access_logs=options.api_access_logs,
+        replaced=frozenset(options.replace),
     )
 
 
@@ -82,6 +86,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--api-access-logs",
         choices=("on", "off"),
         help="whether API Gateway logs every request; the account needs a role for that (default: as deployed, or off)",
+    )
+    parser.add_argument(
+        "--replace",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a bucket, table, queue or pool (as the template names it) that may be replaced or removed with its data",
     )
     parser.add_argument(
         "--with",

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from operations import functions
-from operations.deploy import api_deployment, commands, failures, package
+from operations.deploy import api_deployment, commands, failures, losses, package
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target, app_environment
 from operations.stages import STAGES
 
 _NEVER_RESERVED = 100
+STAGE_LETTERS_MAX = 14  # dragonpost-<stage>-messages-<account>-<region> has 63, if the region has 15
 
 
 def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
@@ -56,12 +57,38 @@ def deploy_resources(target: Target) -> dict[str, str]:
     target.say(f"deploying {target.resources_stack}")
     template = target.project / "infrastructure" / "resources.yaml"
     parameters = {"Stage": target.stage}
+    new = _is_new(target, target.resources_stack)
+    if new:
+        check_name_fits(target.stage)
+        parameters["BucketNamesHaveRegion"] = "true"  # one that stands keeps what it has
     if target.sms_allowed_prefixes is not None:
         parameters["SmsAllowedPrefixes"] = target.sms_allowed_prefixes
     if target.alarm_email is not None:
         parameters["AlarmEmail"] = target.alarm_email
-    _deploy_template(target, target.resources_stack, template, parameters)
+    _deploy_template(target, target.resources_stack, template, parameters, holds_data=not new)
     return stack_outputs(target, target.resources_stack)
+
+
+def check_name_fits(new_stage: str) -> None:
+    """Raise DeployError if a stage's buckets would get names that are too long. Stages that stand may have longer ones.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if len(new_stage) > STAGE_LETTERS_MAX:
+        raise DeployError(
+            f"the name of stage {new_stage} has more than {STAGE_LETTERS_MAX} letters, so its buckets' names would be "
+            "too long. Give it a shorter one in operations/stages.py, and run `make generate`."
+        )
+
+
+def check_partition(target: Target, outputs: Mapping[str, str]) -> None:
+    """Raise DeployError if the functions' policies name another part of AWS than the one that the stage is in."""
+    partition = outputs["UserPoolArn"].split(":")[1]
+    if partition != STAGES[target.stage].partition:
+        raise DeployError(
+            f"stage {target.stage} is in the partition {partition} of AWS, and its functions' policies name another. "
+            f'Give it partition="{partition}" in operations/stages.py, and run `make generate`.'
+        )
 
 
 def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> str:
@@ -131,11 +158,29 @@ def _workflow_concurrency(target: Target) -> int:
     limit = int(commands.run("aws", *settings, env=target.environment))
     if limit >= needed:
         return wanted
+    consumer = STAGES[target.stage].consumer_concurrency
+    if consumer * 2 > limit:
+        target.say(
+            f"of the {limit} functions that this account may run at once, storing messages may take {consumer}; give "
+            f"{target.stage} a lower consumer_concurrency in operations/stages.py (at least 2), and run `make generate`"
+        )
     target.say(
         f"this account may run {limit} functions at once, too few to reserve {wanted} for each of the workflow's "
         f"(that takes {needed}). They stay unbounded. Ask AWS for more and deploy again (docs/operations.md, Deploying)"
     )
     return 0
+
+
+def _is_new(target: Target, stack: str) -> bool:
+    """Tell whether there is no such stack, or one of which no resource was ever made."""
+    status = ("--stack-name", stack, "--query", "Stacks[0].StackStatus", "--output", "text")
+    try:
+        said = commands.run("aws", "cloudformation", "describe-stacks", *status, env=target.environment)
+    except DeployError as error:
+        if "does not exist" in str(error):
+            return True
+        raise
+    return said.strip() == "REVIEW_IN_PROGRESS"
 
 
 def _stack_exists(target: Target, stack: str) -> bool:
@@ -148,7 +193,10 @@ def _stack_exists(target: Target, stack: str) -> bool:
     return True
 
 
-def _deploy_template(target: Target, stack: str, template: Path, parameters: Mapping[str, str]) -> None:
+def _deploy_template(
+    target: Target, stack: str, template: Path, parameters: Mapping[str, str], *, holds_data: bool = False
+) -> None:
+    """Deploy a template. If the stack holds data already, what the change would do to it is looked at first."""
     target.build.mkdir(parents=True, exist_ok=True)
     packaged = target.build / f"{stack}.json"
     commands.run(
@@ -157,13 +205,15 @@ def _deploy_template(target: Target, stack: str, template: Path, parameters: Map
         *("--output-template-file", str(packaged)),
         env=target.environment,
     )
+    deployment = (
+        *("cloudformation", "deploy", "--stack-name", stack, "--template-file", str(packaged)),
+        *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
+        *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
+        *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+    )
+    if holds_data:
+        losses.check(target, stack, deployment)
     try:
-        commands.run(
-            *("aws", "cloudformation", "deploy", "--stack-name", stack, "--template-file", str(packaged)),
-            *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
-            *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
-            *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
-            env=target.environment,
-        )
+        commands.run("aws", *deployment, env=target.environment)
     except DeployError as error:
         raise failures.explained(target, stack, error) from error

@@ -23,6 +23,7 @@ class Target:
     Without `sms_allowed_prefixes`, a deployed stage keeps those it has, and a new one texts nobody. Without
     `alarm_email`, alarms are mailed to whom they are mailed already, and those of a new stage to nobody.
     Without `api_access_logs` (`on` or `off`), API Gateway logs requests if it does already.
+    `replaced` are the stores, by their names in the template, that may be replaced or removed with their data.
     `workflow_concurrency` is how many runs of each of the workflow's functions there may be at once; without it, it is
     as many as the stage says, if the account can reserve them.
     """
@@ -37,6 +38,7 @@ class Target:
     api_access_logs: str | None = None
     artifacts_owner: str | None = None
     workflow_concurrency: int | None = None
+    replaced: frozenset[str] = frozenset()
 
     @property
     def resources_stack(self) -> str:

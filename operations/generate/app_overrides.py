@@ -192,6 +192,8 @@ def _rest_api() -> dict[str, Any]:
             "AccessLogSetting": {"Fn::If": [_ACCESS_LOGGED, _access_log(), {"Ref": "AWS::NoValue"}]},
             "GatewayResponses": gateway_responses({"Fn::Sub": "'${AllowOrigin}'"}),
             "DefinitionBody": {
+                # Chalice calls the APIs of all stages by the name of the app.
+                "info": {"title": {"Fn::Sub": functions.deployed_name(functions.API, "${Stage}")}},
                 "securityDefinitions": {users.name: {"x-amazon-apigateway-authorizer": one_client}},
             },
         }

@@ -42,6 +42,7 @@ def _stage(name: str, stage: Stage) -> dict[str, Any]:
         "environment_variables": {
             Settings.stage.variable: name,
             Settings.allow_origin.variable: stage.allow_origin,
+            Settings.consumer_concurrency.variable: str(stage.consumer_concurrency),
             "POWERTOOLS_SERVICE_NAME": f"dragonpost-{name}",  # a dimension of every metric, so that stages differ
             **stage.environment,
         },

@@ -1,6 +1,8 @@
 """The policy files of `.chalice`, one for each function and stage, from one template for each function.
 
-A template is `infrastructure/policies/<function>.json`, in which `${Stage}` is the stage's name.
+A template is `infrastructure/policies/<function>.json`, in which `${Stage}` is the stage's name, and `${Partition}` the
+part of AWS that it is in. CloudFormation's own `${AWS::Partition}` cannot be there: `chalice deploy` hands the
+files to IAM as they are, and `chalice package` puts them into the template without `Fn::Sub`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ def files() -> dict[Path, str]:
     """
     templates = {function: template(function) for function in functions.names()}
     return {
-        Path(".chalice", file_name(function, stage)): _policy(text.replace("${Stage}", stage), differences)
+        Path(".chalice", file_name(function, stage)): _policy(_filled_in(text, stage, differences), differences)
         for function, text in templates.items()
         for stage, differences in STAGES.items()
     }
@@ -43,6 +45,10 @@ def template(function: str) -> str:
         raise functions.FunctionIncomplete(
             f"app.py declares the function {function}: write what it may do to {file}"
         ) from error
+
+
+def _filled_in(template: str, name: str, stage: Stage) -> str:
+    return template.replace("${Stage}", name).replace("${Partition}", stage.partition)
 
 
 def _policy(text: str, stage: Stage) -> str:

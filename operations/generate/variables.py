@@ -54,9 +54,11 @@ def _made(template: Mapping[str, Any], outputs: Mapping[str, str]) -> Iterator[M
             )
         resource = template[value["Ref"]]
         _, service, kind = resource["Type"].split("::")
-        name = resource["Properties"].get(f"{kind}Name", {}).get("Fn::Sub", "")
+        name = resource["Properties"].get(f"{kind}Name", {})
+        _, name, _ = name.get("Fn::If", (None, name, None))  # the cases differ in what only an account knows
         service = service.lower()
-        yield Made(setting, outputs[str(value)], _IN_ARNS.get(service, service), _in_any_account(name))
+        made_name = _in_any_account(name.get("Fn::Sub", ""))
+        yield Made(setting, outputs[str(value)], _IN_ARNS.get(service, service), made_name)
 
 
 def variables(function: str, made: list[Made]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from operations import PROJECT
 from operations.deploy.stage import check_not_deployed_otherwise
 from operations.deploy.target import Target
 from operations.functions import API, deployed_name, names
+from operations.stages import STAGES
 from tests.deploy.moto_account import REGION, Account, Standing, Swagger, account
 from tests.deploy.project import chalice, copy_of_project, without_aws_settings
 
@@ -145,6 +146,7 @@ class TestFunctions:
     def test_the_queue_feeds_its_consumer_and_no_other(self, deployed: Deployment) -> None:
         [mapping] = deployed.standing.mappings.values()
 
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": STAGES["dev"].consumer_concurrency}
         assert mapping["EventSourceArn"] == f"arn:aws:sqs:{REGION}:123456789012:{QUEUE}"
         assert mapping["FunctionArn"].endswith(":function:dragonpost-dev-store_messages")
         assert mapping["BatchSize"] == 10

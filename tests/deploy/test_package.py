@@ -23,6 +23,7 @@ from operations import PROJECT
 from operations.deploy.package import package_app, requirements
 from operations.deploy.target import Target
 from operations.functions import deployed_name, logical_id, names
+from operations.stages import STAGES
 from operations.vendor import STAMP
 from tests.deploy.project import copy_of_project, without_aws_settings
 
@@ -191,6 +192,11 @@ print([pages.asset(name, None).status_code for name in (*pages.ASSETS, *pages.SW
 
 
 class TestTemplate:
+    def test_storing_messages_cannot_take_all_of_the_accounts_runs(self, package: Package) -> None:
+        [source] = functions(package)[logical_id("store_messages")]["Events"].values()
+
+        assert source["Properties"]["ScalingConfig"] == {"MaximumConcurrency": STAGES["prod"].consumer_concurrency}
+
     def test_cfn_lint_finds_nothing(self, package: Package) -> None:
         linted = subprocess.run(
             [

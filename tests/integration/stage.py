@@ -55,6 +55,7 @@ class Stage:
             dragon_workflow_arn=STATE_MACHINE_ARN,
             user_pool_client_id=AUDIENCE,
             sms_allowed_prefixes="+1,+44",
+            archive_retention_days="0",
         )
         stage.put_document(b"[]")
         return stage

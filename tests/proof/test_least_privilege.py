@@ -361,7 +361,7 @@ def _calls_of_the_definition() -> Iterator[Call]:
     named = _resources()["DragonWorkflow"]["Properties"]["DefinitionSubstitutions"]
     for state in _tasks():
         parameters = state["Parameters"]
-        integration = state["Resource"].removeprefix("arn:aws:states:::")
+        integration = state["Resource"].removeprefix("arn:${Partition}:states:::")
         if integration == "lambda:invoke":
             name = _substituted(named[parameters["FunctionName"].strip("${}")])
             yield Call("lambda:InvokeFunction", f"arn:aws:lambda:us-east-1:123456789012:function:{name}")

@@ -17,6 +17,7 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalicelib.settings import Settings, Source
 from operations import PROJECT, functions
 from operations.deploy import target
+from operations.deploy.stage import STAGE_LETTERS_MAX
 from operations.stages import EMBEDDED, STAGES
 
 TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
@@ -105,16 +106,22 @@ def resources() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
             yield logical_id, resource.get("Type", made), properties
 
 
-def at_its_longest(name: Any) -> str:
-    """Return a name as CloudFormation fills it in."""
+def at_its_longest(name: Any) -> Iterator[str]:
+    """Yield a name as CloudFormation fills it in, for each case of a condition."""
+    if isinstance(name, Mapping) and "Fn::If" in name:
+        yield from (text for case in name["Fn::If"][1:] for text in at_its_longest(case))
+        return
     text = name["Fn::Sub"] if isinstance(name, Mapping) else name
-    return re.sub(r"\$\{([\w:]+)\}", lambda found: LONGEST[found[1]], text)
+    # Deploying refuses a longer name for a new stage, and only a new stage has the region in names.
+    longest = LONGEST | ({"Stage": "s" * STAGE_LETTERS_MAX} if "${AWS::Region}" in text else {})
+    yield re.sub(r"\$\{([\w:]+)\}", lambda found: longest[found[1]], text)
 
 
 NAMED = [
-    (logical_id, kind, at_its_longest(properties[NAMES[kind][0]]))
+    (logical_id, kind, name)
     for logical_id, kind, properties in resources()
     if kind in NAMES and NAMES[kind][0] in properties
+    for name in at_its_longest(properties[NAMES[kind][0]])
 ]
 
 
@@ -139,7 +146,7 @@ class TestNames:
         """AWS counts the whole ARN:
         https://docs.aws.amazon.com/sdk-for-kotlin/api/latest/ssm/aws.sdk.kotlin.services.ssm.model/-put-parameter-request/name.html
         """
-        before = at_its_longest({"Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"})
+        [before] = at_its_longest({"Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"})
         names = [name for _, kind, name in NAMED if kind == "AWS::SSM::Parameter"]
         assert names
         assert max(len(before + name) for name in names) <= 1011

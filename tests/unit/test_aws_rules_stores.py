@@ -1,15 +1,24 @@
 """What AWS refuses or does, and no emulator does: one rule, one test, over every resource that the rule may concern."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+from botocore.loaders import create_loader
 
+from app import app
+from chalicelib.settings import Settings
 from operations import PROJECT
+from operations.deploy.stage import STAGE_LETTERS_MAX
+from operations.generate import chalice_config, policies
+from operations.stages import STAGES, Stage
 
 TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+PARTITIONS = create_loader().load_data("endpoints")["partitions"]
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"] | OVERRIDES["Resources"]
 
 
@@ -88,3 +97,91 @@ def test_what_replaces_a_resource_may_keep_the_old_one_only_by_retain(name: str,
     assert policy in ("Delete", "Retain")
     kept = "RetainExceptOnCreate" in values_of(RESOURCES[name].get("DeletionPolicy"))
     assert kept == ("Retain" in values_of(RESOURCES[name]["UpdateReplacePolicy"]))
+
+
+@pytest.mark.parametrize("source", app.event_sources, ids=lambda source: source.name)
+def test_a_queues_consumer_leaves_the_accounts_other_runs_to_the_api(source: Any) -> None:
+    """Without a bound, a backlog takes up to 1,000 runs, and whatever is throttled counts as received.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+    """
+    assert source.maximum_concurrency == int(Settings.consumer_concurrency.default or 0)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stages_consumer_has_a_bound_that_lambda_takes(stage: str) -> None:
+    """From 2 to 1000: https://docs.aws.amazon.com/lambda/latest/dg/API_ScalingConfig.html"""
+    configured = json.loads(chalice_config.files()[chalice_config.CONFIG])["stages"][stage]["environment_variables"]
+    assert configured[Settings.consumer_concurrency.variable] == str(STAGES[stage].consumer_concurrency)
+    assert 2 <= STAGES[stage].consumer_concurrency <= 1000
+    assert Settings.consumer_concurrency.form.fullmatch(str(STAGES[stage].consumer_concurrency))
+
+
+@pytest.mark.parametrize("bound", ["1", "0", "1001", "02", "ten"])
+def test_a_bound_that_lambda_refuses_is_refused_before_it_is_deployed(bound: str) -> None:
+    assert not Settings.consumer_concurrency.form.fullmatch(bound)
+
+
+# The longest that botocore knows: us-isof-south-1.
+LONGEST_REGION = max((region for p in PARTITIONS for region in p["regions"]), key=len)
+
+
+@pytest.mark.parametrize("bucket", of_type("AWS::S3::Bucket"))
+@pytest.mark.parametrize("stage", [*STAGES, "x" * STAGE_LETTERS_MAX])
+def test_a_new_stages_buckets_can_be_made_in_every_region(bucket: str, stage: str) -> None:
+    """Names are shared by all accounts and regions, and have at most 63 characters.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    condition, new, standing = RESOURCES[bucket]["Properties"]["BucketName"]["Fn::If"]
+    values = {"Stage": stage, "AWS::AccountId": "123456789012", "AWS::Region": LONGEST_REGION}
+    name = re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], new["Fn::Sub"])
+    assert name.endswith(f"-123456789012-{LONGEST_REGION}")
+    assert len(name) <= 63
+    assert standing["Fn::Sub"] == new["Fn::Sub"].removesuffix("-${AWS::Region}")
+    assert TEMPLATE["Conditions"][condition] == {"Fn::Equals": [{"Ref": "BucketNamesHaveRegion"}, "true"]}
+
+
+def test_a_stage_that_stands_keeps_its_buckets_if_nobody_says_anything() -> None:
+    """A new name is a new bucket: a pipeline of somebody's own does not know the parameter yet."""
+    assert TEMPLATE["Parameters"]["BucketNamesHaveRegion"]["Default"] == "false"
+
+
+ARN_OF_ONE_PARTITION = re.compile(r"arn:aws[\w-]*:")
+SOURCES = [
+    *sorted((PROJECT / "infrastructure").rglob("*.json")),
+    PROJECT / "infrastructure" / "resources.yaml",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_no_arn_names_one_partition_of_aws(source: Path) -> None:
+    """ARNs elsewhere begin with arn:aws-us-gov or arn:aws-cn:
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+    """
+    assert not ARN_OF_ONE_PARTITION.findall(source.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn"])
+def test_a_stages_policies_name_its_partition(partition: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STAGES, "elsewhere", Stage(allow_origin="*", partition=partition))  # type: ignore[misc]
+    made = {path: text for path, text in policies.files().items() if path.stem.endswith("-elsewhere")}
+    arns = [arn for text in made.values() for arn in re.findall(r'"arn:[^"]+', text)]
+    assert arns
+    assert {arn.split(":")[1] for arn in arns} == {partition}
+
+
+def test_the_apis_of_two_stages_in_one_account_can_be_told_apart() -> None:
+    """API Gateway shows an API's title, and Chalice gives all stages the name of the app."""
+    definition = OVERRIDES["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    assert "${Stage}" in definition["info"]["title"]["Fn::Sub"]
+
+
+@pytest.mark.parametrize("table", of_type("AWS::DynamoDB::Table"))
+def test_no_table_is_encrypted_with_a_key_that_bills_each_use(table: str) -> None:
+    """Without a word about it, a table is encrypted with a key that AWS owns, which costs nothing.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-dynamodb-table-ssespecification.html
+    """
+    assert not RESOURCES[table]["Properties"].get("SSESpecification", {}).get("SSEEnabled", False)

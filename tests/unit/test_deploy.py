@@ -53,7 +53,7 @@ class Commands:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
-        self.answers: dict[str, str] = {}
+        self.answers: dict[str, str] = {"--no-execute-changeset": "No changes to deploy. Stack x is up to date"}
         self.failures: dict[str, str] = {}
 
     def __call__(self, *command: str, **_where: Any) -> str:
@@ -66,7 +66,7 @@ class Commands:
 
     def only(self, part: str) -> str:
         """Return the one command with this part."""
-        [line] = [line for line in self.ran if part in line]
+        [line] = [line for line in self.ran if part in line and not line.endswith("--no-execute-changeset")]
         return line
 
 
@@ -211,6 +211,49 @@ class TestResources:
 
         assert commands.only("cloudformation deploy").endswith("Stage=dev AlarmEmail=ops@example.org")
 
+    def test_a_new_stages_buckets_have_the_region_in_their_names(self, target: Target, commands: Commands) -> None:
+        """In one account, the same stage can then be in several regions."""
+        commands.failures["--query Stacks[0].StackStatus"] = "Stack with id dragonpost-dev-resources does not exist"
+
+        with contextlib.suppress(DeployError):  # there are no outputs
+            stage.deploy_resources(target)
+
+        assert commands.only("cloudformation deploy").endswith("Stage=dev BucketNamesHaveRegion=true")
+
+    @pytest.mark.parametrize(("status", "new"), [("REVIEW_IN_PROGRESS", True), ("UPDATE_ROLLBACK_COMPLETE", False)])
+    def test_only_a_stack_of_which_nothing_was_made_yet_counts_as_new(
+        self, target: Target, commands: Commands, status: str, new: bool
+    ) -> None:
+        commands.answers["--query Stacks[0].StackStatus"] = f"{status}\n"
+
+        stage.deploy_resources(target)
+
+        assert ("BucketNamesHaveRegion=true" in commands.only("cloudformation deploy")) is new
+
+    def test_a_stack_that_nobody_may_look_at_is_not_taken_for_new(self, target: Target, commands: Commands) -> None:
+        commands.failures["--query Stacks[0].StackStatus"] = "AccessDenied"
+
+        with pytest.raises(DeployError, match="AccessDenied"):
+            stage.deploy_resources(target)
+
+        assert not [ran for ran in commands.ran if "cloudformation deploy" in ran]
+
+    def test_a_new_stage_whose_name_is_too_long_is_refused_and_one_that_stands_is_not(
+        self, target: Target, commands: Commands
+    ) -> None:
+        long = replace(target, stage="integrationtests")
+        stage.deploy_resources(long)
+        commands.answers["--query Stacks[0].StackStatus"] = "REVIEW_IN_PROGRESS"
+
+        with pytest.raises(DeployError, match="integrationtests has more than 14 letters"):
+            stage.deploy_resources(long)
+
+    def test_policies_that_name_another_part_of_aws_are_refused(self, target: Target) -> None:
+        stage.check_partition(target, {"UserPoolArn": "arn:aws:cognito-idp:us-east-1:1:userpool/x"})
+
+        with pytest.raises(DeployError, match=r'partition="aws-us-gov" in operations/stages\.py'):
+            stage.check_partition(target, {"UserPoolArn": "arn:aws-us-gov:cognito-idp:us-gov-west-1:1:userpool/x"})
+
 
 def packaged_with(target: Target, *parameters: str) -> Path:
     """Write what a packaged app has for its deployment: these parameters, and the API in as far as SAM looks at it."""
@@ -263,6 +306,16 @@ class TestApp:
         )
 
         assert commands.only("cloudformation deploy").endswith("--parameter-overrides ApiAccessLogs=on")
+
+    @pytest.mark.parametrize(("limit", "told"), [(20, False), (19, True), (10, True)])
+    def test_an_account_of_which_the_consumer_would_take_more_than_half_is_told(
+        self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str], limit: int, told: bool
+    ) -> None:
+        commands.answers["get-account-settings"] = f"{limit}\n"
+
+        self.deploy(target, commands)
+
+        assert ("a lower consumer_concurrency in operations/stages.py" in capsys.readouterr().err) is told
 
     def test_a_bound_that_was_chosen_is_set_whatever_the_account_has(self, target: Target, commands: Commands) -> None:
         self.deploy(replace(target, workflow_concurrency=4), commands)
@@ -350,8 +403,89 @@ class TestTheApisStage:
         return deployment
 
 
+class TestLosses:
+    """What a deployment would do to data, seen in its change set before it is executed."""
+
+    CREATED = "Changeset created successfully. Run:\naws cloudformation describe-change-set --change-set-name arn:cs\n"
+
+    @pytest.fixture(autouse=True)
+    def _changes(self, commands: Commands) -> None:
+        commands.answers["--no-execute-changeset"] = self.CREATED
+        commands.answers["describe-change-set"] = self.changes(
+            ("AWS::DynamoDB::Table", "MessageTable", "Modify", "True"),
+            ("AWS::Cognito::UserPool", "UserPool", "Modify", "Conditional"),
+            ("AWS::S3::Bucket", "DragonBucket", "Remove", None),
+            ("AWS::SQS::Queue", "MessageQueue", "Modify", "False"),
+            ("AWS::SQS::Queue", "AnotherQueue", "Add", None),
+            ("AWS::SSM::Parameter", "MessageTableNameParameter", "Modify", "True"),
+        )
+
+    def test_a_store_that_would_be_replaced_or_removed_stops_the_deployment(
+        self, target: Target, commands: Commands
+    ) -> None:
+        with pytest.raises(DeployError) as raised:
+            stage.deploy_resources(target)
+
+        assert "would replace MessageTable, replace UserPool, remove DragonBucket, and" in str(raised.value)
+        assert "--replace MessageTable --replace UserPool --replace DragonBucket" in str(raised.value)
+        [only] = [ran for ran in commands.ran if "cloudformation deploy" in ran]
+        assert only.endswith("--no-execute-changeset")
+        assert commands.ran[-1].endswith(
+            "delete-change-set --stack-name dragonpost-dev-resources --change-set-name arn:cs"
+        )
+
+    def test_a_store_that_may_be_replaced_is_not_in_the_way_but_another_is(
+        self, target: Target, commands: Commands
+    ) -> None:
+        with pytest.raises(DeployError, match="would remove DragonBucket, and"):
+            stage.deploy_resources(replace(target, replaced=frozenset({"MessageTable", "UserPool"})))
+
+        stage.deploy_resources(replace(target, replaced=frozenset({"MessageTable", "UserPool", "DragonBucket"})))
+
+        assert "--no-execute-changeset" not in [ran for ran in commands.ran if "cloudformation deploy" in ran][-1]
+
+    def test_a_deployment_of_which_nobody_can_tell_what_it_does_stops(self, target: Target, commands: Commands) -> None:
+        commands.answers["--no-execute-changeset"] = "something new"
+
+        with pytest.raises(DeployError, match="something new"):
+            stage.deploy_resources(target)
+
+    @pytest.mark.parametrize("said", ["No changes to deploy. Stack is up to date", CREATED])
+    def test_changes_that_keep_all_data_are_deployed(self, target: Target, commands: Commands, said: str) -> None:
+        commands.answers |= {"--no-execute-changeset": said, "describe-change-set": '{"Changes": []}'}
+
+        stage.deploy_resources(target)
+
+        assert [ran for ran in commands.ran if "cloudformation deploy" in ran][-1].endswith("Stage=dev")
+
+    def test_a_new_stack_has_no_data_to_lose(self, target: Target, commands: Commands) -> None:
+        commands.answers["--query Stacks[0].StackStatus"] = "REVIEW_IN_PROGRESS"
+
+        stage.deploy_resources(target)
+
+        assert not [ran for ran in commands.ran if "change-set" in ran]
+
+    def test_the_command_line_names_what_may_be_replaced(self) -> None:
+        options = command_line._parse(
+            ["--stage", "dev", "--artifacts-bucket", "b", "--replace", "MessageTable", "--replace", "UserPool"]
+        )
+
+        assert command_line._target(options).replaced == {"MessageTable", "UserPool"}
+
+    @staticmethod
+    def changes(*changes: tuple[str, str, str, str | None]) -> str:
+        """Return what CloudFormation says of these changes: type, logical id, action and replacement."""
+        names = ("ResourceType", "LogicalResourceId", "Action", "Replacement")
+        described = [{k: v for k, v in zip(names, change, strict=True) if v} for change in changes]
+        return json.dumps({"Changes": [{"Type": "Resource", "ResourceChange": change} for change in described]})
+
+
 class TestFailures:
     """CloudFormation's command names neither the resource nor the reason."""
+
+    @pytest.fixture(autouse=True)
+    def _new(self, commands: Commands) -> None:
+        commands.answers["--query Stacks[0].StackStatus"] = "REVIEW_IN_PROGRESS"
 
     SAID = "Failed to create/update the stack. Run the following command\nto fetch the list of events"
 
@@ -427,10 +561,11 @@ class TestContents:
 
         monkeypatch.setattr(stage, "check_not_deployed_otherwise", step("check", None))
         monkeypatch.setattr(stage, "ensure_artifacts_bucket", step("bucket", None))
-        monkeypatch.setattr(stage, "deploy_resources", step("resources", {"UserPoolArn": "an-arn"}))
+        monkeypatch.setattr(stage, "deploy_resources", step("resources", {"UserPoolArn": "arn:aws:cognito-idp:…"}))
         monkeypatch.setattr(stage, "chalice_deploy", step("app", ""))
         monkeypatch.setattr(package, "package_app", step("package", None))
         monkeypatch.setattr(stage, "deploy_app", step("app", "https://api/"))
+        monkeypatch.setattr(command_line.artifacts, "tidy", step("tidy", None))
         monkeypatch.setattr(command_line.contents, "complete", step("contents", ["the parameter x"]))
         return order
 

@@ -13,6 +13,7 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalice.app import Chalice
 from chalice.awsclient import TypedAWSClient
 
+from chalicelib.messages.stored import EXPIRES_AT
 from chalicelib.settings import Settings, Source
 from chalicelib.web.application import Dragonpost
 from chalicelib.web.problems import INTERNAL_ERROR
@@ -374,6 +375,12 @@ class TestWorkflow:
         placeholders = set(re.findall(r"\$\{(\w+)\}", json.dumps(WORKFLOW)))
         assert RESOURCES["DragonWorkflow"]["Properties"]["DefinitionSubstitutions"].keys() == placeholders
 
+    @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Task"])
+    def test_a_task_calls_what_step_functions_has_in_every_partition(self, name: str) -> None:
+        called = re.fullmatch(r"arn:\$\{Partition\}:states:::(.+)", STATES[name]["Resource"])
+        assert called
+        assert called[1] in ("lambda:invoke", "sns:publish", "aws-sdk:cloudwatch:putMetricData")
+
     def test_the_event_attribute_and_the_message_agree(self) -> None:
         for outcome in ("Added", "Rejected", "Failed"):
             attribute = STATES[f"Notify{outcome}"]["Parameters"]["MessageAttributes"]["event"]["StringValue"]
@@ -403,7 +410,7 @@ class TestWorkflow:
 
 
 class TestResources:
-    def test_parameter_store_gets_the_nine_parameters(self) -> None:
+    def test_parameter_store_gets_every_parameter(self) -> None:
         names = {item["Name"]["Fn::Sub"] for item in resources_of_type("AWS::SSM::Parameter").values()}
         assert names == {f"/dragonpost/${{Stage}}/{name}" for name in PARAMETERS}
 
@@ -442,9 +449,28 @@ class TestResources:
         limit_s = functions.limits("store_messages").timeout_s
         assert RESOURCES["MessageQueue"]["Properties"]["VisibilityTimeout"] >= 6 * limit_s
 
-    def test_both_queues_keep_messages_for_fourteen_days(self) -> None:
-        for queue in resources_of_type("AWS::SQS::Queue").values():
-            assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+    def test_a_dead_letter_has_ten_days_left_when_it_becomes_one(self) -> None:
+        """It keeps the time at which it was sent to the message queue. Fourteen days are the most there is."""
+        kept_s = {name: queue["MessageRetentionPeriod"] for name, queue in resources_of_type("AWS::SQS::Queue").items()}
+        assert kept_s == {"MessageQueue": 4 * 24 * 3600, "MessageDeadLetterQueue": 14 * 24 * 3600}
+
+    def test_an_outage_of_hours_buries_nothing_and_ends_before_messages_do(self) -> None:
+        queue = RESOURCES["MessageQueue"]["Properties"]
+        delivered_for_s = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+        assert 8 * 3600 <= delivered_for_s < queue["MessageRetentionPeriod"] / 2
+
+    def test_dynamodb_deletes_rows_by_the_attribute_that_the_service_writes(self) -> None:
+        specification = RESOURCES["MessageTable"]["Properties"]["TimeToLiveSpecification"]
+        assert specification == {"AttributeName": EXPIRES_AT, "Enabled": True}
+
+    def test_the_archive_and_the_consumer_keep_messages_for_the_same_days(self) -> None:
+        days = {"Ref": "ArchiveRetentionDays"}
+        assert RESOURCES["ArchiveRetentionDaysParameter"]["Properties"]["Value"] == days
+        rules = RESOURCES["MessageBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+        [expiring] = [rule["Fn::If"][1] for rule in rules if "ExpirationInDays" in rule.get("Fn::If", ["", {}])[1]]
+        assert expiring["ExpirationInDays"] == days
+        most = TEMPLATE["Parameters"]["ArchiveRetentionDays"]["MaxValue"]
+        assert Settings.archive_retention_days.form.fullmatch(str(most))
 
     def test_clients_cannot_write_their_company(self) -> None:
         assert RESOURCES["UserPoolClient"]["Properties"]["WriteAttributes"] == ["name"]

@@ -15,6 +15,7 @@ PATH = "/dragonpost/prod/"
 VALUES = {
     "stage": "prod",
     "allow_origin": "https://dragonpost.example",
+    "consumer_concurrency": "1000",
     "user_pool_arn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_abc",
     "user_pool_client_id": "4p5ld3k2nq8f1v7c9h6r0sjt2u",
     "message_archive_bucket_name": "dragonpost-prod-messages-123456789012",
@@ -25,12 +26,14 @@ VALUES = {
     "dragon_data_bucket_name": "dragonpost-prod-dragons-123456789012",
     "dragon_data_file_name": "some where/dragons.json",
     "sms_allowed_prefixes": "+1, +44",
+    "archive_retention_days": "30",
 }
 
 # A malformed value for each setting.
 MALFORMED = {
     "stage": "Prod!",
     "allow_origin": "dragonpost.example",
+    "consumer_concurrency": "1",
     "user_pool_arn": "us-east-1_abc",
     "user_pool_client_id": "a b",
     "message_archive_bucket_name": "s3://bucket",
@@ -41,6 +44,7 @@ MALFORMED = {
     "dragon_data_bucket_name": "UPPER_CASE",
     "dragon_data_file_name": "x" * 1025,
     "sms_allowed_prefixes": "1,44",
+    "archive_retention_days": "30 days",
 }
 
 

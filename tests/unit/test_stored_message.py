@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.exact_json import parse_object
 from chalicelib.messages.model import Message, message_from
-from chalicelib.messages.stored import NotARow, StoredMessage
+from chalicelib.messages.stored import NotARow, StoredMessage, has_expired
 from tests.samples import COMPANY, MESSAGE_ID, MESSAGE_TIME, ORDER_ID, ORDER_TIME, OTHER_COMPANY, message_body
 
 KEY = f"{COMPANY}/{MESSAGE_ID}.json"
@@ -56,6 +56,35 @@ def test_the_digest_of_an_old_row_does_not_depend_on_todays_rules() -> None:
 
     assert old.digest.startswith("sha-256:")
     assert old.digest != DIGEST
+
+
+@pytest.mark.parametrize(("days", "expires_at"), [(0, None), (1, {"N": "1700086400"}), (30, {"N": "1702592000"})])
+def test_a_row_says_when_it_expires_unless_it_is_kept_for_ever(days: int, expires_at: dict[str, str] | None) -> None:
+    kept = row().kept_for(days, 1_700_000_000.9)
+
+    assert kept.as_item() == (ITEM | {"expires_at": expires_at} if expires_at else ITEM)
+    assert StoredMessage.from_item(kept.as_item()) == kept
+
+
+def test_the_time_at_which_a_row_expires_counts_for_its_size() -> None:
+    assert row().kept_for(30, 1_700_000_000).size_bytes == row().size_bytes + len("expires_at") + 10 + 1
+
+
+@pytest.mark.parametrize("expires_at", [{"N": "soon"}, {"S": "1700000000"}, {}])
+def test_an_item_whose_time_is_none_is_not_a_row(expires_at: dict[str, str]) -> None:
+    with pytest.raises(NotARow):
+        StoredMessage.from_item(ITEM | {"expires_at": expires_at})
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "expired"),
+    [({"N": "1000"}, True), ({"N": "999.5"}, True), ({"N": "1001"}, False), ({"S": "999"}, False), (None, False)],
+)
+def test_an_item_whose_time_is_over_has_expired(expires_at: dict[str, str] | None, expired: bool) -> None:
+    """DynamoDB deletes no item whose attribute is no number."""
+    item = ITEM if expires_at is None else ITEM | {"expires_at": expires_at}
+
+    assert has_expired(item, 1000.5) is expired
 
 
 @pytest.mark.parametrize("data", ["not JSON", "[]", '{"a":1,"a":1}', "1"])
