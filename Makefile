@@ -19,7 +19,7 @@ WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes expire logs clean
+.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes expire logs destroy clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -31,6 +31,12 @@ define install
     $(TOOLS) .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) 2>/dev/null; } || \
   { echo "uv cannot install $(2) here, so pip does, which takes longer"; \
     $(TOOLS) $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }; } >&2
+endef
+
+# For what cannot be taken back: the default stage is not meant.
+STAGE_UNNAMED = { echo "name the stage, such as STAGE=dev" >&2; exit 2; }
+define named_stage
+$(if $(filter file,$(origin STAGE)),$(STAGE_UNNAMED),:)
 endef
 
 help: ## list the targets
@@ -104,6 +110,10 @@ namesakes: .venv/.run ## list a stage's dragons that are not shown, because othe
 
 expire: .venv/.run ## align when a stage's stored messages expire, after ArchiveRetentionDays changed (STAGE=…; run it again to go on)
 	@exec $(TOOLS) $(PYTHON) -m operations.expire --stage $(STAGE)
+
+destroy: .venv/.run ## remove a stage with its data (STAGE=dev), or prod without it; what stays is listed
+	@$(call named_stage)
+	@exec $(TOOLS) $(PYTHON) -m operations.destroy --stage $(STAGE)
 
 clean: ## remove what can be made again; keeps .local
 	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.settings import Setting, SettingError, Settings, Source
-from operations import resources
+from operations import resources, stores
 from operations.deploy.commands import DeployError
 from operations.deploy.target import resources_stack
 from operations.stages import STAGES
-
-# Returns a boto3 client by its service's name.
-Clients = Callable[[str], Any]
+from operations.stores import Clients
 
 EMPTY_REGISTRY = b"[]"
 # The settings that say where the dragon document is.
@@ -72,11 +70,9 @@ def _meanings(stage: str, cloudformation: Any) -> dict[str, str]:
 
 def _references(stack: str, cloudformation: Any) -> Mapping[str, str]:
     """Return what `Ref` means in a stack: the ids of its resources, and its parameters' values."""
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    listed = [resource for page in pages for resource in page["StackResourceSummaries"]]
     [described] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     return {
-        **{resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in listed},
+        **stores.resources(stack, cloudformation),
         **{parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in described.get("Parameters", [])},
     }
 

@@ -22,7 +22,7 @@ def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
     `deployed_with` is `cloudformation` or `chalice`.
     """
     if deployed_with == "cloudformation":
-        if _chalice_recorded_something(target):
+        if chalice_recorded_something(target):
             raise DeployError(
                 f"stage {target.stage} was deployed with `chalice deploy`. Go on with --with chalice, or first run "
                 f"`.venv/bin/chalice delete --stage {target.stage}` and delete the log groups that Lambda made, "
@@ -134,7 +134,8 @@ def stack_outputs(target: Target, stack: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in json.loads(described) or []}
 
 
-def _chalice_recorded_something(target: Target) -> bool:
+def chalice_recorded_something(target: Target) -> bool:
+    """Tell whether `chalice deploy` has deployed the stage from this folder, or may have."""
     try:
         recorded = (target.project / ".chalice" / "deployed" / f"{target.stage}.json").read_text(encoding="utf-8")
         return bool(json.loads(recorded)["resources"])  # `chalice delete` leaves the file, with none

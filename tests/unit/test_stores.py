@@ -1,0 +1,43 @@
+"""Every store of the template is known to every command that is about stored data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+
+from operations import PROJECT, destroy, stores
+from operations.stores import STORES
+
+TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+
+# What holds nothing of its own, or only what it was given by the template. Log groups expire by themselves.
+HOLD_NO_DATA = {
+    *("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::SNS::Topic"),
+    *("AWS::SNS::Subscription", "AWS::KMS::Key", "AWS::KMS::Alias", "AWS::Logs::LogGroup", "AWS::Logs::MetricFilter"),
+    *("AWS::IAM::Role", "AWS::IAM::Policy", "AWS::SSM::Parameter", "AWS::CloudWatch::Alarm"),
+    *("AWS::Cognito::UserPoolClient", "AWS::Cognito::UserPoolDomain", "AWS::Cognito::UserPoolGroup"),
+    *("AWS::ApiGateway::Account",),
+}
+
+
+def test_every_store_of_the_template_is_listed_and_no_other() -> None:
+    """A resource of a new type counts as a store until somebody says above that it holds nothing."""
+    in_template = {name: each["Type"] for name, each in RESOURCES.items() if each["Type"] not in HOLD_NO_DATA}
+
+    assert in_template == {name: store.type for name, store in STORES.items()}
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_destroying_a_stage_knows_how_each_store_goes(name: str) -> None:
+    assert (STORES[name].type in destroy.DELETED_WHOLE) != (STORES[name].type in destroy.EMPTIED_FIRST)
+
+
+def test_what_destroying_keeps_is_what_the_template_keeps() -> None:
+    assert TEMPLATE["Conditions"]["IsProd"] == {"Fn::Equals": [{"Ref": "Stage"}, stores.KEEPS_DATA]}
+    for name in STORES:
+        if STORES[name].type != stores.WORKFLOW:
+            condition, kept, otherwise = RESOURCES[name]["DeletionPolicy"]["Fn::If"]
+            assert (condition, kept.startswith("Retain"), otherwise) == ("IsProd", True, "Delete")
