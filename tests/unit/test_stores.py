@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
-from operations import PROJECT, destroy, stores
+from operations import PROJECT, destroy, forget, stores
 from operations.stores import STORES
 
 TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
@@ -33,6 +33,23 @@ def test_every_store_of_the_template_is_listed_and_no_other() -> None:
 @pytest.mark.parametrize("name", STORES)
 def test_destroying_a_stage_knows_how_each_store_goes(name: str) -> None:
     assert (STORES[name].type in destroy.DELETED_WHOLE) != (STORES[name].type in destroy.EMPTIED_FIRST)
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_each_store_is_forgotten_or_says_what_stays_there(name: str) -> None:
+    """An empty text says that a store holds nothing of theirs; whoever adds a store has to say it."""
+    leaves = STORES[name].leaves
+    assert name in forget.COMPANY or stores.COMPANY in leaves
+    assert name in forget.PERSON or stores.PERSON in leaves
+
+
+def test_what_is_said_to_expire_expires_then() -> None:
+    days = {
+        each["Properties"]["RetentionInDays"] for each in RESOURCES.values() if each["Type"] == "AWS::Logs::LogGroup"
+    }
+    assert days == {stores.LOGS_KEPT_DAYS}
+    assert RESOURCES["UserPoolClient"]["Properties"]["IdTokenValidity"] == 1
+    assert RESOURCES["UserPoolClient"]["Properties"]["TokenValidityUnits"]["IdToken"] == "hours"
 
 
 def test_what_destroying_keeps_is_what_the_template_keeps() -> None:
