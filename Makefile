@@ -19,7 +19,7 @@ WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes expire logs destroy forget clean
+.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -111,10 +111,14 @@ namesakes: .venv/.run ## list a stage's dragons that are not shown, because othe
 expire: .venv/.run ## align when a stage's stored messages expire, after ArchiveRetentionDays changed (STAGE=…; run it again to go on)
 	@exec $(TOOLS) $(PYTHON) -m operations.expire --stage $(STAGE)
 
-forget: .venv/.run ## forget a company or a person (STAGE=…, COMPANY=id or PERSON=e-mail or sub); says what would go, DO=yes does it
+forget: .venv/.run ## forget a company or a person (STAGE=…, COMPANY=id, PERSON=address or sub; DO=yes, else it only counts)
 	@$(call named_stage)
 	@exec $(TOOLS) $(PYTHON) -m operations.forget --stage $(STAGE) $(if $(COMPANY),--company "$(COMPANY)") \
 	  $(if $(PERSON),--person "$(PERSON)") $(if $(filter yes,$(DO)),--yes)
+
+restore: .venv/.run ## bring a store back as it was (STAGE=…, WHAT=table, archive or dragons, TO=time; DO=yes, else it only counts)
+	@$(call named_stage)
+	@exec $(TOOLS) $(PYTHON) -m operations.restore --stage $(STAGE) --what "$(WHAT)" --to "$(TO)" $(if $(filter yes,$(DO)),--yes)
 
 destroy: .venv/.run ## remove a stage with its data (STAGE=dev), or prod without it; what stays is listed
 	@$(call named_stage)

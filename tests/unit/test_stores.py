@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
-from operations import PROJECT, destroy, forget, stores
+from operations import PROJECT, destroy, forget, restore, stores
 from operations.stores import STORES
 
 TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
@@ -41,6 +41,11 @@ def test_each_store_is_forgotten_or_says_what_stays_there(name: str) -> None:
     leaves = STORES[name].leaves
     assert name in forget.COMPANY or stores.COMPANY in leaves
     assert name in forget.PERSON or stores.PERSON in leaves
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_each_store_can_be_restored_or_says_why_not(name: str) -> None:
+    assert (name in {store for store, _ in restore.WHAT.values()}) != (stores.RESTORE in STORES[name].leaves)
 
 
 def test_what_is_said_to_expire_expires_then() -> None:
