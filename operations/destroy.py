@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,6 +21,7 @@ from operations import PROJECT, functions, versions
 from operations.contents import of_this_environment
 from operations.deploy import commands
 from operations.deploy.commands import DeployError
+from operations.deploy.stack import Say, Stack
 from operations.deploy.stage import chalice_recorded_something
 from operations.deploy.target import APP_NAME, Target, default_artifacts_bucket
 from operations.stages import EMBEDDED, STAGES
@@ -30,11 +30,6 @@ from operations.stores import BUCKET, KEEPS_DATA, POOL, QUEUE, STORES, TABLE, WO
 # What CloudFormation deletes together with what it holds, and what has to be emptied first.
 DELETED_WHOLE = frozenset({TABLE, QUEUE, POOL, WORKFLOW})
 EMPTIED_FIRST = frozenset({BUCKET})
-
-POLL_S = 5.0
-_SETTLED = frozenset({"DELETE_COMPLETE", "DELETE_SKIPPED"})
-
-Say = Callable[[str], None]
 
 
 class DestroyError(Exception):
@@ -77,78 +72,6 @@ def _delete_app(target: Target, clients: Clients) -> None:
         )
     if not stack:
         target.say(f"{target.app_stack} is gone")
-
-
-class Stack:
-    """A stack that exists, by its id: the id still finds it when it is deleted."""
-
-    def __init__(self, name: str, stack_id: str, cloudformation: Any) -> None:
-        self._name = name
-        self._id = stack_id
-        self._cloudformation = cloudformation
-
-    @classmethod
-    def found(cls, name: str, cloudformation: Any) -> Stack | None:
-        """Return the stack of this name, or None."""
-        try:
-            [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
-        return None if stack["StackStatus"] == "DELETE_COMPLETE" else cls(name, stack["StackId"], cloudformation)
-
-    def of_types(self, types: frozenset[str]) -> list[str]:
-        """Return the physical ids of the resources of these types that are not deleted yet."""
-        return [
-            each["PhysicalResourceId"]
-            for each in self._resources()
-            if each["ResourceType"] in types and each["ResourceStatus"] != "DELETE_COMPLETE"
-        ]
-
-    def delete(self, say: Say) -> dict[str, str]:
-        """Delete the stack, wait until that is done, and tell how far it is.
-
-        Return the physical ids of the resources that the template keeps, by their logical ids. Raises DestroyError if
-        CloudFormation cannot delete something.
-        """
-        say(f"deleting {self._name}")
-        self._cloudformation.delete_stack(StackName=self._id)
-        told = -1
-        while (status := self._status()) == "DELETE_IN_PROGRESS":
-            left = sum(
-                each["ResourceStatus"] not in ("DELETE_COMPLETE", "DELETE_SKIPPED") for each in self._resources()
-            )
-            if left != told:
-                say(f"{self._name}: {left} resources left")
-            told = left
-            time.sleep(POLL_S)
-        if status != "DELETE_COMPLETE":
-            raise DestroyError(f"{self._name} is {status}:\n{self._failures()}\nMend that, then run this again.")
-        say(f"{self._name} is deleted")
-        kept = [event for event in self._events() if event["ResourceStatus"] == "DELETE_SKIPPED"]
-        return {event["LogicalResourceId"]: event["PhysicalResourceId"] for event in kept}
-
-    def _status(self) -> str:
-        try:
-            [stack] = self._cloudformation.describe_stacks(StackName=self._id)["Stacks"]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return "DELETE_COMPLETE"
-            raise
-        return str(stack["StackStatus"])
-
-    def _resources(self) -> Iterator[Mapping[str, Any]]:
-        for page in self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=self._id):
-            yield from page["StackResourceSummaries"]
-
-    def _events(self) -> Iterator[Mapping[str, Any]]:
-        for page in self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=self._id):
-            yield from page["StackEvents"]
-
-    def _failures(self) -> str:
-        failed = [event for event in self._events() if event["ResourceStatus"] == "DELETE_FAILED"]
-        return "\n".join(f"{each['LogicalResourceId']}: {each.get('ResourceStatusReason', '')}" for each in failed)
 
 
 def _empty(s3: Any, bucket: str, say: Say) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from operations import PROJECT, contents
-from operations.deploy import artifacts, package, stage
+from operations.deploy import adoption, artifacts, package, stage
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target, app_environment, default_artifacts_bucket
 from operations.stages import EMBEDDED, STAGES
@@ -37,6 +37,7 @@ def _deploy(options: argparse.Namespace) -> None:
     target = _target(options)
     stage.check_not_deployed_otherwise(target, options.with_)
     stage.ensure_artifacts_bucket(target)
+    adoption.resume(target, contents.of_this_environment)
     outputs = stage.deploy_resources(target)
     stage.check_partition(target, outputs)
     for put in contents.complete(target.stage, contents.of_this_environment):

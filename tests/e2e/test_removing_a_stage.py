@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
-from operations import PROJECT
+from tests.e2e.account import run
 from tests.e2e.running import Devstack
 
 STACKS = ("dragonpost-dev-app", "dragonpost-dev-resources")
@@ -16,29 +13,8 @@ LOG = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/aws/lambd
 APP = json.dumps({"Resources": {"Log": LOG}})
 
 
-def run(devstack: Devstack, module: str, *arguments: str) -> str:
-    """Run a command as its operator does, with an account's settings, and return what it said."""
-    account = {
-        "AWS_ENDPOINT_URL": devstack.running["aws_url"],
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    ran = subprocess.run(
-        [sys.executable, "-m", module, "--stage", "dev", *arguments],
-        cwd=PROJECT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | account,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stderr
-
-
 def test_a_filled_stage_is_removed_whole_and_the_other_stage_stays(devstack: Devstack) -> None:
-    run(devstack, "operations.deploy", "--resources-only")
+    run(devstack, "operations.deploy", "dev", "--resources-only")
     cloudformation, s3, logs = (devstack.client(name) for name in ("cloudformation", "s3", "logs"))
     cloudformation.create_stack(StackName="dragonpost-dev-app", TemplateBody=APP)
     ours = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"] if "-dev-" in bucket["Name"]]
@@ -50,7 +26,7 @@ def test_a_filled_stage_is_removed_whole_and_the_other_stage_stays(devstack: Dev
     logs.create_log_group(logGroupName="/aws/lambda/dragonpost-dev-add_dragon")
     before = devstack.running["outputs"]
 
-    said = run(devstack, "operations.destroy")
+    said = run(devstack, "operations.destroy", "dev")
 
     assert len(ours) == 2
     assert all(f"{bucket} is empty" in said for bucket in ours)
@@ -62,4 +38,4 @@ def test_a_filled_stage_is_removed_whole_and_the_other_stage_stays(devstack: Dev
     assert buckets.isdisjoint(ours)
     assert {before["DragonBucketName"], before["MessageBucketName"]} <= buckets
     assert not logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/dragonpost-dev")["logGroups"]
-    assert "dragonpost-dev-resources is gone" in run(devstack, "operations.destroy")
+    assert "dragonpost-dev-resources is gone" in run(devstack, "operations.destroy", "dev")

@@ -23,6 +23,7 @@ class FakeStack:
     status: str = "CREATE_COMPLETE"
     polls_until_deleted: int = 1
     failures: dict[str, str] = field(default_factory=dict)
+    created: dict[str, str] = field(default_factory=dict)  # what failed when the stack was created, and why
 
 
 class FakeCloudFormation:
@@ -85,17 +86,21 @@ class FakeCloudFormation:
 
     def _describe_stack_events(self, name: str) -> Iterator[Any]:
         stack = self.stacks[name]
-        statuses = dict.fromkeys(stack.keeps, "DELETE_SKIPPED") if stack.status == "DELETE_COMPLETE" else {}
-        statuses |= dict.fromkeys(stack.failures, "DELETE_FAILED")
+        kept = stack.keeps if stack.status == "DELETE_COMPLETE" else ()
+        events = [
+            *((key, "DELETE_SKIPPED", "") for key in kept),
+            *((key, "DELETE_FAILED", why) for key, why in stack.failures.items()),
+            *((key, "CREATE_FAILED", why) for key, why in stack.created.items()),
+        ]
         yield {
             "StackEvents": [
                 {
                     "LogicalResourceId": key,
                     "PhysicalResourceId": stack.resources[key][1],
                     "ResourceStatus": status,
-                    "ResourceStatusReason": stack.failures.get(key, ""),
+                    "ResourceStatusReason": why,
                 }
-                for key, status in statuses.items()
+                for key, status, why in events[::-1]  # the newest first
             ]
         }
 

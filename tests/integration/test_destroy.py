@@ -15,7 +15,8 @@ import pytest
 
 from chalicelib import aws
 from operations import destroy, versions
-from operations.deploy import commands
+from operations.deploy import commands, stack
+from operations.deploy.commands import DeployError
 from operations.deploy.target import Target
 from operations.destroy import DestroyError
 from operations.stores import BUCKET, TABLE
@@ -38,7 +39,7 @@ OTHERS_LOGS = ("/aws/lambda/dragonpost-dev2", "/aws/lambda/dragonpost-device-x",
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(destroy, "POLL_S", 0)
+    monkeypatch.setattr(stack, "POLL_S", 0)
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_versioned_and_filled_buckets_are_emptied_before_their_stack_is_deleted(
     destroy.destroy(target(tmp_path), clients)
 
     assert stacks.deleted == ["dragonpost-dev-app", "dragonpost-dev-resources"]
-    assert {stack: stacks.stacks[stack].status for stack in stacks.deleted} == dict.fromkeys(
+    assert {name: stacks.stacks[name].status for name in stacks.deleted} == dict.fromkeys(
         stacks.deleted, "DELETE_COMPLETE"
     )
     said = capsys.readouterr().err
@@ -95,7 +96,7 @@ def test_a_bucket_that_is_filled_again_meanwhile_fails_with_cloudformations_reas
 ) -> None:
     with monkeypatch.context() as patching:
         patching.setattr(destroy, "_empty", lambda *_: None)
-        with pytest.raises(DestroyError, match=r"DELETE_FAILED:\nDragonBucket: The bucket .* is not empty"):
+        with pytest.raises(DeployError, match=r"DELETE_FAILED:\nDragonBucket: The bucket .* is not empty"):
             destroy.destroy(target(tmp_path), clients)
 
     destroy.destroy(target(tmp_path), clients)

@@ -25,7 +25,7 @@ from samtranslator.translator.translator import Translator
 
 from operations import PROJECT
 from operations.deploy import __main__ as command_line
-from operations.deploy import api_deployment, package, stage
+from operations.deploy import adoption, api_deployment, package, stage
 from operations.deploy.commands import DeployError, run
 from operations.deploy.target import Target
 from operations.stages import STAGES
@@ -561,6 +561,7 @@ class TestContents:
 
         monkeypatch.setattr(stage, "check_not_deployed_otherwise", step("check", None))
         monkeypatch.setattr(stage, "ensure_artifacts_bucket", step("bucket", None))
+        monkeypatch.setattr(adoption, "resume", step("resume", None))
         monkeypatch.setattr(stage, "deploy_resources", step("resources", {"UserPoolArn": "arn:aws:cognito-idp:…"}))
         monkeypatch.setattr(stage, "chalice_deploy", step("app", ""))
         monkeypatch.setattr(package, "package_app", step("package", None))
@@ -575,7 +576,7 @@ class TestContents:
     ) -> None:
         assert command_line.main(["--stage", "dev", "--artifacts-bucket", "a-bucket", *options]) == 0
 
-        assert order[: order.index("contents") + 1] == ["check", "bucket", "resources", "contents"]
+        assert order[: order.index("contents") + 1] == ["check", "bucket", "resume", "resources", "contents"]
         assert "dev: put the parameter x" in capsys.readouterr().err
 
     def test_a_deployment_stops_at_what_a_person_has_to_mend(
@@ -587,7 +588,7 @@ class TestContents:
         monkeypatch.setattr(command_line.contents, "complete", refuse)
 
         assert command_line.main(["--stage", "dev", "--artifacts-bucket", "a-bucket"]) == 1
-        assert order == ["check", "bucket", "resources"]
+        assert order == ["check", "bucket", "resume", "resources"]
         assert capsys.readouterr().err == "error: the dragon document was deleted\n"
 
 

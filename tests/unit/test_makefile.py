@@ -22,7 +22,7 @@ ANSWER = "the-answer\n"
 STAND_IN = """#!/bin/sh
 case "$*" in
   *"devstack token"* | *"devstack aws-env"* | *"operations.deploy "* | *"operations.dead_letters"*) echo the-answer ;;
-  *"operations.logs"*) echo "$*" ;;
+  *"operations.logs"* | *"operations.destroy"* | *"operations.forget"* | *"operations.restore"*) echo "$*" ;;
   *) echo Collecting dragons; echo and more on stderr >&2 ;;
 esac
 """
@@ -85,6 +85,34 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     made = make(clone, "-s", "logs", *given)
 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
+
+
+@pytest.mark.parametrize("target", ["destroy", "forget", "restore"])
+def test_what_cannot_be_taken_back_is_not_done_to_a_stage_that_nobody_named(clone: Path, target: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make(clone, "-s", target)
+
+    assert failed.value.stdout == ""
+    assert "name the stage, such as STAGE=dev" in failed.value.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "asked"),
+    [
+        ("destroy", [], "destroy --stage dev"),
+        ("forget", ["COMPANY=e-1"], "forget --stage dev --company e-1"),
+        ("forget", ["PERSON=a b@c", "DO=yes"], "forget --stage dev --person a b@c --yes"),
+        ("restore", ["WHAT=table", "TO=2026-11-26T04:00:00Z", "DO=list"],
+         "restore --stage dev --what table --to 2026-11-26T04:00:00Z"),
+        ("restore", ["WHAT=dragons", "TO=now", "DO=yes"], "restore --stage dev --what dragons --to now --yes"),
+    ],
+)  # fmt: skip
+def test_commands_that_change_data_do_it_only_if_told_so(
+    clone: Path, target: str, given: list[str], asked: str
+) -> None:
+    made = make(clone, "-s", target, "STAGE=dev", *given)
+
+    assert made.stdout.rstrip().endswith(f"-m operations.{asked}")
 
 
 def test_every_program_of_python_gets_our_environment_and_is_a_module() -> None:

@@ -1,0 +1,194 @@
+"""What earlier stacks left, which a deployment goes on from: a first create that failed, and stores that were kept.
+
+CloudFormation can only delete a stack whose first create failed. And a new stack cannot make a bucket or table whose
+name is taken, so what stands is imported first: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
+(by hand, not automatically, because that cannot do with names that depend on a parameter).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from operations.deploy import stack
+from operations.deploy.commands import DeployError
+from operations.deploy.stack import Stack
+from operations.deploy.target import Target
+from operations.stores import BUCKET, POOL, QUEUE, TABLE, Clients
+
+GROUP = "AWS::Cognito::UserPoolGroup"
+_ACCOUNT = re.compile(r"-[0-9]{12}$")
+CHANGE_SET = "adoption"
+_GONE = frozenset({"404", "NoSuchBucket", "ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue"})
+# Rolled back whole, or an import that was never carried out: it has nothing, but for what its template keeps.
+_FAILED_CREATES = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"})
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A resource that stands although no stack holds it: its type, its name, and how an import identifies it."""
+
+    type: str
+    name: str
+    identifier: Mapping[str, str]
+
+
+def resume(target: Target, clients: Clients) -> None:
+    """Make the next deployment possible; say what stands in its way, and what is done about it. Raises DeployError."""
+    try:
+        for name in (target.resources_stack, target.app_stack):
+            _delete_failed(target, name, clients)
+        if Stack.found(target.resources_stack, clients("cloudformation")) is None:
+            template = yaml_parse((target.project / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+            kept = dict(_kept(target, template["Resources"], clients))
+            if kept:
+                _adopt(target, template, kept, clients)
+    except (BotoCoreError, ClientError) as error:
+        raise DeployError(f"stage {target.stage} cannot go on from what earlier stacks left: {error}") from error
+
+
+def _delete_failed(target: Target, name: str, clients: Clients) -> None:
+    failed = Stack.found(name, clients("cloudformation"))
+    if failed is None or (status := failed.status) not in _FAILED_CREATES:
+        return
+    target.say(f"{name} is {status}: its first deployment did not succeed, and CloudFormation can only delete it")
+    for line in failed.failures("CREATE_FAILED").splitlines():
+        target.say(f"it failed at {line}")
+    for logical, physical in failed.delete(target.say).items():
+        target.say(f"stays: {logical} {physical}")
+
+
+def _kept(target: Target, resources: Mapping[str, Any], clients: Clients) -> Iterator[tuple[str, Kept]]:
+    """Yield the stores of the template that stand already, by their logical ids."""
+    account = {"AWS::AccountId": clients("sts").get_caller_identity()["Account"], "Stage": target.stage}
+    account["AWS::Region"] = str(clients("sts").meta.region_name)
+    pool = None
+    for logical, resource in resources.items():
+        kind, properties = resource["Type"], resource.get("Properties", {})
+        found: Kept | None = None
+        if kind in _NAMES:
+            names = _names(properties[_NAMES[kind]], account)
+            found = next((each for name in names if (each := _found(kind, name, account, clients))), None)
+            pool = found.identifier["UserPoolId"] if found and kind == POOL else pool
+        elif kind == GROUP and pool:
+            group = {"UserPoolId": pool, "GroupName": properties["GroupName"]}
+            found = Kept(kind, group["GroupName"], group) if _has_group(clients("cognito-idp"), group) else None
+        if found:
+            yield logical, found
+
+
+_NAMES = {BUCKET: "BucketName", TABLE: "TableName", QUEUE: "QueueName", POOL: "UserPoolName"}
+
+
+def _names(value: Any, known: Mapping[str, str]) -> Iterator[str]:
+    """Yield each name that the template may give a resource: a name may depend on a condition."""
+    if isinstance(value, str):
+        yield value
+    elif "Fn::Sub" in value:
+        name = value["Fn::Sub"]
+        for variable, meaning in known.items():
+            name = name.replace(f"${{{variable}}}", meaning)
+        yield name
+    else:
+        for option in value["Fn::If"][1:]:
+            yield from _names(option, known)
+
+
+def _found(kind: str, name: str, account: Mapping[str, str], clients: Clients) -> Kept | None:
+    try:
+        if kind == BUCKET:
+            clients("s3").head_bucket(Bucket=name, ExpectedBucketOwner=account["AWS::AccountId"])
+            return Kept(kind, name, {"BucketName": name})
+        if kind == TABLE:
+            clients("dynamodb").describe_table(TableName=name)
+            return Kept(kind, name, {"TableName": name})
+        if kind == QUEUE:
+            return Kept(kind, name, {"QueueUrl": clients("sqs").get_queue_url(QueueName=name)["QueueUrl"]})
+        return _found_pool(name, clients("cognito-idp"))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            return None
+        raise DeployError(f"whether {name} stands already cannot be told: {error}") from error
+
+
+def _found_pool(name: str, cognito: Any) -> Kept | None:
+    """Return the pool of this name. Names of pools are not unique, so another one would be made beside it."""
+    pages = cognito.get_paginator("list_user_pools").paginate(MaxResults=60)
+    ids = [pool["Id"] for page in pages for pool in page["UserPools"] if pool["Name"] == name]
+    if len(ids) > 1:
+        raise DeployError(f"several user pools are named {name}: {', '.join(ids)}. Delete all but the stage's")
+    return Kept(POOL, name, {"UserPoolId": ids[0]}) if ids else None
+
+
+def _has_group(cognito: Any, group: Mapping[str, str]) -> bool:
+    try:
+        cognito.get_group(**group)
+    except cognito.exceptions.ResourceNotFoundException:
+        return False
+    return True
+
+
+def _adopt(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept], clients: Clients) -> None:
+    """Import what stands into a new stack. The deployment that follows makes the rest, and sets what differs."""
+    for logical, each in kept.items():
+        target.say(f"{logical} {each.name} stands already, and no stack holds it: taking it into the new stack")
+    cloudformation, name = clients("cloudformation"), target.resources_stack
+    for each in kept.values():
+        if each.type == BUCKET:
+            # The deployment sets the policy again. It would fail if there were one that no stack holds.
+            clients("s3").delete_bucket_policy(Bucket=each.name)
+    named = {"StackName": name, "ChangeSetName": CHANGE_SET}
+    cloudformation.create_change_set(
+        **named,
+        ChangeSetType="IMPORT",
+        TemplateBody=json.dumps(_template_of(template, kept)),
+        Parameters=_parameters(target, template, kept),
+        ResourcesToImport=[
+            {"ResourceType": each.type, "LogicalResourceId": logical, "ResourceIdentifier": dict(each.identifier)}
+            for logical, each in kept.items()
+        ],
+    )
+    try:
+        cloudformation.get_waiter("change_set_create_complete").wait(**named, WaiterConfig={"Delay": 2})
+    except WaiterError as error:
+        why = cloudformation.describe_change_set(**named).get("StatusReason", error)
+        raise DeployError(f"what stands cannot be taken into {name}: {why}") from error
+    cloudformation.execute_change_set(**named)
+    new = Stack.found(name, cloudformation)
+    while new and (status := new.status) != "IMPORT_COMPLETE":
+        if status.endswith(("FAILED", "ROLLBACK_COMPLETE")):
+            raise DeployError(f"{name} is {status}:\n{new.failures('IMPORT_FAILED')}")
+        time.sleep(stack.POLL_S)
+    target.say(f"{name} holds it")
+
+
+def _template_of(template: Mapping[str, Any], kept: Mapping[str, Kept]) -> dict[str, Any]:
+    """Return the template with these resources alone: an import may make nothing else, and has no outputs.
+
+    Each has to have a deletion policy. Until the deployment sets it as the stage has it, none is ever deleted.
+    """
+    policies = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    return {
+        **{
+            part: template[part]
+            for part in ("AWSTemplateFormatVersion", "Parameters", "Conditions")
+            if part in template
+        },
+        "Resources": {logical: {**template["Resources"][logical], **policies} for logical in kept},
+    }
+
+
+def _parameters(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept]) -> list[dict[str, str]]:
+    parameters = {"Stage": target.stage}
+    if "BucketNamesHaveRegion" in template["Parameters"]:
+        buckets = [each.name for each in kept.values() if each.type == BUCKET]
+        # Those that stand keep their names, whatever new stages' are.
+        parameters["BucketNamesHaveRegion"] = str(not any(_ACCOUNT.search(name) for name in buckets)).lower()
+    return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
