@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from operations.deploy.commands import DeployError
 
-POLL_S = 5.0
+POLL_S = 2.0
 _SETTLED = frozenset({"DELETE_COMPLETE", "DELETE_SKIPPED"})
 
 Say = Callable[[str], None]
