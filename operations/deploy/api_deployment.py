@@ -45,7 +45,7 @@ def follow_parameters(template: Path, parameters: Mapping[str, str]) -> None:
         [api] = [item for item in document["Resources"].values() if item["Type"] == "AWS::Serverless::Api"]
         api["Properties"]["DefinitionBody"]["info"]["description"] = f"Deployed with parameters {_digest(parameters)}"
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DeployError(f"{template} is not what `chalice package --template-format json` makes: {error}") from error
+        raise DeployError(f"{template} is not what `chalice package` makes as JSON: {error}") from error
     template.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 

@@ -385,7 +385,7 @@ class TestTheApisStage:
 
         assert api_deployment.main([str(tmp_path / "sam.yaml"), "Stage=dev"]) == 1
 
-        assert "sam.yaml is not what `chalice package --template-format json` makes" in capsys.readouterr().err
+        assert "sam.yaml is not what `chalice package` makes as JSON" in capsys.readouterr().err
 
     def deployment_of(self, target: Target, packaged: Path, outputs: dict[str, str]) -> str:
         stage.deploy_app(replace(target, workflow_concurrency=4), outputs, packaged)
