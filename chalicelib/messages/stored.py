@@ -25,7 +25,8 @@ class NotARow(Exception):
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     """The attributes that queries may want, `data` whole, as the exact JSON text that was accepted, and the digest.
 
-    `expires_at` is when the row's time is over, in seconds since 1970, or None for never.
+    `expires_at` is when the row's time is over, in seconds since 1970, or None for never. It is only written:
+    `has_expired` reads it.
     """
 
     message_id: str
@@ -62,12 +63,13 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         Raises `NotARow` for an item that lacks another attribute, or whose digest cannot be computed.
         """
         try:
-            attributes = {name: item[name][_type_of(name)] for name in cls.__struct_fields__ if name not in _OPTIONAL}
+            attributes = {
+                name: item[name][_type_of(name)] for name in cls.__struct_fields__ if name not in ("digest", EXPIRES_AT)
+            }
             digest = item["digest"]["S"] if "digest" in item else _computed_digest(attributes)
-            expires_at = int(item[EXPIRES_AT]["N"]) if EXPIRES_AT in item else None
-        except (KeyError, ValueError, exact_json.MalformedJson) as error:
+        except (KeyError, exact_json.MalformedJson) as error:
             raise NotARow from error
-        return cls(**attributes, digest=digest, expires_at=expires_at)
+        return cls(**attributes, digest=digest)
 
     def kept_for(self, days: int, since_s: float) -> Self:
         """Return the row with the time at which it expires: so many days after the message was archived, at `since_s`.
@@ -130,6 +132,3 @@ def _computed_digest(attributes: Mapping[str, str]) -> str:
 def _type_of(name: str) -> str:
     """Return an attribute's DynamoDB type."""
     return "N" if name in ("order_amount", EXPIRES_AT) else "S"
-
-
-_OPTIONAL = ("digest", EXPIRES_AT)

@@ -16,8 +16,13 @@ from tests.e2e.waiting import until
 
 def logs(devstack: Devstack, *options: str) -> list[list[str]]:
     """Run the command on the devstack's stage; return each line's source and text."""
+    return [line.split(maxsplit=3)[2:] for line in run(devstack, "logs", *options)]
+
+
+def run(devstack: Devstack, command: str, *options: str) -> list[str]:
+    """Run one of the commands on the devstack's stage; return the lines that it prints."""
     ran = subprocess.run(
-        [sys.executable, "-m", "operations.logs", "--stage", "local", *options],
+        [sys.executable, "-m", f"operations.{command}", "--stage", "local", *options],
         cwd=PROJECT,
         env=devstack.environment,
         capture_output=True,
@@ -26,7 +31,30 @@ def logs(devstack: Devstack, *options: str) -> list[list[str]]:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    return [line.split(maxsplit=3)[2:] for line in ran.stdout.splitlines()]
+    return ran.stdout.splitlines()
+
+
+def test_rows_get_the_end_that_follows_from_how_long_messages_are_kept(
+    devstack: Devstack, apis: dict[str, Api]
+) -> None:
+    stored(apis["gateway"], post(apis["gateway"], a_message()).headers["Location"])
+    parameter = {"Name": "/dragonpost/local/archive_retention_days", "Type": "String", "Overwrite": True}
+    table = devstack.running["outputs"]["MessageTableName"]
+
+    def ends() -> list[bool]:
+        return ["expires_at" in row for row in devstack.client("dynamodb").scan(TableName=table)["Items"]]
+
+    try:
+        devstack.client("ssm").put_parameter(**parameter, Value="30")
+        [kept, *_] = run(devstack, "expire")
+        assert kept == "local keeps messages for 30 days"
+        assert ends()
+        assert all(ends())
+    finally:
+        devstack.client("ssm").put_parameter(**parameter, Value="0")
+        run(devstack, "expire")
+
+    assert not any(ends())
 
 
 def test_the_printed_settings_lead_a_shell_to_the_embedded_aws(devstack: Devstack) -> None:
