@@ -16,7 +16,7 @@ from typing import Any
 from devstack.settings import DevstackError
 
 PREDECESSOR_ENDS_WITHIN_S = 20
-FREE_BYTES_MIN = 64 * 1024 * 1024  # a run writes about 30 MiB, the unpacked functions among them
+FREE_BYTES_MIN = 192 * 1024 * 1024  # a run writes about 100 MiB, the package and the unpacked functions among them
 _SET_ASIDE = "set-aside-"
 START_IT = "Start it with `make run` in another terminal (with the same DRAGONPOST_STATE, if you set one)."
 

@@ -14,6 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
+from devstack.aws import unpacked
 from devstack.processes import end_with_parent
 
 WORKERS_END_WITHIN_S = 2
@@ -59,6 +60,7 @@ def main() -> int:
     end_with_parent()
     from ministack.app import main as ministack  # type: ignore[import-untyped]  # noqa: PLC0415 - it starts on import
 
+    unpacked.share()
     sys.argv = ["ministack"]
     with contextlib.suppress(SystemExit):
         ministack()

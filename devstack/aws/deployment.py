@@ -20,6 +20,7 @@ from operations.stages import STAGES
 
 ACCOUNT = "000000000000"
 SMS_ALLOWED_PREFIXES = "+1,+44"
+ARTEFACTS_KEPT = 10  # of the newest deployments: one of the app has two, one of the resources as well
 NEEDED_OUTPUTS = ("UserPoolArn", "UserPoolId", "UserPoolClientId")
 
 
@@ -80,6 +81,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
     clients = client(settings, "cloudformation"), client(settings, "apigateway")
     api_id = swagger_import.complete_import(*clients, target.app_stack)
     _bound_the_workflow(client(settings, "lambda"))
+    _delete_old_artefacts(client(settings, "s3"), target.artifacts_bucket)
     deployment = Deployment(resources, app, outputs, api_id)
     write_json(state.deployed, asdict(deployment))
     return deployment
@@ -91,6 +93,13 @@ def _bound_the_workflow(aws: Any) -> None:
         name = functions.deployed_name(function, STAGE)
         bound = STAGES[STAGE].workflow_concurrency
         aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=bound)
+
+
+def _delete_old_artefacts(aws: Any, bucket: str) -> None:
+    """Keep the state folder small: every change of the code uploads a package of 20 MB."""
+    artefacts = aws.list_objects_v2(Bucket=bucket)["Contents"]
+    for artefact in sorted(artefacts, key=lambda found: found["LastModified"])[:-ARTEFACTS_KEPT]:
+        aws.delete_object(Bucket=bucket, Key=artefact["Key"])
 
 
 def _merge_template(settings: Settings, state: StateFolder) -> Path:

@@ -19,6 +19,8 @@ from operations.deploy.target import Target, app_environment
 # Chalice prints this and still exits 0 (chalice/constants.py, MISSING_DEPENDENCIES_TEMPLATE).
 INCOMPLETE = "Could not install dependencies"
 
+PACKAGES_KEPT = 4
+
 
 def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path | None = None) -> Path:
     """Run `chalice package` and return the template (JSON), which lies beside the deployment package.
@@ -42,7 +44,8 @@ def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path
 def ready_to_package(target: Target) -> Iterator[None]:
     """Fill vendor/, and hold the project's lock in the block. Raises DeployError.
 
-    Chalice rewrites its cached package in .chalice/deployments in place, so two builds must not overlap.
+    Chalice rewrites its cached package in .chalice/deployments in place, so two builds must not overlap. It keeps
+    every package that it ever made there, of 20 MB each: afterwards, only the newest stay.
     """
     folder = target.project / ".chalice" / "deployments"
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,8 @@ def ready_to_package(target: Target) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         vendor.fill(target.project, target.environment)
         yield
+        for package in sorted(folder.glob("*.zip"), key=lambda zipped: zipped.stat().st_mtime)[:-PACKAGES_KEPT]:
+            package.unlink()
 
 
 def check_complete(said: str, package: Path, project: Path) -> None:

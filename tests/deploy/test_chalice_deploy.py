@@ -5,8 +5,11 @@ Deploying, deploying changed code and deleting each happen once for this module.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +145,17 @@ class TestFunctions:
         assert made["TracingConfig"] == {"Mode": "Active"}
         assert made["Handler"] == ("app.app" if function == API else f"app.{function}")
         assert made["Runtime"] == f"python3.{sys.version_info.minor}"
+
+    def test_their_code_brings_its_own_sdk(self, deployed: Deployment, project: Path) -> None:
+        digests = {function["CodeSha256"] for function in deployed.standing.functions.values()}
+        [package] = [
+            file
+            for file in (project / ".chalice" / "deployments").glob("*.zip")
+            if {base64.b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()} == digests
+        ]
+
+        with zipfile.ZipFile(package) as archive:
+            assert archive.namelist().count("botocore/__init__.py") == 1
 
     def test_the_queue_feeds_its_consumer_and_no_other(self, deployed: Deployment) -> None:
         [mapping] = deployed.standing.mappings.values()

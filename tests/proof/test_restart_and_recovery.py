@@ -30,7 +30,7 @@ from tests.proof.report import Report, Scale
 from tests.proof.tour import Tour
 
 SUITE = "10 restart and recovery"
-DISK = "192m"  # a run asks for 64 MiB of room, and writes about 30
+DISK = "448m"  # a run asks for 192 MiB of room, and writes about 100
 ACCEPTED_WITHIN_S = 60  # a killed server is up again after a second or two
 STORED_WITHIN_S = 120
 

@@ -119,6 +119,21 @@ class TestCompleteness:
             package.check_complete("Could not install dependencies:\nmsgspec==0.22.0\n", made, target.project)
 
 
+@pytest.mark.usefixtures("commands")
+def test_packages_that_were_made_before_do_not_pile_up(target: Target) -> None:
+    (target.project / "requirements-vendor.txt").touch()
+    packages = target.project / ".chalice" / "deployments"
+    packages.mkdir(parents=True)
+    for age in range(6):
+        (packages / f"{age}.zip").touch()
+        os.utime(packages / f"{age}.zip", (1e9 - age, 1e9 - age))
+
+    with package.ready_to_package(target):
+        (packages / "new.zip").touch()
+
+    assert {path.stem for path in packages.glob("*.zip")} == {"new", "0", "1", "2"}
+
+
 def record(target: Target, text: str) -> None:
     """Write the record that Chalice keeps of a stage that it deployed."""
     state = target.project / ".chalice" / "deployed" / f"{target.stage}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
 
 SETTINGS = Settings(8000, 4566, Path("nowhere"))
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 OUTPUTS = dict.fromkeys(deployment.NEEDED_OUTPUTS, "a value")
 
 
@@ -55,3 +57,21 @@ def test_an_output_that_was_renamed_is_named(
 
     with pytest.raises(DevstackError, match=rf"infrastructure/resources\.yaml has no output {missing}"):
         deployment.bring_up_to_date(SETTINGS, state)
+
+
+def test_artefacts_of_earlier_deployments_do_not_pile_up() -> None:
+    stored = {f"artefact-{age}": NOW - timedelta(hours=age) for age in range(deployment.ARTEFACTS_KEPT + 2)}
+
+    class Bucket:
+        def list_objects_v2(self, **_where: str) -> dict[str, list[dict[str, object]]]:
+            return {"Contents": [{"Key": key, "LastModified": when} for key, when in stored.items()]}
+
+        def delete_object(self, *, Key: str, **_where: str) -> None:  # noqa: N803 - as boto3 names it
+            deleted.append(Key)
+
+    deleted: list[str] = []
+
+    deployment._delete_old_artefacts(Bucket(), "artefacts")
+
+    oldest = [f"artefact-{deployment.ARTEFACTS_KEPT + 1}", f"artefact-{deployment.ARTEFACTS_KEPT}"]
+    assert deleted == oldest

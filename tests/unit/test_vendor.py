@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from operations import vendor
+from operations import PROJECT, vendor
 from operations.deploy.commands import DeployError
 
 pytestmark = pytest.mark.slow
@@ -100,3 +101,17 @@ def test_a_version_that_pip_cannot_get_is_named_and_the_old_one_stays(project: P
 
     assert (project / "vendor" / PAGE).read_text(encoding="utf-8") == "1"
     assert {path.name for path in project.iterdir()} == {"requirements-vendor.txt", "vendor"}
+
+
+def test_what_is_vendored_has_the_versions_that_the_tests_run_on() -> None:
+    vendored, installed = pins("requirements-vendor.txt"), pins("constraints.txt")
+    del vendored["star-openapi-swagger"]  # only its files are used
+
+    assert {"boto3", "botocore"} <= set(vendored)
+    assert vendored == {name: version for name, version in installed.items() if name in vendored}
+
+
+def pins(file: str) -> dict[str, str]:
+    """Return the version of each requirement of one of the project's files."""
+    lines = (line.partition("#")[0].partition(" --")[0] for line in (PROJECT / file).read_text("utf-8").splitlines())
+    return {pin.name: str(pin.specifier) for pin in map(Requirement, filter(str.strip, lines))}
