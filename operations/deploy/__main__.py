@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from operations import PROJECT, contents
 from operations.deploy import adoption, artifacts, package, stage
 from operations.deploy.commands import DeployError
-from operations.deploy.target import Target, app_environment, default_artifacts_bucket
+from operations.deploy.target import Target, app_environment, check_python, default_artifacts_bucket
 from operations.stages import EMBEDDED, STAGES
 
 
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> None:
+    check_python(os.environ)
     target = _target(options)
     stage.check_not_deployed_otherwise(target, options.with_)
     stage.ensure_artifacts_bucket(target)

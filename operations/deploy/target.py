@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from operations import PROJECT
 from operations.deploy import commands
 from operations.deploy.commands import DeployError
+from operations.environment import LOOPBACK
 
 APP_NAME = "dragonpost"
+
+# The oldest that AWS supports for years to come. It deprecates 3.11 on 2027-06-30, 3.12 on 2028-10-31, 3.13 on
+# 2029-06-30: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+OLDEST_PYTHON = (3, 13)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,20 @@ class Target:
     def say(self, message: str) -> None:
         """Print one line of progress on stderr."""
         print(f"  {self.stage}: {message}", file=sys.stderr, flush=True)
+
+
+def check_python(environment: Mapping[str, str]) -> None:
+    """Raise DeployError if this Python is too old for an account: functions run on the one that deploys them.
+
+    An emulator on this machine, which `environment` leads to by a loopback endpoint, gets whatever Python there is.
+    """
+    endpoint = urlsplit(environment.get("AWS_ENDPOINT_URL", ""))
+    if sys.version_info < OLDEST_PYTHON and endpoint.hostname not in (*LOOPBACK, "::1"):
+        oldest = "{}.{}".format(*OLDEST_PYTHON)
+        raise DeployError(
+            f"functions run on the Python that deploys them, and AWS retires {platform.python_version()} too soon: run "
+            f"`make clean`, and then `make deploy` again with BASE_PYTHON=python{oldest}, or a later one"
+        )
 
 
 def resources_stack(stage: str) -> str:

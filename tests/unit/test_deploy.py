@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import load_resource
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
@@ -27,7 +29,7 @@ from operations import PROJECT
 from operations.deploy import __main__ as command_line
 from operations.deploy import adoption, api_deployment, package, stage
 from operations.deploy.commands import DeployError, run
-from operations.deploy.target import Target
+from operations.deploy.target import OLDEST_PYTHON, Target, check_python
 from operations.stages import STAGES
 from tests.e2e.waiting import WITHIN_S, until
 
@@ -139,6 +141,45 @@ def record(target: Target, text: str) -> None:
     state = target.project / ".chalice" / "deployed" / f"{target.stage}.json"
     state.parent.mkdir(parents=True)
     state.write_text(text, encoding="utf-8")
+
+
+class TestPython:
+    """Functions run on the Python that deploys them."""
+
+    @pytest.mark.parametrize("endpoint", ["", "https://cloudformation.eu-central-1.amazonaws.com", "http://10.0.0.1"])
+    def test_one_that_aws_retires_soon_deploys_nothing_to_an_account_and_says_what_to_do(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        commands: Commands,
+        capsys: pytest.CaptureFixture[str],
+        endpoint: str,
+    ) -> None:
+        monkeypatch.setattr(sys, "version_info", (3, 12, 99))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
+        assert command_line.main(["--stage", "dev"]) == 1
+
+        said = capsys.readouterr().err
+        assert "run `make clean`, and then `make deploy` again with BASE_PYTHON=python3.13, or a later one" in said
+        assert commands.ran == []
+
+    @pytest.mark.parametrize("version", [(3, 13, 0), (3, 14, 2)])
+    def test_a_later_one_may_deploy(self, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]) -> None:
+        monkeypatch.setattr(sys, "version_info", version)
+
+        check_python({})
+
+    @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4566", "https://localhost:1", "http://[::1]:1"])
+    def test_an_emulator_on_this_machine_gets_any(self, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+        monkeypatch.setattr(sys, "version_info", (3, 11, 0))
+
+        check_python({"AWS_ENDPOINT_URL": endpoint})
+
+    def test_the_oldest_one_is_supported_for_years(self) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html, which cfn-lint keeps a copy of."""
+        runtimes = load_resource(AdditionalSpecs, "LmbdRuntimeLifecycle.json")
+
+        assert runtimes["python{}.{}".format(*OLDEST_PYTHON)]["deprecated"] >= "2029"
 
 
 class TestOneWayForAStage:
@@ -570,6 +611,7 @@ class TestContents:
     def order(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """The steps of a deployment, none of which is really taken."""
         order: list[str] = []
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # so that any Python will do
 
         def step(name: str, result: Any) -> Any:
             return lambda *_: order.append(name) or result
