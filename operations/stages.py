@@ -17,7 +17,8 @@ class Stage:
     """What distinguishes a stage.
 
     `allow_origin` is the origin that browsers may call from, or `*`. `workflow_concurrency` is how many runs of each of
-    the workflow's functions there may be at once: beyond them, reports wait. `consumer_concurrency` is how many batches
+    the workflow's functions there may be at once: beyond them, reports wait. `architecture` is what the functions
+    run on, `arm64` or `x86_64`; None is what this machine has. `consumer_concurrency` is how many batches
     of messages may be stored at once, from 2 to 1000: beyond them, messages wait on their queue. `environment` is what
     the functions see on top of what every stage sets. `unlimited_actions` are granted on every resource, whatever the
     policies say. `partition` is the part of AWS that the stage is deployed to: `aws`, `aws-us-gov` or `aws-cn`, as ARNs
@@ -25,6 +26,7 @@ class Stage:
     """
 
     allow_origin: str
+    architecture: str | None = "arm64"  # costs less: https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html
     workflow_concurrency: int = 20  # more would only get into each other's way: they all swap one document
     # A run stores a batch of 10 in some 80 ms, so 8 keep up with the 1,000 requests a second that the API takes
     # (ThrottlingRateLimit). More would take the API's runs after an outage, when there is a backlog.
@@ -39,6 +41,7 @@ EMBEDDED = "local"  # the stage of `make run`, in the embedded AWS
 STAGES: Mapping[str, Stage] = {
     EMBEDDED: Stage(
         allow_origin="*",
+        architecture=None,
         workflow_concurrency=4,  # each run is a process on this machine
         # The embedded AWS of `make run`; `test` is its root user's key id and secret.
         environment={

@@ -15,7 +15,7 @@ from devstack.state import StateFolder, read_json, write_json
 from operations import PROJECT, functions
 from operations.deploy import package, stage
 from operations.deploy.commands import DeployError
-from operations.deploy.target import APP_NAME, Target
+from operations.deploy.target import APP_NAME, Target, this_machine
 from operations.stages import STAGES
 
 ACCOUNT = "000000000000"
@@ -66,6 +66,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
         workflow_concurrency=STAGES[STAGE].workflow_concurrency,
         project=PROJECT,
+        architecture=this_machine(),
     )
     merge_template = _merge_template(settings, state)
     state.deployed.unlink(missing_ok=True)  # what is deployed is unknown until this has succeeded

@@ -20,9 +20,20 @@ class DeployError(Exception):
     """A step failed; the message says which one and what to do."""
 
 
+# With this variable, `chalice` makes functions for this architecture, whatever the stage's configuration says.
+ARCHITECTURE = "CHALICE_ARCHITECTURE"
+
 # Each command is a module that this interpreter runs. The scripts in .venv/bin have its path in their first line, which
 # can neither be long nor have a space in it. `-P` keeps the project's folders from being taken for a command's modules.
-_CHALICE = "import sys; from chalice.cli import main; sys.argv[0] = 'chalice'; sys.exit(main())"
+_CHALICE = f"""
+import os, sys
+from chalice.cli import main
+from chalice.config import Config
+if architecture := os.environ.get("{ARCHITECTURE}"):
+    Config.lambda_architecture = architecture
+sys.argv[0] = "chalice"
+sys.exit(main())
+"""
 COMMANDS: dict[str, tuple[str, ...]] = {
     "aws": (sys.executable, "-P", "-m", "awscli"),
     "chalice": (sys.executable, "-P", "-c", _CHALICE),  # it has no module to run

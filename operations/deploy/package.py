@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
@@ -21,23 +23,33 @@ INCOMPLETE = "Could not install dependencies"
 
 PACKAGES_KEPT = 4
 
+# ELF's number of the machine (e_machine) for each architecture of Lambda's.
+MACHINES = {"x86_64": 62, "arm64": 183}
+
 
 def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path | None = None) -> Path:
     """Run `chalice package` and return the template (JSON), which lies beside the deployment package.
 
     `merge_template` is merged over the generated template (default: infrastructure/app-overrides.json).
-    Raises DeployError if a step fails, or if Chalice could not get every dependency.
+    Raises DeployError if a step fails, if Chalice could not get every dependency, or if the package has machine code
+    that its functions cannot run.
     """
     target.say("packaging the app")
     folder = target.build / "app"
     folder.mkdir(parents=True, exist_ok=True)
     merge = merge_template or target.project / "infrastructure" / "app-overrides.json"
     command = ["chalice", "package", "--stage", target.stage, "--template-format", "json"]
-    environment = {**target.environment, **app_environment(outputs)}
+    environment = {
+        **target.environment,
+        **app_environment(outputs),
+        commands.ARCHITECTURE: target.architecture or "",
+    }
     with ready_to_package(target):
         said = commands.run(*command, "--merge-template", str(merge), str(folder), env=environment, cwd=target.project)
-    check_complete(said, folder / "deployment.zip", target.project)
-    return folder / "sam.json"
+    template, packed = folder / "sam.json", folder / "deployment.zip"
+    check_complete(said, packed, target.project)
+    check_machine(packed, template)
+    return template
 
 
 @contextlib.contextmanager
@@ -67,6 +79,33 @@ def check_complete(said: str, package: Path, project: Path) -> None:
     packed = {canonicalize_name(found.name): found.version for found in distributions(path=[str(package)])}
     if missing := [str(wanted) for wanted in requirements(project) if not _is_packed(wanted, packed)]:
         raise DeployError(f"the package lacks {', '.join(missing)}; pin versions that have wheels for Lambda.")
+
+
+def check_machine(package: Path, template: Path) -> None:
+    """Raise DeployError if a library of a package is for another machine than the template's functions run on.
+
+    Otherwise every call would fail, with an import error.
+    """
+    resources = json.loads(template.read_text(encoding="utf-8"))["Resources"].values()
+    wanted = {name for resource in resources for name in resource.get("Properties", {}).get("Architectures", ())}
+    with zipfile.ZipFile(package) as archive:
+        for name in archive.namelist():
+            if ".so" not in Path(name).suffixes:
+                continue
+            with archive.open(name) as library:
+                machine = elf_machine(library.read(20))
+            if any(machine != MACHINES[architecture] for architecture in wanted):
+                raise DeployError(
+                    f"the functions run on {', '.join(sorted(wanted))}, but {name} in their package does not (its ELF "
+                    f"machine is {machine}); pin a version that has wheels for it, and remove .chalice/deployments."
+                )
+
+
+def elf_machine(header: bytes) -> int | None:
+    """Return the machine that a file's first 20 bytes name (`e_machine` in elf(5)), or None if it is no ELF file."""
+    if len(header) < 20 or header[:4] != b"\x7fELF":
+        return None
+    return int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
 
 
 def requirements(project: Path) -> Iterator[Requirement]:

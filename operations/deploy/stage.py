@@ -111,11 +111,14 @@ def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> st
 def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
     """Run `chalice deploy` in place of package and CloudFormation; return what it printed. Raises DeployError.
 
+    The package is made and checked first, and Chalice takes it over.
+
     An interrupt waits until the command has ended. Only then does it record what it made, and without the record the
     next deployment would make a second API.
     """
+    package.package_app(target, outputs)
     target.say(f"chalice deploy --stage {target.stage}")
-    environment = {**target.environment, **app_environment(outputs)}
+    environment = {**target.environment, **app_environment(outputs), commands.ARCHITECTURE: target.architecture or ""}
     waiting = "interrupted; waiting for `chalice deploy` to end, which records what it made only then"
     with package.ready_to_package(target), commands.interrupts_wait(lambda: target.say(waiting)):
         said = commands.run("chalice", "deploy", "--stage", target.stage, env=environment, cwd=target.project)

@@ -32,7 +32,8 @@ class Target:
     Without `api_access_logs` (`on` or `off`), API Gateway logs requests if it does already.
     `replaced` are the stores, by their names in the template, that may be replaced or removed with their data.
     `workflow_concurrency` is how many runs of each of the workflow's functions there may be at once; without it, it is
-    as many as the stage says, if the account can reserve them.
+    as many as the stage says, if the account can reserve them. `architecture` is what the functions run on, `arm64` or
+    `x86_64`; without it, it is the stage's.
     """
 
     stage: str
@@ -46,6 +47,7 @@ class Target:
     artifacts_owner: str | None = None
     workflow_concurrency: int | None = None
     replaced: frozenset[str] = frozenset()
+    architecture: str | None = None
 
     @property
     def resources_stack(self) -> str:
@@ -79,6 +81,11 @@ def check_python(environment: Mapping[str, str]) -> None:
 def resources_stack(stage: str) -> str:
     """Return the name of a stage's stack of everything that Chalice does not own."""
     return f"{APP_NAME}-{stage}-resources"
+
+
+def this_machine() -> str:
+    """Return this machine's architecture, as Lambda names it."""
+    return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
 def app_environment(outputs: Mapping[str, str]) -> dict[str, str]:

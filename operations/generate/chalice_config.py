@@ -39,6 +39,7 @@ def _config() -> dict[str, Any]:
 def _stage(name: str, stage: Stage) -> dict[str, Any]:
     return {
         "api_gateway_stage": name,
+        **({"lambda_architecture": stage.architecture} if stage.architecture else {}),
         "environment_variables": {
             Settings.stage.variable: name,
             Settings.allow_origin.variable: stage.allow_origin,

@@ -143,6 +143,7 @@ class TestFunctions:
         assert made["Environment"]["Variables"] == CONFIG["environment_variables"] | DEV["environment_variables"]
         assert (made["Timeout"], made["MemorySize"]) == (wanted["lambda_timeout"], wanted["lambda_memory_size"])
         assert made["TracingConfig"] == {"Mode": "Active"}
+        assert made["Architectures"] == ["arm64"]
         assert made["Handler"] == ("app.app" if function == API else f"app.{function}")
         assert made["Runtime"] == f"python3.{sys.version_info.minor}"
 

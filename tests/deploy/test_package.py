@@ -22,8 +22,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from operations import PROJECT
-from operations.deploy.package import package_app, requirements
-from operations.deploy.target import Target
+from operations.deploy.package import MACHINES, elf_machine, package_app, requirements
+from operations.deploy.target import Target, this_machine
 from operations.functions import deployed_name, logical_id, names
 from operations.stages import STAGES
 from operations.vendor import STAMP
@@ -50,11 +50,28 @@ class Package:
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """Package stage prod as a deployment does, from a copy of everything that a clone has."""
-    folder = tmp_path_factory.mktemp("package")
-    project = copy_of_project(folder / "project")
-    target = Target("prod", folder / "build", "unused", without_aws_settings(), project=project)
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of everything that a clone has."""
+    return copy_of_project(tmp_path_factory.mktemp("package") / "project")
+
+
+@pytest.fixture(scope="module")
+def package(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Stage prod, packaged as a deployment does."""
+    return packaged(project, tmp_path_factory.mktemp("shipped"))
+
+
+@pytest.fixture(scope="module")
+def runnable(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """The same for this machine, whose interpreter cannot load what ships."""
+    return packaged(project, tmp_path_factory.mktemp("runnable"), this_machine())
+
+
+def packaged(project: Path, folder: Path, architecture: str | None = None) -> Package:
+    """Package stage prod into this folder."""
+    target = Target(
+        *("prod", folder / "build", "unused", without_aws_settings()), project=project, architecture=architecture
+    )
     template_path = package_app(target, {"UserPoolArn": POOL_ARN})
     zipped = template_path.with_name("deployment.zip")
     with zipfile.ZipFile(zipped) as archive:
@@ -93,13 +110,13 @@ def run_as_lambda_would(package: Package, of_lambda: Path, program: str, *argume
 
 
 class TestCompleteness:
-    def test_the_interpreter_of_these_tests_sees_no_other_packages(self, package: Package, of_lambda: Path) -> None:
+    def test_the_interpreter_of_these_tests_sees_no_other_packages(self, runnable: Package, of_lambda: Path) -> None:
         program = "import importlib.util as u; print([n for n in ('pytest', 'chalice.cli', 'moto') if u.find_spec(n)])"
 
-        assert run_as_lambda_would(package, of_lambda, program).strip() == "[]"
+        assert run_as_lambda_would(runnable, of_lambda, program).strip() == "[]"
 
-    def test_every_handler_of_the_template_can_be_called(self, package: Package, of_lambda: Path) -> None:
-        handlers = {functions(package)[logical_id]["Handler"] for logical_id in LOGICAL_IDS}
+    def test_every_handler_of_the_template_can_be_called(self, runnable: Package, of_lambda: Path) -> None:
+        handlers = {functions(runnable)[logical_id]["Handler"] for logical_id in LOGICAL_IDS}
         program = """
 import app
 for handler in sys.argv[1:]:
@@ -108,11 +125,11 @@ for handler in sys.argv[1:]:
 print(app.__file__)
 """
         assert handlers == {"app.app", "app.validate_dragon", "app.add_dragon", "app.store_messages"}
-        imported = run_as_lambda_would(package, of_lambda, program, *sorted(handlers))
-        assert Path(imported.strip()) == package.unzipped / "app.py"
+        imported = run_as_lambda_would(runnable, of_lambda, program, *sorted(handlers))
+        assert Path(imported.strip()) == runnable.unzipped / "app.py"
 
     def test_every_module_can_be_imported_including_those_imported_late(
-        self, package: Package, of_lambda: Path
+        self, runnable: Package, of_lambda: Path
     ) -> None:
         program = """
 import importlib, pkgutil, chalicelib
@@ -121,11 +138,11 @@ for name in names:
     importlib.import_module(name)
 print("\\n".join(names))
 """
-        imported = run_as_lambda_would(package, of_lambda, program).split()
+        imported = run_as_lambda_would(runnable, of_lambda, program).split()
 
         assert set(imported) >= {"chalicelib.telemetry", "chalicelib.dragons.s3", "chalicelib.messages.queue"}
 
-    def test_it_answers_a_request(self, package: Package, of_lambda: Path) -> None:
+    def test_it_answers_a_request(self, runnable: Package, of_lambda: Path) -> None:
         program = """
 import json
 from app import app
@@ -152,7 +169,7 @@ print(json.dumps(app(event, None)))
             "body": None,
             "isBase64Encoded": False,
         }
-        *_, last = run_as_lambda_would(package, of_lambda, program, json.dumps(event)).splitlines()
+        *_, last = run_as_lambda_would(runnable, of_lambda, program, json.dumps(event)).splitlines()
 
         answer = json.loads(last)
         assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
@@ -176,12 +193,12 @@ class TestContents:
         assert names.isdisjoint({"devstack", "operations", "tests", "postman", "benchmarks", "infrastructure"})
         assert names.isdisjoint({"pytest", "ministack", "moto"})
 
-    def test_the_pages_find_swagger_ui_in_it(self, package: Package, of_lambda: Path) -> None:
+    def test_the_pages_find_swagger_ui_in_it(self, runnable: Package, of_lambda: Path) -> None:
         program = """
 from chalicelib.web import pages
 print([pages.asset(name, None).status_code for name in (*pages.ASSETS, *pages.SWAGGER_UI)])
 """
-        statuses = json.loads(run_as_lambda_would(package, of_lambda, program))
+        statuses = json.loads(run_as_lambda_would(runnable, of_lambda, program))
 
         assert set(statuses) == {200}
 
@@ -228,7 +245,7 @@ class TestSdk:
         for requirement in required:
             assert requirement.specifier.contains(packed[canonicalize_name(requirement.name)].version)
 
-    def test_it_can_do_what_the_code_asks_of_it(self, package: Package, of_lambda: Path) -> None:
+    def test_it_can_do_what_the_code_asks_of_it(self, runnable: Package, of_lambda: Path) -> None:
         """botocore has `IfMatch` from 1.36 on, `resolved_protocol` from 1.38 on."""
         program = """
 import boto3, botocore, json
@@ -239,11 +256,34 @@ protocols = [boto3.client(name, region_name="eu-central-1").meta.service_model.r
              for name in ("s3", "dynamodb", "sqs", "ssm", "stepfunctions")]
 print(json.dumps([botocore.__file__, "IfMatch" in put, "IfNoneMatch" in put, protocols]))
 """
-        file, *conditions, protocols = json.loads(run_as_lambda_would(package, of_lambda, program))
+        file, *conditions, protocols = json.loads(run_as_lambda_would(runnable, of_lambda, program))
 
-        assert Path(file) == package.unzipped / "botocore" / "__init__.py"
+        assert Path(file) == runnable.unzipped / "botocore" / "__init__.py"
         assert conditions == [True, True]
         assert protocols == ["rest-xml", "json", "json", "json", "json"]
+
+
+class TestMachine:
+    def test_the_functions_run_on_what_the_stage_says(self, package: Package) -> None:
+        assert STAGES["prod"].architecture == "arm64"
+        for made in functions(package).values():
+            assert made["Architectures"] == [STAGES["prod"].architecture]
+
+    def test_every_library_is_for_that_machine(self, package: Package) -> None:
+        libraries = [path for path in package.unzipped.rglob("*") if ".so" in path.suffixes]
+
+        assert libraries
+        for library in libraries:
+            assert elf_machine(library.read_bytes()[:20]) == MACHINES["arm64"], library.name
+
+    def test_nothing_else_differs_from_the_package_that_these_tests_run(
+        self, package: Package, runnable: Package
+    ) -> None:
+        assert python_files(package.unzipped) == python_files(runnable.unzipped)
+
+
+def python_files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.py")}
 
 
 class TestTemplate:

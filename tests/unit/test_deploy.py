@@ -28,7 +28,7 @@ from samtranslator.translator.translator import Translator
 from operations import PROJECT
 from operations.deploy import __main__ as command_line
 from operations.deploy import adoption, api_deployment, package, stage
-from operations.deploy.commands import DeployError, run
+from operations.deploy.commands import ARCHITECTURE, DeployError, run
 from operations.deploy.target import OLDEST_PYTHON, Target, check_python
 from operations.stages import STAGES
 from tests.e2e.waiting import WITHIN_S, until
@@ -119,6 +119,70 @@ class TestCompleteness:
 
         with pytest.raises(DeployError, match="incomplete"):
             package.check_complete("Could not install dependencies:\nmsgspec==0.22.0\n", made, target.project)
+
+
+class TestMachine:
+    """A library for another machine than the functions' can be packed, and every call would fail."""
+
+    @pytest.mark.parametrize(("architecture", "machine"), package.MACHINES.items())
+    def test_libraries_of_the_functions_machine_pass(self, target: Target, architecture: str, machine: int) -> None:
+        made = packed_library(target, elf(machine))
+
+        package.check_machine(made, template(target, architecture))
+
+    @pytest.mark.parametrize(
+        ("library", "says"),
+        [("x86_64", "62"), ("text", "None"), ("cut off", "None")],
+    )
+    def test_any_other_is_named(self, target: Target, library: str, says: str) -> None:
+        content = {"x86_64": elf(62), "text": b"INPUT ( libc.so.6 ), and more", "cut off": elf(183)[:19]}[library]
+        made = packed_library(target, content)
+
+        with pytest.raises(
+            DeployError, match=rf"run on arm64, but msgspec/_core\.cpython-313\.so .+ machine is {says}\)"
+        ):
+            package.check_machine(made, template(target, "arm64"))
+
+    def test_the_byte_order_is_the_files_own(self) -> None:
+        assert package.elf_machine(b"\x7fELF\x02\x02" + bytes(12) + b"\x00\x16") == 22
+
+    def test_a_package_is_made_for_the_embedded_aws_on_this_machine(
+        self, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[str] = []
+
+        def run(*_command: str, env: dict[str, str], **_where: Any) -> str:
+            seen.append(env[ARCHITECTURE])
+            raise DeployError
+
+        monkeypatch.setattr("operations.deploy.commands.run", run)
+        monkeypatch.setattr(package.vendor, "fill", lambda *_: None)
+        monkeypatch.setenv(ARCHITECTURE, "leaked")
+
+        for architecture in ("arm64", None):
+            with pytest.raises(DeployError):
+                package.package_app(replace(target, architecture=architecture), {"UserPoolArn": "an-arn"})
+
+        assert seen == ["arm64", ""]
+
+
+def elf(machine: int) -> bytes:
+    return b"\x7fELF\x02\x01" + bytes(12) + machine.to_bytes(2, "little") + bytes(44)
+
+
+def packed_library(target: Target, content: bytes) -> Path:
+    path = target.project / "deployment.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("msgspec/_core.cpython-313.so", content)
+        archive.writestr("app.py", "")
+    return path
+
+
+def template(target: Target, architecture: str) -> Path:
+    path = target.project / "sam.json"
+    function = {"Type": "AWS::Serverless::Function", "Properties": {"Architectures": [architecture]}}
+    path.write_text(json.dumps({"Resources": {"F": function, "Role": {}}}), encoding="utf-8")
+    return path
 
 
 @pytest.mark.usefixtures("commands")
@@ -863,6 +927,7 @@ import signal
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)  # these tests may run in the background, or under nohup
 target = Target("dev", folder, "a-bucket", os.environ, project=folder)
+stage.package.package_app = lambda *_: None
 command_line._deploy = lambda _: stage.chalice_deploy(target, {"UserPoolArn": "an-arn"})
 sys.exit(command_line.main(["--stage", "dev"]))
 """

@@ -11,6 +11,8 @@ import pytest
 from devstack.aws import deployment
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
+from operations.deploy.commands import DeployError
+from operations.deploy.target import Target
 
 SETTINGS = Settings(8000, 4566, Path("nowhere"))
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -57,6 +59,27 @@ def test_an_output_that_was_renamed_is_named(
 
     with pytest.raises(DevstackError, match=rf"infrastructure/resources\.yaml has no output {missing}"):
         deployment.bring_up_to_date(SETTINGS, state)
+
+
+def test_the_package_is_for_this_machine_whatever_the_stages_architecture(
+    overrides: Path, state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = []
+
+    def package_app(target: Target, *_: Any) -> None:
+        targets.append(target)
+        raise DeployError
+
+    overrides.write_text('{"Resources": {}}', encoding="utf-8")
+    monkeypatch.setattr(deployment.stage, "ensure_artifacts_bucket", lambda _: None)
+    monkeypatch.setattr(deployment.stage, "deploy_resources", lambda _: OUTPUTS)
+    monkeypatch.setattr(deployment.package, "package_app", package_app)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+
+    with pytest.raises(DevstackError):
+        deployment.bring_up_to_date(SETTINGS, state)
+
+    assert [target.architecture for target in targets] == ["arm64"]
 
 
 def test_artefacts_of_earlier_deployments_do_not_pile_up() -> None:
