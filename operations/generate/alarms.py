@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from app import app
 from operations import functions
 
 _PERIOD_S = 300
 _TOPIC = "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:dragonpost-${Stage}-alarms"
-_API = {"ApiName": app.app_name, "Stage": {"Ref": "Stage"}}
+_API = {"ApiName": {"Fn::Sub": functions.deployed_name(functions.API, "${Stage}")}, "Stage": {"Ref": "Stage"}}
 
 Metric = tuple[str, str, dict[str, Any]]  # its namespace, its name, and its dimensions
 

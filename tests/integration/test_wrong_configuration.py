@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -138,10 +139,15 @@ def deploy(deploying: str, function: str, stage: Stage, environment: pytest.Monk
 
 @pytest.fixture
 def reads(service: Service) -> Iterator[list[None]]:
-    """Gets an item for each call of Parameter Store."""
+    """Gets an item for each time that Parameter Store is asked. moto gives ten parameters with a token for no more."""
     made: list[None] = []
     events = aws.ssm().meta.events
-    events.register("before-call.ssm", lambda **_: made.append(None), unique_id="reads")
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        if "NextToken" not in json.loads(params["body"]):
+            made.append(None)
+
+    events.register("before-call.ssm", note, unique_id="reads")
     yield made
     events.unregister("before-call.ssm", unique_id="reads")
 
@@ -177,11 +183,11 @@ def test_a_new_function_asks_parameter_store_once_and_only_for_what_its_environm
     assert len(reads) == bool(used & CHANGING if deploying == "with CloudFormation" else used)
 
 
-@pytest.mark.parametrize(("deploying", "asked"), [("with Chalice", 1), ("with CloudFormation", 0)])
-def test_a_new_consumer_asks_parameter_store_once_and_only_if_its_environment_lacks_something(
-    service: Service, stage: Stage, reads: list[None], monkeypatch: pytest.MonkeyPatch, deploying: str, asked: int
+@pytest.mark.parametrize("deploying", DEPLOYING)
+def test_a_new_consumer_asks_parameter_store_once(
+    service: Service, stage: Stage, reads: list[None], monkeypatch: pytest.MonkeyPatch, deploying: str
 ) -> None:
-    """It stores one message, and buries the other."""
+    """It stores one message, and buries the other. For how long messages are kept may change while it runs."""
     deploy(deploying, "store_messages", stage, monkeypatch)
     for body in (message_body().decode(), "hopeless"):
         aws.sqs().send_message(QueueUrl=stage.queue_url, MessageBody=body)
@@ -189,7 +195,7 @@ def test_a_new_consumer_asks_parameter_store_once_and_only_if_its_environment_la
     reads.clear()
 
     service.consume(waiting)
-    assert len(reads) == asked
+    assert len(reads) == 1
     assert (len(stage.archive_keys()), len(stage.rows()), stage.waiting(stage.dead_letter_queue_url)) == (1, 1, 1)
 
 
