@@ -382,8 +382,9 @@ class TestMissingDocument:
     def test_a_bucket_that_vanishes_during_a_swap_is_named_too(self, dragons: S3DragonRepository, s3: AtomicS3) -> None:
         s3.before_put = failing(client_error("NoSuchBucket", 404))
 
-        with pytest.raises(DocumentMissing):
+        with pytest.raises(DocumentMissing) as missing:
             dragons.add(dragon("Ember"), "s1")
+        assert str(missing.value) == MISSING
 
 
 class TestNamesakes:

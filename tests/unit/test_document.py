@@ -55,7 +55,7 @@ DEEP = b"[" * 1_000_000 + b"]" * 1_000_000
 
 @pytest.mark.parametrize("body", [DEEP, b'[{"weight":' + DEEP + b"," + json.dumps(EMBER).encode()[1:] + b"]"])
 def test_a_document_that_is_nested_too_deeply_to_be_read_is_refused(body: bytes) -> None:
-    with pytest.raises(DocumentCorrupt):
+    with pytest.raises(DocumentCorrupt, match=r"^nested too deeply$"):
         Document.parsed(body)
 
 

@@ -45,6 +45,10 @@ def test_the_item_has_the_attributes_for_queries_and_the_data_as_it_was_sent() -
     assert StoredMessage.from_item(ITEM | {"added_by_hand": {"S": "x"}}) == row()
 
 
+def test_a_rows_own_digest_counts_and_is_not_computed_at_every_look() -> None:
+    assert StoredMessage.from_item(ITEM | {"digest": {"S": "sha-256:another"}}).digest == "sha-256:another"
+
+
 def test_a_row_from_before_digests_were_kept_has_the_digest_of_its_message() -> None:
     assert StoredMessage.from_item(OLD_ITEM) == row()
 
