@@ -53,9 +53,15 @@ def test_a_document_that_is_not_an_array_of_dragons_is_refused_with_the_reason(b
 DEEP = b"[" * 1_000_000 + b"]" * 1_000_000
 
 
-@pytest.mark.parametrize("body", [DEEP, b'[{"weight":' + DEEP + b"," + json.dumps(EMBER).encode()[1:] + b"]"])
-def test_a_document_that_is_nested_too_deeply_to_be_read_is_refused(body: bytes) -> None:
-    with pytest.raises(DocumentCorrupt, match=r"^nested too deeply$"):
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (DEEP, "not a JSON array of dragons: "),
+        (b'[{"weight":' + DEEP + b"," + json.dumps(EMBER).encode()[1:] + b"]", "nested too deeply$"),
+    ],
+)
+def test_a_document_that_is_nested_too_deeply_to_be_read_is_refused(body: bytes, why: str) -> None:
+    with pytest.raises(DocumentCorrupt, match=f"^{why}"):
         Document.parsed(body)
 
 
