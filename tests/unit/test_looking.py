@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_after_a_failure_there_is_no_look_for_half_a_minute(clock: FakeClock) ->
 
 
 def test_each_failure_is_counted_once_and_logged_without_the_message(
-    clock: FakeClock, capsys: pytest.CaptureFixture[str]
+    clock: FakeClock, capsys: pytest.CaptureFixture[str], log: io.StringIO
 ) -> None:
     repository = looking(Index(error=ReadTimeoutError(endpoint_url="secret")), clock)
     for _ in range(3):
@@ -135,4 +136,7 @@ def test_each_failure_is_counted_once_and_logged_without_the_message(
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["MessageLooksFailed"] for line in lines if "MessageLooksFailed" in line] == [[1.0]]
-    assert "19.99" not in json.dumps(lines)
+    logged = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["message"] for line in logged] == ["no look in the index for a while"]
+    assert "DynamoDB is not available: ReadTimeoutError" in logged[0]["exception"]
+    assert "19.99" not in json.dumps([*lines, *logged])

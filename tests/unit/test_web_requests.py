@@ -112,6 +112,15 @@ class TestParameters:
             Fault("parameter", "é", "is not known here (known: a, b, c)"),
         ]
 
+    def test_a_value_that_is_not_utf8_is_a_fault_that_says_so(self) -> None:
+        found = requests.parameters(request("/dragons?a=Bl%E5vinge&b=1"), frozenset("ab"))
+
+        with pytest.raises(InvalidInput) as invalid:
+            found.check()
+
+        assert found.values == {"b": "1"}
+        assert list(invalid.value.faults) == [Fault("parameter", "a", "must be percent-encoded UTF-8, without U+FFFD")]
+
     def test_the_fault_says_so_if_the_route_knows_no_parameters(self) -> None:
         with pytest.raises(InvalidInput, match="known: none"):
             requests.parameters(request("/dragons?a=1")).check()
