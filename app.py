@@ -9,6 +9,7 @@ from chalicelib.checked import Uuid
 from chalicelib.dragons import steps
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.s3 import S3DragonRepository
+from chalicelib.dragons.submission_table import SubmissionTable
 from chalicelib.dragons.submissions import Origin
 from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
@@ -29,6 +30,7 @@ from chalicelib.web.submissions import accepted, settled, status_document
 settings = Settings()
 dragons = S3DragonRepository(settings)
 workflow = DragonWorkflow(settings)
+submissions = SubmissionTable(settings, workflow)
 messages = MessageRepository(settings)
 queue = MessageQueue(settings)
 
@@ -79,7 +81,7 @@ def report_dragon(caller: Caller) -> Reply:
     submission = workflow.start(report, origin, may_text=may_text)
     wait_s = requests.wait_preferred_s(app.request)
     if wait_s:
-        submission = workflow.wait(submission, wait_s)
+        submission = submissions.wait(submission, wait_s)
     if submission.status == "pending":
         return accepted(submission, requests.path_prefix(app.request), wait_s)
     return settled(submission, requests.path_prefix(app.request), wait_s)
@@ -111,11 +113,14 @@ def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
 
 @app.get("/submissions/{submission_id}", users)
 def get_submission(caller: Caller, submission_id: str) -> Reply:
-    """Show the progress of a reported dragon, to its reporter and to operators."""
-    submission = workflow.find(submission_id)
+    """Show the progress of a reported dragon, to its reporter and to operators; its steps only if they are wanted."""
+    parameters = requests.parameters(app.request, frozenset({"steps"}))
+    wants_steps = parameters.take("steps", requests.boolean)
+    parameters.check()
+    submission = submissions.find(submission_id)
     if submission is None or not caller.may_see_submission_of(submission.requested_by):
         raise ProblemRaised(problems.SUBMISSION_NOT_FOUND)
-    return status_document(submission, workflow.steps(submission))
+    return status_document(submission, workflow.steps(submission) if wants_steps else None)
 
 
 @app.post("/post-message", users)

@@ -80,6 +80,7 @@ class Setting:
 
 
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_TABLE = r"[A-Za-z0-9_.-]{3,255}"
 _QUEUE_URL = r"https?://[^\s/]+/[0-9]{12}/[A-Za-z0-9_.-]+"
 _PREFIX = r"\+[1-9][0-9]{0,6}"
 
@@ -100,11 +101,12 @@ class Settings:
 
     user_pool_client_id = Setting(Source.STACK, r"[A-Za-z0-9_+]+", "4p5ld3k2nq8f1v7c9h6r0sjt2u")
     message_archive_bucket_name = Setting(Source.STACK, _BUCKET, "dragonpost-prod-messages-123456789012")
-    message_table_name = Setting(Source.STACK, r"[A-Za-z0-9_.-]{3,255}", "dragonpost-prod-messages")
+    message_table_name = Setting(Source.STACK, _TABLE, "dragonpost-prod-messages")
     message_queue_url = Setting(Source.STACK, _QUEUE_URL, "https://sqs.<region>.amazonaws.com/123456789012/<queue>")
     message_dead_letter_queue_url = Setting(
         Source.STACK, _QUEUE_URL, "https://sqs.<region>.amazonaws.com/123456789012/<queue>"
     )
+    submission_table_name = Setting(Source.STACK, _TABLE, "dragonpost-prod-submissions")
     dragon_workflow_arn = Setting(Source.STACK, r"arn:\S+:stateMachine:[\w-]+", "arn:aws:states:…:stateMachine:…")
 
     dragon_data_bucket_name = Setting(Source.PARAMETER_STORE, _BUCKET, "dragonpost-prod-dragons-123456789012")

@@ -4,7 +4,8 @@ Without `--yes` nothing is changed: it prints what would go, with counts, and wh
 it deletes that. What is gone already is no error, so an interrupted run is finished by the next one.
 
 A company's messages are rows, archived objects with all their versions, and what waits in the two queues. A person is a
-user of the pool, who is deleted. What the person reported are executions of the workflow, which nobody can delete.
+user of the pool, who is deleted, and rows of the submissions. What the person reported are executions of the workflow,
+too, which nobody can delete.
 """
 
 from __future__ import annotations
@@ -98,13 +99,18 @@ def _rows(stage: Standing, store: str, company: str) -> Part:
         "ExpressionAttributeValues": {":company": {"S": company}},
         "ConsistentRead": True,
     }
-    pages = dynamodb.get_paginator("scan").paginate(**asked, Select="COUNT")
-    return Part(sum(page["Count"] for page in pages), "rows of the index", lambda: _delete_rows(dynamodb, asked))
+    return _found(dynamodb, "scan", asked, "message_id, company_id", "rows of the index")
 
 
-def _delete_rows(dynamodb: Any, asked: Mapping[str, Any]) -> Iterator[int]:
+def _found(dynamodb: Any, operation: str, asked: Mapping[str, Any], key: str, what: str) -> Part:
+    """Count the rows that a Scan or a Query finds. `key`: the attributes of the table's key."""
+    pages = dynamodb.get_paginator(operation).paginate(**asked, Select="COUNT")
+    return Part(sum(page["Count"] for page in pages), what, lambda: _delete_rows(dynamodb, operation, asked, key))
+
+
+def _delete_rows(dynamodb: Any, operation: str, asked: Mapping[str, Any], key: str) -> Iterator[int]:
     table, deleted = asked["TableName"], 0
-    for page in dynamodb.get_paginator("scan").paginate(**asked, ProjectionExpression="message_id, company_id"):
+    for page in dynamodb.get_paginator(operation).paginate(**asked, ProjectionExpression=key):
         keys = page["Items"]
         for start in range(0, len(keys), ROWS_AT_ONCE):
             wanted = [{"DeleteRequest": {"Key": key}} for key in keys[start : start + ROWS_AT_ONCE]]
@@ -196,7 +202,19 @@ def _user(stage: Standing, store: str, who: Person) -> Part:
     return Part(int(who.username is not None), f"user (sub {who.sub})", delete)
 
 
-def _submissions(_stage: Standing, _store: str, who: Person) -> Part:
+def _submissions(stage: Standing, store: str, who: Person) -> Part:
+    # The workflow updates a row only while there is one, so a running execution brings none back.
+    asked = {
+        "TableName": stage.resources[store],
+        "KeyConditionExpression": "#sub = :sub",
+        "ExpressionAttributeNames": {"#sub": "sub"},  # a reserved word
+        "ExpressionAttributeValues": {":sub": {"S": who.sub}},
+        "ConsistentRead": True,
+    }
+    return _found(stage.clients("dynamodb"), "query", asked, "#sub, started_at_id", "rows of submissions")
+
+
+def _executions_left(_stage: Standing, _store: str, who: Person) -> Part:
     running = sum(each["status"] == "RUNNING" for each in who.executions)
     ends = [each["stopDate"] for each in who.executions if "stopDate" in each]
     until = ""
@@ -204,7 +222,7 @@ def _submissions(_stage: Standing, _store: str, who: Person) -> Part:
         last: datetime = max(ends) + timedelta(days=stores.EXECUTIONS_KEPT_DAYS)
         until = f", the last of them until {last:%Y-%m-%d}"
     still = f"; {running} still run" if running else ""
-    return Part(len(who.executions), f"submissions{until}{still}")
+    return Part(len(who.executions), f"executions{until}{still}")
 
 
 def _dragons(stage: Standing, _store: str, who: Person) -> Part:
@@ -216,7 +234,8 @@ def _dragons(stage: Standing, _store: str, who: Person) -> Part:
 
 # The user comes last, so that an interrupted run can still be repeated with the e-mail address.
 PERSON: Mapping[str, Callable[[Standing, str, Person], Part]] = {
-    "DragonWorkflow": _submissions,
+    "DragonWorkflow": _executions_left,
+    "SubmissionTable": _submissions,
     "DragonBucket": _dragons,
     "UserPool": _user,
 }

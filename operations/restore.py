@@ -2,9 +2,9 @@
 
 Without `--yes` nothing is changed: it prints what would come back. Everything that was made since that time stays:
 
-- `table`: point-in-time recovery makes a new table, from which the missing rows are copied into the index that stands.
-  A row that stands is left as it is. If the table itself was deleted, it is made again under its own name, from the
-  backup that DynamoDB makes of a deleted table: as it was when it was deleted.
+- `table` (the messages' index), `submissions`: point-in-time recovery makes a new table, from which the missing rows
+  are copied into the one that stands. A row that stands is left as it is. If the table itself was deleted, it is made
+  again under its own name, from the backup that DynamoDB makes of a deleted table: as it was when it was deleted.
 - `archive`: objects that were deleted since come back, and those that were overwritten get their content of that time.
 - `dragons`: the dragon document gets its content of that time, as a new version.
 
@@ -44,7 +44,7 @@ class RestoreError(Exception):
     """An error that the operator has to see; the message says what to do."""
 
 
-# --- The table ---------------------------------------------------------------------------------------------------
+# --- The tables --------------------------------------------------------------------------------------------------
 
 
 def restore_table(stage: Standing, store: str, to: datetime, *, really: bool) -> None:
@@ -105,13 +105,16 @@ def _recovery(dynamodb: Any, table: str) -> Mapping[str, Any] | None:
 def _copy_rows(dynamodb: Any, source: str, table: str) -> int:
     """Copy the rows that the table lacks. Return how many rows it has with other content."""
     seen = copied = differing = told = 0
+    described = dynamodb.describe_table(TableName=table)["Table"]
+    [key] = [each["AttributeName"] for each in described["KeySchema"] if each["KeyType"] == "HASH"]
 
     def copy(row: Any) -> str:
         try:
             dynamodb.put_item(
                 TableName=table,
                 Item=row,
-                ConditionExpression="attribute_not_exists(message_id)",
+                ConditionExpression="attribute_not_exists(#key)",
+                ExpressionAttributeNames={"#key": key},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
@@ -299,6 +302,7 @@ def _names(document: bytes) -> set[str]:
 Restoring = Callable[..., None]
 WHAT: Mapping[str, tuple[str, Restoring]] = {
     "table": ("MessageTable", restore_table),
+    "submissions": ("SubmissionTable", restore_table),
     "archive": ("MessageBucket", restore_archive),
     "dragons": ("DragonBucket", restore_dragons),
 }

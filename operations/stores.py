@@ -69,6 +69,15 @@ STORES: Mapping[str, Store] = {
             PERSON: NOTHING,
         },
     ),
+    "SubmissionTable": Store(
+        TABLE,
+        "the submissions of the last 90 days",
+        {
+            COMPANY: NOTHING,
+            PERSON: f"what point-in-time recovery keeps of the rows, for {RECOVERY_DAYS} days: restoring to an "
+            "earlier time would bring them back",
+        },
+    ),
     "MessageQueue": Store(
         QUEUE,
         "accepted messages that are not stored yet",
@@ -81,7 +90,7 @@ STORES: Mapping[str, Store] = {
     ),
     "DragonWorkflow": Store(
         WORKFLOW,
-        "submissions: the executions of the last 90 days",
+        "the executions of the last 90 days",
         {
             COMPANY: NOTHING,
             PERSON: "the executions, which cannot be deleted. Step Functions keeps each for "

@@ -1,7 +1,8 @@
 """What a submission is: a reported dragon on its way into the registry. Nothing here talks to AWS.
 
-A submission is an execution of the workflow, and all that is known of it is what Step Functions says about that
-execution. The execution's input holds the reporter's phone number; a submission never does.
+A submission is an execution of the workflow. The workflow writes how it stands into a row of a table; what Step
+Functions says about the execution means the same. The execution's input holds the reporter's phone number; a submission
+and its row never do.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -55,6 +56,14 @@ class Submission:
     reason: str | None = None
     refusal: str | None = None
     notification: Notification | None = None
+
+    def started_s(self) -> float:
+        """Return when it was started, in seconds since 1970."""
+        return datetime.fromisoformat(self.started_at).timestamp()
+
+    def as_failed(self) -> Submission:
+        """Return the submission as one that did not come to an end."""
+        return replace(self, status="failed", reason=WHY_FAILED)
 
     def as_it_began(self) -> Submission:
         """Return the submission as the first answer showed it: pending, whatever has happened since."""
@@ -112,6 +121,49 @@ class _Given(msgspec.Struct, frozen=True):
     confirmation_required: bool
     requested_by: str
     correlation_id: str
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A submission's row, as infrastructure/dragons.asl.json writes it; `started_at_id` is `<started at>#<id>`."""
+
+    sub: str
+    started_at_id: str
+    id: str
+    execution_arn: str
+    dragon: str
+    status: Status
+    finished_at: str | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    notification: Notification | None = None
+
+
+def submission_of_row(item: Mapping[str, Mapping[str, Any]]) -> Submission:
+    """Make a submission from a DynamoDB item of the table. Raises `NotASubmission`."""
+    try:
+        row = msgspec.convert({name: value for name, typed in item.items() for value in typed.values()}, _Row)
+        started_at = _as_shown(row.started_at_id.partition("#")[0])
+        finished_at = None if row.finished_at is None else _as_shown(row.finished_at)
+    except ValueError as error:
+        raise NotASubmission from error
+    found = Submission(
+        submission_id=row.id,
+        execution_arn=row.execution_arn,
+        status=row.status,
+        dragon=_decoded(row.dragon, Dragon),
+        requested_by=row.sub,
+        started_at=started_at,
+        finished_at=finished_at,
+        reason=row.reason,
+        refusal=row.outcome,
+        notification=row.notification,
+    )
+    return found.as_failed() if row.status == "failed" else found
+
+
+def is_expired(item: Mapping[str, Mapping[str, Any]], now_s: float) -> bool:
+    """Tell whether a row's time is over, though it is still there. One without a time stays."""
+    return float(item.get("expires_at", {}).get("N", "inf")) <= now_s
 
 
 def _given(described: DescribeExecutionOutputTypeDef) -> _Given:
@@ -200,6 +252,10 @@ def _after(step: Step, event_type: str) -> Step:
     if event_type.endswith(("StateExited", "Succeeded")) and step.status == "running":
         return Step(step.name, "succeeded", step.at)
     return step
+
+
+def _as_shown(moment: str) -> str:
+    return rfc3339(datetime.fromisoformat(moment))
 
 
 def rfc3339(moment: datetime) -> str:

@@ -1,13 +1,11 @@
-"""The Step Functions client: starts a dragon's workflow, and reads its progress.
+"""The Step Functions client: starts a dragon's workflow, and tells what Step Functions knows of it.
 
-A submission's id is its execution's name, so nothing needs to be stored outside Step Functions, which keeps executions
-(and with them idempotency keys) for 90 days.
+A submission's id is its execution's name. Step Functions keeps executions, and with them idempotency keys, for 90 days.
+How a submission stands is read from its row (`submission_table`); Step Functions answers few questions a second.
 """
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,11 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
-POLL_FIRST_S = 0.3
-POLL_MAX_S = 2.0
 HISTORY_EVENTS_MAX = 1000
-
-_SUBMISSION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class IdempotencyKeyReused(Exception):
@@ -61,14 +55,10 @@ class DragonWorkflow:
         self,
         state_machine: StateMachine,
         stepfunctions: Callable[[], SFNClient] = aws.stepfunctions,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the state machine (read before each use), a function that returns the client, a clock and a sleep."""
+        """Take the state machine (read before each use), and a function that returns the client."""
         self._state_machine = state_machine
         self._stepfunctions = stepfunctions
-        self._clock = clock
-        self._sleep = sleep
 
     def start(self, report: DragonReport, origin: Origin, *, may_text: bool) -> Submission:
         """Start the workflow for a report.
@@ -95,7 +85,7 @@ class DragonWorkflow:
         )
 
     def find(self, submission_id: str) -> Submission | None:
-        """Return the submission with this id, or None if there is none (any more).
+        """Return the submission with this id as its execution is described, or None if there is none (any more).
 
         An execution that somebody started by hand, with input that is not the API's, is not a submission.
         """
@@ -122,27 +112,6 @@ class DragonWorkflow:
             raise
         return steps_of(history["events"])
 
-    def wait(self, submission: Submission, timeout_s: float) -> Submission:
-        """Wait until the submission is settled, for at most `timeout_s`.
-
-        Returns it as it is then, settled or still pending. If a call to Step Functions fails, the wait ends at once
-        with the submission as it was last seen, because the workflow has started in any case.
-        """
-        deadline = self._clock() + timeout_s
-        pause_s = POLL_FIRST_S
-        latest = submission
-        while (left_s := deadline - self._clock()) > 0:
-            self._sleep(min(pause_s, left_s))
-            pause_s = min(POLL_MAX_S, pause_s * 1.5)
-            try:
-                found = self.find(submission.submission_id)
-            except aws.DependencyError:
-                return latest
-            latest = found or latest
-            if latest.status != "pending":
-                return latest
-        return latest
-
     def _started_before(self, submission_id: str, report: DragonReport) -> Submission:
         """Answer as the first call did, if it was for the same report."""
         described = self._described(submission_id)
@@ -156,8 +125,6 @@ class DragonWorkflow:
         raise IdempotencyKeyReused
 
     def _described(self, submission_id: str) -> DescribeExecutionOutputTypeDef | None:
-        if not _SUBMISSION_ID.fullmatch(submission_id):
-            return None
         arn = self._state_machine.dragon_workflow_arn.replace(":stateMachine:", ":execution:") + ":" + submission_id
         try:
             with aws.calling("Step Functions"):

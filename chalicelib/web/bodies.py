@@ -28,7 +28,7 @@ class AcceptedSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The progress of a reported dragon, and the workflow's states that it went through.
+    """The progress of a reported dragon, and, with `?steps=true`, the workflow's states that it went through.
 
     `reason` says why it was rejected or why it failed. `notification` says, once it is settled, whether the world was
     told. The dragon stays added if that failed.
@@ -41,7 +41,7 @@ class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
     notification: Notification | None
     started_at: Moment
     finished_at: Moment | None
-    steps: Sequence[Step]
+    steps: Sequence[Step] | msgspec.UnsetType = msgspec.UNSET
 
 
 Digest = Annotated[str, msgspec.Meta(pattern="^sha-256:[0-9a-f]{64}$")]

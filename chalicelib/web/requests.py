@@ -117,6 +117,13 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
     return found
 
 
+def boolean(text: str) -> bool:
+    """Return what a parameter's `true` or `false` means. Raises `ValueError` with a sentence for the client."""
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
 def path_text(value: str) -> str:
     """Decode a path parameter, which API Gateway passes on as it is in the URL (RFC 3986 §2.1).
 

@@ -34,8 +34,11 @@ def settled(submission: Submission, path_prefix: str, waited_s: int) -> Reply:
     return Reply(msgspec.json.encode(submission.dragon), 201, location | _applied(waited_s))
 
 
-def status_document(submission: Submission, steps: Sequence[Step]) -> Reply:
-    """Return what `GET /submissions/{id}` shows; never the reporter's phone number, which is not part of it."""
+def status_document(submission: Submission, steps: Sequence[Step] | None) -> Reply:
+    """Return what `GET /submissions/{id}` shows, with the workflow's steps unless they are None.
+
+    It never shows the reporter's phone number, which is not part of a submission.
+    """
     body = SubmissionStatus(
         submission_id=submission.submission_id,
         status=submission.status,
@@ -44,7 +47,7 @@ def status_document(submission: Submission, steps: Sequence[Step]) -> Reply:
         notification=submission.notification,
         started_at=submission.started_at,
         finished_at=submission.finished_at,
-        steps=steps,
+        steps=msgspec.UNSET if steps is None else steps,
     )
     pending = {"Retry-After": str(RETRY_AFTER_S)} if submission.status == "pending" else {}
     return Reply(msgspec.json.encode(body), 200, {"Cache-Control": "no-cache"} | pending)

@@ -39,7 +39,7 @@ def remove_property_of_answer(document: Document) -> None:
 
 
 def make_property_of_answer_optional(document: Document) -> None:
-    schemas(document)["SubmissionStatus"]["required"].remove("steps")
+    schemas(document)["SubmissionStatus"]["required"].remove("reason")
 
 
 def require_member_of_request(document: Document) -> None:

@@ -19,6 +19,7 @@ FOLLOWED = {
     "{{next_path}}": "/dragons",
     "{{next_path}}&family=green": "/dragons",
     "{{submission_path}}": "/submissions/{submission_id}",
+    "{{submission_path}}?steps=true": "/submissions/{submission_id}",
 }
 
 # The collection sends these in order to be refused.

@@ -27,3 +27,15 @@ def settled(api: Api, location: str, user: str = "operator") -> dict[str, Any]:
         return answer.json()
 
     return until(finished)
+
+
+def steps_of(api: Api, location: str, user: str = "operator") -> list[dict[str, str]]:
+    """Return the states that a submission went through, once it has ended, which it does just after it is settled."""
+
+    def ended() -> list[dict[str, str]] | None:
+        answer = api.get(f"{location}?steps=true", user)
+        assert answer.status_code == 200, answer.text
+        steps: list[dict[str, str]] = answer.json()["steps"]
+        return steps if steps and steps[-1]["name"] in ("Added", "Rejected", "Failed") else None
+
+    return until(ended)

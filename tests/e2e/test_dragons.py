@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib.dragons.model import Dragon
-from tests.e2e.dragons import a_dragon, settled
+from tests.e2e.dragons import a_dragon, settled, steps_of
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 
@@ -73,6 +74,29 @@ def executed(devstack: Devstack, inputs: list[tuple[str | None, Any]]) -> Iterat
 
     for execution in started:
         yield json.loads(until(lambda: ended(execution["executionArn"]))["output"])  # noqa: B023 - called at once
+
+
+def rows_of(devstack: Devstack, submission_id: str) -> list[dict[str, Any]]:
+    """Return the rows of a submission."""
+    table = devstack.running["outputs"]["SubmissionTableName"]
+    items = devstack.client("dynamodb").scan(TableName=table)["Items"]
+    return [item for item in items if item["id"]["S"] == submission_id]
+
+
+@contextlib.contextmanager
+def table_out_of_reach(devstack: Devstack) -> Iterator[None]:
+    """Inside the block, the workflow writes to a table that is not there."""
+    stepfunctions, machine = devstack.client("stepfunctions"), devstack.running["outputs"]["DragonWorkflowArn"]
+    definition = stepfunctions.describe_state_machine(stateMachineArn=machine)["definition"]
+    table = devstack.running["outputs"]["SubmissionTableName"]
+    assert f'"{table}"' in definition
+    stepfunctions.update_state_machine(
+        stateMachineArn=machine, definition=definition.replace(f'"{table}"', '"no-such-table"')
+    )
+    try:
+        yield
+    finally:
+        stepfunctions.update_state_machine(stateMachineArn=machine, definition=definition)
 
 
 class TestReading:
@@ -143,14 +167,15 @@ class TestReporting:
         assert set(answer.json()) == {"submission_id", "status", "execution_arn", "started_at"}
         assert (submission["status"], submission["notification"]) == ("added", "sent")
         assert submission["dragon_name_str"] == dragon["dragon_name_str"]
-        names = [step["name"] for step in submission["steps"]]
+        steps = steps_of(api, answer.headers["Location"])
+        names = [step["name"] for step in steps]
         assert [name for name in names if name in ("ValidateDragon", "AddDragon", "NotifyAdded", "Added")] == [
             "ValidateDragon",
             "AddDragon",
             "NotifyAdded",
             "Added",
         ]
-        assert {step["status"] for step in submission["steps"]} == {"succeeded"}
+        assert {step["status"] for step in steps} == {"succeeded"}
         assert api.get(f"/dragons/{dragon['dragon_name_str']}").json() == dragon
         (told,) = until(lambda: news(submission["submission_id"]))
         assert (told["event"], told["dragon"]) == ("dragon.added", dragon)
@@ -228,17 +253,18 @@ class TestReporting:
 
         texts = api.http.get(f"{devstack.running['aws_url']}/_ministack/sns/sms-messages", timeout=10).text
         assert submission["status"] == "added"
-        assert "TextReporter" in [step["name"] for step in submission["steps"]]
+        assert "TextReporter" in [step["name"] for step in steps_of(api, answer.headers["Location"])]
         assert number in texts
         assert number not in json.dumps([answer.json(), submission, until(lambda: news(submission["submission_id"]))])
 
     def test_a_country_the_stage_does_not_list_is_not_texted(self, api: Api) -> None:
         report = {**a_dragon(), "reportingPhoneNumber": "+882123456", "confirmationRequired": True}
 
-        submission = settled(api, api.post("/dragons", json=report).headers["Location"])
+        location = api.post("/dragons", json=report).headers["Location"]
+        submission = settled(api, location)
 
         assert submission["status"] == "added"
-        assert "TextReporter" not in [step["name"] for step in submission["steps"]]
+        assert "TextReporter" not in [step["name"] for step in steps_of(api, location)]
 
     def test_submissions_are_shown_only_to_their_reporter_and_to_operators(self, api: Api) -> None:
         location = api.post("/dragons", "amber", json=a_dragon()).headers["Location"]
@@ -299,6 +325,40 @@ class TestReporting:
             assert (outcome["status"], outcome["outcome"]) == ("rejected", "invalid")
             assert outcome["reason"].startswith("#/reporter: must have text")
 
+    def test_the_row_of_a_submission_says_what_step_functions_says(
+        self, apis: dict[str, Api], devstack: Devstack
+    ) -> None:
+        """And the phone number is not in it."""
+        number = "+15555550123"
+        answer = apis["gateway"].post(
+            "/dragons", "amber", json=a_dragon(reportingPhoneNumber=number, confirmationRequired=False)
+        )
+        settled(apis["gateway"], answer.headers["Location"], "amber")
+        (row,) = rows_of(devstack, answer.json()["submission_id"])
+        described = devstack.client("stepfunctions").describe_execution(executionArn=answer.json()["execution_arn"])
+
+        assert json.loads(described["input"])["requested_by"] == row["sub"]["S"]
+        assert row["started_at_id"]["S"] == f"{answer.json()['started_at']}#{answer.json()['submission_id']}"
+        assert row["execution_arn"]["S"] == answer.json()["execution_arn"]
+        assert (row["status"]["S"], row["notification"]["S"]) == ("added", "sent")
+        assert int(row["expires_at"]["N"]) == int(described["startDate"].timestamp()) + 90 * 86400
+        assert number not in json.dumps(row)
+
+    def test_no_report_is_lost_if_its_row_cannot_be_written(self, apis: dict[str, Api], devstack: Devstack) -> None:
+        api = apis["gateway"]
+        with table_out_of_reach(devstack):
+            report = api.post("/dragons", json=(dragon := a_dragon()))
+            again = api.post("/dragons", json=dragon)
+            found = settled(api, report.headers["Location"])
+            refused = settled(api, again.headers["Location"])
+        steps = {step["name"]: step["status"] for step in steps_of(api, report.headers["Location"])}
+
+        assert {found["status"], refused["status"]} == {"added", "rejected"}
+        assert api.get(f"/dragons/{dragon['dragon_name_str']}").json() == dragon
+        assert steps["RecordPending"] == "failed"
+        assert steps["CountUnrecordedPending"] == "succeeded"
+        assert rows_of(devstack, report.json()["submission_id"]) == []
+
     def test_once_added_it_stays_added_when_the_notification_fails(self, api: Api, devstack: Devstack) -> None:
         sns, topic = devstack.client("sns"), devstack.running["outputs"]["DragonTopicArn"]
         dragon = a_dragon()
@@ -306,11 +366,12 @@ class TestReporting:
         try:
             answer = api.post("/dragons", json=dragon)
             submission = settled(api, answer.headers["Location"])
+            steps = steps_of(api, answer.headers["Location"])
         finally:
             sns.create_topic(
                 Name=topic.rsplit(":", 1)[-1]
             )  # the last test of the file: subscriptions are gone with the topic
 
         assert (submission["status"], submission["notification"]) == ("added", "failed")
-        assert {step["name"]: step["status"] for step in submission["steps"]}["NotifyAdded"] == "failed"
+        assert {step["name"]: step["status"] for step in steps}["NotifyAdded"] == "failed"
         assert api.get(f"/dragons/{dragon['dragon_name_str']}").json() == dragon

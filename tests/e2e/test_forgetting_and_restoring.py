@@ -82,19 +82,26 @@ def test_a_company_is_forgotten_in_the_index_and_the_archive(
     assert (left.get("Versions"), left.get("DeleteMarkers")) == (None, None)
 
 
-def test_a_person_is_forgotten_in_the_pool(devstack: Devstack) -> None:
+def test_a_person_is_forgotten_in_the_pool_and_among_the_submissions(devstack: Devstack) -> None:
     cognito, pool = devstack.client("cognito-idp"), devstack.running["outputs"]["UserPoolId"]
+    dynamodb, table = devstack.client("dynamodb"), devstack.running["outputs"]["SubmissionTableName"]
     address = f"{uuid.uuid4()}@dragonpost.example"
-    cognito.admin_create_user(
+    user = cognito.admin_create_user(
         UserPoolId=pool,
         Username=address,
         UserAttributes=[{"Name": "email", "Value": address}],
         MessageAction="SUPPRESS",
-    )
+    )["User"]
+    [sub] = [each["Value"] for each in user["Attributes"] if each["Name"] == "sub"]
+    key = {"sub": {"S": sub}, "started_at_id": {"S": "2026-01-01T00:00:00.000Z#x"}}
+    dynamodb.put_item(TableName=table, Item={**key, "id": {"S": "x"}})
 
-    assert "would go: 1 user" in run(devstack, "forget", "--person", address)
+    would = run(devstack, "forget", "--person", address)
+    assert "would go: 1 user" in would
+    assert "would go: 1 rows of submissions" in would
     run(devstack, "forget", "--person", address, "--yes")
 
+    assert "Item" not in dynamodb.get_item(TableName=table, Key=key)
     assert cognito.list_users(UserPoolId=pool, Filter=f'email = "{address}"')["Users"] == []
     assert cognito.list_users(UserPoolId=pool)["Users"]
 

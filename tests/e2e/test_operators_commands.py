@@ -88,9 +88,10 @@ def test_one_id_shows_what_the_functions_and_the_workflow_said_about_a_report(
     said = until(told)
 
     assert {by for by, _ in said} == {"workflow", "add_dragon", "api"}
-    assert [text.split(maxsplit=1)[1] for by, text in said if by == "workflow"][:3] == [
+    assert [text.split(maxsplit=1)[1] for by, text in said if by == "workflow"][:4] == [
         "ExecutionStarted",
         "entered Complete?",
+        "entered RecordPending",
         "entered ValidateDragon",
     ]
     assert all(correlation_id in text for by, text in said if by != "workflow")

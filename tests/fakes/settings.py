@@ -19,5 +19,6 @@ class FakeSettings:
     message_archive_bucket_name: str = "archive"
     message_table_name: str = "table"
     archive_retention_days: str = "0"
+    submission_table_name: str = "submissions"
     message_queue_url: str = "https://sqs.us-east-1.amazonaws.com/123456789012/queue"
     message_dead_letter_queue_url: str = "https://sqs.us-east-1.amazonaws.com/123456789012/dead"

@@ -13,6 +13,7 @@ from moto import mock_aws
 from moto.core.models import MockAWS
 
 from chalicelib import aws
+from chalicelib.dragons.submission_table import SubmissionTable
 from chalicelib.dragons.workflow import DragonWorkflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.step_functions import FakeStepFunctions
@@ -46,7 +47,10 @@ def stage(moto_aws: MockAWS) -> Stage:
 
 @pytest.fixture
 def step_functions() -> FakeStepFunctions:
-    """Step Functions whose executions end when they are first described, or when the test says so."""
+    """Step Functions whose executions end when they are first described, or when the test says so.
+
+    They write no rows: what the service then does is what it does while a row is missing.
+    """
     return FakeStepFunctions()
 
 
@@ -68,7 +72,8 @@ def app_anew(step_functions: FakeStepFunctions, patching: pytest.MonkeyPatch) ->
 
     fresh = importlib.reload(fresh)
     clock = FakeClock()
-    workflow = DragonWorkflow(fresh.settings, lambda: step_functions, clock, clock.sleep)
+    workflow = DragonWorkflow(fresh.settings, lambda: step_functions)
     patching.setattr(fresh, "workflow", workflow)
+    patching.setattr(fresh, "submissions", SubmissionTable(fresh.settings, workflow, clock=clock, sleep=clock.sleep))
     step_functions.run = workflow_of(fresh)
     return fresh

@@ -14,6 +14,7 @@ DRAGON_BUCKET = "dragonpost-local-dragons-123456789012"
 DRAGON_FILE = "dragons.json"
 MESSAGE_BUCKET = "dragonpost-local-messages-123456789012"
 TABLE = "dragonpost-local-messages"
+SUBMISSIONS = "dragonpost-local-submissions"
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,21 @@ class Stage:
                 {"AttributeName": "message_id", "AttributeType": "S"},
                 {"AttributeName": "company_id", "AttributeType": "S"},
             ],
-            KeySchema=[
-                {"AttributeName": "message_id", "KeyType": "HASH"},
-                {"AttributeName": "company_id", "KeyType": "RANGE"},
+            KeySchema=_key("message_id", "company_id"),
+        )
+        aws.dynamodb().create_table(
+            TableName=SUBMISSIONS,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("sub", "started_at_id", "id")
+            ],
+            KeySchema=_key("sub", "started_at_id"),
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "by-id",
+                    "KeySchema": _key("id", "started_at_id"),
+                    "Projection": {"ProjectionType": "ALL"},
+                }
             ],
         )
         queues = [
@@ -52,6 +65,7 @@ class Stage:
             message_table_name=TABLE,
             message_queue_url=stage.queue_url,
             message_dead_letter_queue_url=stage.dead_letter_queue_url,
+            submission_table_name=SUBMISSIONS,
             dragon_workflow_arn=STATE_MACHINE_ARN,
             user_pool_client_id=AUDIENCE,
             sms_allowed_prefixes="+1,+44",
@@ -120,3 +134,7 @@ class Stage:
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         found = aws.sqs().get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(names))["Attributes"]
         return sum(int(found[name]) for name in names)
+
+
+def _key(hashed: str, sorted_by: str) -> list[Any]:
+    return [{"AttributeName": hashed, "KeyType": "HASH"}, {"AttributeName": sorted_by, "KeyType": "RANGE"}]

@@ -73,12 +73,13 @@ def kept(clients: Callable[[str], Any]) -> str:
         clients("s3").put_bucket_policy(
             Bucket=f"dragonpost-prod-{store}-123456789012", Policy='{"Version": "2012-10-17", "Statement": []}'
         )
-    clients("dynamodb").create_table(
-        TableName="dragonpost-prod-messages",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "message_id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "message_id", "KeyType": "HASH"}],
-    )
+    for table, key in (("messages", "message_id"), ("submissions", "sub")):
+        clients("dynamodb").create_table(
+            TableName=f"dragonpost-prod-{table}",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        )
     for suffix in ("", "-dead"):
         clients("sqs").create_queue(QueueName=f"dragonpost-prod-messages{suffix}")
     clients("cognito-idp").create_user_pool(PoolName="dragonpost-prod-of-others")

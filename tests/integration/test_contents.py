@@ -27,6 +27,7 @@ class CloudFormation:
                 "DragonBucket": before["dragon_data_bucket_name"],
                 "MessageBucket": before["message_archive_bucket_name"],
                 "MessageTable": before["message_table_name"],
+                "SubmissionTable": before["submission_table_name"],
                 "MessageQueue": before["message_queue_url"],
             },
             {

@@ -16,7 +16,7 @@ from chalicelib.messages.stored import StoredMessage
 from operations import dead_letters, forget, versions
 from operations.stores import BUCKET, POOL, QUEUE, TABLE, WORKFLOW
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
-from tests.integration.stage import DRAGON_BUCKET, MESSAGE_BUCKET, Stage
+from tests.integration.stage import DRAGON_BUCKET, MESSAGE_BUCKET, SUBMISSIONS, Stage
 from tests.integration.stage import TABLE as TABLE_NAME
 from tests.samples import COMPANY, dragon_members, message_body
 
@@ -47,6 +47,7 @@ def clients(stage: Stage) -> Callable[[str], Any]:
         "DragonBucket": (BUCKET, DRAGON_BUCKET),
         "MessageBucket": (BUCKET, MESSAGE_BUCKET),
         "MessageTable": (TABLE, TABLE_NAME),
+        "SubmissionTable": (TABLE, SUBMISSIONS),
         "MessageQueue": (QUEUE, stage.queue_url),
         "MessageDeadLetterQueue": (QUEUE, stage.dead_letter_queue_url),
         "DragonWorkflow": (WORKFLOW, workflow["stateMachineArn"]),
@@ -183,6 +184,8 @@ class TestPerson:
                 name=f"submission-{number}",
                 input=json.dumps({"requested_by": subs[name], "reporter": {"phone_number": "+15555550100"}}),
             )
+            row = {"sub": subs[name], "started_at_id": f"2026-01-0{number + 1}#submission-{number}", "status": "added"}
+            aws.dynamodb().put_item(TableName=SUBMISSIONS, Item={key: {"S": value} for key, value in row.items()})
         clients("stepfunctions").start_execution(stateMachineArn=stack["DragonWorkflow"][1], input="[]")  # by hand
         entries = [
             {**dragon_members("Ember"), "submission_id": "submission-1"},
@@ -191,6 +194,9 @@ class TestPerson:
         ]
         stage.put_document(json.dumps(entries).encode())
         return subs["ada"]
+
+    def rows(self) -> list[str]:
+        return sorted(item["sub"]["S"] for item in aws.dynamodb().scan(TableName=SUBMISSIONS)["Items"])
 
     def users(self, clients: Callable[[str], Any]) -> set[str]:
         pool = clients("cloudformation").stacks["dragonpost-local-resources"].resources["UserPool"][1]
@@ -206,11 +212,13 @@ class TestPerson:
 
         said = capsys.readouterr().out
         assert f"would go: 1 user (sub {sub})" in said
-        assert "stays: 3 submissions" in said
+        assert "would go: 3 rows of submissions" in said
+        assert "stays: 3 executions" in said
         assert "stays: 1 dragons that the person reported" in said
         assert self.users(clients) == {"ada@example.com", "bob@example.com"}
+        assert len(self.rows()) == 4
 
-    def test_the_user_goes_and_what_stays_is_named_with_how_long(
+    def test_the_user_and_the_rows_go_and_what_stays_is_named_with_how_long(
         self, stage: Stage, sub: str, clients: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
     ) -> None:
         before = stage.document()
@@ -219,6 +227,8 @@ class TestPerson:
 
         said = capsys.readouterr().out
         assert self.users(clients) == {"bob@example.com"}
+        assert len(self.rows()) == 1
+        assert sub not in self.rows()
         assert stage.document() == before
         assert "Step Functions keeps each for 90 days" in said
         assert "SHA-256 hash of the person's sub" in said

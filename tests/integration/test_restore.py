@@ -18,7 +18,7 @@ from chalicelib import aws
 from operations import restore, versions
 from operations.stores import BUCKET, TABLE
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
-from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, MESSAGE_BUCKET, Stage
+from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, MESSAGE_BUCKET, SUBMISSIONS, Stage
 from tests.integration.stage import TABLE as TABLE_NAME
 from tests.samples import dragon_members
 
@@ -42,6 +42,7 @@ def clients(stage: Stage, clock: Clock) -> Callable[[str], Any]:
         "DragonBucket": (BUCKET, DRAGON_BUCKET),
         "MessageBucket": (BUCKET, MESSAGE_BUCKET),
         "MessageTable": (TABLE, TABLE_NAME),
+        "SubmissionTable": (TABLE, SUBMISSIONS),
     })  # fmt: skip
     stacks = FakeCloudFormation(aws.s3(), {"dragonpost-local-resources": stack})
     made = {"s3": aws.s3(), "dynamodb": aws.dynamodb(), "ssm": aws.ssm(), "cloudformation": stacks}
@@ -115,6 +116,20 @@ class TestTable:
         assert sorted(stage.rows(), key=str) == sorted([*ROWS, since], key=str)
         assert copy not in aws.dynamodb().list_tables()["TableNames"]
 
+    def test_rows_of_submissions_come_back_by_their_own_key(self, clients: Callable[[str], Any], to: datetime) -> None:
+        rows = [{name: {"S": f"{name}{number}"} for name in ("sub", "started_at_id", "id")} for number in range(3)]
+        for row in rows:
+            aws.dynamodb().put_item(TableName=SUBMISSIONS, Item=row)
+        copy = f"{SUBMISSIONS}-restored-{to:%Y%m%dT%H%M%SZ}"
+        aws.dynamodb().restore_table_to_point_in_time(SourceTableName=SUBMISSIONS, TargetTableName=copy)
+        key = {name: rows[1][name] for name in ("sub", "started_at_id")}
+        aws.dynamodb().delete_item(TableName=SUBMISSIONS, Key=key)
+
+        assert run(clients, "submissions", to, "--yes") == 0
+
+        assert sorted(aws.dynamodb().scan(TableName=SUBMISSIONS)["Items"], key=str) == sorted(rows, key=str)
+        assert copy not in aws.dynamodb().list_tables()["TableNames"]
+
     def test_a_row_with_other_content_is_left_and_the_copy_kept(
         self,
         stage: Stage,
@@ -181,7 +196,7 @@ class TestTable:
 
         assert run(clients, "table", to) == 0
 
-        assert aws.dynamodb().list_tables()["TableNames"] == [TABLE_NAME]
+        assert set(aws.dynamodb().list_tables()["TableNames"]) == {TABLE_NAME, SUBMISSIONS}
         assert "nothing was changed" in capsys.readouterr().out
 
     def test_a_time_that_cannot_be_recovered_is_refused_with_those_that_can(
@@ -189,7 +204,7 @@ class TestTable:
     ) -> None:
         assert run(clients, "table", datetime(2020, 1, 1, tzinfo=UTC), "--yes") == 1
         assert "can be recovered as it was between 20" in capsys.readouterr().err
-        assert aws.dynamodb().list_tables()["TableNames"] == [TABLE_NAME]
+        assert set(aws.dynamodb().list_tables()["TableNames"]) == {TABLE_NAME, SUBMISSIONS}
 
     @pytest.mark.parametrize("interrupted", [False, True])
     def test_a_deleted_table_comes_back_under_its_own_name_with_its_settings(

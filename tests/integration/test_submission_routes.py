@@ -1,12 +1,16 @@
-"""Reading what happened to a report."""
+"""Reading what happened to a report: from the row that the workflow writes, or else from Step Functions."""
 
 from typing import Any
 
 import pytest
 
+from chalicelib import aws
+from chalicelib.web.problems import INVALID_REQUEST
 from tests.fakes.aws_errors import client_error
 from tests.fakes.step_functions import FakeStepFunctions, history
+from tests.fakes.submission_rows import arguments
 from tests.integration.service import CLERK, OPERATOR, OTHER_CLERK, Service
+from tests.integration.stage import SUBMISSIONS
 from tests.samples import dragon_body
 
 PHONE = "+15555550100"
@@ -26,7 +30,7 @@ def test_an_added_dragons_submission_shows_everything_but_the_phone_number(
         "ExecutionStarted", "ValidateDragon:TaskStateEntered", "TaskScheduled", "TaskSucceeded", "TaskStateExited",
         "Added:PassStateEntered", "PassStateExited", "ExecutionSucceeded",
     )  # fmt: skip
-    answer = service.get(f"/submissions/{submission_id}", CLERK)
+    answer = service.get(f"/submissions/{submission_id}?steps=true", CLERK)
 
     assert answer.status == 200
     assert answer.json() == {
@@ -62,7 +66,7 @@ def test_one_whose_history_is_not_visible_yet_is_shown_without_steps(
 ) -> None:
     step_functions.run = None
     step_functions.failures = [None, client_error("ExecutionDoesNotExist")]
-    answer = service.get(f"/submissions/{submission_id}", CLERK)
+    answer = service.get(f"/submissions/{submission_id}?steps=true", CLERK)
 
     assert (answer.status, answer.json()["status"], answer.json()["steps"]) == (200, "pending", [])
 
@@ -127,3 +131,141 @@ def test_failures_of_step_functions_reveal_nothing_of_it(
 
     assert answer.status == status
     assert "secret" not in answer.body.decode()
+
+
+class TestSteps:
+    @pytest.mark.parametrize("query", ["", "?steps=false"])
+    def test_step_functions_is_not_asked_for_steps_that_nobody_wants(
+        self, service: Service, step_functions: FakeStepFunctions, submission_id: str, query: str
+    ) -> None:
+        step_functions.failures = [None, client_error("GetExecutionHistory would be throttled")]
+        answer = service.get(f"/submissions/{submission_id}{query}", CLERK)
+
+        assert answer.status == 200
+        assert "steps" not in answer.json()
+
+    @pytest.mark.parametrize(
+        ("query", "place"),
+        [("steps=yes", "steps"), ("steps=", "steps"), ("steps=True", "steps"), ("steps=true&steps=true", "steps"),
+         ("step=true", "step")],
+    )  # fmt: skip
+    def test_anything_but_true_or_false_is_a_400_before_anything_is_read(
+        self, service: Service, step_functions: FakeStepFunctions, submission_id: str, query: str, place: str
+    ) -> None:
+        answer = service.get(f"/submissions/{submission_id}?{query}", CLERK)
+
+        assert (answer.status, answer.json()["type"]) == (400, INVALID_REQUEST)
+        assert [error["parameter"] for error in answer.json()["errors"]] == [place]
+        assert step_functions.described == 0
+
+
+class TestRows:
+    """What the workflow's own states write, in DynamoDB as moto has it."""
+
+    @pytest.fixture(autouse=True)
+    def _row(self, step_functions: FakeStepFunctions, submission_id: str) -> None:
+        self.given = step_functions.only_input()
+        assert self.given["submission_id"] == submission_id
+        aws.dynamodb().put_item(**self.arguments("RecordPending"))
+
+    def arguments(self, state: str, **found: Any) -> dict[str, Any]:
+        """Return what a state writes, given what the workflow has found out."""
+        return {**arguments(state, {**self.given, **found}), "TableName": SUBMISSIONS}
+
+    def test_a_row_is_enough(self, service: Service, step_functions: FakeStepFunctions, submission_id: str) -> None:
+        pending = service.get(f"/submissions/{submission_id}", CLERK)
+        aws.dynamodb().update_item(**self.arguments("RecordAdded", notification={"status": "sent"}))
+        added = service.get(f"/submissions/{submission_id}", CLERK)
+
+        assert (pending.status, pending.json()["status"], pending.headers["Retry-After"]) == (200, "pending", "1")
+        assert added.json() == {
+            "submission_id": submission_id,
+            "status": "added",
+            "dragon_name_str": "Ember",
+            "reason": None,
+            "notification": "sent",
+            "started_at": "2026-11-24T07:20:01.500Z",
+            "finished_at": "2026-11-24T07:20:02.750Z",
+        }
+        assert step_functions.described == 0
+
+    def test_a_rejected_one_says_why(
+        self, service: Service, step_functions: FakeStepFunctions, submission_id: str
+    ) -> None:
+        found = {"result": {"outcome": "duplicate", "reason": "taken"}, "notification": {"status": "failed"}}
+        aws.dynamodb().update_item(**self.arguments("RecordRejected", **found))
+        answer = service.get(f"/submissions/{submission_id}", CLERK).json()
+
+        assert (answer["status"], answer["reason"], answer["notification"]) == ("rejected", "taken", "failed")
+        assert step_functions.described == 0
+
+    def test_a_failed_one_reveals_no_internals(
+        self, service: Service, step_functions: FakeStepFunctions, submission_id: str
+    ) -> None:
+        aws.dynamodb().update_item(**self.arguments("RecordFailed"))
+        answer = service.get(f"/submissions/{submission_id}", CLERK)
+
+        assert answer.json()["status"] == "failed"
+        assert answer.json()["reason"].startswith("The workflow could not be finished.")
+        assert step_functions.described == 0
+
+    def test_the_steps_come_from_the_history(
+        self, service: Service, step_functions: FakeStepFunctions, submission_id: str
+    ) -> None:
+        step_functions.histories[submission_id] = history("ExecutionStarted", "Added:PassStateEntered")
+        answer = service.get(f"/submissions/{submission_id}?steps=true", CLERK)
+
+        assert [step["name"] for step in answer.json()["steps"]] == ["Added"]
+        assert step_functions.described == 0
+
+    def test_it_is_shown_to_its_reporter_and_to_operators_only(self, service: Service, submission_id: str) -> None:
+        shown = {name: service.get(f"/submissions/{submission_id}", who).status
+                 for name, who in (("clerk", CLERK), ("operator", OPERATOR), ("other", OTHER_CLERK))}  # fmt: skip
+
+        assert shown == {"clerk": 200, "operator": 200, "other": 404}
+
+    def test_the_last_write_makes_no_row_if_the_first_one_made_none(self) -> None:
+        aws.dynamodb().delete_item(TableName=SUBMISSIONS, Key=self.arguments("RecordFailed")["Key"])
+        with pytest.raises(aws.DependencyFault, match="ConditionalCheckFailedException"), aws.calling("DynamoDB"):
+            aws.dynamodb().update_item(**self.arguments("RecordFailed"))
+
+        assert aws.dynamodb().scan(TableName=SUBMISSIONS)["Count"] == 0
+
+    def test_a_late_first_write_does_not_undo_the_last_one(self, service: Service, submission_id: str) -> None:
+        aws.dynamodb().update_item(**self.arguments("RecordAdded", notification={"status": "sent"}))
+        with pytest.raises(aws.DependencyFault, match="ConditionalCheckFailedException"), aws.calling("DynamoDB"):
+            aws.dynamodb().put_item(**self.arguments("RecordPending"))
+
+        assert service.get(f"/submissions/{submission_id}", CLERK).json()["status"] == "added"
+
+    @pytest.mark.parametrize("end", ["201", "409", "500"])
+    def test_a_client_that_waits_reads_the_row_alone(
+        self, service: Service, step_functions: FakeStepFunctions, end: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The workflow ends while the client waits."""
+        ends = {
+            "201": self.arguments("RecordAdded", notification={"status": "sent"}),
+            "409": self.arguments(
+                "RecordRejected",
+                result={"outcome": "duplicate", "reason": "taken"},
+                notification={"status": "sent"},
+            ),
+            "500": self.arguments("RecordFailed"),
+        }
+        workflow, known = service.app.workflow, self.given["submission_id"]
+        begun = service.app.submissions.find(known)
+        monkeypatch.setattr(workflow, "start", lambda *_given, **_options: begun)
+        aws.dynamodb().update_item(**ends[end])
+        answer = service.post("/dragons", dragon_body(), CLERK, Prefer="wait=5")
+
+        assert str(answer.status) == end
+        assert step_functions.described == 0
+
+    def test_a_table_that_cannot_be_read_is_a_failure_that_reveals_nothing(
+        self, service: Service, submission_id: str
+    ) -> None:
+        aws.dynamodb().delete_table(TableName=SUBMISSIONS)
+        answer = service.get(f"/submissions/{submission_id}", CLERK)
+
+        assert answer.status == 500
+        assert "submissions" not in answer.body.decode().replace("/submissions/", "")

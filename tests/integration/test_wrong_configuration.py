@@ -18,6 +18,7 @@ import pytest
 from chalicelib import aws
 from chalicelib.settings import Settings, Source
 from operations import PROJECT, functions
+from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import Answer, Service
 from tests.integration.stage import Stage
 from tests.samples import MESSAGE_ID, dragon_body, message_body
@@ -102,6 +103,10 @@ ROUTES: dict[str, tuple[Callable[[Service], Answer], set[str]]] = {
         {CLIENT, *PLACE},
     ),
     "POST /dragons": (lambda service: service.post("/dragons", dragon_body("Ash")), {CLIENT, "dragon_workflow_arn"}),
+    "POST /dragons, waiting": (
+        lambda service: service.post("/dragons", dragon_body("Ash"), Prefer="wait=1"),
+        {CLIENT, "dragon_workflow_arn"},
+    ),
     "POST /dragons, to be texted": (
         lambda service: service.post(
             "/dragons", dragon_body("Ash", reportingPhoneNumber="+15555550100", confirmationRequired=True)
@@ -110,7 +115,7 @@ ROUTES: dict[str, tuple[Callable[[Service], Answer], set[str]]] = {
     ),
     "GET /submissions/{submission_id}": (
         lambda service: service.get("/submissions/00000000-0000-0000-0000-000000000000"),
-        {CLIENT, "dragon_workflow_arn"},
+        {CLIENT, "submission_table_name", "dragon_workflow_arn"},
     ),
     "POST /post-message": (
         lambda service: service.post("/post-message", message_body()),
@@ -139,7 +144,7 @@ def deploy(deploying: str, function: str, stage: Stage, environment: pytest.Monk
 
 @pytest.fixture
 def reads(service: Service) -> Iterator[list[None]]:
-    """Gets an item for each time that Parameter Store is asked. moto gives ten parameters with a token for no more."""
+    """Gets an item for each time that Parameter Store is asked. It has ten parameters a page; only the first counts."""
     made: list[None] = []
     events = aws.ssm().meta.events
 
@@ -172,8 +177,15 @@ def test_a_missing_parameter_breaks_only_the_routes_that_ask_for_it(
 @pytest.mark.parametrize("deploying", DEPLOYING)
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_new_function_asks_parameter_store_once_and_only_for_what_its_environment_lacks(
-    service: Service, stage: Stage, reads: list[None], monkeypatch: pytest.MonkeyPatch, route: str, deploying: str
+    service: Service,
+    stage: Stage,
+    step_functions: FakeStepFunctions,
+    reads: list[None],
+    monkeypatch: pytest.MonkeyPatch,
+    route: str,
+    deploying: str,
 ) -> None:
+    step_functions.run = None  # its steps are other functions
     deploy(deploying, functions.API, stage, monkeypatch)
     stage.put_document(f"[{dragon_body('Ember').decode()}]".encode())
     reads.clear()

@@ -103,11 +103,17 @@ def routes(api: Api, herd: Herd) -> list[Route]:
         Route("PUT /dragons/{name}", correct, frozenset({200})),
         Route("DELETE /dragons/{name}", lambda: api.request("DELETE", place(herd.one())), frozenset({204})),
         Route("POST /dragons", report, frozenset({202})),
-        # It has started; it is no failure if it cannot be described.
-        Route("POST /dragons, waiting", lambda: report(Prefer="wait=10"), WAITED, frozenset({"DescribeExecution"})),
+        # It has started; it is no failure if nobody can tell how it stands.
+        Route(
+            "POST /dragons, waiting",
+            lambda: report(Prefer="wait=10"),
+            WAITED,
+            frozenset({"Query", "DescribeExecution"}),
+        ),
         # Without DescribeExecution, the API cannot know whether it was the same dragon.
         Route("POST /dragons, repeated", lambda: api.post("/dragons", json=reported, headers=once), frozenset({202})),
         Route("GET /submissions/{id}", lambda: api.get(submission), frozenset({200})),
+        Route("GET /submissions/{id}, its steps", lambda: api.get(f"{submission}?steps=true"), frozenset({200})),
         # Without a look in the index, the message is accepted all the same.
         Route("POST /post-message", lambda: post(api, a_message()), frozenset({202}), frozenset({"GetItem"})),
         Route("GET /message/{id}", lambda: api.get(location, "amber"), frozenset({200})),

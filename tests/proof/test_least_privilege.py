@@ -160,19 +160,25 @@ class TestStagesKeptApart:
         probes = {
             ("s3", "GetObject"): lambda: tour.api.get("/dragons"),
             ("states", "StartExecution"): tour.post_dragon,
-            ("states", "DescribeExecution"): lambda: tour.api.get(f"/submissions/{uuid.uuid4()}"),
             ("sqs", "SendMessage"): tour.post_message,
             ("dynamodb", "GetItem"): tour.get_message,
             ("dynamodb", "Query"): lambda: tour.api.get(f"/message/{tour.message_id}"),
         }
+        # The API asks Step Functions about a submission only once it has found no row.
+        rows_too = together(foreign, only(policy("api_handler", "local"), "dynamodb:Query"))
+        beyond_rows = {("states", "DescribeExecution"): lambda: tour.api.get(f"/submissions/{uuid.uuid4()}")}
         with (
             FaultProxy(proving_ground.running["aws_url"], rng) as proxy,
             functions.reaching_aws_at(proving_ground, proxy.url, functions.API),
-            under_policy(proving_ground, "api_handler", foreign),
         ):
-            answers = [probe() for probe in probes.values()]
+            with under_policy(proving_ground, "api_handler", foreign):
+                answers = [probe() for probe in probes.values()]
+            seen = {asked: {call.status for call in proxy.since(0, *asked)} for asked in probes}
+            with under_policy(proving_ground, "api_handler", rows_too):
+                answers += [probe() for probe in beyond_rows.values()]
+            seen |= {asked: {call.status for call in proxy.since(0, *asked)} for asked in beyond_rows}
+            probes |= beyond_rows
 
-        seen = {asked: {call.status for call in proxy.since(0, *asked)} for asked in probes}
         refused = [asked for asked, statuses in seen.items() if statuses == {403}]  # IAM denied it
         opened = [asked for asked, statuses in seen.items() if statuses - {403}]
         tried = len(probes)
@@ -196,7 +202,8 @@ class TestDeletions:
     ) -> None:
         tour = Tour(proving_apis["gateway"])
         assert tour.add_dragon() == "added"
-        submission = tour.post_dragon().headers["Location"]
+        once = {"headers": {"Idempotency-Key": str(uuid.uuid4())}}
+        submission = tour.post_dragon(**once).headers["Location"]
         assert tour.post_message().status_code == 202
         until(lambda: tour.get_message().status_code == 200)
         probes: dict[str, Callable[[], Any]] = {
@@ -204,8 +211,8 @@ class TestDeletions:
             "s3:PutObject": tour.put_dragon,
             "s3:GetObject": lambda: tour.api.get("/dragons"),
             "states:StartExecution": tour.post_dragon,
-            "states:DescribeExecution": lambda: tour.api.get(submission),
-            "states:GetExecutionHistory": lambda: tour.api.get(submission),
+            "states:DescribeExecution": lambda: tour.post_dragon(**once),
+            "states:GetExecutionHistory": lambda: tour.api.get(f"{submission}?steps=true"),
             "dynamodb:GetItem": tour.get_message,
             "dynamodb:Query": lambda: tour.api.get(f"/message/{tour.message_id}"),
             "ssm:GetParametersByPath": lambda: tour.api.get("/dragons"),
@@ -344,12 +351,15 @@ def _tasks() -> list[dict[str, Any]]:
 A_TEXT = (Call("sns:Publish", "+15555550100"), Call("sms-voice:SendTextMessage", "*"))
 
 _TOPIC = "arn:aws:sns:us-east-1:123456789012:dragonpost-prod-dragons"
+_SUBMISSIONS = "arn:aws:dynamodb:us-east-1:123456789012:table/dragonpost-prod-submissions"
 _SUBSTITUTED = {
     "AWS::Partition": "aws",
     "AWS::Region": "us-east-1",
     "AWS::AccountId": "123456789012",
     "Stage": "prod",
     "DragonTopic": _TOPIC,
+    "SubmissionTable": "dragonpost-prod-submissions",
+    "SubmissionTable.Arn": _SUBMISSIONS,
 }
 
 
@@ -360,13 +370,16 @@ def _calls_of_the_definition() -> Iterator[Call]:
     """
     named = _resources()["DragonWorkflow"]["Properties"]["DefinitionSubstitutions"]
     for state in _tasks():
-        parameters = state["Parameters"]
+        parameters = state.get("Parameters") or state["Arguments"]
         integration = state["Resource"].removeprefix("arn:${Partition}:states:::")
         if integration == "lambda:invoke":
             name = _substituted(named[parameters["FunctionName"].strip("${}")])
             yield Call("lambda:InvokeFunction", f"arn:aws:lambda:us-east-1:123456789012:function:{name}")
         elif integration == "sns:publish":
             yield from [Call("sns:Publish", _TOPIC)] if "TopicArn" in parameters else A_TEXT
+        elif integration.startswith("dynamodb:"):
+            assert _substituted(named[parameters["TableName"].strip("${}")]) == _SUBMISSIONS.rpartition("/")[2]
+            yield Call(f"dynamodb:{integration[9].upper()}{integration[10:]}", _SUBMISSIONS)
         else:
             assert integration == "aws-sdk:cloudwatch:putMetricData", integration
             yield Call("cloudwatch:PutMetricData", "*")
@@ -397,6 +410,8 @@ def _substituted(node: Any) -> Any:
         return node
     if node.keys() == {"Ref"}:
         return _SUBSTITUTED[node["Ref"]]
+    if node.keys() == {"Fn::GetAtt"}:
+        return _SUBSTITUTED[".".join(node["Fn::GetAtt"])]
     if node.keys() == {"Fn::Sub"}:
         return re.sub(r"\$\{([\w:]+)\}", lambda match: _SUBSTITUTED[match[1]], node["Fn::Sub"])
     return {key: _substituted(value) for key, value in node.items()}

@@ -49,6 +49,8 @@ class Tour:
         pending = self.post_dragon()
         self._keep("POST /dragons: pending", pending)
         self._keep("GET /submissions/{id}", self.api.get(pending.headers["Location"]))
+        self._keep("GET /submissions/{id}: its steps", self.api.get(f"{pending.headers['Location']}?steps=true"))
+        self._keep("GET /submissions/{id}: unknown", self.api.get(f"/submissions/{uuid.uuid4()}"))
         self._keep("GET /dragons", self.api.get("/dragons?limit=1"))
         self._keep("GET /dragons/{name}", self.api.get(self.dragon_path))
         self._keep("HEAD /dragons/{name}", self.api.request("HEAD", self.dragon_path))

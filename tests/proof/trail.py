@@ -77,6 +77,6 @@ def _resource(service: str, event: dict[str, Any]) -> str:
     names = {
         "ssm": lambda: "parameter" + asked["Path"],
         "sqs": lambda: asked["QueueUrl"].rpartition("/")[2],
-        "dynamodb": lambda: "table/" + asked["TableName"],
+        "dynamodb": lambda: "/index/".join(("table/" + asked["TableName"], *filter(None, [asked.get("IndexName")]))),
     }
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{names[service]()}"

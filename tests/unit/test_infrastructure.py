@@ -13,6 +13,7 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalice.app import Chalice
 from chalice.awsclient import TypedAWSClient
 
+from chalicelib.dragons.submission_table import INDEX, WORKFLOW_ENDS_WITHIN_S
 from chalicelib.messages.stored import EXPIRES_AT
 from chalicelib.settings import Settings, Source
 from chalicelib.web.application import Dragonpost
@@ -84,12 +85,19 @@ def paths_from(name: str) -> Iterator[list[str]]:
 
 
 def used_in(value: object) -> set[str]:
-    """Return the paths into the state's input that a part of its definition uses; a Choice may test what is absent."""
+    """Return the paths into the state's input that a part of its definition uses; a Choice may test what is absent.
+
+    They are JSONPath's form of them, also for JSONata.
+    """
     if isinstance(value, Mapping):
         return set().union(*(used_in(part) for name, part in value.items() if name != "Variable"))
     if isinstance(value, list):
         return set().union(*(used_in(part) for part in value))
-    return set(re.findall(r"(?<!\$)\$\.[\w.]+", value)) if isinstance(value, str) else set()
+    if not isinstance(value, str):
+        return set()
+    if value.startswith("{%"):
+        return {f"$.{path}" for path in re.findall(r"\$states\.input\.([\w.]+)", value)}
+    return set(re.findall(r"(?<!\$)\$\.[\w.]+", value))
 
 
 def established_by(state: Mapping[str, Any], known: set[str], following: str) -> set[str]:
@@ -104,6 +112,9 @@ def established_by(state: Mapping[str, Any], known: set[str], following: str) ->
             for rule in rules
         ]
         return known | (set.intersection(*found) if following != state.get("Default") else set())
+    if state.get("QueryLanguage") == "JSONata":
+        assert {branch["Output"] for branch in (state, *state["Catch"])} == {"{% $states.input %}"}
+        return known
     if following in {catch["Next"] for catch in state.get("Catch", [])} - {state.get("Next")}:
         return known
     made = state.get("ResultSelector") or (state.get("Parameters") if state["Type"] == "Pass" else {})
@@ -301,7 +312,8 @@ class TestWorkflow:
         for path in paths_from(WORKFLOW["StartAt"]):
             known: set[str] = set()
             for name, following in zip(path, [*path[1:], ""], strict=True):
-                used = used_in({key: STATES[name].get(key) for key in ("Parameters", "InputPath", "OutputPath")})
+                fields = ("Parameters", "InputPath", "OutputPath", "Arguments", "Output")
+                used = used_in({key: STATES[name].get(key) for key in fields})
                 validated = {"$.dragon.dragon_name_str"} if "ValidateDragon" in path else set()
                 assert used <= known | validated, f"{name} after {path}"
                 known = established_by(STATES[name], known, following)
@@ -321,10 +333,10 @@ class TestWorkflow:
         assert STATES[name]["TimeoutSeconds"] <= 60
         assert STATES[name]["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
 
-    @pytest.mark.parametrize("name", [*tasks("lambda:invoke"), *tasks("sns:publish")])
-    def test_every_step_and_message_is_retried_with_jitter(self, name: str) -> None:
+    @pytest.mark.parametrize("name", [*tasks("lambda:invoke"), *tasks("sns:publish"), *tasks("dynamodb:")])
+    def test_every_step_message_and_row_is_retried_with_jitter(self, name: str) -> None:
         for retry in STATES[name]["Retry"]:
-            assert retry["JitterStrategy"] == "FULL"
+            assert retry.get("MaxAttempts") == 0 or retry["JitterStrategy"] == "FULL"
         assert STATES[name]["Retry"][-1]["ErrorEquals"] == ["States.ALL"]
 
     @pytest.mark.parametrize("error", ["Lambda.TooManyRequestsException", "States.Timeout", "Sandbox.Timedout"])
@@ -360,10 +372,10 @@ class TestWorkflow:
 
     def test_the_phone_number_goes_to_the_text_only(self) -> None:
         def effects(state: Mapping[str, Any]) -> str:
-            return json.dumps({key: state.get(key) for key in ("Parameters", "InputPath", "Result")})
+            return json.dumps({key: state.get(key) for key in ("Parameters", "InputPath", "Result", "Arguments")})
 
         assert [name for name, state in STATES.items() if "phone_number" in effects(state)] == ["TextReporter"]
-        whole_input = re.compile(r'"\$\$?(\.Execution\.Input)?"|\$\.reporter"')
+        whole_input = re.compile(r'"\$\$?"|\.Execution\.Input|\$\.reporter"|\$states\.(input(?!\.)|input\.reporter)')
         assert not [name for name, state in STATES.items() if whole_input.search(effects(state))]
 
     @pytest.mark.parametrize("name", ["Added", "Rejected"])
@@ -379,7 +391,10 @@ class TestWorkflow:
     def test_a_task_calls_what_step_functions_has_in_every_partition(self, name: str) -> None:
         called = re.fullmatch(r"arn:\$\{Partition\}:states:::(.+)", STATES[name]["Resource"])
         assert called
-        assert called[1] in ("lambda:invoke", "sns:publish", "aws-sdk:cloudwatch:putMetricData")
+        assert called[1] in (
+            *("lambda:invoke", "sns:publish", "aws-sdk:cloudwatch:putMetricData"),
+            *("dynamodb:putItem", "dynamodb:updateItem"),
+        )
 
     def test_the_event_attribute_and_the_message_agree(self) -> None:
         for outcome in ("Added", "Rejected", "Failed"):
@@ -409,17 +424,94 @@ class TestWorkflow:
         assert counting["Next"] == counting["Catch"][0]["Next"] == STATES[name]["Next"]
 
 
+class TestRowsOfSubmissions:
+    """Step Functions answers 15 DescribeExecution and 20 GetExecutionHistory a second in an account.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/limits.html
+    """
+
+    def test_every_report_has_its_row_written_first_and_before_its_end(self) -> None:
+        writes = tasks("dynamodb:")
+        for path in paths_from("RecordPending"):
+            assert [name for name in path if name in writes] == ["RecordPending", f"Record{path[-1]}"]
+        for path in paths_from(WORKFLOW["StartAt"]):
+            assert path[1] in {"RecordPending", "RefuseInput"}
+
+    @pytest.mark.parametrize("name", tasks("dynamodb:"))
+    def test_a_write_that_fails_changes_nothing_but_a_metric(self, name: str) -> None:
+        """A Catch goes on where the state would have gone on, and a condition that does not hold is no failure."""
+        following = STATES[name]["Next"]
+        unmet, others = STATES[name]["Catch"]
+        assert unmet["ErrorEquals"] == ["DynamoDB.ConditionalCheckFailedException"]
+        assert unmet["Next"] == following
+        counting = STATES[others["Next"]]
+        assert counting["Parameters"]["MetricData"][0]["MetricName"] == "SubmissionNotRecorded"
+        assert successors(counting) == {following}
+
+    @pytest.mark.parametrize("name", tasks("dynamodb:"))
+    def test_a_condition_that_does_not_hold_is_not_tried_again(self, name: str) -> None:
+        first = STATES[name]["Retry"][0]
+        assert first == {"ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"], "MaxAttempts": 0}
+
+    def test_a_late_first_write_cannot_undo_the_last_one(self) -> None:
+        """Step Functions gives up an attempt after its time limit, but DynamoDB may still carry it out."""
+        assert STATES["RecordPending"]["Arguments"]["ConditionExpression"] == "attribute_not_exists(started_at_id)"
+
+    def test_the_api_knows_the_workflows_time_limit(self) -> None:
+        assert WORKFLOW["TimeoutSeconds"] == WORKFLOW_ENDS_WITHIN_S
+
+    def test_the_api_knows_the_tables_index(self) -> None:
+        table = RESOURCES["SubmissionTable"]["Properties"]
+        (index,) = table["GlobalSecondaryIndexes"]
+        assert (index["IndexName"], index["Projection"]) == (INDEX, {"ProjectionType": "ALL"})
+
+    def test_rows_expire(self) -> None:
+        table = RESOURCES["SubmissionTable"]["Properties"]
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+        assert "N" in STATES["RecordPending"]["Arguments"]["Item"]["expires_at"], "DynamoDB ignores any other type"
+
+    def test_the_workflow_alone_may_write_rows_and_nothing_else(self) -> None:
+        for function in FUNCTIONS:
+            for statement in policy(function, "prod"):
+                if any("submissions" in resource for resource in statement["Resource"]):
+                    assert (function, statement["Action"]) == ("api_handler", ["dynamodb:Query"])
+        (steps, *_) = RESOURCES["DragonWorkflowRole"]["Properties"]["Policies"]
+        (writing,) = [
+            statement
+            for statement in steps["PolicyDocument"]["Statement"]
+            if "dynamodb" in json.dumps(statement["Action"])
+        ]
+        assert writing["Action"] == ["dynamodb:PutItem", "dynamodb:UpdateItem"]
+        assert writing["Resource"] == {"Fn::GetAtt": ["SubmissionTable", "Arn"]}
+
+
 class TestResources:
     def test_parameter_store_gets_every_parameter(self) -> None:
         names = {item["Name"]["Fn::Sub"] for item in resources_of_type("AWS::SSM::Parameter").values()}
         assert names == {f"/dragonpost/${{Stage}}/{name}" for name in PARAMETERS}
+        assert len(names) <= 2 * 10, "docs/operations.md says that each new function reads two pages of ten"
 
     @pytest.mark.parametrize(
-        "name", ["DragonBucket", "MessageBucket", "MessageTable", "MessageQueue", "MessageDeadLetterQueue", "UserPool"]
+        "name",
+        [
+            "DragonBucket",
+            "MessageBucket",
+            "MessageTable",
+            "MessageQueue",
+            "MessageDeadLetterQueue",
+            "SubmissionTable",
+            "UserPool",
+        ],
     )
     def test_data_outlives_the_stack_in_prod(self, name: str) -> None:
         assert RESOURCES[name]["DeletionPolicy"] == {"Fn::If": ["IsProd", "RetainExceptOnCreate", "Delete"]}
         assert RESOURCES[name]["UpdateReplacePolicy"] == {"Fn::If": ["IsProd", "Retain", "Delete"]}
+
+    @pytest.mark.parametrize("table", resources_of_type("AWS::DynamoDB::Table"))
+    def test_tables_can_be_restored_and_are_not_deleted_by_mistake(self, table: str) -> None:
+        properties = RESOURCES[table]["Properties"]
+        assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProd", True, False]}
 
     @pytest.mark.parametrize("bucket", ["DragonBucket", "MessageBucket"])
     def test_buckets_are_private_versioned_and_encrypted(self, bucket: str) -> None:
@@ -609,7 +701,8 @@ class TestVariables:
         }
         assert told == {
             functions.API: {
-                "user_pool_client_id", "message_table_name", "message_queue_url", "dragon_workflow_arn",
+                "user_pool_client_id", "message_table_name", "message_queue_url", "submission_table_name",
+                "dragon_workflow_arn",
             },
             "store_messages": {
                 "message_archive_bucket_name", "message_table_name", "message_queue_url",

@@ -34,6 +34,11 @@ def test_the_status_document_has_each_member_from_its_place() -> None:
     }
 
 
+def test_without_steps_there_is_no_member_for_them() -> None:
+    assert "steps" not in json.loads(status_document(ADDED, None).body)
+    assert json.loads(status_document(ADDED, []).body)["steps"] == []
+
+
 def test_one_that_is_pending_says_when_to_ask_again() -> None:
     reply = status_document(replace(ADDED, status="pending"), [])
 

@@ -1,4 +1,4 @@
-"""Starting the workflow, and asking how far it has got."""
+"""Starting the workflow, and what Step Functions knows of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,8 @@ import pytest
 from chalicelib import aws
 from chalicelib.dragons.model import report_from
 from chalicelib.dragons.submissions import Origin, Step, Submission, execution_input
-from chalicelib.dragons.workflow import (
-    POLL_FIRST_S,
-    POLL_MAX_S,
-    DragonWorkflow,
-    IdempotencyKeyReused,
-)
+from chalicelib.dragons.workflow import DragonWorkflow, IdempotencyKeyReused
 from tests.fakes.aws_errors import client_error
-from tests.fakes.clock import FakeClock
 from tests.fakes.settings import FakeSettings
 from tests.fakes.step_functions import STATE_MACHINE_ARN, FakeStepFunctions, history
 from tests.samples import dragon, dragon_members
@@ -46,15 +40,9 @@ def step_functions() -> FakeStepFunctions:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    """The workflow's clock."""
-    return FakeClock()
-
-
-@pytest.fixture
-def workflow(step_functions: FakeStepFunctions, clock: FakeClock) -> DragonWorkflow:
+def workflow(step_functions: FakeStepFunctions) -> DragonWorkflow:
     """The client under test."""
-    return DragonWorkflow(FakeSettings(), lambda: step_functions, clock, clock.sleep)  # type: ignore[arg-type,return-value]
+    return DragonWorkflow(FakeSettings(), lambda: step_functions)  # type: ignore[arg-type,return-value]
 
 
 def start(workflow: DragonWorkflow, key: str | None = None, may_text: bool = False, **changes: Any) -> Submission:
@@ -263,13 +251,6 @@ class TestFind:
 
         assert PHONE not in repr(workflow.find(submission_id))
 
-    @pytest.mark.parametrize("submission_id", ["", "x" * 81, "a:b", "a/b", "a b", "é", "*", "a\n"])
-    def test_an_impossible_id_is_not_looked_up(
-        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, submission_id: str
-    ) -> None:
-        assert workflow.find(submission_id) is None
-        assert step_functions.described == 0
-
     def test_an_unknown_id_is_not_found(self, workflow: DragonWorkflow) -> None:
         assert workflow.find("nobody") is None
 
@@ -280,57 +261,6 @@ class TestFind:
 
         with pytest.raises(aws.DependencyFault):
             workflow.find("nobody")
-
-
-class TestWait:
-    def test_ends_as_soon_as_the_submission_is_settled(
-        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, clock: FakeClock
-    ) -> None:
-        submission = start(workflow)
-        step_functions.run = lambda _: ADDED
-
-        assert workflow.wait(submission, 10).status == "added"
-        assert clock.slept == [POLL_FIRST_S]
-
-    def test_polls_less_and_less_often_and_not_beyond_the_time_limit(
-        self, workflow: DragonWorkflow, clock: FakeClock
-    ) -> None:
-        began = clock.now
-        waited = workflow.wait(start(workflow), 10)
-
-        assert waited.status == "pending"
-        assert clock.now - began == pytest.approx(10)
-        *pauses, _last = clock.slept
-        assert pauses == sorted(pauses)
-        assert pauses[-1] == POLL_MAX_S
-
-    def test_a_short_wait_polls_once_at_its_end(
-        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, clock: FakeClock
-    ) -> None:
-        submission = start(workflow)
-        step_functions.run = lambda _: ADDED
-
-        assert workflow.wait(submission, 0.1).status == "added"
-        assert clock.slept == [pytest.approx(0.1)]
-
-    @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
-    def test_a_submission_that_cannot_be_described_is_pending_because_it_has_started(
-        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, code: str
-    ) -> None:
-        submission = start(workflow)
-        step_functions.failures = [None, client_error(code)]
-
-        assert workflow.wait(submission, 10).status == "pending"
-        assert step_functions.described == 2
-
-    def test_an_execution_that_is_not_visible_yet_is_pending(
-        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions
-    ) -> None:
-        submission = start(workflow)
-        step_functions.failures = [client_error("ExecutionDoesNotExist")]
-        step_functions.run = lambda _: ADDED
-
-        assert workflow.wait(submission, 10).status == "added"
 
 
 class TestSteps:

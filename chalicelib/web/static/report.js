@@ -15,6 +15,7 @@ const outcome = byId("outcome");
 const stepList = byId("steps");
 const svg = byId("workflow");
 let light = () => {};
+let ends = []; // the names of the states that the workflow ends in
 let sending = null; // the idempotency key of a report that has no answer yet
 let watched = 0;
 
@@ -33,7 +34,9 @@ export async function wireReport() {
   });
   session.addEventListener("end", forget);
   const answer = await fetch(new URL("workflow.json", import.meta.url));
-  light = draw(svg, await answer.json());
+  const graph = await answer.json();
+  ends = graph.states.filter((state) => !state.edges.length).map((state) => state.name);
+  light = draw(svg, graph);
 }
 
 async function report() {
@@ -49,7 +52,7 @@ async function report() {
     form.reset();
     show({ ...answer.value, dragon_name_str: name });
     outcome.focus();
-    watch(answer.headers.get("Location"));
+    watch(`${answer.headers.get("Location")}?steps=true`);
   } catch (error) {
     // After a 5xx nobody knows whether the workflow started. Under another key, the report could be its own duplicate.
     if (error.status && error.status < 500) sending = null;
@@ -74,12 +77,18 @@ async function watch(location) {
       const answer = await read(location);
       if (number !== watched) return; // another dragon has been reported since
       show(answer.value);
-      if (answer.value.status !== "pending") return;
+      if (answer.value.status !== "pending" && hasEnded(answer.value.steps)) return;
       await pause(Number(answer.headers.get("Retry-After")) || RETRY_AFTER_S);
     }
   } catch (error) {
     if (number === watched) showProblem(error, box);
   }
+}
+
+/** Tell whether the last step is there: the workflow writes down how a report ends just before it does end. */
+function hasEnded(steps) {
+  const last = steps.at(-1);
+  return !last || last.status === "failed" || (ends.includes(last.name) && last.status === "succeeded");
 }
 
 /** Return the submission. Ask again as long as the service says when to retry. */

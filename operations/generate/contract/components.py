@@ -142,6 +142,15 @@ PARAMETERS: Json = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,80}$"},
         "example": examples.SUBMISSION_ID,
     },
+    "Steps": {
+        "name": "steps",
+        "in": "query",
+        "description": (
+            "Whether to show the workflow's states that the submission went through. The account's quota for that is "
+            "small, so ask for them only if you show them."
+        ),
+        "schema": {"type": "boolean", "examples": [True]},
+    },
     "MessageId": {
         "name": "message_id",
         "in": "path",

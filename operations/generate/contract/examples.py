@@ -54,10 +54,6 @@ PENDING_SUBMISSION: dict[str, Any] = {
     "notification": None,
     "started_at": "2026-11-22T08:00:00.000Z",
     "finished_at": None,
-    "steps": [
-        {"name": "Complete?", "status": "succeeded", "at": "2026-11-22T08:00:00.010Z"},
-        {"name": "ValidateDragon", "status": "running", "at": "2026-11-22T08:00:00.012Z"},
-    ],
 }
 
 ADDED_SUBMISSION: dict[str, Any] = {
@@ -65,8 +61,13 @@ ADDED_SUBMISSION: dict[str, Any] = {
     "status": "added",
     "notification": "sent",
     "finished_at": "2026-11-22T08:00:00.412Z",
+}
+
+ADDED_SUBMISSION_WITH_STEPS: dict[str, Any] = {
+    **ADDED_SUBMISSION,
     "steps": [
-        {"name": "Complete?", "status": "succeeded", "at": "2026-11-22T08:00:00.010Z"},
+        {"name": "Complete?", "status": "succeeded", "at": "2026-11-22T08:00:00.006Z"},
+        {"name": "RecordPending", "status": "succeeded", "at": "2026-11-22T08:00:00.008Z"},
         {"name": "ValidateDragon", "status": "succeeded", "at": "2026-11-22T08:00:00.012Z"},
         {"name": "Valid?", "status": "succeeded", "at": "2026-11-22T08:00:00.121Z"},
         {"name": "AddDragon", "status": "succeeded", "at": "2026-11-22T08:00:00.124Z"},

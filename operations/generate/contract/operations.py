@@ -96,6 +96,12 @@ def _message_id(text: str) -> None:
     parameters.check()
 
 
+def _wants_steps(text: str) -> None:
+    parameters = requests.Parameters({"steps": text})
+    parameters.take("steps", requests.boolean)
+    parameters.check()
+
+
 def _page(description: str, media_type: str) -> Json:
     return {
         "description": description,
@@ -315,18 +321,20 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "can be read a moment after the report was accepted; until then, the answer is a 404."
         ),
         "tags": ["Dragons"],
-        "parameters": [ref("parameters", "SubmissionId")],
+        "parameters": [ref("parameters", "SubmissionId"), ref("parameters", "Steps")],
         "responses": {
             "200": {
-                "description": "The submission; with `Retry-After` while it is pending.",
+                "description": "The submission; with `Retry-After` while it is pending, and with `steps` if asked for.",
                 "headers": headers_of("Cache-Control", "Retry-After"),
                 "content": json_content(
                     ref("schemas", "SubmissionStatus"),
                     added=examples.ADDED_SUBMISSION,
+                    with_steps=examples.ADDED_SUBMISSION_WITH_STEPS,
                     pending=examples.PENDING_SUBMISSION,
                     rejected=examples.REJECTED_SUBMISSION,
                 ),
             },
+            "400": problem_answer("A parameter is unknown, repeated or not valid.", steps=refused(_wants_steps, "yes")),
             "404": ref("responses", "SubmissionNotFound"),
         },
     },
