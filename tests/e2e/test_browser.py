@@ -250,13 +250,13 @@ class TestTryingItOut:
     def test_the_next_user_is_not_asked_to_look_for_the_submission_of_the_last_one(self, local: Visit) -> None:
         trying = Trying(local)
         trying.sign_in("amber")
-        assert trying.filled_in("getSubmission") == {"submission_id": ""}
+        assert trying.filled_in("getSubmission") == {"submission_id": "", "steps": ""}
         assert trying.execute("reportDragon") == 202
         assert trying.filled_in("getSubmission")["submission_id"]
 
         trying.page.get_by_role("button", name="Sign out").click()
 
-        assert trying.filled_in("getSubmission") == {"submission_id": ""}
+        assert trying.filled_in("getSubmission") == {"submission_id": "", "steps": ""}
 
 
 class TestSession:

@@ -61,7 +61,7 @@ class Trying:
         rows = self.operation(name).locator("tr[data-param-name]")
         filled_in = {}
         for parameter in self._parameters[name]:
-            field = rows.and_(self.page.locator(f"[data-param-name='{parameter['name']}']")).locator("input")
+            field = rows.and_(self.page.locator(f"[data-param-name='{parameter['name']}']")).locator("input, select")
             if "example" in parameter and parameter["name"] != "submission_id":  # filled in after a report
                 expect(field).not_to_have_value("")
             filled_in[parameter["name"]] = field.input_value()
