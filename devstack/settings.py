@@ -9,10 +9,10 @@ from pathlib import Path
 
 from operations import PROJECT
 from operations.environment import for_servers, for_this_machine
+from operations.stages import EMBEDDED
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-STAGE = "local"
 
 
 class DevstackError(Exception):
@@ -21,11 +21,16 @@ class DevstackError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """The two ports and the state folder."""
+    """The two ports, the state folder, and the stage.
+
+    The emulator serves stage `local` over plain HTTP. It serves any other one over TLS, which that stage's policies
+    demand.
+    """
 
     port: int
     aws_port: int
     state: Path
+    stage: str = EMBEDDED
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -48,26 +53,40 @@ class Settings:
     @property
     def aws_url(self) -> str:
         """The URL of the emulator, which is the endpoint of every AWS service."""
-        return f"http://{HOST}:{self.aws_port}"
+        return f"{'https' if self.tls else 'http'}://{HOST}:{self.aws_port}"
+
+    @property
+    def tls(self) -> bool:
+        """Whether the emulator serves TLS."""
+        return self.stage != EMBEDDED
+
+    @property
+    def ca_bundle(self) -> Path | None:
+        """The certificate that clients of the emulator have to trust, or None if it serves plain HTTP."""
+        return self.state / "tls" / "ca.pem" if self.tls else None
 
     def child_environment(self) -> dict[str, str]:
         """Return the environment of what runs on this machine, pointing at the emulator, without our own settings."""
         environment = for_this_machine(os.environ)
         kept = {name: value for name, value in environment.items() if not name.startswith("DRAGONPOST_")}
-        return kept | aws_environment(self.aws_url)
+        return kept | aws_environment(self.aws_url, self.ca_bundle)
 
     def server_environment(self) -> dict[str, str]:
         """Return the environment of a server: nothing of yours but what a system gives every process."""
-        return for_servers(os.environ) | aws_environment(self.aws_url)
+        return for_servers(os.environ) | aws_environment(self.aws_url, self.ca_bundle)
 
 
-def aws_environment(aws_url: str) -> dict[str, str]:
-    """Return what leads AWS clients to the emulator at this URL, as its root user."""
+def aws_environment(aws_url: str, ca_bundle: Path | None = None) -> dict[str, str]:
+    """Return what leads AWS clients to the emulator at this URL, as its root user.
+
+    `ca_bundle` is for a URL of TLS. AWS's clients alone read the variable; pip keeps the authorities that it trusts.
+    """
     return {
         "AWS_ENDPOINT_URL": aws_url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,
+        **({"AWS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
     }
 
 

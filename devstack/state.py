@@ -33,6 +33,7 @@ class StateFolder:
         self.api_log = path / "api.log"
         # This file exists for as long as an emulator runs whose memory has not been saved.
         self.unsaved = path / "emulator.unsaved"
+        self.tls = path / "tls"  # the certificate, if the emulator serves TLS
         self.build = path / "build" / "local"
         self.deployed = path / "deployed.json"
         self.users = path / "users.json"

@@ -20,9 +20,8 @@ class Stage:
     the workflow's functions there may be at once: beyond them, reports wait. `architecture` is what the functions
     run on, `arm64` or `x86_64`; None is what this machine has. `consumer_concurrency` is how many batches
     of messages may be stored at once, from 2 to 1000: beyond them, messages wait on their queue. `environment` is what
-    the functions see on top of what every stage sets. `unlimited_actions` are granted on every resource, whatever the
-    policies say. `partition` is the part of AWS that the stage is deployed to: `aws`, `aws-us-gov` or `aws-cn`, as ARNs
-    name it.
+    the functions see on top of what every stage sets. `partition` is the part of AWS that the stage is deployed to:
+    `aws`, `aws-us-gov` or `aws-cn`, as ARNs name it.
     """
 
     allow_origin: str
@@ -32,7 +31,6 @@ class Stage:
     # (ThrottlingRateLimit). More would take the API's runs after an outage, when there is a backlog.
     consumer_concurrency: int = 10
     environment: Mapping[str, str] = field(default_factory=dict)
-    unlimited_actions: frozenset[str] = frozenset()
     partition: str = "aws"
 
 
@@ -50,8 +48,6 @@ STAGES: Mapping[str, Stage] = {
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
         },
-        # The embedded AWS checks this action against the resource `*`, whatever the path (docs/embedded-aws.md).
-        unlimited_actions=frozenset({"ssm:GetParametersByPath"}),
     ),
     "dev": Stage(allow_origin="*"),
     "prod": Stage(allow_origin="https://dragonpost.example"),

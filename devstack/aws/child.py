@@ -58,12 +58,15 @@ def main() -> int:
     _end_without_a_trace(unsaved)
     unsaved.touch()
     end_with_parent()
-    from ministack.app import main as ministack  # type: ignore[import-untyped]  # noqa: PLC0415 - it starts on import
+    from ministack import app as ministack  # type: ignore[import-untyped]  # noqa: PLC0415 - it starts on import
+
+    from devstack.aws import shims  # noqa: PLC0415 - it imports MiniStack, too
 
     unpacked.share()
+    shims.apply(ministack)
     sys.argv = ["ministack"]
     with contextlib.suppress(SystemExit):
-        ministack()
+        ministack.main()
     if failures.not_saved:
         return failures.not_saved
     unsaved.unlink(missing_ok=True)

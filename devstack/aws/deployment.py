@@ -1,4 +1,4 @@
-"""Deploying stage `local` into the embedded AWS: the package that ships, by the commands that ship it."""
+"""Deploying a stage into the embedded AWS: the package that ships, by the commands that ship it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 from devstack.aws import sources, swagger_import
-from devstack.settings import REGION, STAGE, DevstackError, Settings
+from devstack.settings import REGION, DevstackError, Settings
 from devstack.state import StateFolder, read_json, write_json
 from operations import PROJECT, functions
 from operations.deploy import package, stage
@@ -35,13 +35,15 @@ class Deployment:
 
     def gateway_url(self, settings: Settings) -> str:
         """Return the URL of the deployed API's stage."""
-        return f"{settings.aws_url}/_aws/execute-api/{self.api_id}/{STAGE}"
+        return f"{settings.aws_url}/_aws/execute-api/{self.api_id}/{settings.stage}"
 
 
 def client(settings: Settings, service: Any) -> Any:
     """Return a boto3 client of the emulator with its root credentials, whatever the user's environment says."""
     session = boto3.Session("test", "test", region_name=REGION)
-    return session.client(service, endpoint_url=settings.aws_url)
+    return session.client(
+        service, endpoint_url=settings.aws_url, verify=str(ca) if (ca := settings.ca_bundle) else None
+    )
 
 
 def bring_up_to_date(settings: Settings, state: StateFolder) -> Deployment:
@@ -59,12 +61,12 @@ def bring_up_to_date(settings: Settings, state: StateFolder) -> Deployment:
 
 def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, resources: str, app: str) -> Deployment:
     target = Target(
-        stage=STAGE,
+        stage=settings.stage,
         build=state.build,
         artifacts_bucket=f"{APP_NAME}-artifacts-{ACCOUNT}-{REGION}",
         environment=settings.child_environment(),
         sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
-        workflow_concurrency=STAGES[STAGE].workflow_concurrency,
+        workflow_concurrency=STAGES[settings.stage].workflow_concurrency,
         project=PROJECT,
         architecture=this_machine(),
     )
@@ -79,21 +81,26 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         raise DevstackError(f"infrastructure/resources.yaml has no output {', '.join(missing)}, which is needed here")
     template = package.package_app(target, outputs, merge_template)
     stage.deploy_app(target, outputs, template)
-    clients = client(settings, "cloudformation"), client(settings, "apigateway")
-    api_id = swagger_import.complete_import(*clients, target.app_stack)
-    _bound_the_workflow(client(settings, "lambda"))
+    api_id = complete(settings, target.app_stack)
     _delete_old_artefacts(client(settings, "s3"), target.artifacts_bucket)
     deployment = Deployment(resources, app, outputs, api_id)
     write_json(state.deployed, asdict(deployment))
     return deployment
 
 
-def _bound_the_workflow(aws: Any) -> None:
-    """Do what the emulator leaves undone: its CloudFormation ignores `ReservedConcurrentExecutions`."""
+def complete(settings: Settings, app_stack: str) -> str:
+    """Do what the emulator's CloudFormation leaves undone in a deployed app, and return the API's id.
+
+    It drops a part of the API, and ignores `ReservedConcurrentExecutions`.
+    """
+    clients = client(settings, "cloudformation"), client(settings, "apigateway")
+    api_id = swagger_import.complete_import(*clients, app_stack, settings.stage)
+    aws = client(settings, "lambda")
     for function in functions.bounded():
-        name = functions.deployed_name(function, STAGE)
-        bound = STAGES[STAGE].workflow_concurrency
+        name = functions.deployed_name(function, settings.stage)
+        bound = STAGES[settings.stage].workflow_concurrency
         aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=bound)
+    return api_id
 
 
 def _delete_old_artefacts(aws: Any, bucket: str) -> None:

@@ -6,10 +6,10 @@ import shutil
 import sys
 import time
 import urllib.error
-import urllib.request
 
-from devstack.aws import saved
+from devstack.aws import certificate, saved
 from devstack.aws.child import DISK_FULL, STATE_NOT_SAVED, STATE_UNREADABLE
+from devstack.opener import opener
 from devstack.processes import Child
 from devstack.settings import HOST, REGION, DevstackError, Settings
 from devstack.state import StateFolder
@@ -39,6 +39,8 @@ def start(settings: Settings, state: StateFolder, lock: int) -> Child:
     shutil.rmtree(state.emulator_tmp, ignore_errors=True)
     state.emulator_tmp.mkdir()
     state.emulator_log.unlink(missing_ok=True)
+    if settings.ca_bundle:
+        certificate.make(settings.ca_bundle)
     child = Child(
         "devstack.aws.child",
         environment=_environment(settings, state),
@@ -89,9 +91,8 @@ def _wait_until_ready(child: Child, settings: Settings, state: StateFolder) -> N
 
 
 def _ready(settings: Settings) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{settings.aws_url}/_ministack/ready", timeout=5) as answer:
+        with opener(settings.ca_bundle).open(f"{settings.aws_url}/_ministack/ready", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
@@ -99,8 +100,9 @@ def _ready(settings: Settings) -> bool:
 
 def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
     environment = settings.server_environment()
-    del environment["AWS_ENDPOINT_URL"]  # functions get theirs from the template
-    return environment | {
+    # Stage local's functions get theirs from the template; over TLS, MiniStack leads them to itself.
+    del environment["AWS_ENDPOINT_URL"]
+    ours = {
         "GATEWAY_PORT": str(settings.aws_port),
         "BIND_HOST": HOST,
         "IOT_MTLS_ENABLED": "0",  # otherwise it listens on 0.0.0.0:8883, whatever BIND_HOST says
@@ -114,4 +116,18 @@ def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
         "TMPDIR": str(state.emulator_tmp),  # the functions' code is unpacked here
         "DOCKER_HOST": "unix:///nonexistent",  # otherwise it looks for containers of its own to remove
         "DEVSTACK_UNSAVED": str(state.unsaved),
+    }
+    return environment | ours | _tls(settings)
+
+
+def _tls(settings: Settings) -> dict[str, str]:
+    """Return what has MiniStack serve TLS, and trust its own certificate when it asks itself for a pool's keys."""
+    if not settings.ca_bundle:
+        return {}
+    folder = settings.ca_bundle.parent
+    return {
+        "USE_SSL": "1",
+        "MINISTACK_SSL_CERT": str(folder / certificate.CERTIFICATE),
+        "MINISTACK_SSL_KEY": str(folder / certificate.KEY),
+        "SSL_CERT_FILE": str(settings.ca_bundle),
     }

@@ -21,7 +21,7 @@ NEEDED = (
 
 
 # `_queue_url_for_account`, ministack/services/sqs.py
-_QUEUE_URL = re.compile(rb"(http://localhost:)\d+(/000000000000/dragonpost-local-messages(?:-dead)?(?![\w.-]))")
+_QUEUE_URL = re.compile(rb"(https?://localhost:)\d+(/000000000000/dragonpost-[a-z0-9]+-messages(?:-dead)?(?![\w.-]))")
 
 
 def check_readable(folder: Path) -> None:

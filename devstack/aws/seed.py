@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devstack.aws.deployment import client
-from devstack.settings import STAGE, Settings
+from devstack.settings import Settings
 from devstack.state import StateFolder, read_json, write_json
 from operations import PROJECT, contents
 from operations.deploy.commands import DeployError
@@ -45,7 +45,7 @@ def put_everything(settings: Settings, state: StateFolder, outputs: Mapping[str,
     dragons = (PROJECT / "infrastructure" / "dragons.json").read_bytes()
     said = []
     try:
-        for put in contents.complete(STAGE, lambda service: client(settings, service), dragons):
+        for put in contents.complete(settings.stage, lambda service: client(settings, service), dragons):
             said.append(f"put {put}")  # noqa: PERF401 - what was put before it failed is told, too
     except DeployError as error:
         said.append(f"not all is there: {error}")

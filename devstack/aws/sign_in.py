@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 
+from devstack.opener import opener
 from devstack.settings import DevstackError
 
 
-def id_token(aws_url: str, client_id: str, email: str, password: str) -> str:
+def id_token(aws_url: str, client_id: str, email: str, password: str, ca_bundle: Path | None = None) -> str:
     """Return an ID token. InitiateAuth needs no credentials, and without boto3 it takes half the time.
 
-    Raises DevstackError if Cognito refuses, and OSError if the embedded AWS does not answer.
+    `ca_bundle` is for a URL of TLS. Raises DevstackError if Cognito refuses, and OSError if the embedded AWS does not
+    answer.
     """
     body = {
         "AuthFlow": "USER_PASSWORD_AUTH",
@@ -27,9 +30,8 @@ def id_token(aws_url: str, client_id: str, email: str, password: str) -> str:
             "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
         },
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as answer:
+        with opener(ca_bundle).open(request, timeout=10) as answer:
             return str(json.load(answer)["AuthenticationResult"]["IdToken"])
     except urllib.error.HTTPError as error:
         raise DevstackError(f"{email} cannot log in: {error.read().decode(errors='replace')}") from error

@@ -12,16 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from devstack.settings import STAGE
-
 _GATEWAY_RESPONSES = "x-amazon-apigateway-gateway-responses"
 _INTEGRATION = "x-amazon-apigateway-integration"
 
 
-def complete_import(cloudformation: Any, apigateway: Any, stack: str) -> str:
+def complete_import(cloudformation: Any, apigateway: Any, stack: str, stage: str) -> str:
     """Apply the template's gateway responses and CORS mocks to the deployed API; returns the API's id.
 
-    `cloudformation` and `apigateway` are boto3 clients of the emulator.
+    `cloudformation` and `apigateway` are boto3 clients of the emulator. `stage` is the API's stage.
     """
     described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     template = cloudformation.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
@@ -33,7 +31,7 @@ def complete_import(cloudformation: Any, apigateway: Any, stack: str) -> str:
     api_id = next(output["OutputValue"] for output in described["Outputs"] if output["OutputKey"] == "RestAPIId")
     _put_gateway_responses(apigateway, api_id, swagger)
     _put_mock_responses(apigateway, api_id, swagger)
-    apigateway.create_deployment(restApiId=api_id, stageName=STAGE)
+    apigateway.create_deployment(restApiId=api_id, stageName=stage)
     return str(api_id)
 
 

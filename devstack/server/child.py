@@ -21,8 +21,8 @@ from devstack.processes import end_with_parent
 from devstack.server.asgi import Answering, Application
 from devstack.server.authorizer import TokenVerifier
 from devstack.server.gateway import Answer, Gateway, Refused, Request, problem
-from devstack.settings import STAGE
 from operations import PROJECT
+from operations.stages import EMBEDDED
 
 ANSWERS_WITHIN_S = 11  # the longest request waits 10 s for a workflow
 IDLE_TIMEOUT_S = 75
@@ -79,7 +79,7 @@ def _load() -> tuple[Answering, str]:
 
 def _gateway_of_the_app() -> Gateway:
     endpoint = os.environ["AWS_ENDPOINT_URL"]
-    config = CLIFactory(str(PROJECT), environ=os.environ).create_config_obj(STAGE)
+    config = CLIFactory(str(PROJECT), environ=os.environ).create_config_obj(EMBEDDED)
     app: Any = config.chalice_app
     # config.json names the default port's endpoint, for a plain `chalice local`.
     os.environ["AWS_ENDPOINT_URL"] = endpoint

@@ -10,10 +10,11 @@ import http.client
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 
 import jwt
+
+from devstack.opener import opener
 
 FETCH_TIMEOUT_S = 2
 FETCH_BYTES_MAX = 1024 * 1024
@@ -32,8 +33,7 @@ class KeySet:
         """Take the URL of the keys (RFC 7517 §5). Nothing is fetched yet."""
         self._url = url
         self._clock = clock
-        # The emulator is on this machine: never through a proxy that the environment names.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = opener()
         self._lock = threading.Lock()
         self._keys: dict[str, jwt.PyJWK] = {}
         self._failure: str | None = None

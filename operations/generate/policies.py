@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from operations import PROJECT, functions
 from operations.stages import STAGES, Stage
@@ -25,7 +24,7 @@ def files() -> dict[Path, str]:
     """
     templates = {function: template(function) for function in functions.names()}
     return {
-        Path(".chalice", file_name(function, stage)): _policy(_filled_in(text, stage, differences), differences)
+        Path(".chalice", file_name(function, stage)): _policy(_filled_in(text, stage, differences))
         for function, text in templates.items()
         for stage, differences in STAGES.items()
     }
@@ -51,9 +50,5 @@ def _filled_in(template: str, name: str, stage: Stage) -> str:
     return template.replace("${Stage}", name).replace("${Partition}", stage.partition)
 
 
-def _policy(text: str, stage: Stage) -> str:
-    policy: dict[str, Any] = json.loads(text)
-    for statement in policy["Statement"]:
-        if stage.unlimited_actions.issuperset(statement["Action"]):
-            statement["Resource"] = ["*"]
-    return json.dumps(policy, indent=2) + "\n"
+def _policy(text: str) -> str:
+    return json.dumps(json.loads(text), indent=2) + "\n"

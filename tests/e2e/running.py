@@ -16,7 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from urllib.parse import urljoin
 
 import boto3
@@ -191,17 +191,28 @@ class Devstack:
             return self._clients[service]
 
 
+class Served(Protocol):
+    """What serves the API, and lets people log in: a devstack, or a stage of its own."""
+
+    running: dict[str, Any]
+
+    def token(self, user: str) -> str:
+        """Log in and return the ID token."""
+        ...
+
+
 @dataclass
 class Api:
     """HTTP against one target: the local server, or the deployed API behind its gateway."""
 
-    devstack: Devstack
+    devstack: Served
     target: str
     http: requests.Session = field(default_factory=requests.Session)
     _tokens: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.http.trust_env = False  # no proxy, no .netrc
+        self.http.verify = self.devstack.running.get("ca_bundle", True)
 
     @property
     def base_url(self) -> str:
@@ -211,7 +222,7 @@ class Api:
     @property
     def stage_prefix(self) -> str:
         """What precedes the routes in `Location` and `Link`."""
-        return "/local" if self.target == "gateway" else ""
+        return "/" + self.base_url.rpartition("/")[2] if self.target == "gateway" else ""
 
     def token(self, user: str) -> str:
         """Return a user's ID token, logging in once for each."""

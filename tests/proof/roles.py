@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.settings import Settings, Source
-from devstack.settings import STAGE
 from operations.functions import deployed_name
+from operations.stages import EMBEDDED
 from tests.e2e.running import Devstack
 from tests.e2e.waiting import until
 from tests.proof.policies import FUNCTIONS
 
-NAMES = {function: deployed_name(function, STAGE) for function in FUNCTIONS}
+NAMES = {function: deployed_name(function, EMBEDDED) for function in FUNCTIONS}
 
 
 def start_cold(devstack: Devstack, function: str) -> None:

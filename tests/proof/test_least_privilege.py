@@ -111,7 +111,7 @@ class TestNothingIsLeftOver:
             assert row.source.startswith("https://docs.aws.amazon.com/")
 
     def test_every_call_is_allowed_in_every_stage(self, report: Report, called: dict[str, set[Call]]) -> None:
-        """The emulator checks stage local's policies only. Those have `*` for Parameter Store; the others do not."""
+        """The emulator checks stage local's policies only."""
         refused = [
             (stage, function, call)
             for stage in ON_AWS

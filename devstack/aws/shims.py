@@ -1,0 +1,95 @@
+"""What MiniStack gets wrong and cannot be told by a setting, put right inside its own process.
+
+Nothing that ships knows of these. A test fails for another version of MiniStack, and for a shim that it no longer
+needs: then look at each again.
+"""
+
+from __future__ import annotations
+
+import json
+from asyncio import constants
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ministack.core import iam_actions, tls  # type: ignore[import-untyped]
+from ministack.services import apigateway, apigateway_v1  # type: ignore[import-untyped]
+
+WRITTEN_FOR = "1.5.33"
+TLS_ENDS_WITHIN_S = 1.0
+
+
+def apply(app: Any) -> None:
+    """Apply those that this run needs, before MiniStack serves. Takes the module `ministack.app`."""
+    authorize_by_path(iam_actions)
+    if tls.use_ssl_enabled():
+        fetch_keys_over_tls(apigateway, apigateway_v1)
+        end_idle_connections(constants)
+        serve_one_port(app)
+
+
+def authorize_by_path(module: Any) -> None:
+    """Authorize `GetParametersByPath` by the path that it asks for, as Parameter Store does.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-retrieval-authorization.html
+    `extract_resource_arn` (ministack/core/iam_actions.py) looks for a `Name`, finds none, and takes `*`: only a policy
+    that allows every parameter would let the call through.
+    """
+    otherwise: Callable[..., str] = module.extract_resource_arn
+
+    def extract_resource_arn(  # noqa: PLR0913, PLR0917 - these are MiniStack's
+        service: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        query_params: Mapping[str, Any],
+        region: str,
+        account_id: str,
+    ) -> str:
+        if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
+            asked = _path(body)
+            return f"arn:aws:ssm:{region}:{account_id}:parameter/{asked.lstrip('/')}" if asked else "*"
+        return otherwise(service, method, path, headers, body, query_params, region, account_id)
+
+    module.extract_resource_arn = extract_resource_arn
+
+
+def _path(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["Path"])
+    except (ValueError, TypeError, LookupError):  # the call itself is going to be refused
+        return ""
+
+
+def fetch_keys_over_tls(*modules: Any) -> None:
+    """Have the gateway's authorizers fetch a user pool's keys over TLS.
+
+    `_resolve_jwks_url` (ministack/services/apigateway.py, and imported by apigateway_v1.py) says `http://` for the
+    emulator's own port, whatever that speaks. Every token would be a 401.
+    """
+    resolve = modules[0]._resolve_jwks_url  # noqa: SLF001 - MiniStack has no other place for it
+
+    async def _resolve_jwks_url(authorizer: Mapping[str, Any]) -> str | None:
+        url: str | None = await resolve(authorizer)
+        return "https" + url.removeprefix("http") if url and url.startswith("http://") else url
+
+    for module in modules:
+        module._resolve_jwks_url = _resolve_jwks_url  # noqa: SLF001
+
+
+def end_idle_connections(module: Any) -> None:
+    """Give up on a TLS connection sooner whose other side does not say goodbye, when the emulator ends.
+
+    asyncio waits 30 s for that (https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server,
+    `ssl_shutdown_timeout`), hypercorn has no setting for it, and a kept-alive connection of any client is enough.
+    """
+    module.SSL_SHUTDOWN_TIMEOUT = TLS_ENDS_WITHIN_S
+
+
+def serve_one_port(module: Any) -> None:
+    """Keep the emulator from listening on port 443 as well.
+
+    `main` (ministack/app.py) does so over TLS wherever it may, for clients that take a token's issuer for an address.
+    There are none here, and nobody asked for that port.
+    """
+    module._port_is_bindable = lambda *_: False  # noqa: SLF001

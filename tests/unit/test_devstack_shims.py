@@ -1,0 +1,110 @@
+"""What is put right inside the emulator: still needed, and doing what AWS does."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import json
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devstack.aws import shims
+
+CALL = {"x-amz-target": "AmazonSSM.GetParametersByPath"}
+ISSUER = {"jwtConfiguration": {"issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_a"}}
+
+
+def ministack(name: str) -> Any:
+    return importlib.import_module(f"ministack.{name}")
+
+
+def source(name: str) -> str:
+    """Return a module's source, without importing it: MiniStack's app does a lot when it is imported."""
+    spec = importlib.util.find_spec(name)
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def resource(module: Any, headers: dict[str, str], asked: object) -> str:
+    body = json.dumps(asked).encode()
+    return module.extract_resource_arn("ssm", "POST", "/", headers, body, {}, "us-east-1", "000000000000")
+
+
+def test_they_were_written_for_the_emulator_that_is_installed() -> None:
+    """For another one, look at each of them again, and change `WRITTEN_FOR`."""
+    assert version("ministack") == shims.WRITTEN_FOR
+
+
+class TestParametersByPath:
+    def test_without_the_shim_the_path_does_not_count(self) -> None:
+        assert resource(ministack("core.iam_actions"), CALL, {"Path": "/dragonpost/dev/"}) == "*"
+
+    @pytest.mark.parametrize(
+        ("headers", "asked", "arn"),
+        [
+            (CALL, {"Path": "/dragonpost/dev/"}, "arn:aws:ssm:us-east-1:000000000000:parameter/dragonpost/dev/"),
+            (CALL, {"Path": "/"}, "arn:aws:ssm:us-east-1:000000000000:parameter/"),
+            (CALL, {}, "*"),
+            (CALL, [], "*"),
+            (
+                {"x-amz-target": "AmazonSSM.GetParameter"},
+                {"Name": "/dragonpost/dev/a"},
+                "arn:aws:ssm:us-east-1:000000000000:parameter/dragonpost/dev/a",
+            ),
+        ],
+    )
+    def test_with_it_the_path_is_the_resource(self, headers: dict[str, str], asked: object, arn: str) -> None:
+        module = SimpleNamespace(extract_resource_arn=ministack("core.iam_actions").extract_resource_arn)
+
+        shims.authorize_by_path(module)
+
+        assert resource(module, headers, asked) == arn
+
+
+class TestKeys:
+    def test_without_the_shim_they_are_asked_for_over_plain_http(self) -> None:
+        url = asyncio.run(ministack("services.apigateway")._resolve_jwks_url(ISSUER))
+
+        assert url.startswith("http://")
+
+    def test_with_it_both_gateways_ask_over_tls(self) -> None:
+        plain = ministack("services.apigateway")._resolve_jwks_url
+        modules = [SimpleNamespace(_resolve_jwks_url=plain), SimpleNamespace(_resolve_jwks_url=plain)]
+
+        shims.fetch_keys_over_tls(*modules)
+
+        for module in modules:
+            url = asyncio.run(module._resolve_jwks_url(ISSUER))
+            assert url.startswith("https://localhost:")
+            assert url.endswith("/us-east-1_a/.well-known/jwks.json")
+        assert asyncio.run(modules[0]._resolve_jwks_url({})) is None
+
+    def test_the_rest_api_uses_the_function_that_is_replaced(self) -> None:
+        modules = ministack("services.apigateway"), ministack("services.apigateway_v1")
+
+        assert modules[0]._resolve_jwks_url is modules[1]._resolve_jwks_url
+
+
+def test_asyncio_reads_the_time_limit_when_a_connection_begins() -> None:
+    """Not when it is imported: then it would be too late to change it."""
+    assert "ssl_shutdown_timeout = constants.SSL_SHUTDOWN_TIMEOUT" in source("asyncio.sslproto")
+    module = SimpleNamespace(SSL_SHUTDOWN_TIMEOUT=30.0)
+
+    shims.end_idle_connections(module)
+
+    assert module.SSL_SHUTDOWN_TIMEOUT == 1.0
+
+
+def test_the_emulator_has_one_port() -> None:
+    assert "_port_is_bindable(bind_host, 443)" in source("ministack.app")
+    module = SimpleNamespace()
+
+    shims.serve_one_port(module)
+
+    assert module._port_is_bindable("127.0.0.1", 443) is False
