@@ -14,12 +14,13 @@ from operations.generate import (
     app_overrides,
     chalice_config,
     characters,
+    differences,
     openapi,
     policies,
     workflow_graph,
 )
 
-GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies)
+GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from devstack.aws import deployment, emulator, seed, sign_in
+from devstack.aws import deployment, seed, sign_in
 from devstack.settings import Settings
 from devstack.state import StateFolder, read_json
 from operations import PROJECT
@@ -34,17 +33,6 @@ class Prod:
         self.state = StateFolder(self.settings.state)
         self.running: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
-
-    @contextlib.contextmanager
-    def aws(self) -> Iterator[None]:
-        """Run the emulator in the block. At the end it has to save its state in time, and leave nothing behind."""
-        with self.state.held() as lock:
-            self.state.check_writable()
-            child = emulator.start(self.settings, self.state, lock)
-            try:
-                yield
-            finally:
-                emulator.end(child)
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
         """Run what `make deploy STAGE=prod` runs. After a success, do what the emulator leaves undone."""

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from operations.stages import STAGES
+from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, STAGE, Prod
 from tests.e2e.running import Api
 from tests.proof.tour import Tour
@@ -37,7 +38,7 @@ PROTECTED: Mapping[str, Callable[[Any, str], Any]] = {
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prod]:
     """Stage prod, not deployed yet, on an embedded AWS that nothing else uses."""
     stage = Prod(tmp_path_factory.mktemp("prod"))
-    with stage.aws():
+    with embedded_aws(stage.settings):
         yield stage
 
 
