@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +12,7 @@ from typing import Any
 from devstack.aws import deployment, seed, sign_in
 from devstack.settings import Settings
 from devstack.state import StateFolder, read_json
-from operations import PROJECT
-from operations.deploy.target import APP_NAME, resources_stack
+from operations.deploy.target import APP_NAME, resources_stack, this_machine
 from tests.deploy.project import copy_of_project
 from tests.e2e.running import free_ports
 
@@ -28,7 +27,7 @@ class Prod:
 
     def __init__(self, folder: Path) -> None:
         self.project = copy_of_project(folder / "project")
-        shutil.copytree(PROJECT / "vendor", self.project / "vendor")
+        _make_for_this_machine(self.project / ".chalice" / "config.json")
         self.settings = Settings(*free_ports(), folder / "state", STAGE)
         self.state = StateFolder(self.settings.state)
         self.running: dict[str, Any] = {}
@@ -81,3 +80,10 @@ class Prod:
             "outputs": outputs,
         }
         seed.create_people(self.client("cognito-idp"), self.state, outputs["UserPoolId"])
+
+
+def _make_for_this_machine(config_file: Path) -> None:
+    """Have the functions made for this machine's processor, on which the emulator runs them."""
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    config["stages"][STAGE]["lambda_architecture"] = this_machine()
+    config_file.write_text(json.dumps(config), encoding="utf-8")

@@ -192,12 +192,19 @@ class Devstack:
 
 
 class Served(Protocol):
-    """What serves the API, and lets people log in: a devstack, or a stage of its own."""
+    """What serves the API and lets people log in: a devstack, or a stage that a test has deployed itself."""
 
-    running: dict[str, Any]
+    @property
+    def running(self) -> dict[str, Any]:
+        """What run.json says of a devstack; `ca_bundle` is for a URL of TLS."""
+        ...
 
     def token(self, user: str) -> str:
-        """Log in and return the ID token."""
+        """Log in as operator, amber or cobalt, and return the ID token."""
+        ...
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of its AWS, with root's credentials."""
         ...
 
 
