@@ -10,9 +10,11 @@ import http.client
 import io
 import itertools
 import json
+import platform
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -22,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from devstack.aws.deployment import ACCOUNT
 from devstack.settings import HOST, REGION, Settings
+from operations.deploy.target import this_machine
 from tests.deploy.embedded_aws import embedded_aws
 from tests.e2e.running import free_ports
 from tests.e2e.waiting import until
@@ -30,12 +33,13 @@ RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/nobody"  # it may do nothing
 PASSWORD = "Probe-2026-dragons"
 ANSWERS = """
-import json, os
+import json, os, platform
 
 def handler(event, context):
-    if "raise" in event:
+    if "raise" in event or event.get("path") == "/open/raise":
         raise ValueError("told to")
-    body = {name: event.get(name) for name in ("path", "headers", "multiValueHeaders")} | {"pid": os.getpid()}
+    body = {name: event.get(name) for name in ("path", "headers", "multiValueHeaders")}
+    body |= {"pid": os.getpid(), "machine": platform.machine(), "python": platform.python_version()}
     print('{"_aws":{"Timestamp":1700000000000,"CloudWatchMetrics":[{"Namespace":"Probe","Dimensions":[[]],'
           '"Metrics":[{"Name":"Asked"}]}]},"Asked":1}')
     return {"statusCode": 200, "headers": {"WWW-Authenticate": "Bearer"}, "body": json.dumps(body)}
@@ -69,29 +73,42 @@ class Probe:
         url = self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         return url, f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
 
-    def stack(self, name: str, resources: Mapping[str, Any], *, update: bool = False) -> dict[str, str]:
+    def stack(
+        self,
+        name: str,
+        resources: Mapping[str, Any],
+        *,
+        update: bool = False,
+        ends_as: Container[str] = ("CREATE_COMPLETE", "UPDATE_COMPLETE"),
+    ) -> dict[str, str]:
         """Create or update a stack; return the ids of its resources."""
         aws = self.client("cloudformation")
         outputs = {f"{each}Id": {"Value": {"Ref": each}} for each in resources}
         body = json.dumps({"Resources": resources, "Outputs": outputs})
         (aws.update_stack if update else aws.create_stack)(StackName=name, TemplateBody=body)
 
-        def ended() -> Any:
-            [stack] = aws.describe_stacks(StackName=name)["Stacks"]
-            return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+        stack = self.ended(name)
+        assert stack["StackStatus"] in ends_as
+        return {each["OutputKey"].removesuffix("Id"): each["OutputValue"] for each in stack.get("Outputs", [])}
 
-        stack = until(ended)
-        assert stack["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
-        return {each["OutputKey"].removesuffix("Id"): each["OutputValue"] for each in stack["Outputs"]}
+    def ended(self, stack: str) -> Any:
+        """Wait until nothing goes on in a stack, and return what is said of it. Takes its name or id."""
 
-    def function(self) -> str:
+        def described() -> Any:
+            [found] = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+            return None if found["StackStatus"].endswith("IN_PROGRESS") else found
+
+        return until(described)
+
+    def function(self, runtime: str = RUNTIME, architecture: str = this_machine()) -> str:
         """Make a function of `ANSWERS`; return its name."""
         name, packed = self.name("function"), io.BytesIO()
         with zipfile.ZipFile(packed, "w") as file:
             file.writestr("answers.py", ANSWERS)
         self.client("lambda").create_function(
             FunctionName=name,
-            Runtime=RUNTIME,
+            Runtime=runtime,
+            Architectures=[architecture],
             Role=ROLE,
             Handler="answers.handler",
             Code={"ZipFile": packed.getvalue()},
@@ -180,7 +197,8 @@ class Gateway:
     """An API whose function answers with what it was given. An authorizer guards `/closed`, nothing `/open`."""
 
     def __init__(self, probe: Probe, users: Users) -> None:
-        function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{probe.function()}"
+        self.function = probe.function()
+        function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function}"
         integration = {
             "type": "aws_proxy",
             "httpMethod": "POST",
@@ -284,6 +302,18 @@ class TestGateway:
         assert headers["WWW-Authenticate"] == "Bearer"
         assert "x-amzn-Remapped-WWW-Authenticate" not in headers
 
+    def test_a_throttled_and_a_crashed_function_have_statuses_of_their_own(
+        self, probe: Probe, gateway: Gateway
+    ) -> None:
+        crashed = gateway.get("/open/raise")
+        function = {"FunctionName": gateway.function}
+        probe.client("lambda").put_function_concurrency(**function, ReservedConcurrentExecutions=0)
+        throttled = gateway.get("/open/a")
+        probe.client("lambda").delete_function_concurrency(**function)
+
+        assert throttled[0] == 429
+        assert (crashed[0], crashed[2]["errorMessage"]) == (502, "told to")
+
     def test_chalice_deploy_cannot_import_its_api(self, probe: Probe) -> None:
         aws, body = probe.client("apigateway"), json.dumps(swagger({"/a": {"options": self.MOCK}}))
 
@@ -333,6 +363,71 @@ class TestFunctions:
 
         assert process() != before
 
+    def test_they_run_on_this_machine_whatever_they_were_made_for(self, probe: Probe) -> None:
+        other = next(runtime for runtime in ("python3.13", "python3.12") if runtime != RUNTIME)
+        elsewhere = next(each for each in ("arm64", "x86_64") if each != this_machine())
+
+        told = json.loads(probe.invoke(probe.function(other, elsewhere))["body"])
+
+        assert (told["machine"], told["python"]) == (platform.machine(), platform.python_version())
+
+
+class TestTables:
+    KEYS: Mapping[str, Any] = {
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+
+    def test_a_stack_does_not_have_rows_expire(self, probe: Probe) -> None:
+        expiring = {**self.KEYS, "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True}}
+        made = probe.stack(probe.name("stack"), {"Table": {"Type": "AWS::DynamoDB::Table", "Properties": expiring}})
+
+        described = probe.client("dynamodb").describe_time_to_live(TableName=made["Table"])
+
+        assert described["TimeToLiveDescription"]["TimeToLiveStatus"] == "DISABLED"
+
+    def test_point_in_time_recovery_has_the_present_rows_and_keeps_no_backup(self, probe: Probe) -> None:
+        aws, table, copy = probe.client("dynamodb"), probe.name("table"), probe.name("copy")
+        aws.create_table(TableName=table, **self.KEYS)
+        recovery = {"PointInTimeRecoveryEnabled": True}
+        aws.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
+        before = datetime.now(UTC)
+        row = {"id": {"S": "later"}}
+        aws.put_item(TableName=table, Item=row)
+
+        aws.restore_table_to_point_in_time(SourceTableName=table, TargetTableName=copy, RestoreDateTime=before)
+        aws.delete_table(TableName=table)
+
+        assert aws.scan(TableName=copy)["Items"] == [row]
+        assert aws.list_backups(TableName=table, BackupType="ALL")["BackupSummaries"] == []
+
+
+class TestAlarms:
+    def test_they_see_only_what_somebody_puts(self, probe: Probe) -> None:
+        aws, function = probe.client("cloudwatch"), probe.function()
+        often = {
+            "Period": 10,
+            "EvaluationPeriods": 1,
+            "Threshold": 0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Statistic": "Sum",
+        }
+        invoked, missed, put = (probe.name(kind) for kind in ("invoked", "missed", "put"))
+        aws.put_metric_alarm(AlarmName=invoked, Namespace="AWS/Lambda", MetricName="Invocations", **often)
+        aws.put_metric_alarm(
+            AlarmName=missed, Namespace="Probe/Missed", MetricName="Put", TreatMissingData="breaching", **often
+        )
+        aws.put_metric_alarm(AlarmName=put, Namespace="Probe/Put", MetricName="Put", **often)
+
+        probe.invoke(function)
+        aws.put_metric_data(Namespace="Probe/Put", MetricData=[{"MetricName": "Put", "Value": 1}])
+
+        found = aws.describe_alarms(AlarmNames=[invoked, missed, put])["MetricAlarms"]
+        states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in found}
+        assert states == {invoked: "INSUFFICIENT_DATA", missed: "INSUFFICIENT_DATA", put: "ALARM"}
+        assert aws.list_metrics(Namespace="AWS/Lambda")["Metrics"] == []
+
 
 class TestStacks:
     def test_reserved_concurrency_is_ignored(self, probe: Probe) -> None:
@@ -351,11 +446,7 @@ class TestStacks:
     def test_what_exists_is_taken_over(self, probe: Probe) -> None:
         table, group = probe.name("table"), probe.name("/group")
         url, arn = probe.queue()
-        keys = {
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-            "BillingMode": "PAY_PER_REQUEST",
-        }
+        keys = TestTables.KEYS
         probe.client("dynamodb").create_table(TableName=table, **keys)
         probe.client("logs").create_log_group(logGroupName=group)
         resources = {
@@ -366,6 +457,27 @@ class TestStacks:
 
         assert probe.stack(probe.name("stack"), resources)["Table"] == table
         assert url.endswith(arn.rpartition(":")[2])
+
+    def test_one_whose_first_create_failed_can_be_updated(self, probe: Probe) -> None:
+        ssm, stack, name = probe.client("ssm"), probe.name("stack"), probe.name("/probe/parameter")
+        parameter = {"Type": "AWS::SSM::Parameter", "Properties": {"Name": name, "Type": "String", "Value": "ours"}}
+        ssm.put_parameter(Name=name, Type="String", Value="in the way")
+        probe.stack(stack, {"Parameter": parameter}, ends_as={"ROLLBACK_COMPLETE"})
+        ssm.delete_parameter(Name=name)
+
+        assert probe.stack(stack, {"Parameter": parameter}, update=True) == {"Parameter": name}
+
+    def test_one_with_a_filled_bucket_can_be_deleted(self, probe: Probe) -> None:
+        aws, s3, stack = probe.client("cloudformation"), probe.client("s3"), probe.name("stack")
+        made = probe.stack(stack, {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {}}})
+        s3.put_object(Bucket=made["Bucket"], Key="kept", Body=b"1")
+        [described] = aws.describe_stacks(StackName=stack)["Stacks"]
+
+        aws.delete_stack(StackName=stack)
+
+        assert probe.ended(described["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+        with pytest.raises(ClientError, match="404"):
+            s3.head_bucket(Bucket=made["Bucket"])
 
     def test_codedeploy_is_unknown(self, probe: Probe) -> None:
         application = {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}}
