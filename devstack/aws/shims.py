@@ -13,6 +13,7 @@ from typing import Any
 
 from ministack.core import iam_actions, tls  # type: ignore[import-untyped]
 from ministack.services import apigateway, apigateway_v1  # type: ignore[import-untyped]
+from ministack.services.cloudformation import stacks  # type: ignore[import-untyped]
 
 WRITTEN_FOR = "1.5.33"
 TLS_ENDS_WITHIN_S = 1.0
@@ -21,6 +22,7 @@ TLS_ENDS_WITHIN_S = 1.0
 def apply(app: Any) -> None:
     """Apply those that this run needs, before MiniStack serves. Takes the module `ministack.app`."""
     authorize_by_path(iam_actions)
+    keep_changed_buckets(stacks)
     if tls.use_ssl_enabled():
         fetch_keys_over_tls(apigateway, apigateway_v1)
         end_idle_connections(constants)
@@ -59,6 +61,23 @@ def _path(body: bytes) -> str:
         return str(json.loads(body)["Path"])
     except (ValueError, TypeError, LookupError):  # the call itself is going to be refused
         return ""
+
+
+def keep_changed_buckets(module: Any) -> None:
+    """Have a change set say that only a new name replaces a bucket.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-s3-bucket.html ("Update requires")
+    `_property_recreation` (ministack/services/cloudformation/provisioners.py, and imported by stacks.py) does not know
+    buckets, and says `Conditional` of every change: a deployment would refuse it, to keep the data.
+    """
+    otherwise: Callable[[str, str], str] = module._property_recreation  # noqa: SLF001
+
+    def _property_recreation(resource_type: str, name: str) -> str:
+        if resource_type == "AWS::S3::Bucket":
+            return "Always" if name == "BucketName" else "Never"
+        return otherwise(resource_type, name)
+
+    module._property_recreation = _property_recreation  # noqa: SLF001
 
 
 def fetch_keys_over_tls(*modules: Any) -> None:

@@ -67,6 +67,30 @@ class TestParametersByPath:
         assert resource(module, headers, asked) == arn
 
 
+class TestChangedBuckets:
+    def test_without_the_shim_every_change_may_replace_one(self) -> None:
+        module = ministack("services.cloudformation.stacks")
+
+        assert module._property_recreation("AWS::S3::Bucket", "LifecycleConfiguration") == "Conditionally"
+
+    @pytest.mark.parametrize(
+        ("resource_type", "name", "recreated"),
+        [
+            ("AWS::S3::Bucket", "LifecycleConfiguration", "Never"),
+            ("AWS::S3::Bucket", "BucketName", "Always"),
+            ("AWS::SQS::Queue", "VisibilityTimeout", "Never"),
+            ("AWS::SQS::Queue", "QueueName", "Always"),
+        ],
+    )
+    def test_with_it_only_a_new_name_does(self, resource_type: str, name: str, recreated: str) -> None:
+        plain = ministack("services.cloudformation.stacks")._property_recreation
+        module = SimpleNamespace(_property_recreation=plain)
+
+        shims.keep_changed_buckets(module)
+
+        assert module._property_recreation(resource_type, name) == recreated
+
+
 class TestKeys:
     def test_without_the_shim_they_are_asked_for_over_plain_http(self) -> None:
         url = asyncio.run(ministack("services.apigateway")._resolve_jwks_url(ISSUER))
