@@ -468,13 +468,16 @@ class TestStacks:
         ssm.put_parameter(Name=name, Type="String", Value="in the way")
         probe.stack(stack, {"Parameter": parameter}, ends_as={"ROLLBACK_COMPLETE"})
         ssm.delete_parameter(Name=name)
+        parameter["Properties"] = {"Name": name, "Type": "String", "Value": "of the next try"}
         body = json.dumps({"Resources": {"Parameter": parameter}})
-        aws.create_change_set(StackName=stack, ChangeSetName="again", ChangeSetType="UPDATE", TemplateBody=body)
+        again = {"StackName": stack, "ChangeSetName": "again"}
+        aws.create_change_set(**again, ChangeSetType="UPDATE", TemplateBody=body)
+        until(lambda: aws.describe_change_set(**again)["Status"] == "CREATE_COMPLETE")
 
-        aws.execute_change_set(StackName=stack, ChangeSetName="again")
+        aws.execute_change_set(**again)
 
         assert probe.ended(stack)["StackStatus"] == "UPDATE_COMPLETE"
-        assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "ours"
+        assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "of the next try"
 
     def test_one_with_a_filled_bucket_can_be_deleted(self, probe: Probe) -> None:
         aws, s3, stack = probe.client("cloudformation"), probe.client("s3"), probe.name("stack")
