@@ -156,6 +156,7 @@ class TestInUse:
         assert {name: answer.status_code for name, answer in tour.answers.items() if answer.status_code >= 400} == {
             "POST /dragons: duplicate": 409,
             "POST /post-message: conflict seen": 409,
+            "GET /submissions/{id}: unknown": 404,
         }
         assert tour.answers["POST /dragons: added"].status_code == 201
         assert tour.answers["GET /message/{id}"].json()["metadata"]["message_id"] == tour.message_id
