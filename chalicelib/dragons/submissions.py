@@ -163,7 +163,7 @@ def submission_of_row(item: Mapping[str, Mapping[str, Any]]) -> Submission:
 
 def is_expired(item: Mapping[str, Mapping[str, Any]], now_s: float) -> bool:
     """Tell whether a row's time is over, though it is still there. One without a time stays."""
-    return float(item.get("expires_at", {}).get("N", "inf")) <= now_s
+    return "expires_at" in item and float(item["expires_at"]["N"]) <= now_s
 
 
 def _given(described: DescribeExecutionOutputTypeDef) -> _Given:

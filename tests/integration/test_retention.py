@@ -149,7 +149,7 @@ class TestKeptForDays:
         events = aws.s3().meta.events
         events.register("before-parameter-build.s3.PutObject", refuse)
         try:
-            with pytest.raises(aws.DependencyUnavailable, match="Changed"):
+            with pytest.raises(aws.DependencyUnavailable, match=r"^S3 is not available: Changed$"):
                 service.app.messages.store(message_from(exact_json.parse_object(OTHER_BODY)))
         finally:
             events.unregister("before-parameter-build.s3.PutObject", refuse)

@@ -155,7 +155,9 @@ class TestSteps:
         answer = service.get(f"/submissions/{submission_id}?{query}", CLERK)
 
         assert (answer.status, answer.json()["type"]) == (400, INVALID_REQUEST)
-        assert [error["parameter"] for error in answer.json()["errors"]] == [place]
+        [error] = answer.json()["errors"]
+        assert error["parameter"] == place
+        assert place != "steps" or error["detail"] in ("must be true or false", "is given more than once")
         assert step_functions.described == 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.dragons.model import report_from
-from chalicelib.dragons.submissions import Origin, Step, execution_input, rfc3339, steps_of
+from chalicelib.dragons.submissions import Origin, Step, execution_input, is_expired, rfc3339, steps_of
 from tests.samples import dragon_members
 
 ENTERED = datetime(2026, 11, 24, 7, 20, 1, 500_900, tzinfo=UTC)
@@ -88,3 +88,9 @@ def _far_from_utc() -> Iterator[None]:
 def test_a_moment_is_shown_in_utc_to_the_millisecond() -> None:
     assert rfc3339(ENTERED.astimezone(timezone(timedelta(hours=-8)))) == ENTERED_AT
     assert rfc3339(datetime(2026, 11, 24, tzinfo=UTC)) == "2026-11-24T00:00:00.000Z"
+
+
+def test_a_row_without_an_end_stays() -> None:
+    assert not is_expired({}, 1e12)
+    assert is_expired({"expires_at": {"N": "1000"}}, 1000)
+    assert not is_expired({"expires_at": {"N": "1000"}}, 999.9)

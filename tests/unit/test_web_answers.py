@@ -255,3 +255,13 @@ def test_too_many_requests_says_when_to_try_again() -> None:
     problem = problems.too_many_requests(5)
 
     assert (problem.status, problem.headers) == (429, {"Retry-After": "5"})
+
+
+def test_a_request_that_got_no_answer_may_be_tried_again_but_may_have_been_carried_out() -> None:
+    problem = problems.no_answer(5)
+
+    assert (problem.status, problem.headers) == (503, {"Retry-After": "5"})
+    assert problem.detail == (
+        "The service gave no answer, so your request may or may not have been carried out. Wait as Retry-After says, "
+        "then try again."
+    )
