@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
 import pytest
@@ -369,11 +371,15 @@ class TestWait:
         rows: FakeSubmissionRows,
         begun: Submission,
         code: str,
+        log: io.StringIO,
     ) -> None:
         rows.failures = [None, client_error(code)]
 
         assert submissions.wait(begun, 10) == begun
         assert (rows.queries, step_functions.described) == (2, 0)
+        [line] = map(json.loads, log.getvalue().splitlines())
+        assert line["message"] == "nobody waits any longer for a submission"
+        assert code in line["exception"]
 
     def test_a_missing_setting_ends_the_wait_at_once(
         self, workflow: DragonWorkflow, rows: FakeSubmissionRows, clock: FakeClock, begun: Submission
