@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
 import pytest
 
-from operations import PROJECT
 from tests.e2e.messages import COMPANIES, a_message, exactly, post, queue_unseen, stored
+from tests.e2e.operating import run
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 
 
-def dead_letters(devstack: Devstack, *orders: str) -> str:
-    """Run the command on the devstack's stage and return what it printed."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "operations.dead_letters", "--stage", "local", *orders],
-        cwd=PROJECT,
-        env=devstack.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
 def listed(devstack: Devstack, message_id: str) -> list[str]:
     """Return the words of a message's line in the list, or nothing."""
-    lines = dead_letters(devstack, "list").splitlines()
+    lines = run(devstack, "dead_letters", "list").splitlines()
     return next((line.split() for line in lines if message_id in line), [])
 
 
@@ -66,10 +49,10 @@ def test_a_letter_is_listed_shown_and_stored_after_a_fix_and_a_redrive(
 ) -> None:
     message_id, letter, body = conflict
     line = listed(devstack, message_id)
-    shown = json.loads(dead_letters(devstack, "show", letter))
+    shown = json.loads(run(devstack, "dead_letters", "show", letter))
 
     forget(devstack, message_id)
-    told = dead_letters(devstack, "redrive", letter)
+    told = run(devstack, "dead_letters", "redrive", letter)
 
     assert COMPANIES["amber"] in line
     assert "conflict:" in line
@@ -95,10 +78,10 @@ def test_of_all_redriven_letters_the_fixed_are_stored_and_the_others_come_back(
             "count": {"DataType": "Number", "StringValue": "7"},
         },
     )["MessageId"]
-    shown = json.loads(dead_letters(devstack, "show", foreign_letter))
+    shown = json.loads(run(devstack, "dead_letters", "show", foreign_letter))
 
     forget(devstack, mended)
-    told = dead_letters(devstack, "redrive", "--all")
+    told = run(devstack, "dead_letters", "redrive", "--all")
 
     assert shown["attributes"] == {
         "picture": {"DataType": "Binary", "BinaryValue": "/wA="},
@@ -120,7 +103,7 @@ def test_a_letter_is_deleted_after_it_was_saved(
     message_id, letter, body = conflict
     saved = tmp_path / "letter.json"
 
-    dead_letters(devstack, "delete", letter, "--save-to", str(saved))
+    run(devstack, "dead_letters", "delete", letter, "--save-to", str(saved))
 
     assert exactly(json.loads(saved.read_text(encoding="utf-8"))["body"])["data"] == exactly(body)["data"]
     assert not listed(devstack, message_id)

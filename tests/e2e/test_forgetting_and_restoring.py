@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from operations import PROJECT
 from tests.e2e.messages import COMPANIES, a_message, post, stored
+from tests.e2e.operating import run
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
-
-
-def run(devstack: Devstack, command: str, *arguments: str) -> str:
-    """Run a command on the devstack's stage and return what it printed."""
-    ran = subprocess.run(
-        [sys.executable, "-m", f"operations.{command}", "--stage", "local", *arguments],
-        cwd=PROJECT,
-        env=devstack.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 def a_time_between() -> str:

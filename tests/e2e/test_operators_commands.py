@@ -7,31 +7,16 @@ import subprocess
 import sys
 import uuid
 
-from operations import PROJECT
 from tests.e2e.dragons import a_dragon
 from tests.e2e.messages import a_message, post, stored
+from tests.e2e.operating import run
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 
 
 def logs(devstack: Devstack, *options: str) -> list[list[str]]:
     """Run the command on the devstack's stage; return each line's source and text."""
-    return [line.split(maxsplit=3)[2:] for line in run(devstack, "logs", *options)]
-
-
-def run(devstack: Devstack, command: str, *options: str) -> list[str]:
-    """Run one of the commands on the devstack's stage; return the lines that it prints."""
-    ran = subprocess.run(
-        [sys.executable, "-m", f"operations.{command}", "--stage", "local", *options],
-        cwd=PROJECT,
-        env=devstack.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout.splitlines()
+    return [line.split(maxsplit=3)[2:] for line in run(devstack, "logs", *options).splitlines()]
 
 
 def test_rows_get_the_end_that_follows_from_how_long_messages_are_kept(
@@ -46,7 +31,7 @@ def test_rows_get_the_end_that_follows_from_how_long_messages_are_kept(
 
     try:
         devstack.client("ssm").put_parameter(**parameter, Value="30")
-        [kept, *_] = run(devstack, "expire")
+        [kept, *_] = run(devstack, "expire").splitlines()
         assert kept == "local keeps messages for 30 days"
         assert ends()
         assert all(ends())
