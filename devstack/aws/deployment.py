@@ -69,6 +69,7 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         workflow_concurrency=STAGES[settings.stage].workflow_concurrency,
         project=PROJECT,
         architecture=this_machine(),
+        require_tls=settings.tls,  # or the policies would refuse what the emulator of `make run` speaks
     )
     merge_template = _merge_template(settings, state)
     state.deployed.unlink(missing_ok=True)  # what is deployed is unknown until this has succeeded

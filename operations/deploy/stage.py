@@ -57,6 +57,8 @@ def deploy_resources(target: Target) -> dict[str, str]:
     target.say(f"deploying {target.resources_stack}")
     template = target.project / "infrastructure" / "resources.yaml"
     parameters = {"Stage": target.stage}
+    if not target.require_tls:
+        parameters["RequireTls"] = "false"
     new = _is_new(target, target.resources_stack)
     if new:
         check_name_fits(target.stage)

@@ -33,7 +33,7 @@ class Target:
     `replaced` are the stores, by their names in the template, that may be replaced or removed with their data.
     `workflow_concurrency` is how many runs of each of the workflow's functions there may be at once; without it, it is
     as many as the stage says, if the account can reserve them. `architecture` is what the functions run on, `arm64` or
-    `x86_64`; without it, it is the stage's.
+    `x86_64`; without it, it is the stage's. `require_tls` is whether buckets, queues and the topic refuse plain HTTP.
     """
 
     stage: str
@@ -48,6 +48,7 @@ class Target:
     workflow_concurrency: int | None = None
     replaced: frozenset[str] = frozenset()
     architecture: str | None = None
+    require_tls: bool = True
 
     @property
     def resources_stack(self) -> str:

@@ -317,6 +317,11 @@ class TestResources:
 
         assert commands.only("cloudformation deploy").endswith("--parameter-overrides Stage=dev")
 
+    def test_the_stores_accept_plain_http_only_if_told_to(self, target: Target, commands: Commands) -> None:
+        stage.deploy_resources(replace(target, require_tls=False))
+
+        assert commands.only("cloudformation deploy").endswith("Stage=dev RequireTls=false")
+
     @pytest.mark.parametrize("chosen", ["+1,+44", "none"])
     def test_the_countries_that_were_chosen_are_set(self, target: Target, commands: Commands, chosen: str) -> None:
         stage.deploy_resources(replace(target, sms_allowed_prefixes=chosen))

@@ -61,7 +61,7 @@ def test_an_output_that_was_renamed_is_named(
         deployment.bring_up_to_date(SETTINGS, state)
 
 
-def test_the_package_is_for_this_machine_whatever_the_stages_architecture(
+def test_what_is_deployed_suits_this_machine_and_an_emulator_without_tls(
     overrides: Path, state: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     targets = []
@@ -79,7 +79,7 @@ def test_the_package_is_for_this_machine_whatever_the_stages_architecture(
     with pytest.raises(DevstackError):
         deployment.bring_up_to_date(SETTINGS, state)
 
-    assert [target.architecture for target in targets] == ["arm64"]
+    assert [(target.architecture, target.require_tls) for target in targets] == [("arm64", False)]
 
 
 def test_artefacts_of_earlier_deployments_do_not_pile_up() -> None:

@@ -531,12 +531,18 @@ class TestResources:
             "DragonTopicPolicy",
         ],
     )
-    def test_nothing_is_reached_without_tls_except_on_the_local_stage(self, name: str) -> None:
+    def test_nothing_is_reached_without_tls_unless_a_parameter_says_so(self, name: str) -> None:
         (statement,) = RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert RESOURCES[name]["Condition"] == "RequireTls"
-        assert TEMPLATE["Conditions"]["RequireTls"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]}
+        assert TEMPLATE["Conditions"]["RequireTls"] == {"Fn::Equals": [{"Ref": "RequireTls"}, "true"]}
+        assert TEMPLATE["Parameters"]["RequireTls"]["Default"] == "true"
+
+    def test_no_condition_asks_for_stage_local_which_differs_by_parameters_only(self) -> None:
+        conditions = TEMPLATE["Conditions"] | OVERRIDES["Conditions"]
+
+        assert "local" not in json.dumps(conditions)
 
     def test_a_message_stays_hidden_for_six_time_limits_of_its_consumer(self) -> None:
         limit_s = functions.limits("store_messages").timeout_s
