@@ -19,7 +19,7 @@ WORKERS ?= 2
 DO ?= list
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy dead-letters namesakes expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -95,8 +95,16 @@ e2e: install ## run the tests that need an embedded AWS of their own
 fuzz: install ## try many more requests generated from the OpenAPI document than `make test` does
 	@SCHEMATHESIS_EXAMPLES=300 $(RUN) -m pytest tests/e2e/test_schemathesis.py -s
 
-deploy: .venv/.run ## deploy a stage to AWS (STAGE=dev or prod, WITH=cloudformation or chalice)
-	@exec $(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
+deploy: .venv/.run ## deploy a stage to AWS, and look whether it works (STAGE=dev or prod, WITH=cloudformation or chalice, SMOKE=no)
+	@$(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
+	@$(if $(filter no,$(SMOKE)),:,$(TOOLS) $(PYTHON) -m operations.smoke --stage $(STAGE) >&2)
+
+smoke: .venv/.run ## look whether a deployed stage works, in less than a minute (STAGE=…)
+	@exec $(TOOLS) $(PYTHON) -m operations.smoke --stage $(STAGE)
+
+verify: install ## run the end-to-end suite against a deployed stage, and remove what that made (STAGE=…; DO=yes asks nothing)
+	@$(call named_stage)
+	@exec $(TOOLS) $(PYTHON) -m tests.verify --stage $(STAGE) $(if $(filter yes,$(DO)),--yes)
 
 dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="list", "show ID", "redrive --all", "delete ID --save-to FILE")
 	@exec $(TOOLS) $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)

@@ -15,6 +15,7 @@ from xdist.workermanage import NodeManager
 
 from chalicelib.telemetry import logger
 from tests import network
+from tests.people import verified_stage
 from tests.turns import turn
 
 pytest.register_assert_rewrite("tests.protocols.dragon_repository")
@@ -65,6 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     The proving ground starts while those others run. Workers begin with the folders that take longest; the quick tests
     fill the time that is left. Tests in the slow folders are excluded from coverage.
     """
+    if verified_stage():
+        _leave_out(items)
     folders = list(dict.fromkeys(item.path.parent for item in items))
     if _is_worker(config):
         folders.sort(key=lambda folder: folder.name not in SHARE_A_DEVSTACK)
@@ -77,6 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.parent.name in NOT_MEASURED:
             item.add_marker("no_cover")
+
+
+def _leave_out(items: list[pytest.Item]) -> None:
+    """Skip the tests that a deployed stage is not for, each with its reason."""
+    for item in items:
+        if marker := item.get_closest_marker("devstack_only"):
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from chalicelib.dragons.model import Dragon, example_dragons
+from tests.people import COMPANIES
 
-COMPANY = "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
+COMPANY = COMPANIES["amber"]
 OTHER_COMPANY = "5b8c1a52-3a3e-4c62-9a0e-3c1d0c7f5a11"
 MESSAGE_ID = "fc0daad3-4f10-4d15-b8c6-276cca111e87"
 ORDER_ID = "a929b88e-bc47-4f7d-9584-61c3c94ad2f2"

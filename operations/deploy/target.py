@@ -58,7 +58,7 @@ class Target:
     @property
     def app_stack(self) -> str:
         """The stack of the packaged Chalice app."""
-        return f"{APP_NAME}-{self.stage}-app"
+        return app_stack(self.stage)
 
     def say(self, message: str) -> None:
         """Print one line of progress on stderr."""
@@ -82,6 +82,11 @@ def check_python(environment: Mapping[str, str]) -> None:
 def resources_stack(stage: str) -> str:
     """Return the name of a stage's stack of everything that Chalice does not own."""
     return f"{APP_NAME}-{stage}-resources"
+
+
+def app_stack(stage: str) -> str:
+    """Return the name of a stage's stack of the packaged Chalice app."""
+    return f"{APP_NAME}-{stage}-app"
 
 
 def this_machine() -> str:

@@ -19,12 +19,16 @@ _HEAD = "| here | on AWS | what that means |\n| --- | --- | --- |\n"
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs here and on AWS, what follows from it, and the test that shows it (by pytest's name)."""
+    """What differs here and on AWS, what follows from it, and the test that shows it (by pytest's name).
+
+    `seen_by` is the test of `make verify` that sees which of the two a deployed stage does, if one can.
+    """
 
     here: str
     on_aws: str
     so: str
     shown_by: str
+    seen_by: str = ""
 
 
 def differences() -> list[Difference]:

@@ -10,8 +10,10 @@ import pytest
 from operations import PROJECT
 from operations.generate import CannotGenerate, differences
 from operations.generate.differences import Difference
+from tests.verify.suite import LEFT_OUT, SUITE
 
 PROBES = Path("tests", "deploy", "test_differences.py")
+SEEN_ON_A_STAGE = Path("tests", "verify", "test_known_differences.py")
 
 
 def named_in(file: Path) -> set[str]:
@@ -39,6 +41,19 @@ def test_every_probe_of_the_emulator_is_a_differences() -> None:
     named = {difference.shown_by for difference in differences.differences()}
 
     assert named_in(PROBES) - named == set()
+
+
+def test_whatever_is_looked_at_on_a_stage_is_a_difference() -> None:
+    assert {difference.seen_by for difference in differences.differences()} - {""} == named_in(SEEN_ON_A_STAGE)
+
+
+def test_every_end_to_end_test_is_run_on_a_stage_or_left_out_with_a_reason() -> None:
+    files = {f"tests/e2e/{path.name}" for path in (PROJECT / "tests" / "e2e").glob("test_*.py")}
+    run = {test.partition("::")[0] for test in SUITE}
+
+    assert {file for file in run if file.startswith("tests/e2e/")} | LEFT_OUT.keys() == files
+    assert run.isdisjoint(LEFT_OUT)
+    assert all((PROJECT / file).is_file() for file in run)
 
 
 def test_no_difference_is_told_twice() -> None:

@@ -1,4 +1,4 @@
-"""Stage prod on an embedded AWS of its own, over TLS, deployed as an operator deploys it."""
+"""A stage of an account on an embedded AWS of its own, over TLS, deployed as an operator deploys it: prod, or dev."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ from typing import Any
 from devstack.aws import deployment, seed, sign_in
 from devstack.settings import Settings
 from devstack.state import StateFolder, read_json
-from operations.deploy.target import APP_NAME, resources_stack, this_machine
+from operations import PROJECT
+from operations.deploy.target import app_stack, resources_stack, this_machine
 from tests.deploy.project import copy_of_project
 from tests.e2e.running import free_ports
 
 STAGE = "prod"
 RESOURCES_STACK = resources_stack(STAGE)
-APP_STACK = f"{APP_NAME}-{STAGE}-app"
+APP_STACK = app_stack(STAGE)
 DEPLOYS_WITHIN_S = 180
+RUNS_WITHIN_S = 600
 
 
 class Prod:
     """The stage, what it is deployed from (a copy of the project), and the emulator that it is deployed to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stage: str = STAGE) -> None:
+        self.stage = stage
         self.project = copy_of_project(folder / "project")
-        _make_for_this_machine(self.project / ".chalice" / "config.json")
-        self.settings = Settings(*free_ports(), folder / "state", STAGE)
+        _make_for_this_machine(self.project / ".chalice" / "config.json", stage)
+        self.settings = Settings(*free_ports(), folder / "state", stage)
         self.state = StateFolder(self.settings.state)
         self.running: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
-        """Run what `make deploy STAGE=prod` runs. After a success, do what the emulator leaves undone."""
+        """Run what `make deploy STAGE=…` runs. After a success, do what the emulator leaves undone."""
         ran = subprocess.run(
-            [sys.executable, "-m", "operations.deploy", "--stage", STAGE, "--sms-allowed-prefixes", "+1,+44"],
+            [sys.executable, "-m", "operations.deploy", "--stage", self.stage, "--sms-allowed-prefixes", "+1,+44"],
             cwd=self.project,
             env=self.settings.child_environment(),
             capture_output=True,
@@ -45,8 +48,21 @@ class Prod:
             check=False,
         )
         if ran.returncode == 0:
-            self._tell(deployment.complete(self.settings, APP_STACK))
+            self._tell(deployment.complete(self.settings, app_stack(self.stage)))
         return ran
+
+    def run(self, module: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command on the stage, as an operator whose credentials are the account's root."""
+        return subprocess.run(
+            [sys.executable, "-m", module, "--stage", self.stage, *arguments],
+            cwd=PROJECT,
+            env=self.settings.child_environment(),
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=RUNS_WITHIN_S,
+            check=False,
+        )
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
         """Change a file of the copy that is deployed."""
@@ -62,18 +78,25 @@ class Prod:
             self._clients[service] = deployment.client(self.settings, service)
         return self._clients[service]
 
+    def email(self, user: str) -> str:
+        """Return the address of operator, amber or cobalt."""
+        return f"{user}@dragonpost.example"
+
+    def password(self, user: str) -> str:
+        """Return the password of operator, amber or cobalt."""
+        return str(read_json(self.state.users)[self.email(user)])
+
     def token(self, user: str) -> str:
         """Log in as operator, amber or cobalt, and return the ID token."""
-        email = f"{user}@dragonpost.example"
-        who = self.running["user_pool_client_id"], email, read_json(self.state.users)[email]
+        who = self.running["user_pool_client_id"], self.email(user), self.password(user)
         return sign_in.id_token(self.settings.aws_url, *who, self.settings.ca_bundle)
 
     def _tell(self, api_id: str) -> None:
         """Note what run.json says of a devstack, and let the people in."""
-        [stack] = self.client("cloudformation").describe_stacks(StackName=RESOURCES_STACK)["Stacks"]
+        [stack] = self.client("cloudformation").describe_stacks(StackName=resources_stack(self.stage))["Stacks"]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.running = {
-            "gateway_url": f"{self.settings.aws_url}/_aws/execute-api/{api_id}/{STAGE}",
+            "gateway_url": f"{self.settings.aws_url}/_aws/execute-api/{api_id}/{self.stage}",
             "ca_bundle": str(self.settings.ca_bundle),
             "user_pool_id": outputs["UserPoolId"],
             "user_pool_client_id": outputs["UserPoolClientId"],
@@ -82,8 +105,8 @@ class Prod:
         seed.create_people(self.client("cognito-idp"), self.state, outputs["UserPoolId"])
 
 
-def _make_for_this_machine(config_file: Path) -> None:
+def _make_for_this_machine(config_file: Path, stage: str) -> None:
     """Have the functions made for this machine's processor, on which the emulator runs them."""
     config = json.loads(config_file.read_text(encoding="utf-8"))
-    config["stages"][STAGE]["lambda_architecture"] = this_machine()
+    config["stages"][stage]["lambda_architecture"] = this_machine()
     config_file.write_text(json.dumps(config), encoding="utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,9 +17,11 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from operations.functions import API, deployed_name
 from operations.stages import STAGES
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, STAGE, Prod
+from tests.e2e.dragons import a_dragon
 from tests.e2e.running import Api
 from tests.proof.tour import Tour
 
@@ -94,6 +97,23 @@ def refusal(prod: Prod, somebody: Mapping[str, str], output: str, forwarded: str
         code = str(error.response["Error"]["Code"])
         return "" if code == "NoSuchKey" else code
     return ""
+
+
+def held(prod: Prod) -> dict[str, object]:
+    """Return what a stage holds that people have made: users, dragons, objects, rows and dead letters."""
+    outputs, dynamodb = prod.running["outputs"], prod.client("dynamodb")
+    users = prod.client("cognito-idp").list_users(UserPoolId=outputs["UserPoolId"])["Users"]
+    document = prod.client("s3").get_object(Bucket=outputs["DragonBucketName"], Key="dragons.json")["Body"]
+    archived = prod.client("s3").list_object_versions(Bucket=outputs["MessageBucketName"])
+    letters = {"QueueUrl": outputs["MessageDeadLetterQueueUrl"], "AttributeNames": ["ApproximateNumberOfMessages"]}
+    return {
+        "users": sorted(user["Username"] for user in users),
+        "dragons": sorted(dragon["dragon_name_str"] for dragon in json.load(document)),
+        "archived": sorted(version["Key"] for version in archived.get("Versions", [])),
+        "messages": dynamodb.scan(TableName=outputs["MessageTableName"])["Count"],
+        "submissions": dynamodb.scan(TableName=outputs["SubmissionTableName"])["Count"],
+        "letters": prod.client("sqs").get_queue_attributes(**letters)["Attributes"],
+    }
 
 
 class TestFirstDeployment:
@@ -182,6 +202,46 @@ class TestInUse:
 
         assert refused in {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
         assert refusal(deployed, somebody, output, forwarded=None) == ""
+
+
+class TestVerifying:
+    """What operators run to see whether a deployed stage works. `make prove` runs the whole of `make verify`."""
+
+    def test_smoke_goes_through_both_pipelines_and_removes_what_it_made(self, deployed: Prod, gateway: Api) -> None:
+        dragon = a_dragon()
+        assert gateway.post("/dragons", json=dragon, headers={"Prefer": "wait=10"}).status_code == 201
+        before = held(deployed)
+
+        smoked = deployed.run("operations.smoke")
+
+        assert smoked.returncode == 0, smoked.stderr
+        assert smoked.stdout.count("ok  ") == 6
+        assert "the workflow refuses a dragon that is in the registry" in smoked.stdout
+        assert held(deployed) == before
+
+    def test_smoke_says_what_is_broken(self, deployed: Prod) -> None:
+        function = {"FunctionName": deployed_name(API, STAGE)}
+        deployed.client("lambda").put_function_concurrency(**function, ReservedConcurrentExecutions=0)
+
+        smoked = deployed.run("operations.smoke")
+
+        deployed.client("lambda").delete_function_concurrency(**function)
+        assert smoked.returncode == 1
+        assert "broken: GET /health: 429 instead of 200" in smoked.stderr
+        assert "Traceback" not in smoked.stderr
+
+    def test_verify_runs_the_suite_asks_first_and_removes_what_it_made(self, deployed: Prod, tmp_path: Path) -> None:
+        before, report = held(deployed), tmp_path / "report.md"
+        part = ("tests/e2e/test_corrections.py", "tests/verify/test_known_differences.py", "--report", str(report))
+
+        unasked = deployed.run("tests.verify", *part, typed="yes\n")
+        verified = deployed.run("tests.verify", *part, typed=f"{STAGE}\n")
+
+        assert unasked.returncode == 2
+        assert "that was not prod; nothing was done" in unasked.stderr
+        assert verified.returncode == 0, verified.stdout
+        assert "Nothing that was not known." in report.read_text(encoding="utf-8")
+        assert held(deployed) == before
 
 
 class TestUpdate:

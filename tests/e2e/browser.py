@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.e2e.running import Api, Devstack
+from tests.e2e.running import Api
 
 FLAGS = (
     "--no-sandbox",  # containers have no namespaces for it
@@ -61,9 +60,8 @@ class Visit:
 
     def sign_in(self, user: str) -> None:
         """Sign in with the form that every page has."""
-        email = f"{user}@dragonpost.example"
-        self.page.get_by_label("User name").fill(email)
-        self.page.get_by_label("Password", exact=True).fill(password(self.api.devstack, email))
+        self.page.get_by_label("User name").fill(self.api.devstack.email(user))
+        self.page.get_by_label("Password", exact=True).fill(self.api.devstack.password(user))
         self.page.get_by_role("button", name="Sign in").click()
 
 
@@ -74,6 +72,7 @@ def visit(browser: Browser, api: Api, *, theme: str = "light", width: int = WIDE
         viewport={"width": width, "height": height},
         color_scheme="dark" if theme == "dark" else "light",
         reduced_motion="reduce",
+        ignore_https_errors="ca_bundle" in api.devstack.running,  # made for the embedded AWS; no browser trusts it
     )
     context.set_default_timeout(ACTS_WITHIN_MS)
     try:
@@ -85,11 +84,6 @@ def visit(browser: Browser, api: Api, *, theme: str = "light", width: int = WIDE
         yield visited
     finally:
         context.close()
-
-
-def password(devstack: Devstack, email: str) -> str:
-    """Return the password that the devstack made for a person."""
-    return str(json.loads((devstack.state / "users.json").read_text(encoding="utf-8"))[email])
 
 
 def _note(visited: Visit, message: ConsoleMessage) -> None:

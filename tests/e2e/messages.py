@@ -9,10 +9,9 @@ from typing import Any
 
 from chalicelib.exact_json import parse_object
 from chalicelib.messages.model import message_from
-from tests.e2e.running import Api, Devstack
+from tests.e2e.running import Api, Served
 from tests.e2e.waiting import until
-
-COMPANIES = {"amber": "e0721e56-fb09-4273-ae74-7bcbc92d43eb", "cobalt": "5b1f3a0e-6c1d-4a55-9f2e-0d6f4c7f1b8a"}
+from tests.people import COMPANIES
 
 
 def a_message(amount: str = "20", user: str = "amber", message_id: str | None = None, more: str = "") -> str:
@@ -45,7 +44,7 @@ def stored(api: Api, location: str, user: str = "amber") -> str:
     return until(text)
 
 
-def forget_row(devstack: Devstack, message_id: str, company_id: str = COMPANIES["amber"]) -> None:
+def forget_row(devstack: Served, message_id: str, company_id: str = COMPANIES["amber"]) -> None:
     """Leave a message as a consumer does that is killed between the archive and the index."""
     devstack.client("dynamodb").delete_item(
         TableName=devstack.running["outputs"]["MessageTableName"],
@@ -53,7 +52,7 @@ def forget_row(devstack: Devstack, message_id: str, company_id: str = COMPANIES[
     )
 
 
-def queue_unseen(devstack: Devstack, message: str) -> None:
+def queue_unseen(devstack: Served, message: str) -> None:
     """Queue a message as the API does whose look came before another message of the id was stored."""
     sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody=message_from(parse_object(message)).as_json().decode())
@@ -69,7 +68,7 @@ def exactly(text: str) -> Any:
     return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
-def dead(devstack: Devstack, message_id: str) -> Any:
+def dead(devstack: Served, message_id: str) -> Any:
     """Return the dead letter whose body contains this text, once it is there; others return to the queue at once."""
     sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageDeadLetterQueueUrl"]
 

@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,11 +18,15 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import boto3
 import requests
 
+from operations.stages import EMBEDDED, STAGES
+from tests.people import verified_stage
+
+TARGETS = ("gateway",) if verified_stage() else ("local", "gateway")
 STARTS_WITHIN_S = 120
 ENDS_WITHIN_S = 30
 ANSWERS_WITHIN_S = 30
@@ -48,6 +53,7 @@ class Devstack:
     """One `.venv/bin/python -m devstack run`, with its output, its processes and its settings."""
 
     of_this_run: ClassVar[list[Devstack]] = []  # every one of this test run
+    stage = EMBEDDED
 
     def __init__(self, project: Path, state: Path, ports: tuple[int, int]) -> None:
         self.project = project
@@ -181,6 +187,15 @@ class Devstack:
         assert printed.returncode == 0, printed.stderr
         return printed.stdout.strip()
 
+    def email(self, user: str) -> str:
+        """Return the address of operator, amber or cobalt."""
+        return f"{user}@dragonpost.example"
+
+    def password(self, user: str) -> str:
+        """Return the password of operator, amber or cobalt, which this devstack has made."""
+        passwords = json.loads((self.state / "users.json").read_text(encoding="utf-8"))
+        return str(passwords[self.email(user)])
+
     def client(self, service: str) -> Any:
         """Return a boto3 client with the emulator's root credentials; making one takes 0.1 s, so it is kept."""
         with self._making:
@@ -192,11 +207,24 @@ class Devstack:
 
 
 class Served(Protocol):
-    """What serves the API and lets people log in: a devstack, or a stage that a test has deployed itself."""
+    """What serves the API and lets people log in: a devstack, or a stage that is deployed otherwise."""
+
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+        ...
 
     @property
     def running(self) -> dict[str, Any]:
         """What run.json says of a devstack; `ca_bundle` is for a URL of TLS."""
+        ...
+
+    def email(self, user: str) -> str:
+        """Return the address of operator, amber or cobalt."""
+        ...
+
+    def password(self, user: str) -> str:
+        """Return the password of operator, amber or cobalt."""
         ...
 
     def token(self, user: str) -> str:
@@ -245,6 +273,21 @@ class Api:
         if self.stage_prefix and reference.startswith(self.stage_prefix + "/"):
             reference = reference.removeprefix(self.stage_prefix)
         return self.base_url + reference if reference.startswith("/") else urljoin(self.base_url + "/", reference)
+
+    @property
+    def allow_origin(self) -> str:
+        """The origin that answers allow."""
+        return STAGES[self.devstack.stage].allow_origin
+
+    def socket(self) -> socket.socket:
+        """Return a connection to the target, over TLS if its URL says so, for what `requests` would not send."""
+        place = urlsplit(self.base_url)
+        address = str(place.hostname), place.port or (443 if place.scheme == "https" else 80)
+        connection = socket.create_connection(address, timeout=ANSWERS_WITHIN_S)
+        if place.scheme != "https":
+            return connection
+        trusted = ssl.create_default_context(cafile=self.devstack.running.get("ca_bundle"))
+        return trusted.wrap_socket(connection, server_hostname=place.hostname)
 
     def request(self, method: str, reference: str, user: str | None = "operator", **options: Any) -> requests.Response:
         """Send a request as a user, or without a token if `user` is None."""

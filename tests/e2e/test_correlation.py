@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from operations import functions
+from operations.functions import deployed_name
 from tests.e2e.dragons import a_dragon, settled
 from tests.e2e.messages import a_message, dead, forget_row, stored
-from tests.e2e.running import Api, Devstack
+from tests.e2e.running import Api, Served
 from tests.e2e.waiting import until
 
 
@@ -19,12 +21,12 @@ def gateway(apis: dict[str, Api]) -> Api:
     return apis["gateway"]
 
 
-def logged(devstack: Devstack, function: str, correlation_id: str) -> list[dict[str, Any]]:
+def logged(devstack: Served, function: str, correlation_id: str) -> list[dict[str, Any]]:
     """Return the function's log lines with this id, once there are any."""
 
     def lines() -> list[dict[str, Any]]:
         events = devstack.client("logs").filter_log_events(
-            logGroupName=f"/aws/lambda/dragonpost-local{function}", filterPattern=f'"{correlation_id}"'
+            logGroupName=f"/aws/lambda/{deployed_name(function, devstack.stage)}", filterPattern=f'"{correlation_id}"'
         )["events"]
         texts = [text for event in events for text in event["message"].splitlines() if correlation_id in text]
         return [json.loads(text) for text in texts]
@@ -32,7 +34,7 @@ def logged(devstack: Devstack, function: str, correlation_id: str) -> list[dict[
     return until(lines)
 
 
-def test_a_message_is_followed_from_the_request_to_the_dead_letter_queue(devstack: Devstack, gateway: Api) -> None:
+def test_a_message_is_followed_from_the_request_to_the_dead_letter_queue(devstack: Served, gateway: Api) -> None:
     message_id, correlation_id = str(uuid.uuid4()), f"follow-{uuid.uuid4()}"
     headers = {"Content-Type": "application/json", "X-Request-Id": correlation_id}
 
@@ -44,13 +46,13 @@ def test_a_message_is_followed_from_the_request_to_the_dead_letter_queue(devstac
 
     assert first.headers["X-Request-Id"] == correlation_id
     assert letter["MessageAttributes"]["correlation_id"]["StringValue"] == correlation_id
-    assert {line["route"] for line in logged(devstack, "", correlation_id)} == {"/post-message"}
-    of_consumer = logged(devstack, "-store_messages", correlation_id)
+    assert {line["route"] for line in logged(devstack, functions.API, correlation_id)} == {"/post-message"}
+    of_consumer = logged(devstack, "store_messages", correlation_id)
     assert {line["correlation_id"] for line in of_consumer} == {correlation_id}
     assert {line["message_id"] for line in of_consumer} == {message_id}
 
 
-def test_a_report_is_followed_from_the_request_to_the_registry(devstack: Devstack, gateway: Api) -> None:
+def test_a_report_is_followed_from_the_request_to_the_registry(devstack: Served, gateway: Api) -> None:
     correlation_id = f"follow-{uuid.uuid4()}"
 
     answer = gateway.post("/dragons", json=a_dragon(), headers={"X-Request-Id": correlation_id})
@@ -58,5 +60,5 @@ def test_a_report_is_followed_from_the_request_to_the_registry(devstack: Devstac
 
     execution = devstack.client("stepfunctions").describe_execution(executionArn=answer.json()["execution_arn"])
     assert json.loads(execution["input"])["correlation_id"] == correlation_id
-    (line,) = logged(devstack, "-add_dragon", correlation_id)
+    (line,) = logged(devstack, "add_dragon", correlation_id)
     assert line["submission_id"] == answer.json()["submission_id"]

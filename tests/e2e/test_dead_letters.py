@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.messages import COMPANIES, a_message, exactly, post, queue_unseen, stored
+from tests.e2e.messages import a_message, exactly, post, queue_unseen, stored
 from tests.e2e.operating import run
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
+from tests.people import COMPANIES
 
 
 def listed(devstack: Devstack, message_id: str) -> list[str]:

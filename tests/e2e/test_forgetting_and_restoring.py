@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.messages import COMPANIES, a_message, post, stored
+from tests.e2e.messages import a_message, post, stored
 from tests.e2e.operating import run
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
+from tests.people import COMPANIES
 
 
 def a_time_between() -> str:

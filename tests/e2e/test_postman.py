@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from devstack.aws.seed import PEOPLE
 from operations import PROJECT
-from tests.e2e.running import Api
+from tests.e2e.running import TARGETS, Api
+from tests.people import COMPANIES
 
 POSTMAN = PROJECT / "postman"
 COLLECTION = POSTMAN / "dragonpost.postman_collection.json"
@@ -36,21 +36,19 @@ def requests_of(collection: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def environment_of(api: Api) -> dict[str, str]:
     """What a person would fill in for this target."""
-    running, passwords = api.devstack.running, read(api.devstack.state / "users.json")
-    people = {person.name: person for person in PEOPLE}
-    amber, cobalt, operator = people["amber"], people["cobalt"], people["operator"]
+    running, served = api.devstack.running, api.devstack
     return {
         "base_url": api.base_url,
         "stage_prefix": api.stage_prefix,
-        "cognito_url": f"{running['aws_url']}/",
+        "cognito_url": f"{served.client('cognito-idp').meta.endpoint_url.rstrip('/')}/",
         "client_id": running["user_pool_client_id"],
-        "company_id": amber.company_id,
-        "username": amber.email,
-        "password": passwords[amber.email],
-        "other_username": cobalt.email,
-        "other_password": passwords[cobalt.email],
-        "operator_username": operator.email,
-        "operator_password": passwords[operator.email],
+        "company_id": COMPANIES["amber"],
+        "username": served.email("amber"),
+        "password": served.password("amber"),
+        "other_username": served.email("cobalt"),
+        "other_password": served.password("cobalt"),
+        "operator_username": served.email("operator"),
+        "operator_password": served.password("operator"),
     }
 
 
@@ -58,6 +56,8 @@ def run_newman(api: Api, report: Path, *options: str, **changed: str) -> subproc
     assert NEWMAN.exists(), "newman is not installed: run `npm ci`"
     environment = POSTMAN / ("local" if api.target == "local" else "deployed")
     values = environment_of(api) | changed
+    bundle = api.devstack.running.get("ca_bundle")
+    trusting = {"NODE_EXTRA_CA_CERTS": bundle} if bundle else {}
     return subprocess.run(
         [
             *(str(NEWMAN), "run", str(COLLECTION), "--environment", f"{environment}.postman_environment.json"),
@@ -66,7 +66,7 @@ def run_newman(api: Api, report: Path, *options: str, **changed: str) -> subproc
             *(argument for name, value in values.items() for argument in ("--env-var", f"{name}={value}")),
             *options,
         ],
-        env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **trusting},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -76,7 +76,7 @@ def run_newman(api: Api, report: Path, *options: str, **changed: str) -> subproc
     )
 
 
-@pytest.mark.parametrize("target", ["local", "gateway"])
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_request_of_the_collection_passes(target: str, apis: dict[str, Api], tmp_path: Path) -> None:
     ran = run_newman(apis[target], tmp_path / "report.json")
 
@@ -86,7 +86,7 @@ def test_every_request_of_the_collection_passes(target: str, apis: dict[str, Api
 
 
 def test_newman_would_notice_a_failure(apis: dict[str, Api], tmp_path: Path) -> None:
-    api = apis["local"]
+    api = next(iter(apis.values()))
 
     ran = run_newman(api, tmp_path / "report.json", "--folder", "Health", base_url=f"{api.base_url}/elsewhere")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import uuid
 from collections.abc import Iterator
 
 from tests.e2e.running import Devstack
@@ -65,7 +66,7 @@ def listening(devstack: Devstack) -> Iterator[News]:
     """Subscribe a queue to the dragons' topic inside the block."""
     sqs, sns = devstack.client("sqs"), devstack.client("sns")
     topic = devstack.running["outputs"]["DragonTopicArn"]
-    url = sqs.create_queue(QueueName="proof-news")["QueueUrl"]
+    url = sqs.create_queue(QueueName=f"proof-news-{uuid.uuid4().hex[:8]}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     allow = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
     policy = {"Version": "2012-10-17", "Statement": [{**allow, "Resource": arn}]}

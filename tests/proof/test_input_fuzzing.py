@@ -25,7 +25,6 @@ from moto.core.models import MockAWS
 
 from chalicelib import exact_json
 from chalicelib.dragons.names import normalised_name
-from tests.e2e.messages import COMPANIES
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.integration import conftest as on_moto
@@ -33,6 +32,7 @@ from tests.integration.conftest import app, stage, step_functions  # noqa: F401 
 from tests.integration.service import OPERATOR, Answer, Service
 from tests.integration.stage import Stage
 from tests.lambda_events import claims
+from tests.people import COMPANIES
 from tests.proof import inputs
 from tests.proof.report import Report, Scale
 

@@ -18,9 +18,10 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
 from operations import PROJECT
 from tests.e2e.dragons import a_dragon
-from tests.e2e.messages import COMPANIES, a_message, exactly
+from tests.e2e.messages import a_message, exactly
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
+from tests.people import COMPANIES
 from tests.proof.forged_tokens import create_user, log_in
 from tests.proof.report import Report
 

@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import requests
 
-from devstack.aws.seed import PEOPLE
 from tests.e2e.messages import forget_row
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
+from tests.people import COMPANIES
 from tests.samples import dragon_members, message_body
 
-AMBER = next(person.company_id for person in PEOPLE if person.name == "amber")
+AMBER = COMPANIES["amber"]
 PAGES = ("/", "/docs", "/openapi.json", "/static/console.css", "/health")
 
 

@@ -87,7 +87,7 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
 
 
-@pytest.mark.parametrize("target", ["destroy", "forget", "restore"])
+@pytest.mark.parametrize("target", ["destroy", "forget", "restore", "verify"])
 def test_what_cannot_be_taken_back_is_not_done_to_a_stage_that_nobody_named(clone: Path, target: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
         make(clone, "-s", target)
@@ -113,6 +113,20 @@ def test_commands_that_change_data_do_it_only_if_told_so(
     made = make(clone, "-s", target, "STAGE=dev", *given)
 
     assert made.stdout.rstrip().endswith(f"-m operations.{asked}")
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ([], ["operations.deploy --stage dev --with cloudformation", "operations.smoke --stage dev"]),
+        (["STAGE=prod", "SMOKE=no"], ["operations.deploy --stage prod --with cloudformation"]),
+    ],
+    ids=["ends with a look", "unless you say no"],
+)
+def test_a_deployment_ends_with_a_look_at_the_stage(clone: Path, given: list[str], asked: list[str]) -> None:
+    made = make(clone, "-n", "deploy", *given)
+
+    assert re.findall(r"-m (operations\.(?:deploy|smoke) --stage \w+(?: --with \w+)?)", made.stdout) == asked
 
 
 def test_every_program_of_python_gets_our_environment_and_is_a_module() -> None:

@@ -1,0 +1,31 @@
+"""Which tests `make verify` runs against a deployed stage, and which it leaves out."""
+
+from __future__ import annotations
+
+SUITE = (
+    "tests/e2e/test_answers.py",
+    "tests/e2e/test_bad_input.py",
+    "tests/e2e/test_browser.py::TestBothPipelines",
+    "tests/e2e/test_corrections.py",
+    "tests/e2e/test_correlation.py",
+    "tests/e2e/test_dragons.py",
+    "tests/e2e/test_generated_client.py",
+    "tests/e2e/test_messages.py",
+    "tests/e2e/test_postman.py",
+    "tests/proof/test_attack_surface.py::TestAnswers",
+    "tests/verify/test_known_differences.py",
+)
+# Of the end-to-end tests, what is not for a deployed stage, and why.
+LEFT_OUT = {
+    "tests/e2e/test_api_page.py": "the examples of docs/api.md are for the people and dragons of `make run`",
+    "tests/e2e/test_chalice_local.py": "it is about this machine",
+    "tests/e2e/test_dead_letters.py": "it redrives and deletes dead letters, of which some may be other people's",
+    "tests/e2e/test_deploying_again.py": "it deploys",
+    "tests/e2e/test_devstack.py": "it is about this machine",
+    "tests/e2e/test_forgetting_and_restoring.py": "it restores the stores, and with them what others have written",
+    "tests/e2e/test_local_server.py": "it is about this machine",
+    "tests/e2e/test_logs.py": "it is about what this machine writes down",
+    "tests/e2e/test_operators_commands.py": "it is about this machine",
+    "tests/e2e/test_removing_a_stage.py": "it removes a stage",
+    "tests/e2e/test_schemathesis.py": "it makes names up, and corrects and removes the dragons that have them",
+}
