@@ -43,12 +43,12 @@ def clone(tmp_path: Path) -> Path:
     return clone
 
 
-def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def make(clone: Path, *arguments: str, **exported: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
         ["make", *arguments],
         cwd=clone,
-        env={**environment, "PATH": f"{clone / 'programs'}:{environment['PATH']}"},
+        env={**environment, "PATH": f"{clone / 'programs'}:{environment['PATH']}", **exported},
         capture_output=True,
         text=True,
         timeout=60,
@@ -87,10 +87,22 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
 
 
+@pytest.mark.parametrize(("given", "deployed"), [([], "dev"), (["STAGE=prod"], "prod")], ids=["bare", "named"])
+def test_the_stage_that_is_deployed_is_the_one_of_the_command_line_whatever_is_exported(
+    clone: Path, given: list[str], deployed: str
+) -> None:
+    planned = make(clone, "--dry-run", "deploy", *given, STAGE="local").stdout.splitlines()
+
+    assert planned[-1].endswith(f"-m operations.deploy --stage {deployed} --with cloudformation")
+
+
+@pytest.mark.parametrize("exported", [{}, {"STAGE": "prod"}], ids=["nothing", "exported"])
 @pytest.mark.parametrize("target", ["destroy", "forget", "restore"])
-def test_what_cannot_be_taken_back_is_not_done_to_a_stage_that_nobody_named(clone: Path, target: str) -> None:
+def test_what_cannot_be_taken_back_is_not_done_to_a_stage_that_nobody_named(
+    clone: Path, target: str, exported: dict[str, str]
+) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        make(clone, "-s", target)
+        make(clone, "-s", target, **exported)
 
     assert failed.value.stdout == ""
     assert "name the stage, such as STAGE=dev" in failed.value.stderr
