@@ -4,7 +4,7 @@ It deletes the app, then what the buckets hold, then the resources stack, then l
 CloudFormation deletes no bucket that holds anything, and in a versioned bucket every version and delete marker counts.
 In prod the data stores stay, as the template says; then nothing is emptied, and what stays is listed.
 
-What is gone already is no error, so an interrupted run is finished by the next one.
+What is gone already is no error, so an interrupted run is finished by the next one, which lists what stays, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from operations import PROJECT, functions, versions
 from operations.contents import of_this_environment
-from operations.deploy import commands
+from operations.deploy import adoption, commands
 from operations.deploy.commands import DeployError
 from operations.deploy.stack import Say, Stack
 from operations.deploy.stage import chalice_recorded_something
@@ -45,15 +45,16 @@ def destroy(target: Target, clients: Clients) -> None:
     if stack and not keeps:
         for bucket in stack.of_types(EMPTIED_FIRST):
             _empty(clients("s3"), bucket, target.say)
-    kept = stack.delete(target.say) if stack else {}
-    if not stack:
+    if stack:
+        stack.delete(target.say)
+    else:
         target.say(f"{target.resources_stack} is gone")
     for group in _log_groups(clients("logs"), target.stage):
         clients("logs").delete_log_group(logGroupName=group)
         target.say(f"log group {group} outlived its stack, and is deleted")
-    for name, physical in kept.items():
+    for name, kept in adoption.standing(target.stage, clients).items() if keeps else ():
         holds = f" ({STORES[name].holds})" if name in STORES else ""
-        target.say(f"stays: {name} {physical}{holds}")
+        target.say(f"stays: {name} {kept.physical_id}{holds}")
     target.say(f"stays: s3://{target.artifacts_bucket}, with templates and packages in {APP_NAME}-{target.stage}/")
 
 

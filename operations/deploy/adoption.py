@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from operations import resources
 from operations.deploy import stack
 from operations.deploy.commands import DeployError
 from operations.deploy.stack import Stack
@@ -39,6 +39,11 @@ class Kept:
     name: str
     identifier: Mapping[str, str]
 
+    @property
+    def physical_id(self) -> str:
+        """What CloudFormation calls it: the name of a bucket, table or group, a queue's URL, a pool's id."""
+        return list(self.identifier.values())[-1]
+
 
 def resume(target: Target, clients: Clients) -> None:
     """Make the next deployment possible; say what stands in its way, and what is done about it. Raises DeployError."""
@@ -46,10 +51,9 @@ def resume(target: Target, clients: Clients) -> None:
         for name in (target.resources_stack, target.app_stack):
             _delete_failed(target, name, clients)
         if Stack.found(target.resources_stack, clients("cloudformation")) is None:
-            template = yaml_parse((target.project / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
-            kept = dict(_kept(target, template["Resources"], clients))
+            kept = standing(target.stage, clients)
             if kept:
-                _adopt(target, template, kept, clients)
+                _adopt(target, resources.template(), kept, clients)
     except (BotoCoreError, ClientError) as error:
         raise DeployError(f"stage {target.stage} cannot go on from what earlier stacks left: {error}") from error
 
@@ -65,12 +69,19 @@ def _delete_failed(target: Target, name: str, clients: Clients) -> None:
         target.say(f"stays: {logical} {physical}")
 
 
-def _kept(target: Target, resources: Mapping[str, Any], clients: Clients) -> Iterator[tuple[str, Kept]]:
-    """Yield the stores of the template that stand already, by their logical ids."""
-    account = {"AWS::AccountId": clients("sts").get_caller_identity()["Account"], "Stage": target.stage}
+def standing(stage: str, clients: Clients) -> dict[str, Kept]:
+    """Return the stores of a stage's template that exist, by their logical ids, whether or not a stack holds them.
+
+    Raises DeployError if nobody can tell whether one exists, or which of several user pools is the stage's.
+    """
+    return dict(_standing(stage, clients))
+
+
+def _standing(stage: str, clients: Clients) -> Iterator[tuple[str, Kept]]:
+    account = {"AWS::AccountId": clients("sts").get_caller_identity()["Account"], "Stage": stage}
     account["AWS::Region"] = str(clients("sts").meta.region_name)
     pool = None
-    for logical, resource in resources.items():
+    for logical, resource in resources.template()["Resources"].items():
         kind, properties = resource["Type"], resource.get("Properties", {})
         found: Kept | None = None
         if kind in _NAMES:

@@ -19,7 +19,7 @@ from tests.e2e.running import free_ports
 STAGE = "prod"
 RESOURCES_STACK = resources_stack(STAGE)
 APP_STACK = f"{APP_NAME}-{STAGE}-app"
-DEPLOYS_WITHIN_S = 180
+ENDS_WITHIN_S = 180
 
 
 class Prod:
@@ -35,18 +35,23 @@ class Prod:
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
         """Run what `make deploy STAGE=prod` runs. After a success, do what the emulator leaves undone."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "operations.deploy", "--stage", STAGE, "--sms-allowed-prefixes", "+1,+44"],
-            cwd=self.project,
-            env=self.settings.child_environment(),
-            capture_output=True,
-            text=True,
-            timeout=DEPLOYS_WITHIN_S,
-            check=False,
-        )
+        ran = self.run("deploy", "--sms-allowed-prefixes", "+1,+44")
         if ran.returncode == 0:
             self._tell(deployment.complete(self.settings, APP_STACK))
         return ran
+
+    def run(self, command: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command of `operations` on the stage, as an operator does."""
+        return subprocess.run(
+            [sys.executable, "-m", f"operations.{command}", "--stage", STAGE, *arguments],
+            cwd=self.project,
+            env=self.settings.child_environment(),
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=ENDS_WITHIN_S,
+            check=False,
+        )
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
         """Change a file of the copy that is deployed."""
@@ -69,7 +74,7 @@ class Prod:
         return sign_in.id_token(self.settings.aws_url, *who, self.settings.ca_bundle)
 
     def _tell(self, api_id: str) -> None:
-        """Note what run.json says of a devstack, and let the people in."""
+        """Note what run.json says of a devstack, and let the people in if nobody has done that yet."""
         [stack] = self.client("cloudformation").describe_stacks(StackName=RESOURCES_STACK)["Stacks"]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.running = {
@@ -79,7 +84,8 @@ class Prod:
             "user_pool_client_id": outputs["UserPoolClientId"],
             "outputs": outputs,
         }
-        seed.create_people(self.client("cognito-idp"), self.state, outputs["UserPoolId"])
+        if not self.state.users.exists():
+            seed.create_people(self.client("cognito-idp"), self.state, outputs["UserPoolId"])
 
 
 def _make_for_this_machine(config_file: Path) -> None:
