@@ -160,7 +160,10 @@ def _adopt(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept]
         **named,
         ChangeSetType="IMPORT",
         TemplateBody=json.dumps(_template_of(template, kept)),
-        Parameters=_parameters(target, template, kept),
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in _parameters(target, template, kept, cloudformation).items()
+        ],
         ResourcesToImport=[
             {"ResourceType": each.type, "LogicalResourceId": logical, "ResourceIdentifier": dict(each.identifier)}
             for logical, each in kept.items()
@@ -196,10 +199,32 @@ def _template_of(template: Mapping[str, Any], kept: Mapping[str, Kept]) -> dict[
     }
 
 
-def _parameters(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept]) -> list[dict[str, str]]:
-    parameters = {"Stage": target.stage}
+def _parameters(
+    target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept], cloudformation: Any
+) -> dict[str, str]:
+    """Return the new stack's parameters: those of the deleted one, but for what the stores' names depend on."""
+    names = {"Stage": target.stage}
     if "BucketNamesHaveRegion" in template["Parameters"]:
         buckets = [each.name for each in kept.values() if each.type == BUCKET]
         # Those that stand keep their names, whatever new stages' are.
-        parameters["BucketNamesHaveRegion"] = str(not any(_ACCOUNT.search(name) for name in buckets)).lower()
-    return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        names["BucketNamesHaveRegion"] = str(not any(_ACCOUNT.search(name) for name in buckets)).lower()
+    before = _of_the_deleted(target.resources_stack, cloudformation)
+    same = {key: before[key] for key in template["Parameters"] if key in before and key not in names}
+    if same:
+        target.say(f"as before: {' '.join(f'{key}={value}' for key, value in same.items())}")
+    return names | same
+
+
+def _of_the_deleted(name: str, cloudformation: Any) -> dict[str, str]:
+    """Return the parameters of the last stack of this name. CloudFormation knows a deleted one for 90 days.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStacks.html
+    One whose first change set was never carried out may have none, and does not count.
+    """
+    pages = cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
+    deleted = [each for page in pages for each in page["StackSummaries"] if each["StackName"] == name]
+    for each in sorted(deleted, key=lambda each: each["CreationTime"], reverse=True):
+        [described] = cloudformation.describe_stacks(StackName=each["StackId"])["Stacks"]
+        if found := described.get("Parameters"):
+            return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in found}
+    return {}

@@ -109,6 +109,34 @@ def test_the_import_names_what_it_imports_and_nothing_else_and_keeps_it_whatever
     )  # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 
 
+def test_the_new_stack_has_the_parameters_of_the_one_that_was_deleted_last(
+    clients: Callable[[str], Any], kept: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise messages are kept for ever, and nobody hears of an alarm, until somebody thinks of it."""
+    assert kept
+    stacks = clients("cloudformation").stacks
+    theirs = {"Stage": "prod", "AlarmEmail": "old@dragons.example", "ArchiveRetentionDays": "30"}
+    ours = {**theirs, "AlarmEmail": "ada@dragons.example", "BucketNamesHaveRegion": "true", "NoLongerKnown": "1"}
+    of_others = {**theirs, "ArchiveRetentionDays": "1"}
+    for key, parameters, created_at in (
+        (f"{RESOURCES}#2", ours, 2),
+        (f"{RESOURCES}#1", theirs, 1),
+        ("dragonpost-dev-resources", of_others, 3),
+        (f"{RESOURCES}#3", {}, 4),  # an import that was never carried out
+    ):
+        stacks[key] = FakeStack({}, status="DELETE_COMPLETE", parameters=parameters, created_at=created_at)
+
+    asked = resume(clients).asked
+
+    assert {each["ParameterKey"]: each["ParameterValue"] for each in asked["Parameters"]} == {
+        "Stage": "prod",
+        "AlarmEmail": "ada@dragons.example",
+        "ArchiveRetentionDays": "30",
+        "BucketNamesHaveRegion": "false",  # as the buckets that stand say
+    }
+    assert "as before: AlarmEmail=ada@dragons.example ArchiveRetentionDays=30" in capsys.readouterr().err
+
+
 def test_a_buckets_policy_goes_because_the_deployment_makes_it_anew(clients: Callable[[str], Any], kept: str) -> None:
     assert kept
     resume(clients)
