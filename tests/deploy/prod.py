@@ -33,9 +33,9 @@ class Prod:
         self.running: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
 
-    def deploy(self) -> subprocess.CompletedProcess[str]:
+    def deploy(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run what `make deploy STAGE=prod` runs. After a success, do what the emulator leaves undone."""
-        ran = self.run("deploy", "--sms-allowed-prefixes", "+1,+44")
+        ran = self.run("deploy", "--sms-allowed-prefixes", "+1,+44", *options)
         if ran.returncode == 0:
             self._tell(deployment.complete(self.settings, APP_STACK))
         return ran
