@@ -2,8 +2,8 @@
 
 It is on an embedded AWS over TLS, and an operator's commands do all of it. The tests follow one another in order;
 tests/deploy/test_prod_over_tls.py has the first deployment that fails, and the update. The embedded AWS has no earlier
-state of a table, so the copy that a restore needs is made before the loss. It imports whatever exists, and has none
-of AWS's reasons to refuse that (docs/embedded-aws.md).
+state of a table, so the copy that a restore needs is made before the loss; and its CloudFormation leaves the buckets
+without the rules by which objects expire, which are therefore not compared (docs/embedded-aws.md).
 """
 
 from __future__ import annotations
