@@ -45,16 +45,17 @@ def destroy(target: Target, clients: Clients) -> None:
     if stack and not keeps:
         for bucket in stack.of_types(EMPTIED_FIRST):
             _empty(clients("s3"), bucket, target.say)
-    if stack:
-        stack.delete(target.say)
-    else:
+    kept = stack.delete(target.say) if stack else {}
+    if not stack:
         target.say(f"{target.resources_stack} is gone")
     for group in _log_groups(clients("logs"), target.stage):
         clients("logs").delete_log_group(logGroupName=group)
         target.say(f"log group {group} outlived its stack, and is deleted")
-    for name, kept in adoption.standing(target.stage, clients).items() if keeps else ():
+    if keeps and not stack:  # no stack tells any more what it kept
+        kept = {name: each.physical_id for name, each in adoption.standing(target.stage, clients).items()}
+    for name, physical in kept.items():
         holds = f" ({STORES[name].holds})" if name in STORES else ""
-        target.say(f"stays: {name} {kept.physical_id}{holds}")
+        target.say(f"stays: {name} {physical}{holds}")
     target.say(f"stays: s3://{target.artifacts_bucket}, with templates and packages in {APP_NAME}-{target.stage}/")
 
 

@@ -156,7 +156,22 @@ def test_log_groups_that_outlive_the_stacks_go_and_other_stages_stay(
 
 
 class TestProd:
-    def test_its_stores_stay_filled_and_are_listed_also_by_a_run_that_finds_no_stack_any_more(
+    def test_its_stores_stay_filled_and_are_listed(
+        self,
+        tmp_path: Path,
+        stacks: FakeCloudFormation,
+        clients: Callable[[str], Any],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        destroy.destroy(target(tmp_path, "prod"), clients)
+
+        said = capsys.readouterr().err
+        assert (held(DRAGON_BUCKET), held(MESSAGE_BUCKET)) == (10, 9)  # the stage's own document among them
+        assert f"stays: MessageBucket {MESSAGE_BUCKET} (the archived messages)" in said
+        assert f"stays: MessageTable {TABLE_NAME} (the messages' index)" in said
+        assert stacks.stacks["dragonpost-prod-resources"].status == "DELETE_COMPLETE"
+
+    def test_a_run_that_finds_no_stack_any_more_lists_what_stands(
         self,
         tmp_path: Path,
         stacks: FakeCloudFormation,
@@ -165,20 +180,31 @@ class TestProd:
     ) -> None:
         """An operator whose first run was interrupted after its last step sees what is left to know."""
         pool = make_prods_stores(clients)
+        stacks.stacks.clear()
 
         destroy.destroy(target(tmp_path, "prod"), clients)
-        first = capsys.readouterr().err.splitlines()
-        destroy.destroy(target(tmp_path, "prod"), clients)
-        again = capsys.readouterr().err.splitlines()
 
-        assert (held(DRAGON_BUCKET), held(MESSAGE_BUCKET)) == (10, 9)  # the stage's own document among them
-        assert stacks.stacks["dragonpost-prod-resources"].status == "DELETE_COMPLETE"
-        stays = [line for line in first if "stays:" in line]
+        gone_app, gone_resources, *stays = capsys.readouterr().err.splitlines()
+        assert gone_app == "  prod: dragonpost-prod-app is gone"
+        assert gone_resources == "  prod: dragonpost-prod-resources is gone"
         assert "  prod: stays: MessageBucket dragonpost-prod-messages-123456789012 (the archived messages)" in stays
         assert "  prod: stays: MessageTable dragonpost-prod-messages (the messages' index)" in stays
         assert f"  prod: stays: UserPool {pool} (users)" in stays
+        # and the pool's group, and the artefact bucket
         assert len(stays) == len([store for store in stores.STORES.values() if store.type != WORKFLOW]) + 2
-        assert again == ["  prod: dragonpost-prod-app is gone", "  prod: dragonpost-prod-resources is gone", *stays]
+
+    def test_a_run_that_finds_nothing_lists_no_store(
+        self,
+        tmp_path: Path,
+        stacks: FakeCloudFormation,
+        clients: Callable[[str], Any],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        stacks.stacks.clear()
+
+        destroy.destroy(target(tmp_path, "prod"), clients)
+
+        assert capsys.readouterr().err.count("stays:") == 1
 
     @pytest.mark.parametrize(("typed", "status"), [("prod\n", 0), ("dev\n", 1), ("yes\n", 1), ("", 1)])
     def test_nothing_happens_until_its_name_is_typed(
