@@ -13,10 +13,11 @@ PYTHON := .venv/bin/python
 HERE = $(PYTHON) -IS operations/environment.py here
 RUN = $(HERE) $(PYTHON)
 TOOLS = $(PYTHON) -IS operations/environment.py tools
-STAGE ?= dev
 WITH ?= cloudformation
 WORKERS ?= 2
-DO ?= list
+# These count on the command line alone: what you have exported under the same name may be about something else.
+STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
+DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
 .PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes expire logs destroy forget restore clean

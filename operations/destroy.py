@@ -4,7 +4,7 @@ It deletes the app, then what the buckets hold, then the resources stack, then l
 CloudFormation deletes no bucket that holds anything, and in a versioned bucket every version and delete marker counts.
 In prod the data stores stay, as the template says; then nothing is emptied, and what stays is listed.
 
-What is gone already is no error, so an interrupted run is finished by the next one.
+What is gone already is no error, so an interrupted run is finished by the next one, which lists what stays, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from operations import PROJECT, functions, versions
 from operations.contents import of_this_environment
-from operations.deploy import commands
+from operations.deploy import adoption, commands
 from operations.deploy.commands import DeployError
 from operations.deploy.stack import Say, Stack
 from operations.deploy.stage import chalice_recorded_something
@@ -51,6 +51,8 @@ def destroy(target: Target, clients: Clients) -> None:
     for group in _log_groups(clients("logs"), target.stage):
         clients("logs").delete_log_group(logGroupName=group)
         target.say(f"log group {group} outlived its stack, and is deleted")
+    if keeps and not stack:  # no stack tells any more what it kept
+        kept = {name: each.physical_id for name, each in adoption.standing(target.stage, clients).items()}
     for name, physical in kept.items():
         holds = f" ({STORES[name].holds})" if name in STORES else ""
         target.say(f"stays: {name} {physical}{holds}")

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from operations import resources
 from operations.deploy import stack
 from operations.deploy.commands import DeployError
 from operations.deploy.stack import Stack
@@ -39,6 +39,11 @@ class Kept:
     name: str
     identifier: Mapping[str, str]
 
+    @property
+    def physical_id(self) -> str:
+        """What CloudFormation calls it: the name of a bucket, table or group, a queue's URL, a pool's id."""
+        return list(self.identifier.values())[-1]
+
 
 def resume(target: Target, clients: Clients) -> None:
     """Make the next deployment possible; say what stands in its way, and what is done about it. Raises DeployError."""
@@ -46,10 +51,9 @@ def resume(target: Target, clients: Clients) -> None:
         for name in (target.resources_stack, target.app_stack):
             _delete_failed(target, name, clients)
         if Stack.found(target.resources_stack, clients("cloudformation")) is None:
-            template = yaml_parse((target.project / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
-            kept = dict(_kept(target, template["Resources"], clients))
+            kept = standing(target.stage, clients)
             if kept:
-                _adopt(target, template, kept, clients)
+                _adopt(target, resources.template(), kept, clients)
     except (BotoCoreError, ClientError) as error:
         raise DeployError(f"stage {target.stage} cannot go on from what earlier stacks left: {error}") from error
 
@@ -65,12 +69,19 @@ def _delete_failed(target: Target, name: str, clients: Clients) -> None:
         target.say(f"stays: {logical} {physical}")
 
 
-def _kept(target: Target, resources: Mapping[str, Any], clients: Clients) -> Iterator[tuple[str, Kept]]:
-    """Yield the stores of the template that stand already, by their logical ids."""
-    account = {"AWS::AccountId": clients("sts").get_caller_identity()["Account"], "Stage": target.stage}
+def standing(stage: str, clients: Clients) -> dict[str, Kept]:
+    """Return the stores of a stage's template that exist, by their logical ids, whether or not a stack holds them.
+
+    Raises DeployError if nobody can tell whether one exists, or which of several user pools is the stage's.
+    """
+    return dict(_standing(stage, clients))
+
+
+def _standing(stage: str, clients: Clients) -> Iterator[tuple[str, Kept]]:
+    account = {"AWS::AccountId": clients("sts").get_caller_identity()["Account"], "Stage": stage}
     account["AWS::Region"] = str(clients("sts").meta.region_name)
     pool = None
-    for logical, resource in resources.items():
+    for logical, resource in resources.template()["Resources"].items():
         kind, properties = resource["Type"], resource.get("Properties", {})
         found: Kept | None = None
         if kind in _NAMES:
@@ -149,7 +160,10 @@ def _adopt(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept]
         **named,
         ChangeSetType="IMPORT",
         TemplateBody=json.dumps(_template_of(template, kept)),
-        Parameters=_parameters(target, template, kept),
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in _parameters(target, template, kept, cloudformation).items()
+        ],
         ResourcesToImport=[
             {"ResourceType": each.type, "LogicalResourceId": logical, "ResourceIdentifier": dict(each.identifier)}
             for logical, each in kept.items()
@@ -185,10 +199,32 @@ def _template_of(template: Mapping[str, Any], kept: Mapping[str, Kept]) -> dict[
     }
 
 
-def _parameters(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept]) -> list[dict[str, str]]:
-    parameters = {"Stage": target.stage}
+def _parameters(
+    target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept], cloudformation: Any
+) -> dict[str, str]:
+    """Return the new stack's parameters: those of the deleted one, but for what the stores' names depend on."""
+    names = {"Stage": target.stage}
     if "BucketNamesHaveRegion" in template["Parameters"]:
         buckets = [each.name for each in kept.values() if each.type == BUCKET]
         # Those that stand keep their names, whatever new stages' are.
-        parameters["BucketNamesHaveRegion"] = str(not any(_ACCOUNT.search(name) for name in buckets)).lower()
-    return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        names["BucketNamesHaveRegion"] = str(not any(_ACCOUNT.search(name) for name in buckets)).lower()
+    before = _of_the_deleted(target.resources_stack, cloudformation)
+    same = {key: before[key] for key in template["Parameters"] if key in before and key not in names}
+    if same:
+        target.say(f"as before: {' '.join(f'{key}={value}' for key, value in same.items())}")
+    return names | same
+
+
+def _of_the_deleted(name: str, cloudformation: Any) -> dict[str, str]:
+    """Return the parameters of the last stack of this name. CloudFormation knows a deleted one for 90 days.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStacks.html
+    One whose first change set was never carried out may have none, and does not count.
+    """
+    pages = cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
+    deleted = [each for page in pages for each in page["StackSummaries"] if each["StackName"] == name]
+    for each in sorted(deleted, key=lambda each: each["CreationTime"], reverse=True):
+        [described] = cloudformation.describe_stacks(StackName=each["StackId"])["Stacks"]
+        if found := described.get("Parameters"):
+            return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in found}
+    return {}

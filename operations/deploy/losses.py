@@ -16,19 +16,20 @@ HOLDING_DATA = frozenset(
 )
 
 # awscli/customizations/cloudformation/exceptions.py
-_NOTHING_CHANGES = "No changes to deploy"
+NOTHING_CHANGES = "No changes to deploy"
 
 
-def check(target: Target, stack: str, deployment: tuple[str, ...]) -> None:
-    """Raise DeployError if a deployment of a standing stack would replace or remove a store that is not to be replaced.
+def check(target: Target, stack: str, deployment: tuple[str, ...]) -> bool:
+    """Tell whether a deployment of a standing stack changes anything.
 
     `deployment` is the command that deploys the stack. It is run here as far as its change set, which is then deleted.
+    Raises DeployError if it would replace or remove a store that is not to be replaced.
     """
     said = commands.run("aws", *deployment, "--no-execute-changeset", env=target.environment)
     created = re.search(r"--change-set-name (\S+)", said)
     if not created:
-        if _NOTHING_CHANGES in said:
-            return
+        if NOTHING_CHANGES in said:
+            return False
         raise DeployError(f"nobody can tell what deploying {stack} would change: the AWS CLI said only\n{said.strip()}")
     change_set = ("--stack-name", stack, "--change-set-name", created[1])
     describe = ("aws", "cloudformation", "describe-change-set", *change_set, "--output", "json")
@@ -42,6 +43,7 @@ def check(target: Target, stack: str, deployment: tuple[str, ...]) -> None:
             f"deploying {stack} would {effects}, and the service would lose the data there. Nothing was changed. If "
             f"that is what you want, run `.venv/bin/python -m operations.deploy --stage {target.stage} {named}`."
         )
+    return True
 
 
 def _lost(change_set: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

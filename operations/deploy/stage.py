@@ -202,7 +202,11 @@ def _stack_exists(target: Target, stack: str) -> bool:
 def _deploy_template(
     target: Target, stack: str, template: Path, parameters: Mapping[str, str], *, holds_data: bool = False
 ) -> None:
-    """Deploy a template. If the stack holds data already, what the change would do to it is looked at first."""
+    """Deploy a template, and say so if that changes nothing.
+
+    If the stack holds data already, what the change would do to it is looked at first. An empty change set is not made
+    again then: the AWS CLI leaves it, and gives the next one of the same second the same name.
+    """
     target.build.mkdir(parents=True, exist_ok=True)
     packaged = target.build / f"{stack}.json"
     commands.run(
@@ -217,9 +221,11 @@ def _deploy_template(
         *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
         *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
     )
-    if holds_data:
-        losses.check(target, stack, deployment)
-    try:
-        commands.run("aws", *deployment, env=target.environment)
-    except DeployError as error:
-        raise failures.explained(target, stack, error) from error
+    unchanged = holds_data and not losses.check(target, stack, deployment)
+    if not unchanged:
+        try:
+            unchanged = losses.NOTHING_CHANGES in commands.run("aws", *deployment, env=target.environment)
+        except DeployError as error:
+            raise failures.explained(target, stack, error) from error
+    if unchanged:
+        target.say(f"{stack}: nothing changes")

@@ -445,12 +445,16 @@ class TestStacks:
         assert "ReservedConcurrentExecutions" not in concurrency
 
     def test_what_exists_is_taken_over(self, probe: Probe) -> None:
-        table, group = probe.name("table"), probe.name("/group")
+        table, group, bucket = probe.name("table"), probe.name("/group"), probe.name("bucket")
         url, arn = probe.queue()
         keys = TestTables.KEYS
         probe.client("dynamodb").create_table(TableName=table, **keys)
         probe.client("logs").create_log_group(logGroupName=group)
+        probe.client("s3").create_bucket(Bucket=bucket)
+        policy = {"Version": "2012-10-17", "Statement": []}
+        probe.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
         resources = {
+            "Policy": {"Type": "AWS::S3::BucketPolicy", "Properties": {"Bucket": bucket, "PolicyDocument": policy}},
             "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": arn.rpartition(":")[2]}},
             "Table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": table, **keys}},
             "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": group}},
@@ -458,6 +462,14 @@ class TestStacks:
 
         assert probe.stack(probe.name("stack"), resources)["Table"] == table
         assert url.endswith(arn.rpartition(":")[2])
+
+    def test_a_bucket_gets_no_rules_by_which_objects_expire(self, probe: Probe) -> None:
+        rule = {"Id": "old", "Status": "Enabled", "ExpirationInDays": 1}
+        bucket = {"Type": "AWS::S3::Bucket", "Properties": {"LifecycleConfiguration": {"Rules": [rule]}}}
+        made = probe.stack(probe.name("stack"), {"Bucket": bucket})
+
+        with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+            probe.client("s3").get_bucket_lifecycle_configuration(Bucket=made["Bucket"])
 
     def test_a_change_set_can_update_one_whose_first_create_failed(self, probe: Probe) -> None:
         aws, ssm, stack, name = (

@@ -5,7 +5,7 @@ moto's own cannot deploy a user pool, and deletes buckets that are not empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +24,15 @@ class FakeStack:
     polls_until_deleted: int = 1
     failures: dict[str, str] = field(default_factory=dict)
     created: dict[str, str] = field(default_factory=dict)  # what failed when the stack was created, and why
+    parameters: dict[str, str] = field(default_factory=dict)
+    created_at: int = 0
 
 
 class FakeCloudFormation:
-    """Deletes stacks as AWS does: not one with a bucket that holds a version or a delete marker."""
+    """Deletes stacks as AWS does: not one with a bucket that holds a version or a delete marker.
+
+    Stacks are known by their names. Those of a name that are deleted already may be known by it with `#` and more.
+    """
 
     def __init__(self, s3: Any, stacks: dict[str, FakeStack]) -> None:
         self._s3 = s3
@@ -44,7 +49,9 @@ class FakeCloudFormation:
             stack.polls_until_deleted -= 1
             if stack.polls_until_deleted < 0:
                 self._end_deletion(stack)
-        return {"Stacks": [{"StackName": name, "StackId": f"id-of-{name}", "StackStatus": stack.status}]}
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()]
+        described = {"StackName": name, "StackId": f"id-of-{name}", "StackStatus": stack.status}
+        return {"Stacks": [{**described, "Parameters": parameters}]}
 
     def delete_stack(self, *, StackName: str) -> None:  # noqa: N803
         name = StackName.removeprefix("id-of-")
@@ -84,6 +91,12 @@ class FakeCloudFormation:
                 ]
             }
 
+    def _list_stacks(self, _name: str) -> Iterator[Any]:
+        for key, stack in self.stacks.items():
+            if stack.status == "DELETE_COMPLETE":
+                listed = {"StackName": key.partition("#")[0], "StackId": f"id-of-{key}"}
+                yield {"StackSummaries": [{**listed, "CreationTime": stack.created_at}]}
+
     def _describe_stack_events(self, name: str) -> Iterator[Any]:
         stack = self.stacks[name]
         kept = stack.keeps if stack.status == "DELETE_COMPLETE" else ()
@@ -111,5 +124,6 @@ class FakePaginator:
     def __init__(self, pages: Any) -> None:
         self._pages = pages
 
-    def paginate(self, *, StackName: str) -> Any:  # noqa: N803
+    def paginate(self, *, StackName: str = "", StackStatusFilter: Sequence[str] = ("DELETE_COMPLETE",)) -> Any:  # noqa: N803
+        assert tuple(StackStatusFilter) == ("DELETE_COMPLETE",)
         return self._pages(StackName.removeprefix("id-of-"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,28 @@ DRAGON_FILE = "dragons.json"
 MESSAGE_BUCKET = "dragonpost-local-messages-123456789012"
 TABLE = "dragonpost-local-messages"
 SUBMISSIONS = "dragonpost-local-submissions"
+
+
+def make_prods_stores(clients: Callable[[str], Any]) -> str:
+    """Make what stage prod keeps when its stack is deleted, beside another pool. Return its user pool's id."""
+    s3, dynamodb, cognito = clients("s3"), clients("dynamodb"), clients("cognito-idp")
+    for store in ("dragons", "messages"):
+        bucket = f"dragonpost-prod-{store}-123456789012"
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_policy(Bucket=bucket, Policy='{"Version": "2012-10-17", "Statement": []}')
+    for table, key in (("messages", "message_id"), ("submissions", "sub")):
+        dynamodb.create_table(
+            TableName=f"dragonpost-prod-{table}",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        )
+    for suffix in ("", "-dead"):
+        clients("sqs").create_queue(QueueName=f"dragonpost-prod-messages{suffix}")
+    cognito.create_user_pool(PoolName="dragonpost-prod-of-others")
+    pool: str = cognito.create_user_pool(PoolName="dragonpost-prod")["UserPool"]["Id"]
+    cognito.create_group(UserPoolId=pool, GroupName="operators")
+    return pool
 
 
 @dataclass(frozen=True)

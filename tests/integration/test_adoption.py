@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,6 +19,7 @@ from operations.deploy.commands import DeployError
 from operations.deploy.target import Target
 from operations.stores import BUCKET, STORES, WORKFLOW
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
+from tests.integration.stage import make_prods_stores
 
 REGION = "us-east-1"
 RESOURCES = "dragonpost-prod-resources"
@@ -68,29 +68,11 @@ def clients(moto_aws: MockAWS) -> Callable[[str], Any]:
 @pytest.fixture
 def kept(clients: Callable[[str], Any]) -> str:
     """What stage prod keeps when its stack is deleted. Returns the user pool's id."""
-    for store in ("dragons", "messages"):
-        clients("s3").create_bucket(Bucket=f"dragonpost-prod-{store}-123456789012")
-        clients("s3").put_bucket_policy(
-            Bucket=f"dragonpost-prod-{store}-123456789012", Policy='{"Version": "2012-10-17", "Statement": []}'
-        )
-    for table, key in (("messages", "message_id"), ("submissions", "sub")):
-        clients("dynamodb").create_table(
-            TableName=f"dragonpost-prod-{table}",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        )
-    for suffix in ("", "-dead"):
-        clients("sqs").create_queue(QueueName=f"dragonpost-prod-messages{suffix}")
-    clients("cognito-idp").create_user_pool(PoolName="dragonpost-prod-of-others")
-    pool: str = clients("cognito-idp").create_user_pool(PoolName="dragonpost-prod")["UserPool"]["Id"]
-    clients("cognito-idp").create_group(UserPoolId=pool, GroupName="operators")
-    return pool
+    return make_prods_stores(clients)
 
 
-def resume(clients: Callable[[str], Any], project: Path = PROJECT) -> Importing:
-    target = Target("prod", project / "build", "the-artefacts", dict(os.environ), project=project)
-    adoption.resume(target, clients)
+def resume(clients: Callable[[str], Any]) -> Importing:
+    adoption.resume(Target("prod", PROJECT / "build", "the-artefacts", dict(os.environ)), clients)
     stacks: Importing = clients("cloudformation")
     return stacks
 
@@ -125,6 +107,34 @@ def test_the_import_names_what_it_imports_and_nothing_else_and_keeps_it_whatever
     assert (
         len(asked["TemplateBody"]) <= 51_200
     )  # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+
+
+def test_the_new_stack_has_the_parameters_of_the_one_that_was_deleted_last(
+    clients: Callable[[str], Any], kept: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise messages are kept for ever, and nobody hears of an alarm, until somebody thinks of it."""
+    assert kept
+    stacks = clients("cloudformation").stacks
+    theirs = {"Stage": "prod", "AlarmEmail": "old@dragons.example", "ArchiveRetentionDays": "30"}
+    ours = {**theirs, "AlarmEmail": "ada@dragons.example", "BucketNamesHaveRegion": "true", "NoLongerKnown": "1"}
+    of_others = {**theirs, "ArchiveRetentionDays": "1"}
+    for key, parameters, created_at in (
+        (f"{RESOURCES}#2", ours, 2),
+        (f"{RESOURCES}#1", theirs, 1),
+        ("dragonpost-dev-resources", of_others, 3),
+        (f"{RESOURCES}#3", {}, 4),  # an import that was never carried out
+    ):
+        stacks[key] = FakeStack({}, status="DELETE_COMPLETE", parameters=parameters, created_at=created_at)
+
+    asked = resume(clients).asked
+
+    assert {each["ParameterKey"]: each["ParameterValue"] for each in asked["Parameters"]} == {
+        "Stage": "prod",
+        "AlarmEmail": "ada@dragons.example",
+        "ArchiveRetentionDays": "30",
+        "BucketNamesHaveRegion": "false",  # as the buckets that stand say
+    }
+    assert "as before: AlarmEmail=ada@dragons.example ArchiveRetentionDays=30" in capsys.readouterr().err
 
 
 def test_a_buckets_policy_goes_because_the_deployment_makes_it_anew(clients: Callable[[str], Any], kept: str) -> None:

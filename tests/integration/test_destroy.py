@@ -14,14 +14,14 @@ import boto3
 import pytest
 
 from chalicelib import aws
-from operations import destroy, versions
+from operations import destroy, stores, versions
 from operations.deploy import commands, stack
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target
 from operations.destroy import DestroyError
-from operations.stores import BUCKET, TABLE
+from operations.stores import BUCKET, TABLE, WORKFLOW
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
-from tests.integration.stage import DRAGON_BUCKET, MESSAGE_BUCKET, Stage
+from tests.integration.stage import DRAGON_BUCKET, MESSAGE_BUCKET, Stage, make_prods_stores
 from tests.integration.stage import TABLE as TABLE_NAME
 
 STORES = {
@@ -64,8 +64,14 @@ def stacks(stage: Stage) -> FakeCloudFormation:
 
 @pytest.fixture
 def clients(stacks: FakeCloudFormation) -> Callable[[str], Any]:
-    made = {name: boto3.client(name, region_name="us-east-1") for name in ("logs", "lambda")}  # type: ignore[call-overload]
-    return {**made, "s3": aws.s3(), "cloudformation": stacks}.__getitem__
+    made = {name: boto3.client(name, region_name="us-east-1") for name in ("logs", "lambda", "sts", "cognito-idp")}  # type: ignore[call-overload]
+    return {
+        **made,
+        "s3": aws.s3(),
+        "dynamodb": aws.dynamodb(),
+        "sqs": aws.sqs(),
+        "cloudformation": stacks,
+    }.__getitem__
 
 
 def target(folder: Path, stage: str = "dev") -> Target:
@@ -164,6 +170,41 @@ class TestProd:
         assert f"stays: MessageBucket {MESSAGE_BUCKET} (the archived messages)" in said
         assert f"stays: MessageTable {TABLE_NAME} (the messages' index)" in said
         assert stacks.stacks["dragonpost-prod-resources"].status == "DELETE_COMPLETE"
+
+    def test_a_run_that_finds_no_stack_any_more_lists_what_stands(
+        self,
+        tmp_path: Path,
+        stacks: FakeCloudFormation,
+        clients: Callable[[str], Any],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """An operator whose first run was interrupted after its last step sees what is left to know."""
+        pool = make_prods_stores(clients)
+        stacks.stacks.clear()
+
+        destroy.destroy(target(tmp_path, "prod"), clients)
+
+        gone_app, gone_resources, *stays = capsys.readouterr().err.splitlines()
+        assert gone_app == "  prod: dragonpost-prod-app is gone"
+        assert gone_resources == "  prod: dragonpost-prod-resources is gone"
+        assert "  prod: stays: MessageBucket dragonpost-prod-messages-123456789012 (the archived messages)" in stays
+        assert "  prod: stays: MessageTable dragonpost-prod-messages (the messages' index)" in stays
+        assert f"  prod: stays: UserPool {pool} (users)" in stays
+        # and the pool's group, and the artefact bucket
+        assert len(stays) == len([store for store in stores.STORES.values() if store.type != WORKFLOW]) + 2
+
+    def test_a_run_that_finds_nothing_lists_no_store(
+        self,
+        tmp_path: Path,
+        stacks: FakeCloudFormation,
+        clients: Callable[[str], Any],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        stacks.stacks.clear()
+
+        destroy.destroy(target(tmp_path, "prod"), clients)
+
+        assert capsys.readouterr().err.count("stays:") == 1
 
     @pytest.mark.parametrize(("typed", "status"), [("prod\n", 0), ("dev\n", 1), ("yes\n", 1), ("", 1)])
     def test_nothing_happens_until_its_name_is_typed(

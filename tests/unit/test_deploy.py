@@ -41,6 +41,7 @@ DOCUMENTED_COMMANDS = [
     for block in re.findall(r"^```\n(.*?)^```$", DEPLOYING, re.DOTALL | re.MULTILINE)
     for command in block.replace("\\\n", "").splitlines()
 ]
+CREATED = "Changeset created successfully. Run:\naws cloudformation describe-change-set --change-set-name arn:cs\n"
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
 RESOURCES = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
 
@@ -55,7 +56,10 @@ class Commands:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
-        self.answers: dict[str, str] = {"--no-execute-changeset": "No changes to deploy. Stack x is up to date"}
+        self.answers: dict[str, str] = {
+            "--no-execute-changeset": CREATED,
+            "describe-change-set": '{"Changes": []}',
+        }
         self.failures: dict[str, str] = {}
 
     def __call__(self, *command: str, **_where: Any) -> str:
@@ -531,11 +535,8 @@ class TestTheApisStage:
 class TestLosses:
     """What a deployment would do to data, seen in its change set before it is executed."""
 
-    CREATED = "Changeset created successfully. Run:\naws cloudformation describe-change-set --change-set-name arn:cs\n"
-
     @pytest.fixture(autouse=True)
     def _changes(self, commands: Commands) -> None:
-        commands.answers["--no-execute-changeset"] = self.CREATED
         commands.answers["describe-change-set"] = self.changes(
             ("AWS::DynamoDB::Table", "MessageTable", "Modify", "True"),
             ("AWS::Cognito::UserPool", "UserPool", "Modify", "Conditional"),
@@ -575,13 +576,32 @@ class TestLosses:
         with pytest.raises(DeployError, match="something new"):
             stage.deploy_resources(target)
 
-    @pytest.mark.parametrize("said", ["No changes to deploy. Stack is up to date", CREATED])
-    def test_changes_that_keep_all_data_are_deployed(self, target: Target, commands: Commands, said: str) -> None:
-        commands.answers |= {"--no-execute-changeset": said, "describe-change-set": '{"Changes": []}'}
+    def test_changes_that_keep_all_data_are_deployed(self, target: Target, commands: Commands) -> None:
+        commands.answers["describe-change-set"] = self.changes()
 
         stage.deploy_resources(target)
 
         assert [ran for ran in commands.ran if "cloudformation deploy" in ran][-1].endswith("Stage=dev")
+
+    def test_what_changes_nothing_is_said_and_not_deployed(
+        self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The AWS CLI leaves the empty change set, and gives the next one of the same second the same name."""
+        commands.answers["--no-execute-changeset"] = "No changes to deploy. Stack x is up to date"
+
+        stage.deploy_resources(target)
+
+        assert len([ran for ran in commands.ran if "cloudformation deploy" in ran]) == 1
+        assert "dragonpost-dev-resources: nothing changes" in capsys.readouterr().err
+
+    def test_an_app_that_changes_nothing_is_said(
+        self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        commands.answers["cloudformation deploy"] = "No changes to deploy. Stack x is up to date"
+
+        stage._deploy_template(target, target.app_stack, target.build / "sam.json", {})
+
+        assert "dragonpost-dev-app: nothing changes" in capsys.readouterr().err
 
     def test_a_new_stack_has_no_data_to_lose(self, target: Target, commands: Commands) -> None:
         commands.answers["--query Stacks[0].StackStatus"] = "REVIEW_IN_PROGRESS"

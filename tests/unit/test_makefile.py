@@ -43,12 +43,12 @@ def clone(tmp_path: Path) -> Path:
     return clone
 
 
-def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def make(clone: Path, *arguments: str, **exported: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
         ["make", *arguments],
         cwd=clone,
-        env={**environment, "PATH": f"{clone / 'programs'}:{environment['PATH']}"},
+        env={**environment, "PATH": f"{clone / 'programs'}:{environment['PATH']}", **exported},
         capture_output=True,
         text=True,
         timeout=60,
@@ -87,10 +87,13 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
 
 
+@pytest.mark.parametrize("exported", [{}, {"STAGE": "prod"}], ids=["nothing", "exported"])
 @pytest.mark.parametrize("target", ["destroy", "forget", "restore", "verify"])
-def test_what_cannot_be_taken_back_is_not_done_to_a_stage_that_nobody_named(clone: Path, target: str) -> None:
+def test_what_cannot_be_taken_back_is_not_done_to_a_stage_that_nobody_named(
+    clone: Path, target: str, exported: dict[str, str]
+) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        make(clone, "-s", target)
+        make(clone, "-s", target, **exported)
 
     assert failed.value.stdout == ""
     assert "name the stage, such as STAGE=dev" in failed.value.stderr
@@ -110,7 +113,7 @@ def test_what_cannot_be_taken_back_is_not_done_to_a_stage_that_nobody_named(clon
 def test_commands_that_change_data_do_it_only_if_told_so(
     clone: Path, target: str, given: list[str], asked: str
 ) -> None:
-    made = make(clone, "-s", target, "STAGE=dev", *given)
+    made = make(clone, "-s", target, "STAGE=dev", *given, DO="yes")
 
     assert made.stdout.rstrip().endswith(f"-m operations.{asked}")
 
@@ -123,8 +126,10 @@ def test_commands_that_change_data_do_it_only_if_told_so(
     ],
     ids=["ends with a look", "unless you say no"],
 )
-def test_a_deployment_ends_with_a_look_at_the_stage(clone: Path, given: list[str], asked: list[str]) -> None:
-    made = make(clone, "-n", "deploy", *given)
+def test_a_deployment_is_of_the_stage_that_is_named_and_ends_with_a_look_at_it(
+    clone: Path, given: list[str], asked: list[str]
+) -> None:
+    made = make(clone, "-n", "deploy", *given, STAGE="local")
 
     assert re.findall(r"-m (operations\.(?:deploy|smoke) --stage \w+(?: --with \w+)?)", made.stdout) == asked
 
