@@ -27,17 +27,20 @@ class Prod:
 
     def __init__(self, folder: Path) -> None:
         self.project = copy_of_project(folder / "project")
-        _make_for_this_machine(self.project / ".chalice" / "config.json")
+        make_for_this_machine(self.project)
         self.settings = Settings(*free_ports(), folder / "state", STAGE)
         self.state = StateFolder(self.settings.state)
         self.running: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
 
-    def deploy(self) -> subprocess.CompletedProcess[str]:
-        """Run what `make deploy STAGE=prod` runs. After a success, do what the emulator leaves undone."""
+    def deploy(self, project: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run what `make deploy STAGE=prod` runs. After a success, do what the emulator leaves undone.
+
+        `project` is another tree of this project than the copy.
+        """
         ran = subprocess.run(
             [sys.executable, "-m", "operations.deploy", "--stage", STAGE, "--sms-allowed-prefixes", "+1,+44"],
-            cwd=self.project,
+            cwd=project or self.project,
             env=self.settings.child_environment(),
             capture_output=True,
             text=True,
@@ -82,8 +85,9 @@ class Prod:
         seed.create_people(self.client("cognito-idp"), self.state, outputs["UserPoolId"])
 
 
-def _make_for_this_machine(config_file: Path) -> None:
-    """Have the functions made for this machine's processor, on which the emulator runs them."""
+def make_for_this_machine(project: Path) -> None:
+    """Have a tree's functions made for this machine's processor, on which the emulator runs them."""
+    config_file = project / ".chalice" / "config.json"
     config = json.loads(config_file.read_text(encoding="utf-8"))
     config["stages"][STAGE]["lambda_architecture"] = this_machine()
     config_file.write_text(json.dumps(config), encoding="utf-8")

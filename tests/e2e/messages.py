@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.exact_json import parse_object
 from chalicelib.messages.model import message_from
-from tests.e2e.running import Api, Devstack
+from tests.e2e.running import Api, Devstack, Served
 from tests.e2e.waiting import until
 
 COMPANIES = {"amber": "e0721e56-fb09-4273-ae74-7bcbc92d43eb", "cobalt": "5b1f3a0e-6c1d-4a55-9f2e-0d6f4c7f1b8a"}
@@ -53,7 +53,7 @@ def forget_row(devstack: Devstack, message_id: str, company_id: str = COMPANIES[
     )
 
 
-def queue_unseen(devstack: Devstack, message: str) -> None:
+def queue_unseen(devstack: Served, message: str) -> None:
     """Queue a message as the API does whose look came before another message of the id was stored."""
     sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageQueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody=message_from(parse_object(message)).as_json().decode())
