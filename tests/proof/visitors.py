@@ -39,11 +39,11 @@ class Visitors:
         self.over = threading.Event()
         self.answers: Counter[tuple[str, int]] = Counter()  # by what was asked, and the status
         self.rounds: Counter[str] = Counter()  # by visitor
+        self.ended = False  # whether one of them has ended, of itself or because it was over
         self.broken: list[str] = []  # each 5xx, and each connection that broke
         self.wrong: list[str] = []  # each other answer that nobody should get
-        self.reported: dict[
-            str, str | None
-        ] = {}  # the submission of each reported dragon, or None for one that was added
+        # The path of the submission of each reported dragon, by its name, or None if the answer was that it is added.
+        self.reported: dict[str, str | None] = {}
         self.posted: dict[str, str] = {}  # each accepted message by its path, as it was posted
         self.away: list[float] = []  # when there was no API (seconds since 1970)
 
@@ -62,15 +62,18 @@ class Visitors:
         """What the report says of the run."""
         told = f"{len(self.kinds())} clients"
         if self.away:
-            told += f"; for {max(self.away) - min(self.away):.1f} s the emulator had no API, where AWS has one"
+            told += f"; for {max(self.away) - min(self.away):.1f} s the emulator had no API (AWS updates it in place)"
         return told
 
     def visit(self, kind: str) -> None:
         """Do one round after another until it is over."""
         api = Api(self._prod, "gateway", _tokens=self._tokens)
-        while not self.over.is_set():
-            self.kinds()[kind](api)
-            self.rounds[kind] += 1
+        try:
+            while not self.over.is_set():
+                self.kinds()[kind](api)
+                self.rounds[kind] += 1
+        finally:
+            self.ended = True
 
     def ask(self, api: Api, what: str, method: str, reference: str, **options: Any) -> requests.Response | None:
         """Send a request and note the answer. Return it, or None for a 5xx or a broken connection.
