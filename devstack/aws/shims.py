@@ -7,22 +7,26 @@ needs: then look at each again.
 from __future__ import annotations
 
 import json
+import threading
+import time
 from asyncio import constants
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ministack.core import iam_actions, tls  # type: ignore[import-untyped]
+from ministack.core import iam_actions, lambda_runtime, tls  # type: ignore[import-untyped]
 from ministack.services import apigateway, apigateway_v1  # type: ignore[import-untyped]
 from ministack.services.cloudformation import stacks  # type: ignore[import-untyped]
 
 WRITTEN_FOR = "1.5.33"
 TLS_ENDS_WITHIN_S = 1.0
+CALL_LOOKED_AT_EVERY_S = 0.05
 
 
 def apply(app: Any) -> None:
     """Apply those that this run needs, before MiniStack serves. Takes the module `ministack.app`."""
     authorize_by_path(iam_actions)
     keep_changed_buckets(stacks)
+    let_calls_end(lambda_runtime)
     if tls.use_ssl_enabled():
         fetch_keys_over_tls(apigateway, apigateway_v1)
         end_idle_connections(constants)
@@ -78,6 +82,33 @@ def keep_changed_buckets(module: Any) -> None:
         return otherwise(resource_type, name)
 
     module._property_recreation = _property_recreation  # noqa: SLF001
+
+
+def let_calls_end(module: Any) -> None:
+    """Let the calls of a function end that run while its code or configuration is changed.
+
+    On AWS they do: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html. `invalidate_worker`
+    (ministack/core/lambda_runtime.py) has `kill_workers` kill them: a caller of the API gets a 502, and a message that
+    was being stored is delivered again three minutes later.
+    """
+    kill: Callable[[Iterable[Any]], None] = module.kill_workers
+
+    def kill_workers(workers: Iterable[Any]) -> None:
+        running = [worker for worker in workers if worker is not None]
+        busy = [worker for worker in running if worker.in_use]
+        for worker in busy:
+            threading.Thread(target=_kill_afterwards, args=(worker, kill), daemon=True).start()
+        kill([worker for worker in running if worker not in busy])
+
+    module.kill_workers = kill_workers
+
+
+def _kill_afterwards(worker: Any, kill: Callable[[Iterable[Any]], None]) -> None:
+    """Kill a worker once its call has ended, which it does within the function's time limit."""
+    deadline = time.monotonic() + float(worker.config["Timeout"])
+    while worker.in_use and time.monotonic() < deadline:
+        time.sleep(CALL_LOOKED_AT_EVERY_S)
+    kill([worker])
 
 
 def fetch_keys_over_tls(*modules: Any) -> None:

@@ -29,24 +29,29 @@ class Prod:
     def __init__(self, folder: Path, stage: str = STAGE) -> None:
         self.stage = stage
         self.project = copy_of_project(folder / "project")
-        _make_for_this_machine(self.project / ".chalice" / "config.json", stage)
+        make_for_this_machine(self.project, stage)
         self.settings = Settings(*free_ports(), folder / "state", stage)
         self.state = StateFolder(self.settings.state)
         self.running: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
 
-    def deploy(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run what `make deploy STAGE=…` runs. After a success, do what the emulator leaves undone."""
-        ran = self.run("operations.deploy", "--sms-allowed-prefixes", "+1,+44", *options)
+    def deploy(self, *options: str, project: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run what `make deploy STAGE=…` runs. After a success, do what the emulator leaves undone.
+
+        `project` is another tree of this project than the copy.
+        """
+        ran = self.run("operations.deploy", "--sms-allowed-prefixes", "+1,+44", *options, project=project)
         if ran.returncode == 0:
             self._tell(deployment.complete(self.settings, app_stack(self.stage)))
         return ran
 
-    def run(self, module: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, module: str, *arguments: str, typed: str = "", project: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command on the stage, as an operator whose credentials are the account's root."""
         return subprocess.run(
             [sys.executable, "-m", module, "--stage", self.stage, *arguments],
-            cwd=self.project if module.startswith("operations.") else PROJECT,
+            cwd=project or (self.project if module.startswith("operations.") else PROJECT),
             env=self.settings.child_environment(),
             input=typed,
             capture_output=True,
@@ -97,8 +102,9 @@ class Prod:
             seed.create_people(self.client("cognito-idp"), self.state, outputs["UserPoolId"])
 
 
-def _make_for_this_machine(config_file: Path, stage: str) -> None:
-    """Have the functions made for this machine's processor, on which the emulator runs them."""
+def make_for_this_machine(project: Path, stage: str = STAGE) -> None:
+    """Have a tree's functions made for this machine's processor, on which the emulator runs them."""
+    config_file = project / ".chalice" / "config.json"
     config = json.loads(config_file.read_text(encoding="utf-8"))
     config["stages"][stage]["lambda_architecture"] = this_machine()
     config_file.write_text(json.dumps(config), encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from tests.e2e.running import Devstack
+from tests.e2e.running import Served
 from tests.proof.policies import Call
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -19,7 +19,7 @@ ACCOUNT, REGION = "000000000000", "us-east-1"
 class Trail:
     """The calls recorded while `recording` runs."""
 
-    def __init__(self, devstack: Devstack) -> None:
+    def __init__(self, devstack: Served) -> None:
         self._devstack = devstack
 
     def calls(self, function_name: str, actions: set[str]) -> set[Call]:
@@ -27,8 +27,11 @@ class Trail:
 
         LookupEvents returns the latest 50 events that match and no further pages, so each action has its own request.
         """
-        key = _access_key(self._devstack, function_name)
-        return {call for action in actions for call in self._of(key, action)}
+        return {call for action in actions for call in self.each(function_name, action)}
+
+    def each(self, function_name: str, action: str) -> list[Call]:
+        """Return each of a function's calls of this action, the latest 50 of them."""
+        return list(self._of(_access_key(self._devstack, function_name), action))
 
     def _of(self, access_key: str, action: str) -> Iterator[Call]:
         wanted = {"AccessKeyId": access_key, "EventName": action.partition(":")[2]}
@@ -43,7 +46,7 @@ class Trail:
 
 
 @contextlib.contextmanager
-def recording(devstack: Devstack) -> Iterator[Trail]:
+def recording(devstack: Served) -> Iterator[Trail]:
     """Record every AWS call inside the block."""
     _record(devstack, on=True)
     try:
@@ -52,15 +55,17 @@ def recording(devstack: Devstack) -> Iterator[Trail]:
         _record(devstack, on=False)
 
 
-def _record(devstack: Devstack, *, on: bool) -> None:
+def _record(devstack: Served, *, on: bool) -> None:
     setting = {"cloudtrail._recording_enabled": str(on).lower()}
+    url = devstack.client("cloudtrail").meta.endpoint_url
     with requests.Session() as http:
         http.trust_env = False
-        answer = http.post(f"{devstack.running['aws_url']}/_ministack/config", json=setting, timeout=10)
+        http.verify = devstack.running.get("ca_bundle", True)
+        answer = http.post(f"{url}/_ministack/config", json=setting, timeout=10)
     assert answer.json()["applied"], answer.text
 
 
-def _access_key(devstack: Devstack, function_name: str) -> str:
+def _access_key(devstack: Served, function_name: str) -> str:
     """Return the key that a function signs with (`execution_credentials`, ministack/core/lambda_runtime.py, 1.5.33)."""
     function = devstack.client("lambda").get_function_configuration(FunctionName=function_name)
     digest = hashlib.sha256(f"{function['FunctionArn']}:{function['Role']}".encode()).hexdigest()

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,6 +90,56 @@ class TestChangedBuckets:
         shims.keep_changed_buckets(module)
 
         assert module._property_recreation(resource_type, name) == recreated
+
+
+class Running:
+    """A worker of MiniStack's, with a call that has as long as its function's time limit."""
+
+    def __init__(self, *, in_use: bool, timeout_s: float = 30) -> None:
+        self.in_use = in_use
+        self.config = {"Timeout": timeout_s}
+        self.killed = threading.Event()
+        self._proc = SimpleNamespace(poll=lambda: None, terminate=self.killed.set, wait=lambda **_: 0)
+
+    def _discard_tmpdir(self) -> None:
+        """It has none."""
+
+
+class TestRunningCalls:
+    def test_without_the_shim_they_are_killed(self) -> None:
+        busy = Running(in_use=True)
+
+        ministack("core.lambda_runtime").kill_workers([busy])
+
+        assert busy.killed.is_set()
+
+    def test_with_it_each_ends_before_its_worker_does(self) -> None:
+        module = SimpleNamespace(kill_workers=ministack("core.lambda_runtime").kill_workers)
+        busy, idle = Running(in_use=True), Running(in_use=False)
+
+        shims.let_calls_end(module)
+        module.kill_workers([busy, None, idle])
+
+        assert idle.killed.is_set()
+        assert not busy.killed.wait(0.2)
+        busy.in_use = False
+        assert busy.killed.wait(5)
+
+    def test_with_it_a_call_has_its_functions_time_limit_and_no_more(self) -> None:
+        module = SimpleNamespace(kill_workers=ministack("core.lambda_runtime").kill_workers)
+        endless = Running(in_use=True, timeout_s=0.1)
+
+        shims.let_calls_end(module)
+        module.kill_workers([endless])
+
+        assert endless.killed.wait(5)
+
+    def test_a_change_of_a_function_comes_to_the_function_that_is_replaced(self) -> None:
+        """`invalidate_worker` looks it up when it is called."""
+        runtime = ministack("core.lambda_runtime")
+
+        assert "kill_workers" in runtime.invalidate_worker.__code__.co_names
+        assert runtime.invalidate_worker.__globals__ is vars(runtime)
 
 
 class TestKeys:
