@@ -90,7 +90,12 @@ class Api:
         self._opener = urllib.request.build_opener(*handlers)
 
     def send(
-        self, method: str, path: str, token: str = "", body: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request, `body` as JSON. Raises OSError if there is no answer."""
         data = None if body is None else json.dumps(body).encode()

@@ -37,7 +37,7 @@ class Stage:
         self.posted: dict[str, Any] = {}
         self.times: dict[str, int] = {}
 
-    def send(self, method: str, path: str, token: str = "", body: Any = None, *_: Any, **__: Any) -> Answer:
+    def send(self, method: str, path: str, token: str | None = None, body: Any = None, *_: Any, **__: Any) -> Answer:
         asked = f"{method} {path}"
         who = f"{asked} as {token}" if token else asked
         self.times[who] = self.times.get(who, 0) + 1
