@@ -135,8 +135,8 @@ def _deleted(bucket: str, key: str, versions: Sequence[Mapping[str, Any]]) -> st
     return (
         f"the dragon document s3://{bucket}/{key} was deleted, and an empty one would hide its dragons. Bring it back: "
         f".venv/bin/aws s3api delete-object --bucket {bucket} --key '{key}' --version-id {marker}\n"
-        "To begin with an empty registry instead, put an object that holds [] there "
-        "(docs/operations.md, Bringing back the dragon document)."
+        "(as it was at an earlier time: `make restore WHAT=dragons`). To begin with an empty registry instead, put an "
+        "object that holds [] there (docs/operations.md, Bringing back the dragon document)."
     )
 
 

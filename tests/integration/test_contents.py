@@ -118,6 +118,7 @@ class TestDocument:
         with pytest.raises(DeployError, match="was deleted, and an empty one would hide its dragons") as refused:
             complete(stack)
         assert not stage.has_document()
+        assert "make restore WHAT=dragons" in str(refused.value)
 
         command = str(refused.value).partition("Bring it back: ")[2].splitlines()[0].split()
         assert command[:3] == [".venv/bin/aws", "s3api", "delete-object"]
