@@ -6,11 +6,13 @@ of CPU, and nothing that Python compiles there outlives the worker. On AWS a fun
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +52,13 @@ def _folder() -> Path:
 
 def _remove_unused() -> None:
     """Remove the code that no worker has a link to any more."""
-    used = {link.resolve() for link in Path(tempfile.gettempdir()).glob("*/*") if link.is_symlink()}
+    used = {link.resolve() for link in _links()}
     for content in _folder().glob("*"):
         if content.resolve() not in used:
             shutil.rmtree(content)
+
+
+def _links() -> Iterator[Path]:
+    for folder in Path(tempfile.gettempdir()).iterdir():
+        with contextlib.suppress(OSError):  # no folder, or that of a worker which is ending just now
+            yield from [entry for entry in folder.iterdir() if entry.is_symlink()]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ministack.core import lambda_runtime
@@ -76,6 +79,30 @@ def test_a_worker_that_ends_starts_again(start: Start) -> None:
     worker._proc.wait()
 
     assert called(worker)[0] == "1"
+
+
+def test_another_worker_may_end_while_new_code_is_unpacked(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder goes while somebody looks into it. A change of a function ends its workers and starts others."""
+    ending = tmp_path / "ministack-lambda-f-ending"
+
+    def gone(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(folder: Any = ".") -> Any:
+            if isinstance(folder, (str, Path)) and Path(folder) == ending:
+                with contextlib.suppress(FileNotFoundError):
+                    ending.rmdir()
+            return look(folder)
+
+        return looked
+
+    called(start("1"))
+    ending.mkdir()
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, gone(getattr(os, name)))
+
+    assert called(start("2"))[0] == "2"
+    assert not ending.exists()
 
 
 def test_a_worker_keeps_no_copy_of_the_zip(start: Start, tmp_path: Path) -> None:
