@@ -215,13 +215,15 @@ class TestClients:
         made: list[tuple[str, Any]] = []
 
         class Session:
-            def client(self, name: str, config: Any) -> object:
+            get_config_variable = get_partition_for_region = Mock()
+
+            def create_client(self, name: str, config: Any, **_: Any) -> object:
                 made.append((name, config))
                 return Mock()
 
         monkeypatch.undo()
-        monkeypatch.setattr(aws.boto3, "DEFAULT_SESSION", None)
-        monkeypatch.setattr(aws.boto3, "Session", Session)
+        monkeypatch.setattr(aws, "_session", None)
+        monkeypatch.setattr(aws, "Session", Session)
         monkeypatch.setattr(aws, "_clients", {})
         return made
 
@@ -235,7 +237,7 @@ class TestClients:
     def test_one_that_cannot_be_made_is_for_a_person_to_mend(
         self, made: list[tuple[str, Any]], error: Exception, says: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(aws.boto3, "Session", Mock(return_value=Mock(client=Mock(side_effect=error))))
+        monkeypatch.setattr(aws, "Session", Mock(return_value=Mock(create_client=Mock(side_effect=error))))
 
         with pytest.raises(aws.DependencyMisconfigured) as raised, aws.calling("S3"):
             aws.s3()
@@ -260,6 +262,26 @@ class TestClients:
         monkeypatch.setattr(aws, "_clients", MadeMeanwhile())
 
         assert aws.s3() == "the other thread's s3"
+        assert made == []
+
+    def test_can_be_made_before_they_are_needed(self, made: list[tuple[str, Any]]) -> None:
+        aws.make_early([aws.s3, aws.dynamodb])
+        early = list(made)
+        aws.s3()
+
+        assert [name for name, _ in early] == ["s3", "dynamodb"]
+        assert made == early
+
+    @pytest.mark.parametrize("error", [ValueError("Invalid endpoint: nonsense"), botocore.NoRegionError()])
+    def test_one_that_cannot_be_made_early_is_reported_when_it_is_called(
+        self, made: list[tuple[str, Any]], error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(aws, "Session", Mock(return_value=Mock(create_client=Mock(side_effect=error))))
+
+        aws.make_early([aws.s3])
+
+        with pytest.raises(aws.DependencyMisconfigured), aws.calling("S3"):
+            aws.s3()
         assert made == []
 
     def test_can_be_forgotten(self, made: list[tuple[str, Any]]) -> None:
