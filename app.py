@@ -21,8 +21,8 @@ from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
 from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
-from chalicelib.messages.processing import process
-from chalicelib.messages.queue import Delivery, MessageQueue
+from chalicelib.messages.processing import Consumer
+from chalicelib.messages.queue import BATCH_MAX, Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository, Seen
 from chalicelib.settings import Settings
 from chalicelib.web import corrections, pages, paging, problems, requests
@@ -39,6 +39,7 @@ workflow = DragonWorkflow(settings)
 submissions = SubmissionTable(settings, workflow)
 messages = MessageRepository(settings)
 queue = MessageQueue(settings)
+consumer = Consumer(messages, queue)
 
 app = Dragonpost("dragonpost", settings)
 users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.stage)
@@ -181,13 +182,13 @@ def get_asset(name: str) -> Reply:
 
 @app.on_sqs_message(
     queue=f"dragonpost-{settings.stage}-messages",
-    batch_size=10,
+    batch_size=BATCH_MAX,
     maximum_concurrency=int(settings.consumer_concurrency),
     name="store_messages",
 )
 def store_messages(event: SQSEvent) -> None:
     """Store a batch of accepted messages: archive, then index."""
-    process([Delivery.of(record.to_dict()) for record in event], messages, queue)
+    consumer.process([Delivery.of(record.to_dict()) for record in event])
 
 
 @app.lambda_function(name="validate_dragon")

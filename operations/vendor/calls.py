@@ -17,7 +17,7 @@ from operations.deploy.commands import DeployError
 CALLS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"GetItem", "PutItem", "Query"}),
     "s3": frozenset({"GetObject", "PutObject"}),
-    "sqs": frozenset({"DeleteMessage", "SendMessage"}),
+    "sqs": frozenset({"DeleteMessageBatch", "SendMessage"}),
     "ssm": frozenset({"GetParametersByPath"}),
     "stepfunctions": frozenset({"DescribeExecution", "GetExecutionHistory", "StartExecution"}),
 }
