@@ -175,23 +175,28 @@ def _combined(event: Mapping[str, Any]) -> dict[str, str]:
     API Gateway has the last line in `headers` and every line in `multiValueHeaders`. A header that may be given only
     once is malformed once its lines are combined.
     """
+    given, given_lines = _members(event.get("headers")), _members(event.get("multiValueHeaders"))
+    last = {name.lower(): value for name, value in given.items() if isinstance(value, str)}
+    if len(last) == len(given) and given_lines == {name: [value] for name, value in given.items()}:
+        return last  # each header has one line
     lines: dict[str, list[str]] = {}
-    for name, values in _members(event.get("multiValueHeaders")).items():
+    for name, values in given_lines.items():
         texts = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
         lines.setdefault(name.lower(), []).extend(texts)
-    last = {name.lower(): value for name, value in _members(event.get("headers")).items() if isinstance(value, str)}
     return last | {name: ", ".join(values) for name, values in lines.items() if values}
 
 
 def _request_id(*given: object) -> str:
     """Return the first of these ids that is well-formed, or a new one."""
-    well_formed = (text for text in given if isinstance(text, str) and _REQUEST_ID.fullmatch(text))
-    return next(well_formed, None) or str(uuid.uuid4())
+    for text in given:
+        if isinstance(text, str) and _REQUEST_ID.fullmatch(text):
+            return text
+    return str(uuid.uuid4())
 
 
-def _members(value: object) -> Mapping[str, Any]:
+def _members(value: object) -> dict[str, Any]:
     """Return the members of a JSON object; anything else has none."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def if_match(request: Request) -> str | None:

@@ -3,13 +3,18 @@
 import contextlib
 import io
 import json
+import logging
+import sys
+import time
 from datetime import date
+from typing import Any
 
 import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from chalicelib.telemetry import correlated, count, logger
+from chalicelib.telemetry import LogLines, correlated, count, logger
 
-HOSTILE = ["a\r\nb", "\x1b[2J", "\x9b2J", "\u0085forged", "\u2028forged", '{"forged":1}', "é"]
+HOSTILE = ["a\r\nb", "\x1b[2J", "\x9b2J", "\u0085forged", "\u2028forged", '{"forged":1}', "é", "\x7f", "\ud800"]
 
 
 def test_a_count_is_a_metric_of_this_service(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +40,39 @@ def test_a_log_line_is_one_line_of_ascii_and_holds_what_was_logged(log: io.Strin
     assert json.loads(line)["correlation_id"] == json.loads(line)["submission_id"] == hostile
 
 
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_an_exceptions_line_is_one_line_of_ascii_too(log: io.StringIO, hostile: str) -> None:
+    with contextlib.suppress(ValueError), correlated("request-1"):
+        raise ValueError(hostile)
+
+    (line,) = log.getvalue().splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert hostile in json.loads(line)["exception"]
+
+
+@pytest.mark.parametrize(
+    ("created", "told"),
+    [
+        (1795504801.5, "2026-11-24 07:20:01,500+0000"),
+        (1795504801.0, "2026-11-24 07:20:01,000+0000"),
+        (1795504801.0625, "2026-11-24 07:20:01,062+0000"),
+    ],
+)
+def test_the_time_is_that_of_utc_wherever_the_function_runs(
+    monkeypatch: pytest.MonkeyPatch, created: float, told: str
+) -> None:
+    record = logging.LogRecord("dragonpost", logging.INFO, "a/b.py", 12, "request", (), None, "place")
+    record.created = created
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        line = json.loads(LogLines().format(record))
+    time.tzset()
+
+    assert line["timestamp"] == told
+
+
 def test_an_exception_that_leaves_the_block_is_logged_with_its_request_and_goes_on(log: io.StringIO) -> None:
     with pytest.raises(KeyError, match="lost"), correlated("request-1"):
         raise KeyError("lost")
@@ -42,6 +80,13 @@ def test_an_exception_that_leaves_the_block_is_logged_with_its_request_and_goes_
     (line,) = map(json.loads, log.getvalue().splitlines())
     assert (line["level"], line["message"], line["correlation_id"]) == ("ERROR", "failed", "request-1")
     assert "KeyError: 'lost'" in line["exception"]
+
+
+def test_a_line_may_name_a_request_of_its_own(log: io.StringIO) -> None:
+    with correlated("request-1"):
+        logger.info("told", extra={"correlation_id": "request-2"})
+
+    assert json.loads(log.getvalue())["correlation_id"] == "request-2"
 
 
 @pytest.mark.parametrize("failing", [False, True])
@@ -69,3 +114,59 @@ def test_one_is_counted_unless_it_says_how_many(capsys: pytest.CaptureFixture[st
 
     assert line["DragonsAdded"] == [1.0]
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+
+
+class TestLogLines:
+    """Whoever reads the log (`make logs`, CloudWatch's filters) finds what Powertools writes."""
+
+    @staticmethod
+    def both(record: logging.LogRecord) -> list[dict[str, Any]]:
+        """Return the line that Powertools' own formatter writes for a record, and ours."""
+        theirs, ours = LambdaPowertoolsFormatter(utc=True), LogLines()
+        record.created, record.msecs = 1795504801.0625, 62.0
+        for formatter in (theirs, ours):
+            formatter.append_keys(service="dragonpost", sampling_rate=None)
+        line = ours.format(record)  # it puts the correlation id into the record
+        assert line.isascii()
+        return [json.loads(theirs.format(record)), json.loads(line)]
+
+    @pytest.mark.parametrize("trace", [None, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=x;Sampled=1"])
+    @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+    @pytest.mark.parametrize(
+        ("message", "arguments"), [("request", ()), ("request of %s", ("a",)), ("100 %", ()), ("é \u2028", ())]
+    )
+    @pytest.mark.parametrize(
+        "more", [{}, {"status": 200, "route": None}, {"names": ["a"], "when": date(2023, 12, 10), "thread": 1}]
+    )
+    def test_are_those_of_powertools(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        trace: str | None,
+        level: int,
+        message: str,
+        arguments: tuple[str, ...],
+        more: dict[str, Any],
+    ) -> None:
+        monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+        if trace:
+            monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+        record = logging.LogRecord("dragonpost", level, "a/b.py", 12, message, arguments, None, "place")
+        vars(record).update(more)
+
+        with correlated("request-1"):
+            theirs, ours = self.both(record)
+
+        assert ours == theirs
+        assert (ours["service"], ours["location"], ours["correlation_id"]) == ("dragonpost", "place:12", "request-1")
+        assert ("xray_trace_id" in ours) is bool(trace)
+
+    def test_of_an_exception_are_those_of_powertools(self) -> None:
+        try:
+            raise KeyError("lost")
+        except KeyError:
+            record = logging.LogRecord("dragonpost", 40, "a/b.py", 12, "failed", (), sys.exc_info(), "place")
+
+        theirs, ours = self.both(record)
+
+        assert ours == theirs
+        assert ours["exception_name"] == "KeyError"
