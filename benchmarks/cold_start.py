@@ -48,7 +48,8 @@ class ColdStarts:
         }
         ran = subprocess.run(
             [made.python, "-I", "-B", FOLDER / "cold.py"],
-            env=dict(made.environments[case.function]),
+            env=made.environment(case.function),
+            cwd=made.unzipped,
             input=json.dumps(order),
             capture_output=True,
             encoding="utf-8",

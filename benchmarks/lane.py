@@ -30,7 +30,8 @@ class Lane:
         }
         self._process = subprocess.Popen(
             [made.python, "-I", "-B", FOLDER / "worker.py", json.dumps(options)],
-            env={**made.environments[function], **dict(made.peer.silencing if silent else ())},
+            env={**made.environment(function), **dict(made.peer.silencing if silent else ())},
+            cwd=made.unzipped,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -46,6 +46,11 @@ class Packaged:
     python: Path
     environments: Mapping[str, Mapping[str, str]]
 
+    def environment(self, function: str) -> dict[str, str]:
+        """Return a function's environment, with the package in the place of Lambda's /var/task."""
+        given = {**self.environments[function], "LAMBDA_TASK_ROOT": "/var/task"}
+        return {name: value.replace("/var/task", str(self.unzipped)) for name, value in given.items()}
+
     @property
     def bytes(self) -> int:
         """The size of the zip."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ OF_LAMBDA: Mapping[str, str] = {
     "AWS_LAMBDA_FUNCTION_NAME": "measured",
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-    "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+    "AWS_EXECUTION_ENV": "AWS_Lambda_python{}.{}".format(*sys.version_info),
     "_X_AMZN_TRACE_ID": "Root=1-6742d3a1-0b2c3d4e5f60718293a4b5c6;Parent=53995c3f42cd8ad8;Sampled=0",
     "LANG": "en_US.UTF-8",
     "TZ": ":UTC",

@@ -36,13 +36,14 @@ TITLES = {peer.name: peer.title for peer in PEERS} | {SERVER: f"**{SERVER}**", S
 class Table:
     """A part of the results: what it is about, its rows, and its columns (whose figures they are)."""
 
+    name: str
     title: str
     about: str
     rows: Sequence[Row]
     columns: Sequence[str]
     ours: str = OURS.name
     beside: Sequence[str] = (RAW.name, POWERTOOLS.name)
-    plot: str = ""
+    plotted: bool = True
 
 
 _NAMES = [peer.name for peer in PEERS]
@@ -50,42 +51,54 @@ _WAIT_MS = round(LATENCY_S * 1e3)
 
 TABLES = [
     Table(
+        "warm",
         "Warm: what the app itself costs",
         "CPU of one call. The calls to AWS are answered in place of the SDK, whose own work is the same for all and "
         "would hide the rest.",
         [each.row for each in APP],
         _NAMES,
-        plot="warm",
     ),
     Table(
+        "with-sdk",
         "Warm, with the SDK's work",
         "CPU of one call, with botocore's own work up to where it would send: validating, signing, parsing.",
         [each.row for each in WITH_SDK],
         _NAMES,
+        plotted=False,
     ),
     Table(
+        "waiting",
         "Waiting for AWS",
         f"Time, not CPU, if each call to AWS takes {_WAIT_MS} ms. The peers make their 31 calls in turn.",
         [each.row for each in WAITING],
         _NAMES,
+        plotted=False,
     ),
     Table(
+        "cold",
         "Cold",
         "CPU from the import to the first answer in a fresh process, unless a row says time or memory. AWS is a stub "
         f"behind TLS that takes {_WAIT_MS} ms for an answer.",
         [each.row for each in COLD],
         _NAMES,
-        plot="cold",
     ),
-    Table("Package", "The zip that is deployed. The peers use Lambda's SDK; ours carries its own.", [PACKAGE], _NAMES),
     Table(
+        "package",
+        "Package",
+        "The zip that is deployed. The peers use Lambda's SDK; ours carries its own.",
+        [PACKAGE],
+        _NAMES,
+        beside=(),
+        plotted=False,
+    ),
+    Table(
+        "local-server",
         "The local server",
         "Answers of `GET /health` in a second; each connection waits for an answer before it asks again.",
         list(SERVED.values()),
         [SERVER, STOCK],
-        SERVER,
-        [STOCK],
-        plot="served",
+        ours=SERVER,
+        beside=[STOCK],
     ),
 ]
 
@@ -99,8 +112,8 @@ def write(
     """
     PLOTS.mkdir(exist_ok=True)
     for table in TABLES:
-        if table.plot:
-            (PLOTS / f"{table.plot}.svg").write_text(_plot(table, samples), encoding="utf-8")
+        if table.plotted:
+            (PLOTS / f"{table.name}.svg").write_text(_plot(table, samples), encoding="utf-8")
     lines = [*_head(effort, took_s, began), "", *_aims(samples)]
     for table in TABLES:
         lines += ["", *_table(table, samples)]
@@ -135,7 +148,7 @@ def _aims(samples: Samples) -> Iterator[str]:
 
 
 def _aim(table: Table, row: Row, aim: Aim | Limit, samples: Samples) -> str:
-    title = f"{table.title}: {row.title}"
+    title = f"{table.name}: {row.title}"
     if isinstance(aim, Limit):
         value = samples.row(row.name)[table.ours].median
         met, found, wanted = value <= aim.value, _shown(value, row), f"≤ {_shown(aim.value, row)}"
@@ -153,9 +166,9 @@ def _table(table: Table, samples: Samples) -> Iterator[str]:
     yield f"## {table.title}"
     yield ""
     yield table.about
-    if table.plot:
+    if table.plotted:
         yield ""
-        yield f"![{table.title}](plots/{table.plot}.svg)"
+        yield f"![{table.title}](plots/{table.name}.svg)"
     beside = [f"{TITLES[table.ours]} ÷ {TITLES[other]}" for other in table.beside]
     yield ""
     yield f"| | {' | '.join([*(TITLES[name] for name in table.columns), *beside])} |"
