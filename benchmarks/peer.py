@@ -42,7 +42,7 @@ RAW = Peer("raw", "raw boto3", {API: "app.handler", CONSUMER: "app.consume"})
 CHALICE = Peer("chalice", "Chalice + msgspec", {API: "app.app", CONSUMER: "app.consume"})
 POWERTOOLS = Peer("powertools", "Powertools", {API: "app.handler", CONSUMER: "app.consume"}, silencing=_SILENT)
 FASTAPI = Peer("fastapi", "FastAPI + Mangum", {API: "app.handler"})
-OURS = Peer("ours", "**ours**", {API: "app.app", CONSUMER: "app.store_messages"}, binary=True, silencing=_SILENT)
+OURS = Peer("ours", "**Dragonpost**", {API: "app.app", CONSUMER: "app.store_messages"}, binary=True, silencing=_SILENT)
 
 PEERS: Sequence[Peer] = (RAW, CHALICE, POWERTOOLS, FASTAPI, OURS)
 

@@ -13,7 +13,7 @@ from benchmarks.package import Packaged
 from benchmarks.rows import LATENCY_S, Cold, Warm
 from benchmarks.spread import Samples
 
-TURN_S = 0.03
+TURN_S = 0.1  # enough for several collections of garbage where an app makes much of it
 RUNS_MAX = 600
 RUNS_TO_WARM_UP = 10
 
@@ -29,7 +29,7 @@ class Effort:
     load_s: float
 
 
-FULL = Effort(sittings=3, rounds=7, cold_rounds=15, load_rounds=5, load_s=2)
+FULL = Effort(sittings=3, rounds=6, cold_rounds=15, load_rounds=5, load_s=2)
 QUICK = Effort(sittings=1, rounds=3, cold_rounds=3, load_rounds=2, load_s=1)
 
 Say = Callable[[str], None]

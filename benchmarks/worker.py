@@ -7,7 +7,6 @@ one thing; each line of the answer is JSON. What the app writes goes to /dev/nul
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
@@ -54,7 +53,6 @@ class App:
         run(self._event(case), Context())
         cpu_s = wall_s = 0.0
         left = count
-        gc.collect()
         while left > 0:
             events = [self._event(case) for _ in range(min(left, EVENTS_AT_ONCE))]
             context = Context()
