@@ -63,7 +63,6 @@ def main() -> None:
         "call_s": ended_s - ready_s,
         "wall_s": ended_s - began_s,
         "peak_kb": peak_kb(),
-        "modules": len(sys.modules),
         "answer": answer,
     }
     os.write(answers, json.dumps(told).encode())

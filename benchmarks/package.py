@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import venv
 import zipfile
@@ -133,7 +134,10 @@ def _runtime(folder: Path) -> Path:
     python, stamp, digest = home / "bin" / "python", folder / "python.sha256", _digest(wanted)
     if not (python.exists() and _says(stamp, digest)):
         venv.create(home, clear=True, with_pip=False)
-        _pip("--python", str(python), "install", "--no-deps", "--compile", "-r", str(wanted))
+        _pip("--python", str(python), "install", "--no-deps", "--no-compile", "-r", str(wanted))
+        # Ordinary bytecode goes stale, unnoticed, when the folder is copied: every peer would then look slow.
+        compiling = ("compileall", "-q", "--invalidation-mode", "unchecked-hash", str(home / "lib"))
+        subprocess.run([python, "-I", "-m", *compiling], check=True, stdout=subprocess.DEVNULL)
         stamp.write_text(digest, encoding="utf-8")
     return python
 

@@ -103,6 +103,7 @@ WAITING = [
 
 COLD = [
     Cold(_ms("cold post", "first `POST /post-message`", _of(RAW, 0.75)), "post", "cpu_s"),
+    Cold(_ms("cold import", "of that, the import"), "post", "init_cpu_s"),
     Cold(_ms("cold consume", "first batch of 10", _of(RAW, 0.6)), "consume", "cpu_s"),
     Cold(_ms("cold get", "first `GET /message/{id}`", _of(RAW, 0.65)), "get message", "cpu_s"),
     Cold(_ms("cold list", "first `GET /dragons`, 1,000 entries", _of(RAW, 0.7)), "list, known", "cpu_s"),
