@@ -20,7 +20,7 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 
-.PHONY: help run token aws-env reset install quick test prove mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -68,6 +68,9 @@ test: lint ## check everything: lint, types, templates, unit, integration, end t
 
 prove: install .local/checkov/.made ## try hard to break the service's promises (under 25 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(RUN) -m pytest tests/proof -v -s
+
+bench: .venv/.run ## measure requests and cold starts beside other frameworks (under 15 minutes, on a machine that does nothing else)
+	@exec $(RUN) -m benchmarks
 
 mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; continues where it stopped)
 	@exec $(RUN) -m tests.mutation --jobs $(or $(JOBS),1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,14 +27,17 @@ _BEFORE = timedelta(days=1)  # for clocks that differ
 _VALID = timedelta(days=30)
 
 
-def make(ca_bundle: Path) -> None:
-    """Write the authority's certificate to this file, and the server's and its key beside it."""
+def make(ca_bundle: Path, names: Sequence[str] = (_NAME,)) -> None:
+    """Write the authority's certificate to this file, and the server's and its key beside it.
+
+    The server's is for this machine's address and these names, which may begin with `*.`.
+    """
     folder = ca_bundle.parent
     folder.mkdir(exist_ok=True)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _authority(authority_key)
     ca_bundle.write_bytes(authority.public_bytes(Encoding.PEM))
-    (folder / CERTIFICATE).write_bytes(_server(key, authority, authority_key).public_bytes(Encoding.PEM))
+    (folder / CERTIFICATE).write_bytes(_server(key, names, authority, authority_key).public_bytes(Encoding.PEM))
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with os.fdopen(os.open(folder / KEY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(pem)
@@ -50,9 +54,12 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 
 def _server(
-    key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey,
+    names: Sequence[str],
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
-    places = [x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName(_NAME)]
+    places = [x509.IPAddress(ipaddress.ip_address(HOST)), *map(x509.DNSName, names)]
     return (
         _begun(_named(HOST), authority.subject, key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
