@@ -29,7 +29,7 @@ def test_a_count_is_a_metric_of_this_service(capsys: pytest.CaptureFixture[str])
     assert (line["service"], line["outcome"]) == ("dragonpost", "added")
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_a_log_line_is_one_line_of_ascii_and_holds_what_was_logged(log: io.StringIO, hostile: str) -> None:
     with correlated(hostile):
         logger.info("told", extra={"submission_id": hostile})
@@ -40,7 +40,7 @@ def test_a_log_line_is_one_line_of_ascii_and_holds_what_was_logged(log: io.Strin
     assert json.loads(line)["correlation_id"] == json.loads(line)["submission_id"] == hostile
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_an_exceptions_line_is_one_line_of_ascii_too(log: io.StringIO, hostile: str) -> None:
     with contextlib.suppress(ValueError), correlated("request-1"):
         raise ValueError(hostile)
