@@ -41,11 +41,14 @@ def test_a_log_line_is_one_line_of_ascii_and_holds_what_was_logged(log: io.Strin
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
-def test_an_exceptions_line_is_one_line_of_ascii_too(log: io.StringIO, hostile: str) -> None:
-    with contextlib.suppress(ValueError), correlated("request-1"):
-        raise ValueError(hostile)
+def test_an_exceptions_line_is_one_line_of_ascii_too(hostile: str) -> None:
+    """The line is not logged: pytest would keep half a character as it is, and cannot send that between processes."""
+    error = ValueError(hostile)
+    record = logging.LogRecord(
+        "dragonpost", logging.ERROR, "a.py", 12, "failed", (), (ValueError, error, None), "place"
+    )
 
-    (line,) = log.getvalue().splitlines()
+    line = LogLines().format(record)
     assert line.isascii()
     assert line.isprintable()
     assert hostile in json.loads(line)["exception"]
