@@ -44,14 +44,22 @@ class Answer:
         return None
 
 
-def url_of(stage: str, clients: Clients) -> str:
-    """Return where a stage's API is served, without a `/` at its end. Raises ApiNotFound.
+def api_of(stage: str, clients: Clients) -> Api:
+    """Return a stage's API. Raises ApiNotFound."""
+    stacks = _output(stage, clients("cloudformation"))
+    if not (url := stacks or _recorded(stage)):
+        raise ApiNotFound(
+            f"stage {stage} has no API that could be found: deploy it (make deploy STAGE={stage}), or, if "
+            "`chalice deploy` did that in another folder, go there: its .chalice/deployed/ says where the API is"
+        )
+    return Api(_served(url, stage), has_gateway_responses=bool(stacks))
+
+
+def _served(url: str, stage: str) -> str:
+    """Return where an API is served, without a `/` at its end.
 
     AWS serves it at a host of its own. An emulator, to which AWS_ENDPOINT_URL leads, serves all of them at its own.
     """
-    url = _output(stage, clients("cloudformation")) or _recorded(stage)
-    if not url:
-        raise ApiNotFound(f"stage {stage} has no API that could be found: deploy it (make deploy STAGE={stage})")
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
     if urlsplit(endpoint).hostname not in LOOPBACK:
         return url.rstrip("/")
@@ -78,10 +86,14 @@ def _recorded(stage: str) -> str:
 
 
 class Api:
-    """Requests to an API; `token` is an ID token of the stage's user pool."""
+    """Requests to an API; `token` is an ID token of the stage's user pool.
 
-    def __init__(self, url: str) -> None:
+    `has_gateway_responses` is whether the gateway's own answers are the template's: `chalice deploy` leaves them out.
+    """
+
+    def __init__(self, url: str, *, has_gateway_responses: bool = True) -> None:
         self.url = url
+        self.has_gateway_responses = has_gateway_responses
         bundle = os.environ.get("AWS_CA_BUNDLE")  # of a proxy that inspects TLS, or of an emulator
         context = ssl.create_default_context(cafile=bundle or None)
         handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from devstack.settings import DevstackError
 from operations import forget, versions, visitors
-from operations.api import Answer, Api, ApiNotFound, url_of
+from operations.api import Answer, Api, ApiNotFound, api_of
 from operations.contents import of_this_environment
 from operations.reach import reach
 from operations.stages import STAGES
@@ -74,7 +74,7 @@ class Smoke:
     def _strangers(self) -> Iterator[str]:
         refused = expect(self._api.send("GET", "/dragons"), 401, "GET /dragons without a token")
         origin, allowed = STAGES[self._stage.name].allow_origin, refused.headers.get("Access-Control-Allow-Origin")
-        if allowed != origin:
+        if self._api.has_gateway_responses and allowed != origin:
             raise Broken(f"the gateway's own answers allow the origin {allowed} instead of {origin}")
         forged = {"Authorization": "Bearer a.b.c"}
         expect(self._api.send("GET", "/dragons", headers=forged), 401, "GET /dragons with a forged token")
@@ -140,7 +140,7 @@ def until(look: Callable[[], dict[str, Any] | None], what: str) -> dict[str, Any
 def smoke(name: str, clients: Clients) -> None:
     """Look at a stage, and print what worked. Raises Broken, and what stands in the way of looking."""
     stage = Standing.found(name, clients)
-    api = Api(url_of(name, clients))
+    api = api_of(name, clients)
     with visitors.visiting(stage, lambda _: None) as (operator, clerk, _):
         look = Smoke(stage, api, operator, clerk)
         for worked in look.everything():

@@ -32,6 +32,8 @@ class Stage:
 
     url = "https://abc.execute-api.eu-central-1.amazonaws.com/prod"
 
+    has_gateway_responses = True
+
     def __init__(self) -> None:
         self.changed: dict[str, Answer] = {}
         self.posted: dict[str, Any] = {}
@@ -119,6 +121,16 @@ def test_what_does_not_work_is_named(
         look()
 
 
+def test_a_stage_of_chalice_deploy_passes_although_its_gateway_names_no_origin(
+    stage: Stage, look: Callable[[], list[str]]
+) -> None:
+    stage.has_gateway_responses = False
+    stage.changed["GET /dragons"] = answer(401)
+    stage.changed = {"GET /dragons?": answer(200, [DRAGON]), **stage.changed}
+
+    assert len(look()) == 6
+
+
 @pytest.mark.parametrize("status", ["added", "failed"])
 def test_a_report_with_another_outcome_is_named(stage: Stage, look: Callable[[], list[str]], status: str) -> None:
     stage.changed["POST /dragons"] = answer(202, {"submission_id": "s-1"})
@@ -161,14 +173,14 @@ class Stacks:
 def test_an_api_is_looked_for_where_it_is_served(monkeypatch: pytest.MonkeyPatch, endpoint: str, served: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
 
-    assert api.url_of("prod", lambda _: Stacks(f"{Stage.url}/")) == served
+    assert api.api_of("prod", lambda _: Stacks(f"{Stage.url}/")).url == served
 
 
 def test_a_stage_without_an_api_is_named_with_what_deploys_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(api, "PROJECT", tmp_path)
 
     with pytest.raises(api.ApiNotFound, match="make deploy STAGE=prod"):
-        api.url_of("prod", lambda _: Stacks(None))
+        api.api_of("prod", lambda _: Stacks(None))
 
 
 def test_an_api_of_chalice_deploy_is_found_in_its_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -178,4 +190,7 @@ def test_an_api_of_chalice_deploy_is_found_in_its_record(monkeypatch: pytest.Mon
     resources = [{"name": "api_handler"}, {"name": "rest_api", "rest_api_url": f"{Stage.url}/"}]
     record.write_text(json.dumps({"resources": resources}), encoding="utf-8")
 
-    assert api.url_of("dev", lambda _: Stacks(None)) == Stage.url
+    found = api.api_of("dev", lambda _: Stacks(None))
+
+    assert (found.url, found.has_gateway_responses) == (Stage.url, False)
+    assert api.api_of("dev", lambda _: Stacks(f"{Stage.url}/")).has_gateway_responses

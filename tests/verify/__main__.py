@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from devstack.settings import DevstackError
 from operations import PROJECT, forget, versions, visitors
-from operations.api import Api, ApiNotFound, url_of
+from operations.api import Api, ApiNotFound, api_of
 from operations.contents import PLACE, of_this_environment
 from operations.deploy.target import resources_stack
 from operations.reach import reach
@@ -45,18 +45,18 @@ class NotVerified(Exception):
 def verify(options: argparse.Namespace) -> bool:
     """Look at a stage, and write the report. Return whether everything was as it has to be."""
     stage = Standing.found(options.stage, of_this_environment)
-    url = url_of(options.stage, of_this_environment)
+    api = api_of(options.stage, of_this_environment)
     if not options.yes:
         _ask(stage)
-    report = Report.of(options.report, stage, url)
+    report = Report.of(options.report, stage, api.url)
     with visitors.visiting(stage, _say) as people, tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "stage.json")
         place.touch(0o600)  # it has the visitors' passwords in it
-        place.write_text(json.dumps(_place(stage, url, people)), encoding="utf-8")
+        place.write_text(json.dumps(_place(stage, api.url, people)), encoding="utf-8")
         try:
             passed = _run(options.only or SUITE, place, Path(folder, "results.xml"), report)
         finally:
-            _remove_dragons(stage, Api(url), people)
+            _remove_dragons(stage, api, people)
     report.write()
     return passed
 
