@@ -6,14 +6,19 @@ They have addresses and companies that nobody else has, so that what is theirs c
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
+import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib.dragons.submissions import Submission, submission_of_row
 from operations import forget, versions
+from operations.deploy.commands import interrupts_wait
 from operations.forget import COMPANY, PERSON, ROWS_AT_ONCE, Person
 from operations.stores import EXECUTIONS_KEPT_DAYS, LOGS_KEPT_DAYS, Standing
 
@@ -25,6 +30,10 @@ LEFT = (
     f"log lines, for {LOGS_KEPT_DAYS} days, and metrics, which letters that were dead for a while are part of",
     "notifications of dragons that were added or refused: whoever subscribes to the topic has got them",
 )
+
+
+class VisitorsRemain(Exception):
+    """Something of visitors could not be removed; the message says why, and which commands remove it."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +48,55 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def visiting(stage: Standing, say: Say) -> Iterator[list[Visitor]]:
+def visiting(stage: Standing, say: Say, *, dead_letters: bool = True) -> Iterator[list[Visitor]]:
     """Have an operator and a user of each of two companies in the block: `operator`, `amber` and `cobalt`.
 
-    They are removed at its end, however it ends. Raises ClientError if the credentials may not create users, and the
-    errors of `remove`.
+    They are removed at its end, however it ends: SIGTERM and SIGHUP end it as Ctrl-C does, and none of them ends the
+    removal. Without `dead_letters`, visitors cannot have any, and nobody looks. Raises ClientError if the credentials
+    may not create users, and VisitorsRemain.
     """
     run, visitors = secrets.token_hex(4), list[Visitor]()
     companies = {"operator": "", "amber": str(uuid.uuid4()), "cobalt": str(uuid.uuid4())}
+    with _ended_as_by_ctrl_c():
+        try:
+            for name, company_id in companies.items():
+                with interrupts_wait(lambda: None):  # or nobody knew who was made
+                    visitors.append(_made(stage, name, f"{name}-{run}@visitors.example", company_id))
+                _let_in(stage, visitors[-1])
+            yield visitors
+        finally:
+            with interrupts_wait(lambda: say("interrupted; visitors and what was theirs are removed first")):
+                remove(stage, visitors, say, dead_letters=dead_letters)
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
-        for name, company_id in companies.items():
-            visitors.append(_invited(stage, name, f"{name}-{run}@visitors.example", company_id))
-        yield visitors
+        yield
     finally:
-        remove(stage, visitors, say)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _invited(stage: Standing, name: str, email: str, company_id: str) -> Visitor:
-    idp, who = stage.clients("cognito-idp"), {"UserPoolId": stage.resources["UserPool"], "Username": email}
+def _made(stage: Standing, name: str, email: str, company_id: str) -> Visitor:
     attributes = {"email": email, "email_verified": "true"} | ({"custom:company_id": company_id} if company_id else {})
-    made = idp.admin_create_user(
-        **who,
+    made = stage.clients("cognito-idp").admin_create_user(
+        UserPoolId=stage.resources["UserPool"],
+        Username=email,
         UserAttributes=[{"Name": name, "Value": value} for name, value in attributes.items()],
         MessageAction="SUPPRESS",
     )["User"]
-    password = f"Dp-{secrets.token_urlsafe(18)}-7"
-    idp.admin_set_user_password(**who, Password=password, Permanent=True)
-    if not company_id:
-        idp.admin_add_user_to_group(**who, GroupName="operators")
     sub = next(each["Value"] for each in made["Attributes"] if each["Name"] == "sub")
-    return Visitor(name, email, password, sub, company_id)
+    return Visitor(name, email, f"Dp-{secrets.token_urlsafe(18)}-7", sub, company_id)
+
+
+def _let_in(stage: Standing, visitor: Visitor) -> None:
+    idp, who = stage.clients("cognito-idp"), {"UserPoolId": stage.resources["UserPool"], "Username": visitor.email}
+    idp.admin_set_user_password(**who, Password=visitor.password, Permanent=True)
+    if not visitor.company_id:
+        idp.admin_add_user_to_group(**who, GroupName="operators")
 
 
 def id_token(stage: Standing, visitor: Visitor) -> str:
@@ -98,20 +126,40 @@ def submissions(stage: Standing, visitors: Sequence[Visitor]) -> list[Submission
     return [submission_of_row(item) for found in pages for page in found for item in page["Items"]]
 
 
-def remove(stage: Standing, visitors: Sequence[Visitor], say: Say) -> None:
+def remove(stage: Standing, visitors: Sequence[Visitor], say: Say, *, dead_letters: bool = True) -> None:
     """Remove visitors with their messages, dead letters and rows; dragons that they added are not theirs any more.
 
-    What is gone already is no error. Raises VersionsRemain or ForgetError if something cannot be removed.
+    What is gone already is no error. Raises VisitorsRemain once everything that can be removed is.
     """
+    remain: dict[str, Exception] = {}  # why, by what removes it
     for visitor in visitors:
-        if visitor.company_id:
-            _remove_messages(stage, visitor.company_id)
-            letters = COMPANY["MessageDeadLetterQueue"](stage, "MessageDeadLetterQueue", visitor.company_id)
-            _delete(letters)
-    for visitor in visitors:
-        for store in ("SubmissionTable", "UserPool"):
-            _delete(PERSON[store](stage, store, Person(visitor.sub, visitor.email, ())))
+        for whose, removal in _removals(stage, visitor, dead_letters=dead_letters):
+            try:
+                removal()
+            except (ClientError, BotoCoreError, versions.VersionsRemain, forget.ForgetError) as error:
+                remain.setdefault(f"make forget STAGE={stage.name} {whose} DO=yes", error)
+    if remain:
+        why, *_ = remain.values()
+        raise VisitorsRemain(
+            "\n  ".join([f"not all that visitors made could be removed: {why}. These do it:", *remain])
+        )
     say(f"{len(visitors)} visitors and what was theirs are removed")
+
+
+def _removals(stage: Standing, visitor: Visitor, *, dead_letters: bool) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield what removes everything of a visitor's company and of the visitor, with whose it is for `make forget`."""
+    company, person = visitor.company_id, Person(visitor.sub, visitor.email, ())
+    if company:
+        yield f"COMPANY={company}", lambda: _remove_messages(stage, company)
+    if company and dead_letters:
+        letters = "MessageDeadLetterQueue"
+        yield f"COMPANY={company}", lambda: _delete(COMPANY[letters](stage, letters, company))
+    for store in ("SubmissionTable", "UserPool"):
+        yield f"PERSON={visitor.sub}", functools.partial(_remove_person, stage, store, person)
+
+
+def _remove_person(stage: Standing, store: str, person: Person) -> None:
+    _delete(PERSON[store](stage, store, person))
 
 
 def _delete(part: forget.Part) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devstack.settings import DevstackError
-from operations import PROJECT, forget, versions, visitors
+from operations import PROJECT, visitors
 from operations.api import Api, ApiNotFound, api_of
 from operations.contents import PLACE, of_this_environment
 from operations.deploy.target import resources_stack
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         reach(options.stage)
         passed = verify(options)
-    except (NotVerified, ApiNotFound, DevstackError, versions.VersionsRemain, forget.ForgetError) as error:
+    except (NotVerified, ApiNotFound, DevstackError, visitors.VisitorsRemain) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (ClientError, BotoCoreError, OSError) as error:
