@@ -8,12 +8,14 @@ embedded AWS, on which the same tests pass. On a stage that holds data it asks f
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +23,7 @@ from urllib.parse import quote
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dragons.submissions import Submission
 from devstack.settings import DevstackError
 from operations import PROJECT, visitors
 from operations.api import Api, ApiNotFound, api_of
@@ -30,12 +33,13 @@ from operations.reach import reach
 from operations.stages import STAGES
 from operations.stores import Standing
 from operations.visitors import Visitor
-from tests.e2e.waiting import until
 from tests.people import VARIABLE
 from tests.verify.report import Report
 from tests.verify.suite import SUITE
 
 SETTLES_WITHIN_S = 120
+LOOKS_EVERY_S = 0.5
+ENDS_WITHIN_S = 60
 
 
 class NotVerified(Exception):
@@ -54,10 +58,10 @@ def verify(options: argparse.Namespace) -> bool:
         place.touch(0o600)  # it has the visitors' passwords in it
         place.write_text(json.dumps(_place(stage, api.url, people)), encoding="utf-8")
         try:
-            passed = _run(options.only or SUITE, place, Path(folder, "results.xml"), report)
+            passed = run(options.only or SUITE, place, report)
+            report.write()
         finally:
             _remove_dragons(stage, api, people)
-    report.write()
     return passed
 
 
@@ -76,9 +80,11 @@ def _ask(stage: Standing) -> None:
 
 def _holds(stage: Standing) -> Iterator[str]:
     bucket, key = (stage.parameter(name) for name in PLACE)
-    dragons = msgspec.json.decode(stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
-    if dragons:
-        yield f"{len(dragons)} dragons"
+    try:
+        if dragons := msgspec.json.decode(stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()):
+            yield f"{len(dragons)} dragons"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        yield "a dragon document that cannot be read"
     table = {"TableName": stage.resources["MessageTable"], "Limit": 1}
     if stage.clients("dynamodb").scan(**table)["Items"]:
         yield "messages"
@@ -103,22 +109,43 @@ def _place(stage: Standing, url: str, people: Sequence[Visitor]) -> dict[str, An
     return {"stage": stage.name, "running": running, "people": who}
 
 
-def _run(tests: Sequence[str], place: Path, results: Path, report: Report) -> bool:
-    options = ("-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junitxml={results}", "--tb=short", "--quiet")
-    command = (sys.executable, "-m", "pytest", *options, *tests)
-    status = subprocess.run(command, cwd=PROJECT, env={**os.environ, VARIABLE: str(place)}, check=False).returncode
+def run(tests: Sequence[str], place: Path, report: Report) -> bool:
+    """Run tests, and put what came of them into the report. Return whether all passed. Raises NotVerified.
+
+    `place` is the file that tells them of the stage. What they write down is put beside it: there may be tokens in it.
+    """
+    results, written = place.with_name("results.xml"), place.with_name("written")
+    options = ("-o", "junit_family=xunit1", f"--junitxml={results}", f"--basetemp={written}", "--tb=short", "--quiet")
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *tests)
+    status = _ended(command, {**os.environ, VARIABLE: str(place)})
     if not results.exists():
         raise NotVerified(f"the tests ended with status {status} before they had any result")
     report.read(results)
     return status == 0
 
 
+def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run pytest, and return its status. When this process is interrupted, tests remove what they made first."""
+    # Ctrl-C reaches all processes of a session. Here this one alone gets it, and passes it on, once.
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(ENDS_WITHIN_S)
+        raise
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _remove_dragons(stage: Standing, api: Api, people: Sequence[Visitor]) -> None:
     """Remove the dragons that visitors have added, by the API, once each of their reports is settled."""
-
-    until(lambda: all(each.status != "pending" for each in visitors.submissions(stage, people)), SETTLES_WITHIN_S)
-    reported = visitors.submissions(stage, people)
-    added = {each.dragon.dragon_name_str for each in reported if each.status == "added" and each.dragon}
+    deadline = time.monotonic() + SETTLES_WITHIN_S
+    while _pending(reported := visitors.submissions(stage, people)) and time.monotonic() < deadline:
+        time.sleep(LOOKS_EVERY_S)
+    added = {each.dragon.dragon_name_str for each in reported if each.status == "added"}
     token = visitors.id_token(stage, next(each for each in people if not each.company_id))
     for name in sorted(added):
         path = f"/dragons/{quote(name, safe='')}"
@@ -129,6 +156,14 @@ def _remove_dragons(stage: Standing, api: Api, people: Sequence[Visitor]) -> Non
         if gone.status != 204:
             raise NotVerified(f"the dragon {name} could not be removed: {gone.status}")
     _say(f"{len(added)} dragons that visitors had added are removed")
+    if pending := _pending(reported):
+        raise NotVerified(
+            f"reports of visitors are still pending, and may yet add {', '.join(pending)}: remove them then"
+        )
+
+
+def _pending(reported: Sequence[Submission]) -> list[str]:
+    return [each.dragon.dragon_name_str for each in reported if each.status == "pending"]
 
 
 def _say(message: str) -> None:
