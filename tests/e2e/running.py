@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import boto3
 import requests
 
+from operations.environment import LOOPBACK
 from operations.stages import EMBEDDED, STAGES
 from tests.people import verified_stage
 
@@ -246,8 +248,11 @@ class Api:
     _tokens: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.http.trust_env = False  # no proxy, no .netrc
+        self.http.trust_env = False  # no .netrc
         self.http.verify = self.devstack.running.get("ca_bundle", True)
+        host = str(urlsplit(self.base_url).hostname)
+        if host not in LOOPBACK and not proxy_bypass(host):
+            self.http.proxies.update(getproxies())  # a deployed stage is reached as the account is
 
     @property
     def base_url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.e2e.messages import a_message, dead, forget_row, stored
 from tests.e2e.running import Api, Served
 from tests.e2e.waiting import until
 
+SINCE_S = 600  # a deployed stage has 90 days of lines
+
 
 @pytest.fixture
 def gateway(apis: dict[str, Api]) -> Api:
@@ -25,9 +28,16 @@ def logged(devstack: Served, function: str, correlation_id: str) -> list[dict[st
     """Return the function's log lines with this id, once there are any."""
 
     def lines() -> list[dict[str, Any]]:
-        events = devstack.client("logs").filter_log_events(
-            logGroupName=f"/aws/lambda/{deployed_name(function, devstack.stage)}", filterPattern=f'"{correlation_id}"'
-        )["events"]
+        pages = (
+            devstack.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(
+                logGroupName=f"/aws/lambda/{deployed_name(function, devstack.stage)}",
+                filterPattern=f'"{correlation_id}"',
+                startTime=int((time.time() - SINCE_S) * 1000),
+            )
+        )
+        events = [event for page in pages for event in page["events"]]  # AWS's first pages may be empty
         texts = [text for event in events for text in event["message"].splitlines() if correlation_id in text]
         return [json.loads(text) for text in texts]
 
