@@ -96,6 +96,7 @@ def _standing(stage: str, clients: Clients) -> Iterator[tuple[str, Kept]]:
 
 
 _NAMES = {BUCKET: "BucketName", TABLE: "TableName", QUEUE: "QueueName", POOL: "UserPoolName"}
+IMPORTED = frozenset({*_NAMES, GROUP})
 
 
 def _names(value: Any, known: Mapping[str, str]) -> Iterator[str]:
