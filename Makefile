@@ -13,12 +13,13 @@ PYTHON := .venv/bin/python
 HERE = $(PYTHON) -IS operations/environment.py here
 RUN = $(HERE) $(PYTHON)
 TOOLS = $(PYTHON) -IS operations/environment.py tools
-WITH ?= cloudformation
 WORKERS ?= 2
 # These count on the command line alone: what you have exported under the same name may be about something else.
 STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
+WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
+$(foreach name,COMPANY FUNCTION HOURS ID PERSON SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 .PHONY: help run token aws-env reset install quick test prove bench mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes expire logs destroy forget restore clean
 

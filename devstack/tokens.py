@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devstack.aws import sign_in
-from devstack.aws.seed import PEOPLE
+from devstack.people import PEOPLE
 from devstack.settings import DevstackError, Settings
 from devstack.state import START_IT, StateFolder, read_json
 
@@ -11,7 +11,7 @@ from devstack.state import START_IT, StateFolder, read_json
 def id_token(settings: Settings, user: str) -> str:
     """Return a valid ID token of a user of the running devstack.
 
-    `user` is a name of `devstack.aws.seed.PEOPLE` or an address. Raises DevstackError if there is no such user or no
+    `user` is a name of `devstack.people.PEOPLE` or an address. Raises DevstackError if there is no such user or no
     running devstack.
     """
     state = StateFolder(settings.state)

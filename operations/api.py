@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import ssl
@@ -124,3 +125,5 @@ class Api:
         except urllib.error.HTTPError as refused:
             with refused:
                 return Answer(refused.code, refused.headers, refused.read())
+        except http.client.HTTPException as broken:
+            raise OSError(f"{method} {self.url}{path} got no whole answer: {broken!r}") from broken

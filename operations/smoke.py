@@ -45,6 +45,13 @@ def expect(answer: Answer, status: int, what: str) -> Answer:
     return answer
 
 
+def content(answer: Answer, what: str) -> Any:
+    """Return the JSON of a 200. Raises Broken if it is another answer: a proxy's page, say."""
+    if (found := expect(answer, 200, what).json) is None:
+        raise Broken(f"{what}: 200 without JSON: {printable(answer.body.decode(errors='replace'))[:500]}")
+    return found
+
+
 class Smoke:
     """One look at a stage, as an operator and as somebody of a company."""
 
@@ -60,14 +67,14 @@ class Smoke:
         yield from self._pages()
         yield from self._strangers()
         token = visitors.id_token(self._stage, self._operator)
-        listed = expect(self._api.send("GET", "/dragons?limit=1", token), 200, "GET /dragons").json
+        listed = content(self._api.send("GET", "/dragons?limit=1", token), "GET /dragons")
         yield "an operator signs in, and lists the dragons"
         yield self._report(token, listed)
         yield from self._message(visitors.id_token(self._stage, self._clerk))
 
     def _pages(self) -> Iterator[str]:
         expect(self._api.send("GET", "/health"), 200, "GET /health")
-        document = expect(self._api.send("GET", "/openapi.json"), 200, "GET /openapi.json").json
+        document = content(self._api.send("GET", "/openapi.json"), "GET /openapi.json")
         expect(self._api.send("GET", "/"), 200, "GET /")
         yield f"it answers at {self._api.url}/, with version {document['info']['version']}"
 
@@ -95,7 +102,7 @@ class Smoke:
         return "the workflow refuses a dragon that is in the registry"
 
     def _settled(self, place: str, token: str) -> dict[str, Any] | None:
-        found: dict[str, Any] = expect(self._api.send("GET", place, token), 200, f"GET {place}").json
+        found: dict[str, Any] = content(self._api.send("GET", place, token), f"GET {place}")
         return None if found["status"] == "pending" else found
 
     def _message(self, token: str) -> Iterator[str]:
@@ -114,7 +121,7 @@ class Smoke:
         answer = self._api.send("GET", place, token)
         if answer.status == 404:
             return None
-        found: dict[str, Any] = expect(answer, 200, f"GET {place}").json
+        found: dict[str, Any] = content(answer, f"GET {place}")
         return found
 
 

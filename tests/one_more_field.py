@@ -17,17 +17,21 @@ EXAMPLES = ("honey", "old wine")
 STORED_DEFAULT = "never seen"
 
 _MODEL = Path("chalicelib", "dragons", "model.py")
-_NOT_COPIED = (".*", "node_modules", "vendor", "mutants", "__pycache__", "*.egg-info")
+_NOT_COPIED = shutil.ignore_patterns(".*", "node_modules", "mutants", "__pycache__", "*.egg-info")
 
 
 def project_with_one_more_field(folder: Path) -> Path:
     """Copy the project into a new folder, and declare the field as CONTRIBUTING.md says; return the folder."""
     copy = folder / "project"
-    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+    shutil.copytree(PROJECT, copy, ignore=_not_copied)
     shutil.copytree(PROJECT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deploy*", "venv"))
     model = copy / _MODEL
     model.write_text(with_one_more_field(model.read_text(encoding="utf-8")), encoding="utf-8")
     return copy
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    return _NOT_COPIED(folder, names) | ({"vendor"} if Path(folder) == PROJECT else set())
 
 
 def with_one_more_field(source: str) -> str:

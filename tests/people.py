@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from devstack.aws.seed import PEOPLE
+from devstack.people import PEOPLE
 
 # This variable names the file in which `make verify` says where its stage is, and who may sign in there.
 VARIABLE = "DRAGONPOST_VERIFIED_STAGE"

@@ -5,35 +5,14 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from devstack.aws.deployment import client
+from devstack.people import PEOPLE, Person
 from devstack.settings import Settings
 from devstack.state import StateFolder, read_json, write_json
 from operations import PROJECT, contents
 from operations.deploy.commands import DeployError
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody who may log in, for a company or as an operator."""
-
-    name: str
-    company_id: str = ""
-    is_operator: bool = False
-
-    @property
-    def email(self) -> str:
-        """The address to log in with."""
-        return f"{self.name}@dragonpost.example"
-
-
-PEOPLE = (
-    Person("operator", is_operator=True),
-    Person("amber", company_id="e0721e56-fb09-4273-ae74-7bcbc92d43eb"),
-    Person("cobalt", company_id="5b1f3a0e-6c1d-4a55-9f2e-0d6f4c7f1b8a"),
-)
 
 
 def put_everything(settings: Settings, state: StateFolder, outputs: Mapping[str, str]) -> list[str]:

@@ -96,6 +96,7 @@ def _standing(stage: str, clients: Clients) -> Iterator[tuple[str, Kept]]:
 
 
 _NAMES = {BUCKET: "BucketName", TABLE: "TableName", QUEUE: "QueueName", POOL: "UserPoolName"}
+IMPORTED = frozenset({*_NAMES, GROUP})
 
 
 def _names(value: Any, known: Mapping[str, str]) -> Iterator[str]:
@@ -115,8 +116,10 @@ def _names(value: Any, known: Mapping[str, str]) -> Iterator[str]:
 def _found(kind: str, name: str, account: Mapping[str, str], clients: Clients) -> Kept | None:
     try:
         if kind == BUCKET:
-            clients("s3").head_bucket(Bucket=name, ExpectedBucketOwner=account["AWS::AccountId"])
-            return Kept(kind, name, {"BucketName": name})
+            bucket = clients("s3").head_bucket(Bucket=name, ExpectedBucketOwner=account["AWS::AccountId"])
+            # Every region sees a bucket. One that is elsewhere belongs to the stage of this name there.
+            here = bucket.get("BucketRegion", account["AWS::Region"]) == account["AWS::Region"]
+            return Kept(kind, name, {"BucketName": name}) if here else None
         if kind == TABLE:
             clients("dynamodb").describe_table(TableName=name)
             return Kept(kind, name, {"TableName": name})

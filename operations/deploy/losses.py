@@ -10,10 +10,10 @@ from typing import Any
 from operations.deploy import commands
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target
+from operations.stores import STORES, WORKFLOW
 
-HOLDING_DATA = frozenset(
-    {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Cognito::UserPool"},
-)
+# A workflow's executions are a record: what they did is in the stores.
+HOLDING_DATA = frozenset(store.type for store in STORES.values()) - {WORKFLOW}
 
 # awscli/customizations/cloudformation/exceptions.py
 NOTHING_CHANGES = "No changes to deploy"

@@ -17,7 +17,7 @@ from operations import PROJECT
 from operations.deploy import adoption, stack
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target
-from operations.stores import BUCKET, STORES, WORKFLOW
+from operations.stores import BUCKET, POOL, STORES, WORKFLOW
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
 from tests.integration.stage import make_prods_stores
 
@@ -162,6 +162,18 @@ def test_another_stages_stores_are_not_taken(clients: Callable[[str], Any]) -> N
     assert resume(clients).asked is None
 
 
+def test_a_bucket_in_another_region_is_the_same_stages_there_and_is_left_alone(clients: Callable[[str], Any]) -> None:
+    """Without the region in their names, its buckets are found from every region."""
+    bucket, policy = "dragonpost-prod-dragons-123456789012", '{"Version": "2012-10-17", "Statement": []}'
+    there = boto3.client("s3", region_name="eu-central-1")
+    there.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    there.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+    assert resume(clients).asked is None
+
+    assert there.get_bucket_policy(Bucket=bucket)["Policy"] == policy
+
+
 def test_two_pools_of_one_name_are_a_persons_to_tell_apart(clients: Callable[[str], Any], kept: str) -> None:
     other = clients("cognito-idp").create_user_pool(PoolName="dragonpost-prod")["UserPool"]["Id"]
 
@@ -208,6 +220,20 @@ def test_a_stack_whose_first_create_failed_is_deleted_and_says_why_it_failed(
     assert f"{name} is ROLLBACK_COMPLETE" in said
     assert "it failed at MessageBucket: b already exists" in said
     assert "stays: MessageBucket b" in said
+
+
+def test_what_a_failed_create_could_not_take_back_because_it_is_protected_is_taken_into_the_next_stack(
+    clients: Callable[[str], Any],
+) -> None:
+    """Prod's tables and pool have deletion protection, so rolling its first create back fails on AWS."""
+    pool = clients("cognito-idp").create_user_pool(PoolName="dragonpost-prod")["UserPool"]["Id"]
+    stacks = clients("cloudformation").stacks
+    stacks[RESOURCES] = FakeStack({"UserPool": (POOL, pool)}, frozenset({"UserPool"}), "ROLLBACK_FAILED")
+
+    asked = resume(clients).asked
+
+    assert [each["LogicalResourceId"] for each in asked["ResourcesToImport"]] == ["UserPool"]
+    assert {"ParameterKey": "BucketNamesHaveRegion", "ParameterValue": "true"} in asked["Parameters"]
 
 
 @pytest.mark.parametrize(

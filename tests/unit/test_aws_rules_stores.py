@@ -12,6 +12,7 @@ from botocore.loaders import create_loader
 from app import app
 from chalicelib.settings import Settings
 from operations import PROJECT
+from operations.deploy import adoption
 from operations.deploy.stage import STAGE_LETTERS_MAX
 from operations.generate import chalice_config, policies
 from operations.stages import STAGES, Stage
@@ -89,6 +90,20 @@ def test_a_failed_first_deployment_leaves_nothing_that_stops_the_next(name: str,
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
     """
     assert policy in ("Delete", "RetainExceptOnCreate")
+
+
+# What a deleted stack keeps, and no import brings back: adoption.py deletes a bucket's policy first, and SQS takes the
+# policy of a new stack for the one that stands.
+MADE_ANEW = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"}
+
+
+@pytest.mark.parametrize("name", [name for name, policy in with_attribute("DeletionPolicy") if policy != "Delete"])
+def test_what_a_deleted_stack_keeps_the_next_one_takes_in(name: str) -> None:
+    """A new stack cannot make what stands: "already exists".
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources.html
+    """
+    assert RESOURCES[name]["Type"] in adoption.IMPORTED | MADE_ANEW
 
 
 @pytest.mark.parametrize(("name", "policy"), with_attribute("UpdateReplacePolicy"))

@@ -134,6 +134,19 @@ def test_a_deployment_is_of_the_stage_that_is_named_and_ends_with_a_look_at_it(
     assert re.findall(r"-m (operations\.(?:deploy|smoke) --stage \w+(?: --with \w+)?)", made.stdout) == asked
 
 
+def test_what_you_have_exported_chooses_no_company_and_skips_no_look(clone: Path) -> None:
+    exported = {"COMPANY": "e-1", "PERSON": "ada", "WHAT": "table", "TO": "now", "SMOKE": "no", "WITH": "chalice"}
+
+    forgotten = make(clone, "-s", "forget", "STAGE=dev", "DO=yes", **exported).stdout
+    restored = make(clone, "-s", "restore", "STAGE=dev", "DO=yes", **exported).stdout
+    deployed = make(clone, "-n", "deploy", **exported).stdout
+
+    assert forgotten.rstrip().endswith("operations.forget --stage dev --yes")
+    assert restored.rstrip().endswith("operations.restore --stage dev --what  --to  --yes")
+    assert "--with cloudformation" in deployed
+    assert "operations.smoke" in deployed
+
+
 def test_every_program_of_python_gets_our_environment_and_is_a_module() -> None:
     """Scripts in .venv/bin may not start where the path has a space in it, and take your settings as they are."""
     recipes = [line for line in MAKEFILE.splitlines() if line.startswith("\t")]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Callable
 from email.message import Message
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,6 +110,9 @@ def test_an_empty_registry_is_said(stage: Stage, look: Callable[[], list[str]]) 
         ("POST /dragons as operator", answer(201), "POST /dragons, of a dragon that is in the registry: 201"),
         ("POST /post-message as amber", answer(503), "POST /post-message: 503 instead of 202"),
         ("GET /message/", answer(404), "waited 0.05 s in vain for a message that was accepted to be stored"),
+        ("GET /openapi.json", answer(200), "GET /openapi.json: 200 without JSON"),
+        ("GET /dragons?limit=1 as operator", answer(200), "GET /dragons: 200 without JSON"),
+        ("GET /message/", answer(200), "GET /message/.*: 200 without JSON"),
         ("GET /message/", answer(500), "GET /message/.*: 500 instead of 200"),
         ("GET /message/", answer(200, {"data": {}}), "a message was posted with .*, and is stored with {}"),
     ],
@@ -194,3 +199,16 @@ def test_an_api_of_chalice_deploy_is_found_in_its_record(monkeypatch: pytest.Mon
 
     assert (found.url, found.has_gateway_responses) == (Stage.url, False)
     assert api.api_of("dev", lambda _: Stacks(f"{Stage.url}/")).has_gateway_responses
+
+
+def test_an_answer_that_is_cut_short_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the commands take for "cannot be reached" is an OSError, which HTTPException is not."""
+    reached = api.Api("http://127.0.0.1:9")
+
+    def cut(*_: Any, **__: Any) -> Any:
+        raise http.client.IncompleteRead(b"")
+
+    monkeypatch.setattr(reached, "_opener", SimpleNamespace(open=cut))
+
+    with pytest.raises(OSError, match="IncompleteRead"):
+        reached.send("GET", "/health")
