@@ -16,7 +16,7 @@ from chalicelib.faults import Faults
 from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import process
-from chalicelib.messages.queue import Delivery, MessageQueue
+from chalicelib.messages.queue import BATCH_MAX, Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository, Seen
 from chalicelib.settings import Settings
 from chalicelib.web import corrections, pages, paging, problems, requests
@@ -175,7 +175,7 @@ def get_asset(name: str) -> Reply:
 
 @app.on_sqs_message(
     queue=f"dragonpost-{settings.stage}-messages",
-    batch_size=10,
+    batch_size=BATCH_MAX,
     maximum_concurrency=int(settings.consumer_concurrency),
     name="store_messages",
 )

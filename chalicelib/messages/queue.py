@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,12 +13,20 @@ from chalicelib.settings import SettingError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        BatchResultErrorEntryTypeDef,
+        DeleteMessageBatchRequestEntryTypeDef,
+        MessageAttributeValueTypeDef,
+    )
 
 REASON_CHARACTERS_MAX = 500
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MESSAGE_BYTES_MAX = 1024 * 1024
+
+# So many messages SQS delivers, or deletes, at once.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html
+BATCH_MAX = 10
 
 _TEXT = "String"  # the type of each attribute
 
@@ -94,29 +102,33 @@ class MessageQueue:
         except (aws.DependencyError, SettingError) as error:
             raise QueueUnavailable from error
 
-    def delete(self, delivery: Delivery) -> None:
-        """Take a settled delivery off the queue.
+    def delete(self, deliveries: Sequence[Delivery]) -> dict[Delivery, aws.DependencyError]:
+        """Take settled deliveries (from 1 to `BATCH_MAX`) off the queue, with one call.
 
-        If the message has been delivered again since, nothing happens: whoever has the latest delivery deletes it.
+        Return those that are still on it, each with the error. If a message has been delivered again since, nothing
+        happens: whoever has the latest delivery deletes it.
         """
-        try:
-            with aws.calling("SQS"):
-                self._sqs().delete_message(QueueUrl=self._urls.message_queue_url, ReceiptHandle=delivery.receipt_handle)
-        except aws.DependencyFault as refused:
-            if refused.code != "ReceiptHandleIsInvalid":
-                raise
+        entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(number), "ReceiptHandle": delivery.receipt_handle} for number, delivery in enumerate(deliveries)
+        ]
+        with aws.calling("SQS"):
+            answer = self._sqs().delete_message_batch(QueueUrl=self._urls.message_queue_url, Entries=entries)
+        return {
+            deliveries[int(failed["Id"])]: _error_of_entry(failed)
+            for failed in answer.get("Failed", [])
+            if failed["Code"] != "ReceiptHandleIsInvalid"
+        }
 
     def bury(self, delivery: Delivery, reason: str) -> None:
-        """Move a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.
+        """Copy a delivery that can never succeed to the dead-letter queue, with its reason as an attribute.
 
         The reason begins with its kind and a colon. Attributes count towards the size of a message. If the body leaves
         little room, the kind alone stands for the reason, and attributes that do not fit are left out.
 
-        The letter is sent before the delivery is deleted: a failure in between leaves two copies, never none.
+        Delete the delivery afterwards: a failure in between leaves two copies, never none.
         """
         attributes = _letter_attributes(delivery, _NOT_ALLOWED_IN_SQS.sub("?", reason)[:REASON_CHARACTERS_MAX])
         self._send(self._urls.message_dead_letter_queue_url, delivery.body, attributes)
-        self.delete(delivery)
 
     def _send(self, queue_url: str, body: str, attributes: Mapping[str, str]) -> None:
         typed: dict[str, MessageAttributeValueTypeDef] = {
@@ -124,6 +136,15 @@ class MessageQueue:
         }
         with aws.calling("SQS"):
             self._sqs().send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=typed)
+
+
+def _error_of_entry(failed: BatchResultErrorEntryTypeDef) -> aws.DependencyError:
+    """Return what it means that SQS carried out a batch, but not this entry.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_BatchResultErrorEntry.html
+    """
+    kind = aws.DependencyFault if failed["SenderFault"] else aws.DependencyUnavailable
+    return kind("SQS", failed["Code"])
 
 
 def _letter_attributes(delivery: Delivery, reason: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ CALL_LOOKED_AT_EVERY_S = 0.05
 def apply(app: Any) -> None:
     """Apply those that this run needs, before MiniStack serves. Takes the module `ministack.app`."""
     authorize_by_path(iam_actions)
+    authorize_batches(iam_actions)
     keep_changed_buckets(stacks)
     let_calls_end(lambda_runtime)
     if tls.use_ssl_enabled():
@@ -65,6 +66,22 @@ def _path(body: bytes) -> str:
         return str(json.loads(body)["Path"])
     except (ValueError, TypeError, LookupError):  # the call itself is going to be refused
         return ""
+
+
+def authorize_batches(module: Any) -> None:
+    """Authorize SQS's batch calls as the calls that they stand for, since IAM has no actions of their own for them.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html (ActionName.N)
+    `extract_iam_action` (ministack/core/iam_actions.py) takes the operation's name: a policy that holds on AWS would
+    not let a function delete a batch.
+    """
+    otherwise: Callable[..., str | None] = module.extract_iam_action
+
+    def extract_iam_action(service: str, *request: Any) -> str | None:
+        action = otherwise(service, *request)
+        return action.removesuffix("Batch") if service == "sqs" and action else action
+
+    module.extract_iam_action = extract_iam_action
 
 
 def keep_changed_buckets(module: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -239,7 +239,10 @@ def test_a_message_that_cannot_be_buried_stays_on_the_queue(consume: Any, stage:
 def test_a_stored_message_that_cannot_be_deleted_is_delivered_again_and_changes_nothing(
     consume: Any, stage: Stage
 ) -> None:
-    with failing(aws.sqs(), "DeleteMessage", client_error("ServiceUnavailable", 503)), pytest.raises(BatchIncomplete):
+    with (
+        failing(aws.sqs(), "DeleteMessageBatch", client_error("ServiceUnavailable", 503)),
+        pytest.raises(BatchIncomplete),
+    ):
         consume(body_of(IDS[0]))
     assert stage.waiting(stage.queue_url) == 1
 
@@ -247,6 +250,20 @@ def test_a_stored_message_that_cannot_be_deleted_is_delivered_again_and_changes_
 
     assert len(stage.rows()) == 1
     assert stage.waiting(stage.dead_letter_queue_url) == 0
+
+
+def test_a_message_that_was_delivered_again_meanwhile_is_deleted_by_whoever_has_the_later_delivery(
+    service: Service, stage: Stage
+) -> None:
+    for message_id in IDS[:2]:
+        aws.sqs().send_message(QueueUrl=stage.queue_url, MessageBody=body_of(message_id))
+    earlier, other = stage.received(stage.queue_url)
+    aws.sqs().delete_message(QueueUrl=stage.queue_url, ReceiptHandle=earlier["ReceiptHandle"])
+
+    service.consume([earlier, other])
+
+    assert {row["message_id"]["S"] for row in stage.rows()} == set(IDS[:2])
+    assert stage.waiting(stage.queue_url) == stage.waiting(stage.dead_letter_queue_url) == 0
 
 
 @pytest.mark.parametrize(
@@ -266,6 +283,32 @@ def test_the_same_message_twice_in_a_batch_is_stored_once(consume: Any, stage: S
 
     assert len(stage.rows()) == len(stage.archive_keys()) == 1
     assert stage.waiting(stage.queue_url) == stage.waiting(stage.dead_letter_queue_url) == 0
+
+
+def test_of_several_payloads_with_one_id_in_a_batch_the_first_is_stored(consume: Any, stage: Stage) -> None:
+    consume(*(body_of(IDS[0], amount) for amount in ("5", "6", "5.0", "7")))
+
+    (row,) = stage.rows()
+    assert row["order_amount"] == {"N": "5"}
+    letters = {
+        json.loads(letter["Body"])["data"]["order_amount"] for letter in stage.received(stage.dead_letter_queue_url)
+    }
+    assert letters == {6, 7}
+    assert stage.waiting(stage.queue_url) == 0
+
+
+def test_a_batch_makes_three_calls_for_each_message_and_one_deletion(consume: Any) -> None:
+    clients = {"GetItem": aws.dynamodb(), "PutObject": aws.s3(), "PutItem": aws.dynamodb()}
+    clients |= {"GetObject": aws.s3(), "DeleteMessageBatch": aws.sqs(), "DeleteMessage": aws.sqs()}
+    with ExitStack() as watching:
+        made = {
+            operation: watching.enter_context(failing(client, operation, AssertionError(), only_for="nothing has this"))
+            for operation, client in clients.items()
+        }
+        consume(*map(body_of, IDS))
+
+    counted = {operation: len(calls) for operation, calls in made.items() if calls}
+    assert counted == {"GetItem": 10, "PutObject": 10, "PutItem": 10, "DeleteMessageBatch": 1}
 
 
 def test_a_record_without_a_correlation_id_uses_its_message_id(service: Service, stage: Stage) -> None:

@@ -467,7 +467,7 @@ def test_parameter_store_is_asked_for_nothing_but_what_people_may_change(
         start_cold(proving_ground, "api_handler")
         mark = len(proxy.calls)
         stored(api, post(api, a_message()).headers["Location"])
-        until(lambda: {call.request.operation for call in proxy.since(mark)} >= {"SendMessage", "DeleteMessage"})
+        until(lambda: {call.request.operation for call in proxy.since(mark)} >= {"SendMessage", "DeleteMessageBatch"})
         calls = list(proxy.since(mark))
         for _ in range(2):
             assert api.get("/dragons?limit=1").status_code == 200

@@ -25,16 +25,18 @@ class Trail:
     def calls(self, function_name: str, actions: set[str]) -> set[Call]:
         """Return a function's calls of these actions.
 
-        LookupEvents returns the latest 50 events that match and no further pages, so each action has its own request.
+        LookupEvents returns the latest 50 events that match and no further pages, so each action has its own request
+        (one of SQS has two).
         """
         return {call for action in actions for call in self.each(function_name, action)}
 
     def each(self, function_name: str, action: str) -> list[Call]:
-        """Return each of a function's calls of this action, the latest 50 of them."""
-        return list(self._of(_access_key(self._devstack, function_name), action))
+        """Return each of a function's calls of this action, the latest 50 of each kind."""
+        key = _access_key(self._devstack, function_name)
+        return [call for event in _events_of(action) for call in self._of(key, action, event)]
 
-    def _of(self, access_key: str, action: str) -> Iterator[Call]:
-        wanted = {"AccessKeyId": access_key, "EventName": action.partition(":")[2]}
+    def _of(self, access_key: str, action: str, event_name: str) -> Iterator[Call]:
+        wanted = {"AccessKeyId": access_key, "EventName": event_name}
         found = self._devstack.client("cloudtrail").lookup_events(
             LookupAttributes=[{"AttributeKey": name, "AttributeValue": value} for name, value in wanted.items()],
             MaxResults=50,
@@ -63,6 +65,12 @@ def _record(devstack: Served, *, on: bool) -> None:
         http.verify = devstack.running.get("ca_bundle", True)
         answer = http.post(f"{url}/_ministack/config", json=setting, timeout=10)
     assert answer.json()["applied"], answer.text
+
+
+def _events_of(action: str) -> list[str]:
+    """Return the names of the calls that an action allows: SQS's batch calls have none of their own."""
+    service, _, operation = action.partition(":")
+    return [operation, f"{operation}Batch"] if service == "sqs" else [operation]
 
 
 def _access_key(devstack: Served, function_name: str) -> str:

@@ -37,6 +37,11 @@ def resource(module: Any, headers: dict[str, str], asked: object) -> str:
     return module.extract_resource_arn("ssm", "POST", "/", headers, body, {}, "us-east-1", "000000000000")
 
 
+def action(module: Any, service: str, target: str) -> str | None:
+    authorized: str | None = module.extract_iam_action(service, "POST", "/", {"x-amz-target": target}, b"{}", {})
+    return authorized
+
+
 def test_they_were_written_for_the_emulator_that_is_installed() -> None:
     """For another one, look at each of them again, and change `WRITTEN_FOR`."""
     assert version("ministack") == shims.WRITTEN_FOR
@@ -66,6 +71,31 @@ class TestParametersByPath:
         shims.authorize_by_path(module)
 
         assert resource(module, headers, asked) == arn
+
+
+class TestBatches:
+    @pytest.mark.parametrize("operation", ["SendMessage", "DeleteMessage", "ChangeMessageVisibility"])
+    def test_without_the_shim_they_need_an_action_that_iam_does_not_know(self, operation: str) -> None:
+        assert action(ministack("core.iam_actions"), "sqs", f"AmazonSQS.{operation}Batch") == f"sqs:{operation}Batch"
+
+    @pytest.mark.parametrize(
+        ("service", "target", "authorized"),
+        [
+            ("sqs", "AmazonSQS.SendMessageBatch", "sqs:SendMessage"),
+            ("sqs", "AmazonSQS.DeleteMessageBatch", "sqs:DeleteMessage"),
+            ("sqs", "AmazonSQS.DeleteMessage", "sqs:DeleteMessage"),
+            ("sqs", "", None),
+            ("sns", "SNS.PublishBatch", "sns:PublishBatch"),
+        ],
+    )
+    def test_with_it_the_call_that_they_stand_for_counts(
+        self, service: str, target: str, authorized: str | None
+    ) -> None:
+        module = SimpleNamespace(extract_iam_action=ministack("core.iam_actions").extract_iam_action)
+
+        shims.authorize_batches(module)
+
+        assert action(module, service, target) == authorized
 
 
 class TestChangedBuckets:

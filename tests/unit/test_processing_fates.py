@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -30,8 +31,9 @@ class Failing:
     def bury(self, _: Delivery, reason: str) -> None:
         self.reasons.append(reason)
 
-    def delete(self, _: Delivery) -> None:
-        raise AssertionError("deleted what was not stored")
+    def delete(self, _: Sequence[Delivery]) -> dict[Delivery, aws.DependencyError]:
+        assert self.reasons, "deleted what is neither stored nor a dead letter"
+        return {}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_the_log_says_what_happened_to_a_message(log: io.StringIO, outcome: Stor
         def store(self, _: Message) -> Storing:
             return outcome
 
-        def delete(self, _: Delivery) -> None:
-            pass
+        def delete(self, _: Sequence[Delivery]) -> dict[Delivery, aws.DependencyError]:
+            return {}
 
     process([DELIVERY], Settling(), Settling())  # type: ignore[arg-type]
 

@@ -25,6 +25,7 @@ from tests.samples import message_body
 
 SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 DELIVERY = Delivery("m1", "receipt", "not JSON", "c1")
+OTHER = Delivery("m2", "other receipt", "{}", "c2")
 REASON = "invalid: #/metadata: is required; #/data: is required; " + "x" * 100
 
 
@@ -44,14 +45,16 @@ class Sqs:
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.failure: Exception | None = None
+        self.deletion: dict[str, Any] = {"Successful": [{"Id": "0"}]}
 
     def send_message(self, **parameters: Any) -> None:
         if size(parameters) > MESSAGE_BYTES_MAX:
             raise client_error("InvalidParameterValue")
         self._call("send", parameters)
 
-    def delete_message(self, **parameters: Any) -> None:
+    def delete_message_batch(self, **parameters: Any) -> dict[str, Any]:
         self._call("delete", parameters)
+        return self.deletion
 
     def _call(self, name: str, parameters: dict[str, Any]) -> None:
         if self.failure is not None:
@@ -119,19 +122,16 @@ def test_a_client_is_told_to_send_a_message_again_if_sqs_did_not_accept_it(
     assert str(unavailable.value) == "SQS is not available: the queue did not acknowledge the message"
 
 
-def test_a_hopeless_delivery_is_sent_to_the_dead_letter_queue_before_it_is_deleted(
+def test_a_hopeless_delivery_is_copied_to_the_dead_letter_queue_and_left_where_it_is(
     queue: MessageQueue, sqs: Sqs
 ) -> None:
     queue.bury(DELIVERY, "unreadable")
 
-    assert [(name, parameters["QueueUrl"]) for name, parameters in sqs.calls] == [
-        ("send", URLS.message_dead_letter_queue_url),
-        ("delete", URLS.message_queue_url),
-    ]
-    assert sqs.calls[0][1]["MessageBody"] == "not JSON"
-    attributes = {name: value["StringValue"] for name, value in sqs.calls[0][1]["MessageAttributes"].items()}
+    ((name, sent),) = sqs.calls
+    assert (name, sent["QueueUrl"]) == ("send", URLS.message_dead_letter_queue_url)
+    assert sent["MessageBody"] == "not JSON"
+    attributes = {name: value["StringValue"] for name, value in sent["MessageAttributes"].items()}
     assert attributes == {"reason": "unreadable", "correlation_id": "c1", "source_message_id": "m1"}
-    assert sqs.calls[1][1]["ReceiptHandle"] == "receipt"
 
 
 @pytest.mark.parametrize("reason", ["x" * 10_000, "a\x00b\uffffc\ud800d", "é" * 600])
@@ -169,10 +169,9 @@ def test_a_hopeless_delivery_is_buried_with_as_much_of_its_reason_as_sqs_has_roo
     body = filler * ((MESSAGE_BYTES_MAX - room) // len(filler.encode()))
     queue.bury(Delivery("m1", "receipt", body, "c1"), REASON)
 
-    (_, sent), (_, deleted) = sqs.calls
+    ((_, sent),) = sqs.calls
     assert sent["MessageBody"] == body
     assert {name: value["StringValue"] for name, value in sent["MessageAttributes"].items()} == kept
-    assert deleted["ReceiptHandle"] == "receipt"
 
 
 def test_a_correlation_id_that_is_too_long_does_not_displace_the_reason(queue: MessageQueue, sqs: Sqs) -> None:
@@ -181,22 +180,56 @@ def test_a_correlation_id_that_is_too_long_does_not_displace_the_reason(queue: M
     assert sqs.calls[0][1]["MessageAttributes"]["reason"]["StringValue"] == REASON
 
 
-def test_a_delivery_that_could_not_be_buried_is_not_deleted(queue: MessageQueue, sqs: Sqs) -> None:
+def test_a_letter_that_sqs_does_not_take_raises(queue: MessageQueue, sqs: Sqs) -> None:
     sqs.failure = client_error("ServiceUnavailable", 503)
 
     with pytest.raises(aws.DependencyUnavailable, match=r"^SQS is not available"):
         queue.bury(DELIVERY, "unreadable")
-    assert sqs.calls == []
+
+
+def test_deliveries_are_deleted_with_one_call(queue: MessageQueue, sqs: Sqs) -> None:
+    sqs.deletion = {"Successful": [{"Id": "0"}, {"Id": "1"}]}
+
+    assert queue.delete([DELIVERY, OTHER]) == {}
+    assert sqs.calls == [
+        (
+            "delete",
+            {
+                "QueueUrl": URLS.message_queue_url,
+                "Entries": [{"Id": "0", "ReceiptHandle": "receipt"}, {"Id": "1", "ReceiptHandle": "other receipt"}],
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sender_fault", "error", "text"),
+    [
+        (False, aws.DependencyUnavailable, "SQS is not available: InternalError"),
+        (True, aws.DependencyFault, "SQS refused: InternalError"),
+    ],
+)
+def test_each_delivery_that_sqs_does_not_delete_is_returned_with_its_error(
+    queue: MessageQueue, sqs: Sqs, sender_fault: bool, error: type[Exception], text: str
+) -> None:
+    failed = {"Id": "1", "Code": "InternalError", "SenderFault": sender_fault}
+    sqs.deletion = {"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [failed]}
+
+    failures = queue.delete([DELIVERY, OTHER, Delivery("m3", "third receipt", "{}", "c3")])
+
+    assert list(failures) == [OTHER]
+    assert type(failures[OTHER]) is error
+    assert str(failures[OTHER]) == text
 
 
 def test_a_delivery_that_arrived_again_meanwhile_is_left_to_the_newer_one(queue: MessageQueue, sqs: Sqs) -> None:
-    sqs.failure = client_error("ReceiptHandleIsInvalid", 404)
+    sqs.deletion = {"Failed": [{"Id": "0", "Code": "ReceiptHandleIsInvalid", "SenderFault": True}]}
 
-    queue.delete(DELIVERY)
+    assert queue.delete([DELIVERY]) == {}
 
 
-def test_a_delete_that_fails_raises(queue: MessageQueue, sqs: Sqs) -> None:
+def test_a_deletion_that_fails_as_a_whole_raises(queue: MessageQueue, sqs: Sqs) -> None:
     sqs.failure = client_error("AccessDenied", 403)
 
     with pytest.raises(aws.DependencyFault, match=r"^SQS refused"):
-        queue.delete(DELIVERY)
+        queue.delete([DELIVERY])
