@@ -15,7 +15,7 @@ from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
 from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
-from chalicelib.messages.processing import process
+from chalicelib.messages.processing import Consumer
 from chalicelib.messages.queue import BATCH_MAX, Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository, Seen
 from chalicelib.settings import Settings
@@ -33,6 +33,7 @@ workflow = DragonWorkflow(settings)
 submissions = SubmissionTable(settings, workflow)
 messages = MessageRepository(settings)
 queue = MessageQueue(settings)
+consumer = Consumer(messages, queue)
 
 app = Dragonpost("dragonpost", settings)
 users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.stage)
@@ -181,7 +182,7 @@ def get_asset(name: str) -> Reply:
 )
 def store_messages(event: SQSEvent) -> None:
     """Store a batch of accepted messages: archive, then index."""
-    process([Delivery.of(record.to_dict()) for record in event], messages, queue)
+    consumer.process([Delivery.of(record.to_dict()) for record in event])
 
 
 @app.lambda_function(name="validate_dragon")

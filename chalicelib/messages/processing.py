@@ -39,9 +39,6 @@ _HOPELESS = tuple(_KINDS)
 
 _METRICS = {Storing.STORED: "MessagesStored", Storing.REPEATED: "MessagesRepeated"}
 
-# Made once, and not for each batch. It has a thread for each message of one.
-_threads = ThreadPoolExecutor(BATCH_MAX)
-
 
 class BatchIncomplete(Exception):
     """Some deliveries of a batch could not be settled now. They stay on the queue, and SQS delivers them again."""
@@ -83,24 +80,79 @@ class _Settled:
             logger.warning("message buried", extra=self.opened.fields() | {"reason": self.fate})
 
 
-def process(deliveries: Sequence[Delivery], messages: MessageRepository, queue: MessageQueue) -> None:
-    """Settle each delivery of a batch (of `BATCH_MAX` at most), before Lambda ends the function.
+class Consumer:
+    """Settles batches of deliveries. It keeps its threads, one for each message of a batch, for the next batch."""
 
-    Raises `BatchIncomplete` if any failed for a reason that may pass, after all others are settled.
-    """
-    with aws.within(aws.CALLS_BEGIN_WITHIN_S):
-        groups = [
-            _threads.submit(copy_context().run, _settle_in_order, group, messages, queue)
-            for group in _by_id(deliveries)
-        ]
-        quick = wait(groups, SLOW_AFTER_S).done
-        fates = [*_delete(quick, queue), *_delete([group for group in groups if group not in quick], queue)]
-    # Not in the threads: a metric and the end of its line are two writes, and another thread could write in between.
-    for metric, settled in Counter(fates).items():
-        count(metric, settled)
-    unsettled = len(deliveries) - len(fates)
-    if unsettled:
-        raise BatchIncomplete(f"{unsettled} of {len(deliveries)} messages stay on the queue; the log says why")
+    def __init__(self, messages: MessageRepository, queue: MessageQueue) -> None:
+        self._messages = messages
+        self._queue = queue
+        self._threads = ThreadPoolExecutor(BATCH_MAX)
+
+    def process(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle each delivery of a batch (of `BATCH_MAX` at most), before Lambda ends the function.
+
+        Raises `BatchIncomplete` if any failed for a reason that may pass, after all others are settled.
+        """
+        with aws.within(aws.CALLS_BEGIN_WITHIN_S):
+            groups = [
+                self._threads.submit(copy_context().run, self._settle_in_order, group) for group in _by_id(deliveries)
+            ]
+            quick = wait(groups, SLOW_AFTER_S).done
+            fates = [*self._delete(quick), *self._delete(group for group in groups if group not in quick)]
+        # Not in the threads: a metric and the end of its line are two writes, and another thread could write between.
+        for metric, settled in Counter(fates).items():
+            count(metric, settled)
+        unsettled = len(deliveries) - len(fates)
+        if unsettled:
+            raise BatchIncomplete(f"{unsettled} of {len(deliveries)} messages stay on the queue; the log says why")
+
+    def _settle_in_order(self, group: Iterable[_Opened]) -> list[_Settled]:
+        """Settle deliveries with the same company and id, one after another. The result lacks those that are left."""
+        stored: list[Message] = []
+        fates = [self._settle(opened, stored) for opened in group]
+        return [settled for settled in fates if settled is not None]
+
+    def _settle(self, opened: _Opened, stored: list[Message]) -> _Settled | None:
+        """Store, bury or leave one delivery. If its message is stored, it joins those that are stored under its id."""
+        try:
+            try:
+                return _Settled(opened, self._store(opened.content, stored))
+            except _HOPELESS as hopeless:
+                kind = next(kind for error, kind in _KINDS.items() if isinstance(hopeless, error))
+                self._queue.bury(opened.delivery, f"{kind}: {hopeless}")
+                return _Settled(opened, kind)
+        except Exception as error:  # noqa: BLE001 - whatever happens to this one, the batch's others must be settled
+            _log_as_left(opened, error)
+            return None
+
+    def _store(self, content: Message | Exception, stored: list[Message]) -> Storing:
+        if isinstance(content, Exception):
+            raise content
+        if any(content.digest() == other.digest() for other in stored):
+            return Storing.REPEATED
+        storing = self._messages.store(content)
+        stored.append(content)
+        return storing
+
+    def _delete(self, groups: Iterable[Future[list[_Settled]]]) -> list[str]:
+        """Delete what was settled from the queue, and log each fate. Return the metrics that count what is deleted."""
+        settled = [one for group in groups for one in group.result()]
+        if not settled:
+            return []
+        failures = self._failures([one.opened.delivery for one in settled])
+        for one in settled:
+            if one.opened.delivery in failures:
+                _log_as_left(one.opened, failures[one.opened.delivery])
+            else:
+                one.log()
+        return [one.metric for one in settled if one.opened.delivery not in failures]
+
+    def _failures(self, settled: Sequence[Delivery]) -> Mapping[Delivery, Exception]:
+        """Delete settled deliveries; return those that could not be deleted, each with its error."""
+        try:
+            return self._queue.delete(settled)
+        except Exception as error:  # noqa: BLE001 - the log has to name every message that will be delivered again
+            return dict.fromkeys(settled, error)
 
 
 def _by_id(deliveries: Iterable[Delivery]) -> Iterable[list[_Opened]]:
@@ -116,63 +168,8 @@ def _by_id(deliveries: Iterable[Delivery]) -> Iterable[list[_Opened]]:
 def _opened(delivery: Delivery) -> _Opened:
     try:
         return _Opened(delivery, message_from(exact_json.parse_object(delivery.body)))
-    except Exception as error:  # noqa: BLE001 - `_settle` tells what it means, and logs it
+    except Exception as error:  # noqa: BLE001 - `Consumer._settle` tells what it means
         return _Opened(delivery, error)
-
-
-def _settle_in_order(group: Iterable[_Opened], messages: MessageRepository, queue: MessageQueue) -> list[_Settled]:
-    """Settle deliveries with the same company and id, one after another. The result lacks those that are left."""
-    stored: list[Message] = []
-    fates = [_settle(opened, stored, messages, queue) for opened in group]
-    return [settled for settled in fates if settled is not None]
-
-
-def _settle(
-    opened: _Opened, stored: list[Message], messages: MessageRepository, queue: MessageQueue
-) -> _Settled | None:
-    """Store, bury or leave one delivery. If its message is stored, it joins those that are stored under its id."""
-    try:
-        try:
-            return _Settled(opened, _store(opened.content, stored, messages))
-        except _HOPELESS as hopeless:
-            kind = next(kind for error, kind in _KINDS.items() if isinstance(hopeless, error))
-            queue.bury(opened.delivery, f"{kind}: {hopeless}")
-            return _Settled(opened, kind)
-    except Exception as error:  # noqa: BLE001 - whatever happens to this one, the batch's others must be settled
-        _log_as_left(opened, error)
-        return None
-
-
-def _store(content: Message | Exception, stored: list[Message], messages: MessageRepository) -> Storing:
-    if isinstance(content, Exception):
-        raise content
-    if any(content.digest() == other.digest() for other in stored):
-        return Storing.REPEATED
-    storing = messages.store(content)
-    stored.append(content)
-    return storing
-
-
-def _delete(groups: Iterable[Future[list[_Settled]]], queue: MessageQueue) -> list[str]:
-    """Delete what was settled from the queue, and log each fate. Return the metrics that count what is deleted."""
-    settled = [one for group in groups for one in group.result()]
-    if not settled:
-        return []
-    failures = _failures([one.opened.delivery for one in settled], queue)
-    for one in settled:
-        if one.opened.delivery in failures:
-            _log_as_left(one.opened, failures[one.opened.delivery])
-        else:
-            one.log()
-    return [one.metric for one in settled if one.opened.delivery not in failures]
-
-
-def _failures(settled: Sequence[Delivery], queue: MessageQueue) -> Mapping[Delivery, Exception]:
-    """Return the deliveries that could not be deleted, each with its error."""
-    try:
-        return queue.delete(settled)
-    except Exception as error:  # noqa: BLE001 - the log has to name every message that will be delivered again
-        return dict.fromkeys(settled, error)
 
 
 def _log_as_left(opened: _Opened, error: Exception) -> None:

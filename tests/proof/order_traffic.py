@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from random import Random
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from chalicelib.messages.model import Message, message_from
 Kind = Literal["good", "again", "conflict", "unreadable", "invalid"]
 
 SHARES: dict[Kind, float] = {"good": 0.6, "again": 0.15, "conflict": 0.1, "unreadable": 0.075, "invalid": 0.075}
+BESIDE = 0.3
 HOPELESS = ("unreadable", "invalid")
 
 
@@ -50,14 +52,18 @@ def message_in(body: str | bytes) -> Message:
 
 
 def traffic(count: int, companies: list[str], mark: str, rng: Random) -> list[Sent]:
-    """Return messages of all kinds in random order. A conflicting one may come before the one it conflicts with."""
-    good = [_good(companies, mark, rng) for _ in range(round(count * SHARES["good"]))]
-    sent = [Sent("good", json.dumps(members)) for members in good]
+    """Return messages of all kinds in random order. A conflicting one may come before the one it conflicts with.
+
+    Some come right after the good one that they are made from, so that a batch has both.
+    """
+    good = [(rng.random(), _good(companies, mark, rng)) for _ in range(round(count * SHARES["good"]))]
+    sent = [(place, Sent("good", json.dumps(members))) for place, members in good]
     for kind, share in SHARES.items():
-        if kind != "good":
-            sent += [Sent(kind, _other(kind, rng.choice(good), mark, rng)) for _ in range(round(count * share))]
-    rng.shuffle(sent)
-    return sent
+        for _ in range(round(count * share) if kind != "good" else 0):
+            place, members = rng.choice(good)
+            other = Sent(kind, _other(kind, members, mark, rng))
+            sent.append((place if rng.random() < BESIDE else rng.random(), other))
+    return [each for _, each in sorted(sent, key=itemgetter(0))]
 
 
 def batches(sent: list[Sent], rng: Random, size_max: int = 10) -> Iterator[list[Sent]]:

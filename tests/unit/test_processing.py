@@ -17,7 +17,7 @@ import pytest
 from chalicelib import aws
 from chalicelib.messages import processing
 from chalicelib.messages.model import Message
-from chalicelib.messages.processing import BatchIncomplete, process
+from chalicelib.messages.processing import BatchIncomplete, Consumer
 from chalicelib.messages.queue import BATCH_MAX, Delivery
 from chalicelib.messages.repository import MessageConflict, Storing
 from chalicelib.telemetry import logger
@@ -133,7 +133,7 @@ def body_of(message_id: str, amount: str = "1", company: str = COMPANY) -> str:
 
 def run(messages: Any, queue: Any, *deliveries: Delivery) -> None:
     """Process a batch."""
-    process(deliveries, messages, queue)
+    Consumer(messages, queue).process(deliveries)
 
 
 def test_an_empty_batch_is_settled_without_a_call(messages: Messages, queue: Queue) -> None:
@@ -242,8 +242,9 @@ def test_the_threads_are_made_once_and_not_for_each_batch(queue: Queue) -> None:
             used.append(threading.get_ident())
             return super().store(message)
 
+    consumer = Consumer(Slow(), queue)  # type: ignore[arg-type]
     for _ in range(2):
-        run(Slow(), queue, *map(delivery, IDS))
+        consumer.process(list(map(delivery, IDS)))
 
     assert len(used) == 20
     assert set(used[10:]) == set(used[:10])

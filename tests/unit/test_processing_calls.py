@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.messages.processing import BatchIncomplete, process
+from chalicelib.messages.processing import BatchIncomplete, Consumer
 from chalicelib.messages.queue import Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository
 from tests.fakes.aws_errors import client_error
@@ -77,7 +77,7 @@ def run(service: Any, *deliveries: Delivery) -> None:
     """Process a batch."""
     settings = FakeSettings()
     messages = MessageRepository(settings, lambda: service, lambda: service)
-    process(deliveries, messages, MessageQueue(settings, lambda: service))
+    Consumer(messages, MessageQueue(settings, lambda: service)).process(deliveries)
 
 
 def test_a_batch_takes_the_time_of_four_calls() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.messages.model import Message
-from chalicelib.messages.processing import BatchIncomplete, process
+from chalicelib.messages.processing import BatchIncomplete, Consumer
 from chalicelib.messages.queue import Delivery
 from chalicelib.messages.repository import MessageConflict, MessageTooLarge, Storing
 from tests.samples import COMPANY, MESSAGE_ID, message_body
@@ -44,7 +44,7 @@ def test_a_message_that_the_repository_can_never_store_is_buried_with_its_kind(
     log: io.StringIO, failure: Exception, kind: str
 ) -> None:
     failing = Failing(failure)
-    process([DELIVERY], failing, failing)  # type: ignore[arg-type]
+    Consumer(failing, failing).process([DELIVERY])  # type: ignore[arg-type]
 
     assert failing.reasons == [f"{kind}: {failure}"]
     (line,) = map(json.loads, log.getvalue().splitlines())
@@ -55,7 +55,7 @@ def test_a_message_that_the_repository_can_never_store_is_buried_with_its_kind(
 def test_the_log_says_which_message_was_left_and_why(log: io.StringIO, failure: Exception) -> None:
     failing = Failing(failure)
     with pytest.raises(BatchIncomplete):
-        process([DELIVERY], failing, failing)  # type: ignore[arg-type]
+        Consumer(failing, failing).process([DELIVERY])  # type: ignore[arg-type]
 
     (line,) = map(json.loads, log.getvalue().splitlines())
     assert line["level"] == "ERROR"
@@ -75,7 +75,7 @@ def test_the_log_says_what_happened_to_a_message(log: io.StringIO, outcome: Stor
         def delete(self, _: Sequence[Delivery]) -> dict[Delivery, aws.DependencyError]:
             return {}
 
-    process([DELIVERY], Settling(), Settling())  # type: ignore[arg-type]
+    Consumer(Settling(), Settling()).process([DELIVERY])  # type: ignore[arg-type]
 
     (line,) = map(json.loads, log.getvalue().splitlines())
     assert (line["level"], line["message"], line["outcome"]) == ("INFO", "message settled", outcome.value)
@@ -89,6 +89,6 @@ class Repeated(MessageConflict):
 
 def test_a_subclass_of_a_hopeless_error_is_hopeless() -> None:
     failing = Failing(Repeated("once more"))
-    process([DELIVERY], failing, failing)  # type: ignore[arg-type]
+    Consumer(failing, failing).process([DELIVERY])  # type: ignore[arg-type]
 
     assert failing.reasons == ["conflict: once more"]
