@@ -1,9 +1,12 @@
 """The AWS clients, which are made nowhere else, and what their failures mean to the rest of the service.
 
 Clients are shared (they are thread-safe once made, sessions are not) and made on first use: a function pays only for
-the ones it needs. A call has three attempts of at most 2 s to connect and 5 s to answer. Several slow calls in a row
-would still outlive API Gateway's 29 s, so a caller with a time limit makes its calls `within` a shorter one. A call
-that its caller can do without has a client of its own, with one short attempt.
+the ones it needs. They are boto3's, which has botocore make them. So does this module: boto3 itself adds resources and
+a transfer manager, which nothing here uses, and which every cold start would import.
+
+A call has three attempts of at most 2 s to connect and 5 s to answer. Several slow calls in a row would still outlive
+API Gateway's 29 s, so a caller with a time limit makes its calls `within` a shorter one. A call that its caller can do
+without has a client of its own, with one short attempt.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import boto3
 import msgspec
 from botocore import exceptions as botocore
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
+from botocore.session import Session
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
@@ -60,6 +63,7 @@ _json_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _lock = threading.Lock()
 _clients: dict[str, Any] = {}
+_session: Session | None = None  # for the lock's holder alone
 _no_call_after: ContextVar[float] = ContextVar("no_call_after", default=float("inf"))
 _last_call: ContextVar[str] = ContextVar("last_call", default="")
 
@@ -180,9 +184,11 @@ def stepfunctions() -> SFNClient:
 
 
 def forget_clients() -> None:
-    """Make new clients from now on, as a new process would."""
+    """Make new clients from now on, from a new session, as a new process would."""
+    global _session  # noqa: PLW0603 - the process has one
     with _lock:
         _clients.clear()
+        _session = None
 
 
 @contextmanager
@@ -249,10 +255,7 @@ def _client(name: str, *, hasty: bool = False) -> Any:
         with _lock:
             client = _clients.get(key)
             if client is None:
-                session = boto3.DEFAULT_SESSION or boto3.Session()
-                boto3.DEFAULT_SESSION = session
-                config = _ONE_SHORT_ATTEMPT if hasty else _CONFIGS.get(name, _CONFIG)
-                client = _made(session, name, config)
+                client = _made(name, _ONE_SHORT_ATTEMPT if hasty else _CONFIGS.get(name, _CONFIG))
                 client.meta.events.register(f"provide-client-params.{name}", _note_call)
                 client.meta.events.register(f"request-created.{name}", _check_time)
                 client.meta.events.register(f"before-parse.{name}", _check_came_from_aws)
@@ -260,9 +263,11 @@ def _client(name: str, *, hasty: bool = False) -> Any:
     return client
 
 
-def _made(session: boto3.Session, name: str, config: Config) -> Any:
+def _made(name: str, config: Config) -> Any:
+    global _session  # noqa: PLW0603 - the process has one
+    _session = _session or Session()
     try:
-        return session.client(name, config=config)  # type: ignore[call-overload]
+        return _session.create_client(name, config=config)
     except botocore.BotoCoreError:
         raise
     except ValueError as error:  # the environment has an endpoint that is no URL, or text in place of a number

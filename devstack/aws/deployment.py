@@ -105,7 +105,7 @@ def complete(settings: Settings, app_stack: str) -> str:
 
 
 def _delete_old_artefacts(aws: Any, bucket: str) -> None:
-    """Keep the state folder small: every change of the code uploads a package of 20 MB."""
+    """Keep the state folder small: every change of the code uploads a package of some MB."""
     artefacts = aws.list_objects_v2(Bucket=bucket)["Contents"]
     for artefact in sorted(artefacts, key=lambda found: found["LastModified"])[:-ARTEFACTS_KEPT]:
         aws.delete_object(Bucket=bucket, Key=artefact["Key"])

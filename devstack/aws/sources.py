@@ -29,7 +29,7 @@ def resources_fingerprint() -> str:
 def app_fingerprint(*made_with: str) -> str:
     """Return a digest of everything the packaged app is made from, `made_with` included."""
     policies = sorted((PROJECT / ".chalice").glob("*.json"))
-    code = _files_below(PROJECT / "chalicelib")
+    code = [*_files_below(PROJECT / "chalicelib"), *_files_below(PROJECT / "operations" / "vendor")]
     return _digest([*(PROJECT / name for name in _APP_FILES), *policies, *code], *made_with)
 
 

@@ -57,7 +57,7 @@ def ready_to_package(target: Target) -> Iterator[None]:
     """Fill vendor/, and hold the project's lock in the block. Raises DeployError.
 
     Chalice rewrites its cached package in .chalice/deployments in place, so two builds must not overlap. It keeps
-    every package that it ever made there, of 20 MB each: afterwards, only the newest stay.
+    every package that it ever made there, of some MB each: afterwards, only the newest stay.
     """
     folder = target.project / ".chalice" / "deployments"
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from chalicelib import aws
@@ -68,7 +67,7 @@ def unusable_sdk(service: Service, request: pytest.FixtureRequest, monkeypatch: 
             monkeypatch.delenv(name, raising=False)
     for name, value in variables[request.param].items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(aws, "_session", None)
     monkeypatch.setattr(aws, "_clients", {})
     return str(request.param)
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
@@ -38,7 +37,8 @@ def no_row() -> tuple[int, dict[str, str], bytes]:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch, stubbed_services: set[str]) -> Answers:
     """Let a function answer a service's client. Returns the time of each attempt, in seconds."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session("id", "key", region_name="us-east-1"))
+    for name, value in {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "key", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
 
     def answered(service: str, answer: Answer) -> list[float]:

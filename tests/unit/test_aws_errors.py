@@ -215,13 +215,13 @@ class TestClients:
         made: list[tuple[str, Any]] = []
 
         class Session:
-            def client(self, name: str, config: Any) -> object:
+            def create_client(self, name: str, config: Any) -> object:
                 made.append((name, config))
                 return Mock()
 
         monkeypatch.undo()
-        monkeypatch.setattr(aws.boto3, "DEFAULT_SESSION", None)
-        monkeypatch.setattr(aws.boto3, "Session", Session)
+        monkeypatch.setattr(aws, "_session", None)
+        monkeypatch.setattr(aws, "Session", Session)
         monkeypatch.setattr(aws, "_clients", {})
         return made
 
@@ -235,7 +235,7 @@ class TestClients:
     def test_one_that_cannot_be_made_is_for_a_person_to_mend(
         self, made: list[tuple[str, Any]], error: Exception, says: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(aws.boto3, "Session", Mock(return_value=Mock(client=Mock(side_effect=error))))
+        monkeypatch.setattr(aws, "Session", Mock(return_value=Mock(create_client=Mock(side_effect=error))))
 
         with pytest.raises(aws.DependencyMisconfigured) as raised, aws.calling("S3"):
             aws.s3()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from operations import PROJECT, vendor
 from operations.deploy.commands import DeployError
@@ -16,15 +17,17 @@ from operations.deploy.commands import DeployError
 pytestmark = pytest.mark.slow
 
 PAGE = "carried/page.js"
+SCRIPT = "bin/carried"
 
 
 def wheel(folder: Path, version: str) -> None:
     """Make a wheel of the package `carried`, which requires a package that does not exist."""
     info = f"carried-{version}.dist-info"
-    record = f"{PAGE},,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+    record = f"{PAGE},,\n{SCRIPT},,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
     folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(folder / f"carried-{version}-py3-none-any.whl", "w") as archive:
         archive.writestr(PAGE, version)
+        archive.writestr(SCRIPT, "print('useful for people')")
         metadata = f"Metadata-Version: 2.1\nName: carried\nVersion: {version}\nRequires-Dist: cannot-be-had\n"
         archive.writestr(f"{info}/METADATA", metadata)
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
@@ -71,6 +74,24 @@ def test_another_version_takes_its_place(project: Path) -> None:
     assert not list((project / "vendor").glob("carried-1*"))
 
 
+def test_nothing_is_in_it_that_only_people_or_installers_use(project: Path) -> None:
+    fill(project)
+
+    files = {str(path.relative_to(project / "vendor")) for path in (project / "vendor").rglob("*") if path.is_file()}
+    assert files == {PAGE, "carried-1.dist-info/METADATA", "carried-1.dist-info/WHEEL", vendor.STAMP}
+
+
+def test_other_code_that_fills_it_fills_it_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(project)
+    (project / "changed.py").write_text("# another way to trim", encoding="utf-8")
+    filled = (project / "vendor").stat().st_ino
+    monkeypatch.setattr(vendor, "__file__", str(project / "changed.py"))
+
+    fill(project)
+
+    assert (project / "vendor").stat().st_ino != filled
+
+
 def test_a_folder_without_a_stamp_is_filled_again(project: Path) -> None:
     (project / "vendor" / "carried").mkdir(parents=True)
     (project / "vendor" / "other.py").touch()
@@ -107,11 +128,11 @@ def test_what_is_vendored_has_the_versions_that_the_tests_run_on() -> None:
     vendored, installed = pins("requirements-vendor.txt"), pins("constraints.txt")
     del vendored["star-openapi-swagger"]  # only its files are used
 
-    assert {"boto3", "botocore"} <= set(vendored)
+    assert {"aws-lambda-powertools", "botocore", "urllib3"} <= set(vendored)
     assert vendored == {name: version for name, version in installed.items() if name in vendored}
 
 
 def pins(file: str) -> dict[str, str]:
     """Return the version of each requirement of one of the project's files."""
     lines = (line.partition("#")[0].partition(" --")[0] for line in (PROJECT / file).read_text("utf-8").splitlines())
-    return {pin.name: str(pin.specifier) for pin in map(Requirement, filter(str.strip, lines))}
+    return {canonicalize_name(pin.name): str(pin.specifier) for pin in map(Requirement, filter(str.strip, lines))}

@@ -1,0 +1,78 @@
+"""The calls of AWS that the code makes: declared here, found in its source, and compared.
+
+The package's SDK knows the services of this list and no others (`operations.vendor.sdk`), and a test compares its
+requests and answers with the untouched SDK's for each operation.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from botocore import xform_name
+
+from operations.deploy.commands import DeployError
+
+CALLS: Mapping[str, frozenset[str]] = {
+    "dynamodb": frozenset({"GetItem", "PutItem", "Query"}),
+    "s3": frozenset({"GetObject", "PutObject"}),
+    "sqs": frozenset({"DeleteMessage", "SendMessage"}),
+    "ssm": frozenset({"GetParametersByPath"}),
+    "stepfunctions": frozenset({"DescribeExecution", "GetExecutionHistory", "StartExecution"}),
+}
+
+
+def check(project: Path) -> None:
+    """Raise DeployError if the project's code makes a call that is not declared, and name the line that makes it."""
+    declared = {(service, xform_name(operation)) for service, names in CALLS.items() for operation in names}
+    for call, place in made(project).items():
+        if call not in declared:
+            raise DeployError(
+                f"{place} calls {'.'.join(call)}, which the package's SDK is not tested with: "
+                "declare it in operations/vendor/calls.py"
+            )
+
+
+def made(project: Path) -> dict[tuple[str, str], str]:
+    """Return the calls that the project's code makes (`("dynamodb", "get_item")`), each with a place that makes it.
+
+    A call is an operation of what a function of `chalicelib/aws.py` returns: `aws.s3().get_object(…)`, or
+    `self._s3().get_object(…)`. Raises DeployError if a client is used in any other way, because its calls could not be
+    found.
+    """
+    clients = project / "chalicelib" / "aws.py"
+    if not clients.exists():
+        return {}
+    services = _services(ast.parse(clients.read_bytes()))
+    found: dict[tuple[str, str], str] = {}
+    for path in [project / "app.py", *sorted((project / "chalicelib").rglob("*.py"))]:
+        tree = ast.parse(path.read_bytes(), str(path))
+        called = {id(node.value): node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        for client, service in _clients(tree, services):
+            place = f"{path.relative_to(project)}:{client.lineno}"
+            if id(client) not in called:
+                raise DeployError(f"{place}: call an operation of the client at once, as in aws.s3().get_object(…)")
+            found[service, called[id(client)]] = place
+    return found
+
+
+def _services(aws: ast.Module) -> dict[str, str]:
+    """Return the service of each public function of `chalicelib/aws.py` that returns a client."""
+    return {
+        function.name: call.args[0].value
+        for function in aws.body
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "_client"
+        if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    }
+
+
+def _clients(tree: ast.Module, services: Mapping[str, str]) -> Iterator[tuple[ast.Call, str]]:
+    """Yield each expression that is a client, such as `aws.s3()`, with its service."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            service = services.get(node.func.attr.removeprefix("_"))
+            if service:
+                yield node, service
