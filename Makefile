@@ -134,7 +134,7 @@ destroy: .venv/.run ## remove a stage with its data (STAGE=dev), or prod without
 	@exec $(TOOLS) $(PYTHON) -m operations.destroy --stage $(STAGE)
 
 clean: ## remove what can be made again; keeps .local
-	rm -rf .venv node_modules vendor .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
+	rm -rf .venv node_modules vendor .pycache .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
 
 .venv/.made:
 	@$(BASE_PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || \
@@ -145,7 +145,7 @@ clean: ## remove what can be made again; keeps .local
 	@$(TOOLS) $(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv >/dev/null 2>&1 || true
 	@touch $@
 
-.venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt
+.venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt $(wildcard operations/vendor/*.py)
 	@echo "installing what running needs ..." >&2
 	@$(call install,.venv,requirements-run.txt)
 	@$(TOOLS) $(PYTHON) -m operations.vendor >&2

@@ -1,7 +1,7 @@
 """The functions' code, unpacked once for all of their workers.
 
-MiniStack unpacks a function's zip anew for every worker that it starts. With the AWS SDK in the zip that takes a second
-of CPU, and nothing that Python compiles there outlives the worker. On AWS a function cannot write to its code either.
+MiniStack unpacks a function's zip anew for every worker that it starts. That takes 0.3 s of CPU, more than the function
+needs to start and to answer, and 11 MB of disk, hundreds of times in a burst.
 """
 
 from __future__ import annotations

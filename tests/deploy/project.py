@@ -20,12 +20,20 @@ _COPIED = (
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "deployed", "deployments", "venv")
 
 
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """Return what is not copied of a folder. Of vendor/, it is our own bytecode, which another worker may be making."""
+    vendor = PROJECT / "vendor"
+    if Path(folder) in {vendor, vendor / "__pycache__"}:
+        return {name for name in names if name == "chalicelib" or name.startswith("app.")}
+    return set() if vendor in Path(folder).parents else _LEFT_OUT(folder, names)
+
+
 def copy_of_project(to: Path) -> Path:
     """Copy the project to this new folder, and return it."""
     to.mkdir()
     for name in _COPIED:
         if (PROJECT / name).is_dir():
-            shutil.copytree(PROJECT / name, to / name, ignore=_LEFT_OUT)
+            shutil.copytree(PROJECT / name, to / name, ignore=_left_out)
         else:
             shutil.copy(PROJECT / name, to)
     return to

@@ -8,17 +8,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import source_hash
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app import app
-from operations import PROJECT
+from operations import PROJECT, vendor
 from operations.deploy.stage import check_not_deployed_otherwise
 from operations.deploy.target import Target
 from operations.functions import API, deployed_name, names
@@ -54,7 +56,9 @@ def aws() -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_of_project(tmp_path_factory.mktemp("chalice-deploy") / "project")
+    project = copy_of_project(tmp_path_factory.mktemp("chalice-deploy") / "project")
+    vendor.fill(project, os.environ)
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,13 @@ def deploy(aws: Account, project: Path, environment: dict[str, str]) -> Deployme
     ran = chalice(project, environment | {"DRAGONPOST_USER_POOL_ARN": POOL_ARN}, "deploy", "--stage", "dev")
     assert ran.returncode == 0, ran.stdout
     return Deployment(ran.stdout, aws.standing(), aws.imported[-1])
+
+
+def packages(deployment: Deployment, project: Path) -> list[Path]:
+    """Return the package that every function of a deployment runs."""
+    digests = {function["CodeSha256"] for function in deployment.standing.functions.values()}
+    made = (project / ".chalice" / "deployments").glob("*.zip")
+    return [file for file in made if {base64.b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()} == digests]
 
 
 class TestWithoutTheUserPool:
@@ -148,12 +159,7 @@ class TestFunctions:
         assert made["Runtime"] == f"python3.{sys.version_info.minor}"
 
     def test_their_code_brings_its_own_sdk(self, deployed: Deployment, project: Path) -> None:
-        digests = {function["CodeSha256"] for function in deployed.standing.functions.values()}
-        [package] = [
-            file
-            for file in (project / ".chalice" / "deployments").glob("*.zip")
-            if {base64.b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()} == digests
-        ]
+        [package] = packages(deployed, project)
 
         with zipfile.ZipFile(package) as archive:
             assert archive.namelist().count("botocore/__init__.py") == 1
@@ -218,6 +224,31 @@ class TestApi:
 
 
 class TestDeployingAgain:
+    def test_an_edit_is_in_the_package_and_is_what_python_runs(self, redeployed: Deployment, project: Path) -> None:
+        """Nobody filled vendor/ again, so the package has bytecode of app.py as it was."""
+        [package] = packages(redeployed, project)
+
+        with zipfile.ZipFile(package) as archive:
+            source = archive.read("app.py")
+            [name] = [name for name in archive.namelist() if name.startswith("__pycache__/app.")]
+            bytecode = archive.read(name)
+
+        assert source.endswith(b"# changed\n")
+        assert int.from_bytes(bytecode[4:8], "little") == 0b11, (
+            "Python has to compare it: https://peps.python.org/pep-0552/"
+        )
+        assert bytecode[8:16] != source_hash(source), "Python has to notice the edit"
+
+    def test_nothing_is_packed_that_chalices_own_run_compiled(self, redeployed: Deployment, project: Path) -> None:
+        [package] = packages(redeployed, project)
+
+        with zipfile.ZipFile(package) as archive:
+            names = archive.namelist()
+            kinds = {archive.read(name)[4] for name in names if name.endswith(".pyc")}
+
+        assert len(names) == len(set(names))
+        assert kinds == {0b01, 0b11}, "none goes by its source's time"
+
     def test_the_code_is_the_new_one(self, deployed: Deployment, redeployed: Deployment) -> None:
         for name in FUNCTIONS.values():
             before, after = deployed.standing.functions[name], redeployed.standing.functions[name]

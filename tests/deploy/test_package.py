@@ -7,8 +7,10 @@ parts of the AWS SDK that Lambda has of its own: here, they cannot be imported.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -51,8 +53,12 @@ class Package:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of everything that a clone has."""
-    return copy_of_project(tmp_path_factory.mktemp("package") / "project")
+    """A copy of everything that a clone has, and of what Python leaves in one."""
+    project = copy_of_project(tmp_path_factory.mktemp("package") / "project")
+    for folder in ("chalicelib", "chalicelib/web"):
+        (project / folder / "__pycache__").mkdir()
+        (project / folder / "__pycache__" / f"left.cpython-3{sys.version_info.minor}.pyc").touch()
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +181,35 @@ print(json.dumps(app(event, None)))
         assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
 
 
+class TestStart:
+    """What a function pays for whenever it starts. Each is a count, and the same on every machine."""
+
+    # 422 when this was written, most of them the standard library's and botocore's. A new one costs up to some
+    # milliseconds of every cold start: import what few requests need where they need it.
+    MODULES_MAX = 422
+
+    def test_importing_the_app_compiles_nothing_and_calls_nobody(self, runnable: Package, of_lambda: Path) -> None:
+        program = """
+import sys
+seen = []
+def see(event, arguments):
+    if event == "compile" and str(arguments[1]).endswith(".py"):
+        seen.append(f"compiled {arguments[1]}")
+    if event in {"socket.connect", "socket.getaddrinfo", "subprocess.Popen"}:
+        seen.append(f"{event} {arguments}")
+sys.addaudithook(see)
+import app
+print(seen)
+"""
+        assert run_as_lambda_would(runnable, of_lambda, program).strip() == "[]"
+
+    def test_importing_the_app_imports_no_more_than_it_did(self, runnable: Package, of_lambda: Path) -> None:
+        program = "import app, sys; print(len(sys.modules), *sorted(sys.modules))"
+        count, *names = run_as_lambda_would(runnable, of_lambda, program).split()
+
+        assert int(count) <= self.MODULES_MAX, names
+
+
 class TestContents:
     def test_it_holds_the_app_and_its_requirements_and_nothing_else(self, package: Package) -> None:
         packed = {canonicalize_name(found.name) for found in distributions(path=[str(package.unzipped)])}
@@ -182,7 +217,7 @@ class TestContents:
         tops = {path.name.removesuffix(".py") for path in package.unzipped.iterdir()} - described
 
         assert packed == {canonicalize_name(requirement.name) for requirement in requirements(PROJECT)}
-        assert tops - {STAMP} == {"app", "chalice", "chalicelib"} | {
+        assert tops - {STAMP, "__pycache__"} == {"app", "chalice", "chalicelib"} | {
             {"python-dateutil": "dateutil"}.get(name, name.replace("-", "_")) for name in packed
         }
 
@@ -218,6 +253,16 @@ class TestSdk:
 
         assert [file for file in files if file.endswith("botocore/__init__.py")] == ["botocore/__init__.py"]
         assert len(files) == len(set(files)), "a file that is in the zip twice is one that Chalice packed a second time"
+
+    def test_the_same_project_has_the_same_package_every_time(
+        self, project: Path, package: Package, tmp_path: Path
+    ) -> None:
+        shutil.rmtree(project / "vendor")
+        shutil.rmtree(project / ".chalice" / "deployments")
+
+        again = packaged(project, tmp_path)
+
+        assert digest(again) == digest(package)
 
     def test_every_version_is_the_one_that_the_tests_run_on(self, package: Package) -> None:
         packed = {found.name: found.version for found in distributions(path=[str(package.unzipped)])}
@@ -259,6 +304,34 @@ print(json.dumps([botocore.__file__, "IfMatch" in put, "IfNoneMatch" in put, pro
         assert Path(file) == runnable.unzipped / "botocore" / "__init__.py"
         assert conditions == [True, True]
         assert protocols == ["rest-xml", "json", "json", "json", "json"]
+
+
+def digest(package: Package) -> str:
+    return hashlib.sha256(package.zipped.read_bytes()).hexdigest()
+
+
+class TestBytecode:
+    def test_all_that_is_imported_at_first_has_it_for_the_functions_own_python(self, package: Package) -> None:
+        tag = f".cpython-3{sys.version_info.minor}.pyc"
+        assert {functions(package)[name]["Runtime"] for name in LOGICAL_IDS} == {f"python3.{sys.version_info.minor}"}
+        for source in (*(package.unzipped / "chalicelib").rglob("*.py"), *package.unzipped.rglob("botocore/*.py")):
+            assert (source.parent / "__pycache__" / f"{source.stem}{tag}").exists(), source
+        assert {"".join(path.suffixes) for path in package.unzipped.rglob("__pycache__/*")} == {tag}
+
+    def test_it_is_compared_with_the_code_that_can_be_edited_and_trusted_otherwise(self, package: Package) -> None:
+        """Bytecode that goes by time (0) would never be used: every file in the package has another time."""
+        kinds: dict[str, set[int]] = {}
+        for path in package.unzipped.rglob("*.pyc"):
+            top = path.relative_to(package.unzipped).parts[0]
+            kinds.setdefault(top, set()).add(int.from_bytes(path.read_bytes()[4:8], "little"))
+        compared, trusted = {0b11}, {0b01}  # https://peps.python.org/pep-0552/
+
+        assert {top: kinds[top] for top in ("chalicelib", "chalice", "msgspec")} == dict.fromkeys(
+            ("chalicelib", "chalice", "msgspec"), compared
+        )
+        assert {top: kinds[top] for top in ("botocore", "urllib3", "jmespath")} == dict.fromkeys(
+            ("botocore", "urllib3", "jmespath"), trusted
+        )
 
 
 class TestMachine:

@@ -148,6 +148,8 @@ def _not_the_source(folder: str, names: list[str]) -> set[str]:
     if Path(folder) == PROJECT:
         wanted = {"app.py", "chalicelib", ".chalice", "infrastructure", "devstack", "operations", "vendor"}
         return set(names) - wanted - {"requirements.txt", "requirements-vendor.txt"}
+    if PROJECT / "vendor" in (Path(folder), *Path(folder).parents):
+        return {"chalicelib"} & set(names)  # our own bytecode, which another worker may be making
     return {"__pycache__", "deployments", "deployed"} & set(names)
 
 

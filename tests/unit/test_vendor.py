@@ -13,20 +13,23 @@ from packaging.utils import canonicalize_name
 
 from operations import PROJECT, vendor
 from operations.deploy.commands import DeployError
+from operations.vendor import bytecode
 
 pytestmark = pytest.mark.slow
 
 PAGE = "carried/page.js"
+MODULE = "carried/module.py"
 SCRIPT = "bin/carried"
 
 
 def wheel(folder: Path, version: str) -> None:
     """Make a wheel of the package `carried`, which requires a package that does not exist."""
     info = f"carried-{version}.dist-info"
-    record = f"{PAGE},,\n{SCRIPT},,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+    record = f"{PAGE},,\n{MODULE},,\n{SCRIPT},,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
     folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(folder / f"carried-{version}-py3-none-any.whl", "w") as archive:
         archive.writestr(PAGE, version)
+        archive.writestr(MODULE, f"VERSION = {version}")
         archive.writestr(SCRIPT, "print('useful for people')")
         metadata = f"Metadata-Version: 2.1\nName: carried\nVersion: {version}\nRequires-Dist: cannot-be-had\n"
         archive.writestr(f"{info}/METADATA", metadata)
@@ -78,7 +81,18 @@ def test_nothing_is_in_it_that_only_people_or_installers_use(project: Path) -> N
     fill(project)
 
     files = {str(path.relative_to(project / "vendor")) for path in (project / "vendor").rglob("*") if path.is_file()}
-    assert files == {PAGE, "carried-1.dist-info/METADATA", "carried-1.dist-info/WHEEL", vendor.STAMP}
+    assert {name for name in files if not name.endswith(".pyc")} == {
+        *(PAGE, MODULE, vendor.STAMP),
+        *("carried-1.dist-info/METADATA", "carried-1.dist-info/WHEEL"),
+    }
+
+
+def test_another_python_would_fill_it_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(project)
+    places = project / "requirements-vendor.txt", project / "vendor"
+    monkeypatch.setattr(bytecode, "TAG", "cpython-399")
+
+    assert vendor._digest(*places) != (project / "vendor" / vendor.STAMP).read_text(encoding="utf-8")
 
 
 def test_other_code_that_fills_it_fills_it_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
