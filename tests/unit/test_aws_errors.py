@@ -215,7 +215,9 @@ class TestClients:
         made: list[tuple[str, Any]] = []
 
         class Session:
-            def create_client(self, name: str, config: Any) -> object:
+            get_config_variable = get_partition_for_region = Mock()
+
+            def create_client(self, name: str, config: Any, **_: Any) -> object:
                 made.append((name, config))
                 return Mock()
 
