@@ -1,10 +1,16 @@
 """Dragonpost: the routes, the queue consumer and the workflow's functions. Each hands over to chalicelib."""
 
+import gc
+
+gc.disable()  # until the end of this file: what is imported and made here stays, so there is nothing to collect
+
+import os
 from typing import Any
 
 import msgspec
 from chalice.app import SQSEvent
 
+from chalicelib import aws
 from chalicelib.checked import Uuid
 from chalicelib.dragons import steps
 from chalicelib.dragons.model import correction_from, report_from
@@ -194,3 +200,12 @@ def validate_dragon(event: dict[str, Any], context: Any) -> steps.Outcome:
 def add_dragon(event: dict[str, Any], context: Any) -> steps.Outcome:
     """Add a validated dragon to the registry; the workflow's second step."""
     return steps.add(event, dragons)
+
+
+# Lambda gives a function a whole processor while it starts, and then only its share: what it surely calls is made now.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (_HANDLER)
+_CALLS_SURELY = {"app.store_messages": (aws.dynamodb, aws.s3), "app.add_dragon": (aws.ssm, aws.s3)}
+aws.make_early(_CALLS_SURELY.get(os.environ.get("_HANDLER", ""), ()))
+
+gc.freeze()  # and later collections need not look at it
+gc.enable()

@@ -15,8 +15,8 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -186,6 +186,16 @@ def stepfunctions() -> SFNClient:
     """Return the shared Step Functions client."""
     client: SFNClient = _client("stepfunctions")
     return client
+
+
+def make_early(clients: Iterable[Callable[[], object]]) -> None:
+    """Make these of the clients above before they are needed.
+
+    One that cannot be made is left to whoever calls it, who gets the error and a place to report it.
+    """
+    with suppress(DependencyMisconfigured, botocore.BotoCoreError):
+        for client in clients:
+            client()
 
 
 def forget_clients() -> None:

@@ -22,9 +22,9 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 
 _TEXT = "String"  # the type of each attribute
 
-# What SQS allows in a text: XML 1.0 characters.
+# SQS allows a text the characters of XML 1.0. (To name the others takes a twentieth of the time to compile.)
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-_NOT_ALLOWED_IN_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_ALLOWED_IN_SQS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class QueueUnavailable(aws.DependencyUnavailable):

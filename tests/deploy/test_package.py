@@ -184,9 +184,9 @@ print(json.dumps(app(event, None)))
 class TestStart:
     """What a function pays for whenever it starts. Each is a count, and the same on every machine."""
 
-    # 422 when this was written, most of them the standard library's and botocore's. A new one costs up to some
+    # 423 when this was written, most of them the standard library's and botocore's. A new one costs up to some
     # milliseconds of every cold start: import what few requests need where they need it.
-    MODULES_MAX = 422
+    MODULES_MAX = 423
 
     def test_importing_the_app_compiles_nothing_and_calls_nobody(self, runnable: Package, of_lambda: Path) -> None:
         program = """
@@ -202,6 +202,39 @@ import app
 print(seen)
 """
         assert run_as_lambda_would(runnable, of_lambda, program).strip() == "[]"
+
+    @pytest.mark.parametrize(
+        ("handler", "clients"),
+        [
+            ("app.app", []),
+            ("app.validate_dragon", []),
+            ("app.add_dragon", ["ssm", "s3"]),
+            ("app.store_messages", ["dynamodb", "s3"]),
+        ],
+    )
+    def test_a_function_makes_the_clients_that_it_surely_needs(
+        self, runnable: Package, of_lambda: Path, handler: str, clients: list[str]
+    ) -> None:
+        assert handler in {functions(runnable)[name]["Handler"] for name in LOGICAL_IDS}
+        program = """
+import json, os
+os.environ.update(_HANDLER=sys.argv[1], AWS_DEFAULT_REGION="eu-central-1")
+import app
+print(json.dumps([*app.aws._clients]))
+"""
+        assert json.loads(run_as_lambda_would(runnable, of_lambda, program, handler)) == clients
+
+    def test_what_was_made_at_import_is_never_looked_through_for_garbage(
+        self, runnable: Package, of_lambda: Path
+    ) -> None:
+        program = """
+import gc
+passes = []
+gc.callbacks.append(lambda phase, about: passes.append(phase))
+import app
+print(len(passes), gc.isenabled(), gc.get_freeze_count() > 50_000, sum(gc.get_count()) < 1_000)
+"""
+        assert run_as_lambda_would(runnable, of_lambda, program).split() == ["0", "True", "True", "True"]
 
     def test_importing_the_app_imports_no_more_than_it_did(self, runnable: Package, of_lambda: Path) -> None:
         program = "import app, sys; print(len(sys.modules), *sorted(sys.modules))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ def app_anew(step_functions: FakeStepFunctions, patching: pytest.MonkeyPatch) ->
     """Return app.py as a new Lambda instance has it: no settings read, no document held."""
     import app as fresh  # noqa: PLC0415 - it reads the environment
 
+    patching.setattr(gc, "freeze", lambda: None)  # what a test leaves behind would never be collected
     fresh = importlib.reload(fresh)
     clock = FakeClock()
     workflow = DragonWorkflow(fresh.settings, lambda: step_functions)

@@ -264,6 +264,26 @@ class TestClients:
         assert aws.s3() == "the other thread's s3"
         assert made == []
 
+    def test_can_be_made_before_they_are_needed(self, made: list[tuple[str, Any]]) -> None:
+        aws.make_early([aws.s3, aws.dynamodb])
+        early = list(made)
+        aws.s3()
+
+        assert [name for name, _ in early] == ["s3", "dynamodb"]
+        assert made == early
+
+    @pytest.mark.parametrize("error", [ValueError("Invalid endpoint: nonsense"), botocore.NoRegionError()])
+    def test_one_that_cannot_be_made_early_is_reported_when_it_is_called(
+        self, made: list[tuple[str, Any]], error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(aws, "Session", Mock(return_value=Mock(create_client=Mock(side_effect=error))))
+
+        aws.make_early([aws.s3])
+
+        with pytest.raises(aws.DependencyMisconfigured), aws.calling("S3"):
+            aws.s3()
+        assert made == []
+
     def test_can_be_forgotten(self, made: list[tuple[str, Any]]) -> None:
         before = aws.ssm()
         aws.forget_clients()

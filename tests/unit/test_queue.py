@@ -12,6 +12,7 @@ from chalicelib import aws
 from chalicelib.exact_json import parse_object
 from chalicelib.messages.model import message_from
 from chalicelib.messages.queue import (
+    _NOT_ALLOWED_IN_SQS,
     MESSAGE_BYTES_MAX,
     REASON_CHARACTERS_MAX,
     Delivery,
@@ -84,6 +85,13 @@ def test_a_message_travels_with_its_correlation_id(queue: MessageQueue, sqs: Sqs
             },
         )
     ]
+
+
+def test_what_xml_forbids_is_what_sqs_is_spared() -> None:
+    """XML 1.0, production 2: https://www.w3.org/TR/xml/#charsets."""
+    spared = _NOT_ALLOWED_IN_SQS
+
+    assert all(bool(spared.match(chr(code))) != bool(SQS_TEXT.fullmatch(chr(code))) for code in range(0x110000))
 
 
 @pytest.mark.parametrize("character", ["\uffff", "\ufffe", "\x00", "\x1f", "\x7f", "\ufdd0", "\U0001ffff", "\\", '"'])
