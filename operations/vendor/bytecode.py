@@ -75,7 +75,8 @@ def keep_out_of_the_package(project: Path) -> None:
         link = folder / CACHE
         if not link.is_symlink():
             if link.exists():
-                shutil.rmtree(link)
+                with tempfile.TemporaryDirectory(dir=elsewhere) as old:  # at once: others may be writing there
+                    link.rename(Path(old, CACHE))
             link.symlink_to(os.path.relpath(elsewhere, folder), target_is_directory=True)
 
 

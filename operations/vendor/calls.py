@@ -38,16 +38,16 @@ def made(project: Path) -> dict[tuple[str, str], str]:
     """Return the calls that the project's code makes (`("dynamodb", "get_item")`), each with a place that makes it.
 
     A call is an operation of what a function of `chalicelib/aws.py` returns: `aws.s3().get_object(…)`, or
-    `self._s3().get_object(…)`. Raises DeployError if a client is used in any other way, because its calls could not be
-    found.
+    `self._s3().get_object(…)`. Raises DeployError for code that is no Python, and if a client is used in any other
+    way, because its calls could not be found.
     """
     clients = project / "chalicelib" / "aws.py"
     if not clients.exists():
         return {}
-    services = _services(ast.parse(clients.read_bytes()))
+    services = _services(_parsed(clients, project))
     found: dict[tuple[str, str], str] = {}
     for path in [project / "app.py", *sorted((project / "chalicelib").rglob("*.py"))]:
-        tree = ast.parse(path.read_bytes(), str(path))
+        tree = _parsed(path, project)
         called = {id(node.value): node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         for client, service in _clients(tree, services):
             place = f"{path.relative_to(project)}:{client.lineno}"
@@ -55,6 +55,13 @@ def made(project: Path) -> dict[tuple[str, str], str]:
                 raise DeployError(f"{place}: call an operation of the client at once, as in aws.s3().get_object(…)")
             found[service, called[id(client)]] = place
     return found
+
+
+def _parsed(path: Path, project: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except SyntaxError as error:
+        raise DeployError(f"{path.relative_to(project)}:{error.lineno} is no Python: {error.msg}") from error
 
 
 def _services(aws: ast.Module) -> dict[str, str]:

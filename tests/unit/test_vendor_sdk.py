@@ -222,6 +222,7 @@ class TestCalls:
         [
             ("aws.s3().delete_object(Bucket='b')", "app.py:1 calls s3.delete_object, .*operations/vendor/calls.py"),
             ("self._new().list_topics()", "app.py:1 calls sns.list_topics"),
+            ("client = self._s3(", "app.py:1 is no Python: '.' was never closed"),
             ("client = self._s3()", "app.py:1: call an operation of the client at once"),
         ],
     )
