@@ -54,7 +54,7 @@ def list_dragons(caller: Caller) -> Reply:
     if page.next_after is not None:
         path = requests.path_prefix(app.request) + "/dragons"
         headers["Link"] = paging.next_link(path, parameters.values, query, page.next_after)
-    return revalidated(msgspec.json.encode(page.dragons), requests.header(app.request, "If-None-Match"), headers)
+    return revalidated(page.shown, requests.header(app.request, "If-None-Match"), headers)
 
 
 @app.get("/dragons/{dragon_name}", users)

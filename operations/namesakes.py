@@ -26,7 +26,7 @@ def namesakes(document: Document) -> list[str]:
     """Return a line for each entry that is not shown. Names are in ASCII, because some look alike."""
     return [
         f"{json.dumps(entry.dragon_name_str)} is not shown: {json.dumps(shown.dragon_name_str)} comes first"
-        for shown, *hidden in document.by_key.values()
+        for shown, *hidden in document.several.values()
         for entry in hidden
     ]
 

@@ -296,7 +296,7 @@ def _tell_dragons(then: bytes, now: bytes, to: datetime) -> None:
 
 
 def _names(document: bytes) -> set[str]:
-    return {entries[0].dragon_name_str for entries in Document.parsed(document).by_key.values()}
+    return {dragon.dragon_name_str for dragon in Document.parsed(document).dragons.values()}
 
 
 Restoring = Callable[..., None]

@@ -8,8 +8,9 @@ stay in the document as they are. Once the first is removed, the next one is the
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +18,10 @@ import msgspec
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import DragonPage, DragonQuery
+
+# How many dragons may be on the pages that are kept with a version; a page counts as one more. A dragon takes about
+# 1 kB of memory there (as bytes, text and gzip), and at most 15 kB if the API has accepted it.
+DRAGONS_ON_KEPT_PAGES_MAX = 5_000
 
 
 class DocumentCorrupt(Exception):
@@ -31,25 +36,24 @@ class Entry(Dragon, frozen=True, kw_only=True):
     @property
     def dragon(self) -> Dragon:
         """The dragon, without what clients must not see."""
-        return Dragon(**{field: getattr(self, field) for field in Dragon.__struct_fields__})
+        return msgspec.convert(self, Dragon, from_attributes=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A dragon with what it is ordered and filtered by."""
-
-    key: str
-    family: str
-    dragon: Dragon
-
-
-@dataclass(frozen=True, slots=True)
 class Document:
-    """The entries as they were read (`raw`), the entries of each key in their order, and the dragons in key order."""
+    """One version of the document. It is decoded once; orders and pages are made when they are asked for, and kept.
 
-    raw: Sequence[msgspec.Raw]
-    by_key: dict[str, list[Entry]]
-    rows: Sequence[_Row]
+    Safe to share between threads: if two of them make the same thing at once, either will do.
+    """
+
+    def __init__(self, text: bytes, entries: Sequence[Entry]) -> None:
+        """Take the document's text without a byte order mark, and the entries that it holds."""
+        keys = [normalised_name(entry.dragon_name_str) for entry in entries]
+        self._text = text
+        # The first entry of each key, and all entries of those keys that several have.
+        self.dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
+        self.several = {} if len(self.dragons) == len(entries) else _several(keys, entries)
+        self._ordered: dict[str | None, list[str]] = {}
+        self._pages: dict[DragonQuery, DragonPage] = {}
 
     @classmethod
     def parsed(cls, body: bytes) -> Document:
@@ -60,56 +64,95 @@ class Document:
         text = body.removeprefix(codecs.BOM_UTF8)
         if not text.strip():
             raise DocumentCorrupt("not a JSON array of dragons: it is blank")
-        entries = _decoded(text, list[Entry])
-        raw = _decoded(text, list[msgspec.Raw])
-        by_key: dict[str, list[Entry]] = {}
-        for entry in entries:
-            by_key.setdefault(entry.key, []).append(entry)
-        rows = [_Row(key, normalised_name(first.family_str), first.dragon) for key, (first, *_) in by_key.items()]
-        return cls(raw, by_key, sorted(rows, key=lambda row: row.key))
+        return cls(text, _decoded(text, list[Entry]))
 
     def entries(self, key: str) -> list[Entry]:
         """Return the entries with this normalised name; the first one is the dragon."""
-        return self.by_key.get(key, [])
+        if key in self.several:
+            return self.several[key]
+        return [self.dragons[key]] if key in self.dragons else []
 
     def page(self, query: DragonQuery) -> DragonPage:
-        """Return the dragons that match, in the order of their keys."""
-        found: list[_Row] = []
-        for row in self._matching(query):
-            if len(found) == query.limit:
-                return DragonPage([each.dragon for each in found], found[-1].key)
-            found.append(row)
-        return DragonPage([each.dragon for each in found], None)
+        """Return the dragons that match, in the order of their keys. The same query gets the same page, if it is kept.
+
+        At most `DRAGONS_ON_KEPT_PAGES_MAX` are kept; one page more, and the others are forgotten.
+        """
+        page = self._pages.get(query)
+        if page is None:
+            page = self._found(query)
+            kept = sum(1 + len(each.dragons) for each in list(self._pages.values()))
+            if kept + 1 + len(page.dragons) > DRAGONS_ON_KEPT_PAGES_MAX:
+                self._pages.clear()
+            self._pages[query] = page
+        return page
 
     def namesakes(self) -> list[str]:
         """Return the names of the entries that are not shown because an earlier one has their name."""
-        return [entry.dragon_name_str for _, *others in self.by_key.values() for entry in others]
+        return [entry.dragon_name_str for _, *others in self.several.values() for entry in others]
 
     def with_addition(self, dragon: Dragon, submission_id: str) -> bytes:
         """Return the document with one more dragon at its end."""
-        return msgspec.json.encode([*self.raw, Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id)])
+        entry = msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))
+        others = self._text.rstrip().removesuffix(b"]")
+        return others + (b"," if self.dragons else b"") + entry + b"]"
 
     def with_change(self, key: str, wanted: Dragon | None) -> bytes:
         """Return the document with the first entry of this key replaced, or left out if `wanted` is None.
 
         A replaced entry keeps everything else that it holds: its submission id, and members that are not ours.
         """
-        place = next(place for place, item in enumerate(self.raw) if _decoded(item, Dragon).key == key)
+        raw = _decoded(self._text, list[msgspec.Raw])
+        place = next(place for place, item in enumerate(raw) if _decoded(item, Dragon).key == key)
         changed: list[object] = []
         if wanted is not None:
-            members = _decoded(self.raw[place], dict[str, msgspec.Raw])
+            members = _decoded(raw[place], dict[str, msgspec.Raw])
             changed = [members | msgspec.structs.asdict(wanted)]
-        return msgspec.json.encode([*self.raw[:place], *changed, *self.raw[place + 1 :]])
+        return msgspec.json.encode([*raw[:place], *changed, *raw[place + 1 :]])
 
-    def _matching(self, query: DragonQuery) -> Iterator[_Row]:
-        for row in self.rows:
-            if query.after is not None and row.key <= query.after:
-                continue
-            if query.family is not None and row.family != query.family:
-                continue
-            if query.name is not None and row.key != query.name:
-                continue
-            yield row
+    def _found(self, query: DragonQuery) -> DragonPage:
+        keys = self._matching(query)
+        begin = 0 if query.after is None else bisect_right(keys, query.after)
+        end = begin + query.limit
+        shown = [self.dragons[key] for key in keys[begin:end]]
+        dragons = msgspec.convert(shown, list[Dragon], from_attributes=True)
+        return DragonPage(dragons, keys[end - 1] if end < len(keys) else None)
+
+    def _matching(self, query: DragonQuery) -> list[str]:
+        """Return the keys of the dragons that the query's filters let through, in their order."""
+        if query.name is None:
+            return self._in_order(query.family)
+        dragon = self.dragons.get(query.name)
+        if dragon is None or query.family not in (None, normalised_name(dragon.family_str)):
+            return []
+        return [query.name]
+
+    def _in_order(self, family: str | None) -> list[str]:
+        """Return the keys of this family's dragons, or of all, in their order."""
+        if family not in self._ordered:
+            if family is None:
+                self._ordered[family] = sorted(self.dragons)
+            elif family in self._spellings:
+                written = self._spellings[family]
+                self._ordered[family] = sorted(k for k, dragon in self.dragons.items() if dragon.family_str in written)
+            else:  # there may be any number of families without dragons, so nothing is kept for them
+                return []
+        return self._ordered[family]
+
+    @cached_property
+    def _spellings(self) -> dict[str, set[str]]:
+        """How each family is written, by its normalised name."""
+        spellings: dict[str, set[str]] = {}
+        for family in {dragon.family_str for dragon in self.dragons.values()}:
+            spellings.setdefault(normalised_name(family), set()).add(family)
+        return spellings
+
+
+def _several(keys: Sequence[str], entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the entries of each key that several of them have."""
+    by_key: dict[str, list[Entry]] = {}
+    for key, entry in zip(keys, entries, strict=True):
+        by_key.setdefault(key, []).append(entry)
+    return {key: found for key, found in by_key.items() if len(found) > 1}
 
 
 Decoded = TypeVar("Decoded")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
+
+import msgspec
 
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
+from chalicelib.representation import Representation
 
 
 class Addition(StrEnum):
@@ -46,12 +50,17 @@ class DragonQuery:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DragonPage:
     """Dragons in the order of their keys; `next_after` is the last one's key if more follow."""
 
     dragons: list[Dragon]
     next_after: str | None
+
+    @cached_property
+    def shown(self) -> Representation:
+        """The dragons as clients get them, encoded once."""
+        return Representation(msgspec.json.encode(self.dragons))
 
 
 class DragonRepository(Protocol):

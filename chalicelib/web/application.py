@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Protocol
 
-from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request, Response
+from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request
 
 from chalicelib import aws
 from chalicelib.identity import Caller, caller_from_claims
@@ -14,17 +14,14 @@ from chalicelib.settings import Settings
 from chalicelib.telemetry import correlated, logger
 from chalicelib.web import requests
 from chalicelib.web.compression import compressed
-from chalicelib.web.problems import CONTENT_TYPE, INTERNAL_ERROR, of_status, problem_for
-from chalicelib.web.responses import problem_reply
+from chalicelib.web.problems import INTERNAL_ERROR, method_not_allowed, problem_for
+from chalicelib.web.responses import Reply, problem_reply
 
 REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Request-Id")
 EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Request-Id")
 PREFLIGHT_MAX_AGE_S = 600
 
-# Chalice puts them on every answer. Browsers read them only in answers to preflights, which API Gateway gives.
-_PREFLIGHT_HEADERS = ("Access-Control-Allow-Headers", "Access-Control-Max-Age")
-
-View = Callable[..., Response]
+View = Callable[..., Reply]
 
 
 class UserPoolAuthorizer(CognitoUserPoolAuthorizer):
@@ -71,7 +68,11 @@ class Clients(Protocol):
 
 
 class Dragonpost(Chalice):
-    """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems."""
+    """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems.
+
+    The routes are Chalice's, and so is the request that a view reads. Chalice's own dispatch is not used, and with it
+    its middleware: it would make CORS headers, answers and errors of its own for each request, only to replace them.
+    """
 
     def __init__(self, app_name: str, clients: Clients) -> None:
         """Take whom this app serves. The user pool client's id is read for each request that needs it."""
@@ -129,13 +130,29 @@ class Dragonpost(Chalice):
         request_id = event["requestContext"]["requestId"]
         with correlated(request_id), aws.within(aws.CALLS_BEGIN_WITHIN_S):
             try:
-                answer = _as_problem_if_error(super().__call__(event, context), request_id)
-            except Exception:  # noqa: BLE001 - what Chalice cannot catch itself must not become the gateway's 503
+                reply = self._dispatched(event, context)
+            except Exception:  # noqa: BLE001 - it must not become the gateway's 503
                 logger.exception("request failed outside its view")
-                answer = problem_reply(INTERNAL_ERROR, request_id).to_dict()
-            self._finish(answer, event)
+                reply = problem_reply(INTERNAL_ERROR, request_id)
+            answer = self._finished(reply, event)
             _log(event, answer, started)
         return answer
+
+    def _dispatched(self, event: dict[str, Any], context: Any) -> Reply:
+        """Return what the route's view replies. Raises whatever an event that is not API Gateway's leads to."""
+        request = event["requestContext"]
+        entries = self.routes[request["resourcePath"]]
+        entry = entries.get(request["httpMethod"])
+        if entry is None:
+            return problem_reply(method_not_allowed(list(entries)), request["requestId"])
+        self.lambda_context = context
+        self.current_request = Request(event, context)
+        reply = entry.view_function(**{name: event["pathParameters"][name] for name in entry.view_args})
+        if not isinstance(reply, Reply):
+            raise TypeError(f"{entry.view_name} returned {type(reply).__name__} instead of a Reply")
+        if any("\n" in value for value in reply.headers.values()):
+            raise ValueError(f"{entry.view_name} returned a header with a line break")
+        return reply
 
     def _declare(self, path: str, methods: list[str], authorizer: Authorizer | None) -> Callable[[View], View]:
         # Views check content types themselves: Chalice's check lets a missing one pass.
@@ -153,7 +170,7 @@ class Dragonpost(Chalice):
             )
 
         @wraps(view)
-        def answer(**path_parameters: str) -> Response:
+        def answer(**path_parameters: str) -> Reply:
             try:
                 caller = {"caller": self._caller()} if guarded else {}
                 return view(**caller, **{name: requests.path_text(text) for name, text in path_parameters.items()})
@@ -168,22 +185,13 @@ class Dragonpost(Chalice):
     def _caller(self) -> Caller:
         return caller_from_claims(requests.claims(self.request), self._clients.user_pool_client_id)
 
-    def _finish(self, answer: dict[str, Any], event: Mapping[str, Any]) -> None:
-        own = {name: value for name, value in answer["headers"].items() if name not in _PREFLIGHT_HEADERS}
+    def _finished(self, reply: Reply, event: Mapping[str, Any]) -> dict[str, Any]:
+        answer = compressed(reply, event["headers"])
         request = event["requestContext"]
-        answer["headers"] = {**own, **self._common_headers, "X-Request-Id": request["requestId"]}
-        answer.update(compressed(answer, event["headers"]))
+        answer["headers"] |= {**self._common_headers, "X-Request-Id": request["requestId"]}
         if request.get("httpMethod") == "HEAD":
-            answer.update(body="", isBase64Encoded=False)
-
-
-def _as_problem_if_error(answer: dict[str, Any], request_id: str) -> dict[str, Any]:
-    """Return Chalice's own errors (405 above all) as problems, and any other answer unchanged."""
-    headers: Mapping[str, str] = answer["headers"]
-    if answer["statusCode"] < 400 or headers.get("Content-Type") == CONTENT_TYPE:
+            answer |= {"body": "", "isBase64Encoded": False}
         return answer
-    kept = {name: value for name, value in headers.items() if name == "Allow"}
-    return problem_reply(of_status(answer["statusCode"], kept), request_id).to_dict()
 
 
 def _log(event: Mapping[str, Any], answer: Mapping[str, Any], started: float) -> None:

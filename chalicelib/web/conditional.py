@@ -1,10 +1,8 @@
 """Conditional requests (RFC 9110 §13)."""
 
-import base64
-import hashlib
 import re
 
-from chalicelib.web.compression import plain_etag
+from chalicelib.representation import plain_etag
 
 # An entity tag (RFC 9110 §8.8.3), in quotes. Bytes beyond ASCII may have become any character on their way here.
 _OPAQUE_TAG = r'"[^\x00-\x20"\x7f]*"'
@@ -13,12 +11,6 @@ _ENTITY_TAG = re.compile(f"(W/)?({_OPAQUE_TAG})")
 # Python and ECMA-262 read it alike. Empty elements of a list are allowed (RFC 9110 §5.6.1.2), but not an empty list.
 ENTITY_TAGS = rf"[ \t]*\*[ \t]*|[ \t,]*(W/)?{_OPAQUE_TAG}([ \t]*,[ \t,]*(W/)?{_OPAQUE_TAG})*[ \t,]*"
 _ENTITY_TAGS = re.compile(ENTITY_TAGS)
-
-
-def etag_of(body: bytes) -> str:
-    """Return a strong entity tag for a representation. It depends on the bytes alone."""
-    digest = hashlib.sha256(body).digest()[:18]
-    return f'"{base64.urlsafe_b64encode(digest).decode()}"'
 
 
 def is_list_of_tags(value: str) -> bool:

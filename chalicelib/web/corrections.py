@@ -6,8 +6,9 @@ import msgspec
 
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.repository import Change
+from chalicelib.representation import etag_of
 from chalicelib.web import problems
-from chalicelib.web.conditional import etag_of, has_only_weak_tags, match
+from chalicelib.web.conditional import has_only_weak_tags, match
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply
 

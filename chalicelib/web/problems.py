@@ -8,7 +8,7 @@ elsewhere: what a rule says about a field, beside that rule, and the reasons tha
 Domain code raises domain errors; `problem_for` is the one place that says which problem each of them is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -224,9 +224,9 @@ def timed_out(retry_after_s: int) -> Problem:
     return Problem(504, detail, headers={"Retry-After": str(retry_after_s)})
 
 
-def of_status(status: int, headers: Mapping[str, str]) -> Problem:
-    """Return the problem for an error that Chalice answers by itself (405 above all): its status says it all."""
-    return Problem(status, f"{status_title(status)}.", headers=headers)
+def method_not_allowed(allowed: Sequence[str]) -> Problem:
+    """Return the 405 for a route that answers these methods only."""
+    return Problem(405, "Method Not Allowed.", headers={"Allow": ", ".join(allowed)})
 
 
 def problem_for(error: Exception) -> Problem | None:

@@ -29,5 +29,5 @@ def test_a_field_that_came_after_the_release_has_a_default_for_dragons_that_are_
 def test_the_first_dragons_are_a_document_that_the_service_reads() -> None:
     document = Document.parsed((PROJECT / "infrastructure" / "dragons.json").read_bytes())
 
-    assert len(document.rows) > 50
+    assert len(document.dragons) > 50
     assert document.namesakes() == []

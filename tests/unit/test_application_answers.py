@@ -119,13 +119,14 @@ def test_a_failure_outside_a_view_is_logged_and_answered_with_the_requests_id(
     assert json.loads(found["body"])["request_id"] == "my-request-1"
 
 
-def test_an_error_in_chalices_own_form_becomes_a_problem(app: Dragonpost) -> None:
-    app.get("/")(lambda: Response({"Code": "BadRequestError"}, status_code=400))
+def test_a_view_that_answers_in_chalices_own_form_is_a_mistake_that_the_log_names(
+    app: Dragonpost, log: io.StringIO
+) -> None:
+    app.get("/")(lambda: Response({"Code": "BadRequestError"}, status_code=400))  # type: ignore[arg-type,return-value]
     found = app(proxy_event("GET", "/", "/"), None)
 
-    problem = json.loads(found["body"])
-    assert found["headers"]["Content-Type"] == "application/problem+json"
-    assert (problem["status"], problem["title"], problem["detail"]) == (400, "Bad Request", "Bad Request.")
+    assert (found["statusCode"], json.loads(found["body"])["status"]) == (500, 500)
+    assert "<lambda> returned Response instead of a Reply" in json.loads(log.getvalue().splitlines()[0])["exception"]
 
 
 def test_head_sends_no_compressed_body(app: Dragonpost) -> None:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from chalicelib.web.conditional import etag_of, is_list_of_tags, match, none_match
+from chalicelib.representation import etag_of
+from chalicelib.web.conditional import is_list_of_tags, match, none_match
 
 
 @pytest.mark.parametrize(

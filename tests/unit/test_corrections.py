@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from chalicelib.dragons.repository import Change
+from chalicelib.representation import etag_of
 from chalicelib.web import problems
-from chalicelib.web.conditional import etag_of
 from chalicelib.web.corrections import check, corrected, precondition
 from chalicelib.web.problems import Problem, ProblemRaised
 from tests.samples import dragon

@@ -6,8 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from chalicelib.dragons import document as module
 from chalicelib.dragons.document import Document, DocumentCorrupt
+from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import DragonPage, DragonQuery
 from tests.samples import dragon, dragon_members
 
@@ -69,7 +73,9 @@ def test_a_document_that_is_nested_too_deeply_to_be_read_is_refused(body: bytes,
 def test_a_byte_order_mark_is_ignored_and_not_written_again(text: str) -> None:
     parsed = Document.parsed(b"\xef\xbb\xbf" + text.encode())
 
-    assert parsed == Document.parsed(text.encode())
+    without = Document.parsed(text.encode())
+    assert parsed.dragons == without.dragons
+    assert parsed.with_addition(dragon("Zed"), "s1") == without.with_addition(dragon("Zed"), "s1")
     assert json.loads(parsed.with_addition(dragon("Zed"), "s1"))[-1]["dragon_name_str"] == "Zed"
 
 
@@ -107,6 +113,87 @@ def test_a_page_has_the_dragons_that_match_in_the_order_of_their_keys(
 
     assert [found.dragon_name_str for found in page.dragons] == names
     assert page.next_after == next_after
+
+
+WORDS = st.sampled_from(["a", "A ", "b", "B", "\u00e9", "E\u0301", "z'", "z\u2019"])
+
+
+@settings(deadline=None)
+@given(
+    entries=st.lists(st.tuples(WORDS, WORDS)),
+    family=st.none() | WORDS,
+    name=st.none() | WORDS,
+    after=st.none() | WORDS,
+    limit=st.integers(1, 4),
+)
+def test_pages_are_those_of_a_plain_search(
+    entries: list[tuple[str, str]], family: str | None, name: str | None, after: str | None, limit: int
+) -> None:
+    query = DragonQuery.of(family, name, None if after is None else normalised_name(after), limit)
+    first: dict[str, tuple[str, str]] = {}
+    for entry in entries:
+        first.setdefault(normalised_name(entry[0]), entry)
+    matching = [
+        (key, first[key])
+        for key in sorted(first)
+        if query.family in (None, normalised_name(first[key][1]))
+        and query.name in (None, key)
+        and (query.after is None or key > query.after)
+    ]
+    parsed = document(*(dragon_members(name, family_str=family) for name, family in entries))
+
+    for _ in range(2):
+        page = parsed.page(query)
+        assert [(each.dragon_name_str, each.family_str) for each in page.dragons] == [
+            entry for _, entry in matching[:limit]
+        ]
+        assert page.next_after == (matching[limit - 1][0] if len(matching) > limit else None)
+
+
+def test_a_version_is_decoded_once_however_often_it_is_read_and_added_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Any] = []
+    decode = module._decoded
+    monkeypatch.setattr(module, "_decoded", lambda text, kind: decoded.append(kind) or decode(text, kind))
+
+    parsed = document(*ALL)
+    for query in (DragonQuery(), DragonQuery(family="green"), DragonQuery(name="ash"), DragonQuery(after="b", limit=1)):
+        parsed.page(query)
+    parsed.entries("ember")
+    parsed.namesakes()
+    parsed.with_addition(dragon("Moss"), "s1")
+
+    assert decoded == [list[module.Entry]]
+
+
+def test_the_same_query_gets_the_same_page_and_its_encoded_form() -> None:
+    parsed = document(*ALL)
+    page = parsed.page(DragonQuery(family="green"))
+
+    assert parsed.page(DragonQuery(family="green")) is page
+    assert page.shown is page.shown
+    assert json.loads(page.shown.body) == [ASH]
+    assert parsed.page(DragonQuery()) is not page
+
+
+def test_pages_are_kept_up_to_the_bound_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRAGONS_ON_KEPT_PAGES_MAX", 7)
+    parsed = document(*ALL)
+    first = parsed.page(DragonQuery())
+    small = parsed.page(DragonQuery(limit=2))
+    assert parsed.page(DragonQuery()) is first, "four and three are seven"
+
+    other = parsed.page(DragonQuery(name="nobody"))
+    assert parsed.page(DragonQuery(name="nobody")) is other
+    assert parsed.page(DragonQuery()) is not first
+    assert parsed.page(DragonQuery(limit=2)) is not small
+
+
+def test_asking_for_families_that_do_not_exist_keeps_nothing_but_bounded_pages() -> None:
+    parsed = document(*ALL)
+    for number in range(10):
+        assert parsed.page(DragonQuery(family=f"family {number}")) == DragonPage([], None)
+
+    assert parsed._ordered == {}
 
 
 def test_an_addition_comes_last_and_leaves_the_others_as_they_were_written() -> None:
