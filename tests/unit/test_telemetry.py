@@ -3,11 +3,15 @@
 import contextlib
 import io
 import json
+import logging
+import sys
 from datetime import date
+from typing import Any
 
 import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from chalicelib.telemetry import correlated, count, logger
+from chalicelib.telemetry import LogLines, correlated, count, logger
 
 HOSTILE = ["a\r\nb", "\x1b[2J", "\x9b2J", "\u0085forged", "\u2028forged", '{"forged":1}', "é"]
 
@@ -69,3 +73,56 @@ def test_one_is_counted_unless_it_says_how_many(capsys: pytest.CaptureFixture[st
 
     assert line["DragonsAdded"] == [1.0]
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+
+
+class TestLogLines:
+    """Whoever reads the log (`make logs`, CloudWatch's filters) finds what Powertools writes."""
+
+    @staticmethod
+    def both(record: logging.LogRecord) -> list[dict[str, Any]]:
+        """Return the line that Powertools' own formatter writes for a record, and ours."""
+        theirs, ours = LambdaPowertoolsFormatter(utc=True), LogLines()
+        for formatter in (theirs, ours):
+            formatter.append_keys(service="dragonpost", sampling_rate=None)
+        return [json.loads(formatter.format(record)) for formatter in (theirs, ours)]
+
+    @pytest.mark.parametrize("trace", [None, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=x;Sampled=1"])
+    @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+    @pytest.mark.parametrize(
+        ("message", "arguments"), [("request", ()), ("request of %s", ("a",)), ("100 %", ()), ("é \u2028", ())]
+    )
+    @pytest.mark.parametrize(
+        "more", [{}, {"status": 200, "route": None}, {"names": ["a"], "when": date(2023, 12, 10), "thread": 1}]
+    )
+    def test_are_those_of_powertools(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        trace: str | None,
+        level: int,
+        message: str,
+        arguments: tuple[str, ...],
+        more: dict[str, Any],
+    ) -> None:
+        monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+        if trace:
+            monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+        record = logging.LogRecord("dragonpost", level, "a/b.py", 12, message, arguments, None, "place")
+        vars(record).update(more)
+
+        with correlated("request-1"):
+            theirs, ours = self.both(record)
+
+        assert list(ours.items()) == list(theirs.items())
+        assert (ours["service"], ours["location"], ours["correlation_id"]) == ("dragonpost", "place:12", "request-1")
+        assert ("xray_trace_id" in ours) is bool(trace)
+
+    def test_of_an_exception_are_those_of_powertools(self) -> None:
+        try:
+            raise KeyError("lost")
+        except KeyError:
+            record = logging.LogRecord("dragonpost", 40, "a/b.py", 12, "failed", (), sys.exc_info(), "place")
+
+        theirs, ours = self.both(record)
+
+        assert ours == theirs
+        assert ours["exception_name"] == "KeyError"
