@@ -7,7 +7,7 @@ depth) is refused, because two readers that guess differently are how bad input 
 
 import json
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import Any, Never
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 NESTING_LEVELS_MAX = 32
 
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_ANY_PRECISION = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -37,8 +38,17 @@ def _as_plain_json(value: object) -> str | msgspec.Raw:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def _as_canonical_json(value: object) -> str | Decimal:
+    """Let msgspec write the same subclasses, numbers by their value."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Decimal):
+        return canonical_number(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_as_plain_json)
-_canonical_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted", enc_hook=_as_plain_json)
+_canonical_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted", enc_hook=_as_canonical_json)
 
 
 class MalformedJson(ValueError):
@@ -55,13 +65,7 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
     text = _decoded(body)
     _check_nesting(text)
     try:
-        value = json.loads(
-            text,
-            parse_float=_number,
-            parse_int=_number,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object_without_duplicates,
-        )
+        value = _decoder.decode(text)
     except json.JSONDecodeError as error:
         raise MalformedJson(f"not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     if not isinstance(value, dict):
@@ -79,21 +83,15 @@ def encode(value: object) -> bytes:
 def canonical(value: object) -> bytes:
     """Write a value so that equal values give equal bytes: members sorted, numbers by value (`20` and `2e1` agree).
 
-    Strings stay as they are: a time or an identifier is normalised by its own type, not here.
+    Takes what `parse_object` returns, or parts of it. Strings stay as they are: a time or an identifier is normalised
+    by its own type, not here.
     """
-    return _canonical_encoder.encode(_with_canonical_numbers(value))
+    return _canonical_encoder.encode(value)
 
 
 def canonical_number(number: Decimal) -> Decimal:
     """Return the one representation that all Decimals of this value share: no trailing zeros, no negative zero."""
-    if not number:
-        return Decimal(0)
-    sign, digits, exponent = number.as_tuple()
-    kept = len(digits)
-    while digits[kept - 1] == 0:
-        kept -= 1
-    assert isinstance(exponent, int)  # noqa: S101 - NaN and Infinity cannot have been parsed
-    return Decimal((sign, digits[:kept], exponent + len(digits) - kept))
+    return number.normalize(_ANY_PRECISION) if number else Decimal(0)
 
 
 def _decoded(body: bytes | str) -> str:
@@ -150,11 +148,9 @@ def _check_encodable(value: object) -> None:
         raise MalformedJson("a string holds half of a surrogate pair") from None
 
 
-def _with_canonical_numbers(value: object) -> object:
-    if isinstance(value, Decimal):
-        return canonical_number(value)
-    if isinstance(value, dict):
-        return {name: _with_canonical_numbers(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_with_canonical_numbers(item) for item in value]
-    return value
+_decoder = json.JSONDecoder(
+    parse_float=_number,
+    parse_int=_number,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=_object_without_duplicates,
+)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 
 Place = Literal["pointer", "parameter", "header"]
 
@@ -58,12 +59,10 @@ class Faults:
 
 def pointer(parent: str, member: str) -> str:
     """Append a member name to a JSON pointer in URI fragment form (RFC 6901 §6)."""
+    if member.isascii() and member.isidentifier():
+        return f"{parent}/{member}"
     escaped = member.replace("~", "~0").replace("/", "~1")
-    return f"{parent}/" + "".join(c if c in _FRAGMENT_SAFE else _percent_encoded(c) for c in escaped)
+    return f"{parent}/{quote(escaped, safe=_FRAGMENT_SAFE)}"
 
 
-_FRAGMENT_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?")
-
-
-def _percent_encoded(character: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in character.encode())
+_FRAGMENT_SAFE = "!$&'()*+,;=:@/?"  # besides letters, digits and `-._~`

@@ -6,13 +6,15 @@ request. The errors here have no text for clients; that is in `chalicelib/web/pr
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from chalicelib.checked import Uuid
 
 OPERATORS_GROUP = "operators"
+CALLERS_KEPT_MAX = 1_000  # some 700 kB
 
 
 class Unauthenticated(Exception):
@@ -95,10 +97,22 @@ def caller_from_claims(claims: Mapping[str, Any] | None, audience: str) -> Calle
     sub = claims.get("sub")
     if not isinstance(sub, str) or not sub:
         raise TokenWithoutUser
-    return Caller(sub, _company(claims.get("custom:company_id")), OPERATORS_GROUP in _groups(claims))
+    company = claims.get("custom:company_id")
+    groups = claims.get("cognito:groups") or ""
+    return _caller(
+        sub,
+        company if isinstance(company, str) else "",
+        groups if isinstance(groups, str) else tuple(groups),
+    )
 
 
-def _company(claim: object) -> str | None:
+@lru_cache(maxsize=CALLERS_KEPT_MAX)
+def _caller(sub: str, company: str, groups: str | tuple[str, ...]) -> Caller:
+    """Return the caller with exactly these claims: every request brings them, and callers send many."""
+    return Caller(sub, _company(company), OPERATORS_GROUP in _listed(groups))
+
+
+def _company(claim: str) -> str | None:
     """Return the company's id in lower case. A claim that is not a UUID grants nothing."""
     try:
         return str(Uuid.parse(claim))
@@ -106,9 +120,6 @@ def _company(claim: object) -> str | None:
         return None
 
 
-def _groups(claims: Mapping[str, Any]) -> set[str]:
+def _listed(groups: str | tuple[str, ...]) -> Sequence[str]:
     """Return the caller's groups: a list in the token itself, `a,b` from API Gateway, `[a b]` from the emulator."""
-    groups = claims.get("cognito:groups") or []
-    if isinstance(groups, str):
-        return set(re.split(r"[,\s]+", groups.strip("[]")))
-    return set(groups)
+    return re.split(r"[,\s]+", groups.strip("[]")) if isinstance(groups, str) else groups

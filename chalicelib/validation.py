@@ -4,7 +4,8 @@ A model is a `msgspec.Struct` whose fields have checked types (`chalicelib.check
 only when that fails does a second pass visit each field and collect what is wrong with all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -41,30 +42,37 @@ def _parse(checked_type: type[Any], value: object) -> Any:
 def _faults(value: object, model: type[msgspec.Struct], at: str, names: Mapping[str, str]) -> list[Fault]:
     if not isinstance(value, Mapping):
         return [Fault("pointer", at, "must be an object")]
-    faults = []
-    fields = msgspec.structs.fields(model)
-    for field in fields:
-        place = pointer(at, names.get(field.name, field.name))
-        if field.name in value:
-            faults.extend(_field_faults(value[field.name], field.type, place))
-        elif field.required:
-            faults.append(Fault("pointer", place, "is required"))
-    if model.__struct_config__.forbid_unknown_fields:
-        known = {field.name for field in fields}
-        faults.extend(
-            Fault("pointer", pointer(at, name), "is not a known member") for name in value if name not in known
-        )
+    faults: list[Fault] = []
+    fields = _fields(model)
+    for name, (declared, required) in fields.items():
+        if name in value:
+            faults += _field_faults(value[name], declared, at, names.get(name, name))
+        elif required:
+            faults.append(Fault("pointer", pointer(at, names.get(name, name)), "is required"))
+    if model.__struct_config__.forbid_unknown_fields and not value.keys() <= fields.keys():
+        faults += [Fault("pointer", pointer(at, name), "is not a known member") for name in value if name not in fields]
     return faults
 
 
-def _field_faults(value: object, declared: Any, place: str) -> list[Fault]:
-    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
-        return _faults(value, declared, place, {})
+@cache
+def _fields(model: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
+    """Return the declared type of each of a model's fields, and whether it is required."""
+    return {field.name: (field.type, field.required) for field in msgspec.structs.fields(model)}
+
+
+def _field_faults(value: object, declared: Any, at: str, name: str) -> Sequence[Fault]:
     try:
-        msgspec.convert(value, declared, dec_hook=_parse)
+        if parse := getattr(declared, "parse", None):
+            parse(value)
+        elif isinstance(declared, type) and issubclass(declared, msgspec.Struct):
+            return _faults(value, declared, pointer(at, name), {})
+        else:
+            msgspec.convert(value, declared, dec_hook=_parse)
     except msgspec.ValidationError as error:
-        return [Fault("pointer", place, _BUILTIN_RULES.get(declared) or _own_words(error, declared))]
-    return []
+        return [Fault("pointer", pointer(at, name), _BUILTIN_RULES.get(declared) or _own_words(error, declared))]
+    except ValueError as error:
+        return [Fault("pointer", pointer(at, name), str(error))]
+    return ()
 
 
 def _own_words(error: msgspec.ValidationError, declared: Any) -> str:

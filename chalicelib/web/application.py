@@ -150,7 +150,7 @@ class Dragonpost(Chalice):
         reply = entry.view_function(**{name: event["pathParameters"][name] for name in entry.view_args})
         if not isinstance(reply, Reply):
             raise TypeError(f"{entry.view_name} returned {type(reply).__name__} instead of a Reply")
-        if any("\n" in value for value in reply.headers.values()):
+        if "\n" in "".join(reply.headers.values()):
             raise ValueError(f"{entry.view_name} returned a header with a line break")
         return reply
 

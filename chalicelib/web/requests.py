@@ -39,6 +39,15 @@ def json_object(request: Request) -> dict[str, Any]:
     (before anything is parsed), and 400 if either header is malformed and for anything that `exact_json.parse_object`
     refuses. (API Gateway itself unpacks gzip only where `minimumCompressionSize` is set; see `compression`.)
     """
+    if header(request, "Content-Type") != "application/json" or header(request, "Content-Encoding") is not None:
+        _check_is_json(request)
+    body = request.raw_body
+    if len(body) > BODY_BYTES_MAX:
+        raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))
+    return exact_json.parse_object(body)
+
+
+def _check_is_json(request: Request) -> None:
     faults = Faults()
     with faults:
         media_type = _given_once(request, "Content-Type", _MEDIA_TYPE, "a media type such as application/json")
@@ -49,10 +58,6 @@ def json_object(request: Request) -> dict[str, Any]:
         raise ProblemRaised(problems.NOT_JSON)
     if coding not in (None, "identity"):
         raise ProblemRaised(problems.ENCODED_BODY)
-    body = request.raw_body
-    if len(body) > BODY_BYTES_MAX:
-        raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))
-    return exact_json.parse_object(body)
 
 
 def _given_once(request: Request, name: str, form: re.Pattern[str], rule: str) -> str | None:
@@ -175,23 +180,28 @@ def _combined(event: Mapping[str, Any]) -> dict[str, str]:
     API Gateway has the last line in `headers` and every line in `multiValueHeaders`. A header that may be given only
     once is malformed once its lines are combined.
     """
+    given, given_lines = _members(event.get("headers")), _members(event.get("multiValueHeaders"))
+    last = {name.lower(): value for name, value in given.items() if isinstance(value, str)}
+    if len(last) == len(given) and given_lines == {name: [value] for name, value in given.items()}:
+        return last  # each header has one line
     lines: dict[str, list[str]] = {}
-    for name, values in _members(event.get("multiValueHeaders")).items():
+    for name, values in given_lines.items():
         texts = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
         lines.setdefault(name.lower(), []).extend(texts)
-    last = {name.lower(): value for name, value in _members(event.get("headers")).items() if isinstance(value, str)}
     return last | {name: ", ".join(values) for name, values in lines.items() if values}
 
 
 def _request_id(*given: object) -> str:
     """Return the first of these ids that is well-formed, or a new one."""
-    well_formed = (text for text in given if isinstance(text, str) and _REQUEST_ID.fullmatch(text))
-    return next(well_formed, None) or str(uuid.uuid4())
+    for text in given:
+        if isinstance(text, str) and _REQUEST_ID.fullmatch(text):
+            return text
+    return str(uuid.uuid4())
 
 
-def _members(value: object) -> Mapping[str, Any]:
+def _members(value: object) -> dict[str, Any]:
     """Return the members of a JSON object; anything else has none."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def if_match(request: Request) -> str | None:

@@ -1,8 +1,11 @@
 """Strict reading, exact writing, and the canonical form."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from chalicelib import exact_json
 from chalicelib.exact_json import MalformedJson
@@ -145,3 +148,69 @@ def test_the_order_of_items_matters_but_that_of_members_does_not() -> None:
 
     assert canonical('{"a":{"b":1,"c":2},"d":3}') == canonical('{"d":3,"a":{"c":2,"b":1}}')
     assert canonical('{"a":[1,2]}') != canonical('{"a":[2,1]}')
+
+
+def by_its_digits(number: Decimal) -> Decimal:
+    """Return the canonical form of a number, made of its digits one by one."""
+    if not number:
+        return Decimal(0)
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    while digits[-1] == 0:
+        digits, exponent = digits[:-1], exponent + 1
+    return Decimal((sign, digits, exponent))
+
+
+@settings(deadline=None)
+@given(
+    number=st.decimals(allow_nan=False, allow_infinity=False)
+    | st.builds(
+        lambda sign, digits, exponent: Decimal(f"{sign}{digits}e{exponent}"),
+        st.sampled_from(["", "-"]),
+        st.from_regex(r"[0-9]{1,120}(\.[0-9]{1,120})?", fullmatch=True),
+        st.integers(-(10**17), 10**17),
+    )
+)
+@example(Decimal("1E-1999999999999999997"))
+@example(Decimal("9E+999999999999999999"))
+@example(Decimal("1" + "0" * 400))
+@example(Decimal("-0.000"))
+def test_a_canonical_number_has_the_same_value_and_no_zeros_to_spare(number: Decimal) -> None:
+    canonical = exact_json.canonical_number(number)
+
+    assert type(canonical) is Decimal
+    assert canonical.as_tuple() == by_its_digits(number).as_tuple()
+
+
+def canonical_by_hand(value: Any) -> Any:
+    """Return the value with each number replaced by its canonical form."""
+    if isinstance(value, Decimal):
+        return by_its_digits(value)
+    if isinstance(value, dict):
+        return {name: canonical_by_hand(member) for name, member in sorted(value.items(), key=lambda m: m[0].encode())}
+    if isinstance(value, list):
+        return [canonical_by_hand(item) for item in value]
+    return value
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
+NUMBER_TEXTS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
+VALUES = st.recursive(
+    st.none() | st.booleans() | TEXTS | NUMBER_TEXTS.map(Decimal),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(value=st.dictionaries(TEXTS, VALUES, max_size=4))
+def test_the_canonical_form_of_what_was_read_is_that_of_its_canonical_values(value: dict[str, Any]) -> None:
+    read = exact_json.parse_object(exact_json.encode(value))
+
+    assert read == value
+    assert exact_json.canonical(read) == exact_json.encode(canonical_by_hand(value))
+
+
+def test_a_value_without_a_json_form_has_no_canonical_form_either() -> None:
+    with pytest.raises(TypeError, match="complex"):
+        exact_json.canonical({"a": 1j})

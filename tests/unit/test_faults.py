@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from urllib.parse import unquote
 
-from chalicelib.faults import Fault, Faults, InvalidInput
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.faults import Fault, Faults, InvalidInput, pointer
 
 
 @pytest.mark.parametrize(("broken", "places"), [("a", "a"), ("b", "b"), ("ab", "ab")])
@@ -32,3 +37,19 @@ def test_without_faults_nothing_is_raised_and_the_values_are_kept() -> None:
 def test_any_other_error_propagates_unchanged() -> None:
     with pytest.raises(KeyError), Faults():
         raise KeyError("secret")
+
+
+@settings(deadline=None)
+@given(member=st.text(st.characters(exclude_categories=("Cs",))))
+@example("order_id")
+@example("a/b~c d%")
+@example("été")
+@example("\u0661")
+def test_a_pointer_is_a_fragment_of_ascii_and_names_the_member_exactly(member: str) -> None:
+    found = pointer("#/data", member)
+
+    # RFC 3986 §3.5
+    assert re.fullmatch(r"#/data/([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})*", found)
+    token = found.removeprefix("#/data/")
+    assert "/" not in token
+    assert unquote(token).replace("~1", "/").replace("~0", "~") == member

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib import identity
 from chalicelib.identity import (
+    CALLERS_KEPT_MAX,
     Caller,
     CompanyMissing,
     CompanyOfOthers,
@@ -132,3 +134,27 @@ def test_a_submission_is_visible_to_its_maker_and_to_operators() -> None:
     assert Caller("clerk", COMPANY, is_operator=False).may_see_submission_of("clerk")
     assert not Caller("other", COMPANY, is_operator=False).may_see_submission_of("clerk")
     assert Caller("operator", None, is_operator=True).may_see_submission_of("clerk")
+
+
+def test_a_caller_is_read_once_and_never_from_the_claims_of_another() -> None:
+    one = caller(sub="one", custom__company_id=COMPANY)
+
+    assert caller(sub="one", custom__company_id=COMPANY, jti="another token") is one
+    assert caller(sub="two", custom__company_id=COMPANY).sub == "two"
+    assert caller(sub="one", custom__company_id=OTHER_COMPANY).company_id == OTHER_COMPANY
+    assert not caller(sub="one", custom__company_id=COMPANY, cognito__groups=None).is_operator
+    with pytest.raises(TokenForAnotherClient):
+        caller(sub="one", custom__company_id=COMPANY, aud="other")
+    with pytest.raises(TokenOfAnotherUse):
+        caller(sub="one", custom__company_id=COMPANY, token_use="access")
+
+
+def test_a_group_whose_name_holds_a_comma_is_one_group() -> None:
+    assert not caller(cognito__groups=["drivers,operators"]).is_operator
+
+
+def test_as_many_callers_are_kept_as_the_bound_says() -> None:
+    for number in range(CALLERS_KEPT_MAX + 1):
+        caller(sub=f"caller {number}")
+
+    assert identity._caller.cache_info().currsize == CALLERS_KEPT_MAX

@@ -48,6 +48,13 @@ def test_an_exception_that_leaves_the_block_is_logged_with_its_request_and_goes_
     assert "KeyError: 'lost'" in line["exception"]
 
 
+def test_a_line_may_name_a_request_of_its_own(log: io.StringIO) -> None:
+    with correlated("request-1"):
+        logger.info("told", extra={"correlation_id": "request-2"})
+
+    assert json.loads(log.getvalue())["correlation_id"] == "request-2"
+
+
 @pytest.mark.parametrize("failing", [False, True])
 def test_the_next_request_does_not_go_by_the_last_ones_id(log: io.StringIO, failing: bool) -> None:
     with contextlib.suppress(KeyError), correlated("request-1"):
@@ -82,9 +89,11 @@ class TestLogLines:
     def both(record: logging.LogRecord) -> list[dict[str, Any]]:
         """Return the line that Powertools' own formatter writes for a record, and ours."""
         theirs, ours = LambdaPowertoolsFormatter(utc=True), LogLines()
+        record.created, record.msecs = 1795504801.0625, 62.0
         for formatter in (theirs, ours):
             formatter.append_keys(service="dragonpost", sampling_rate=None)
-        return [json.loads(formatter.format(record)) for formatter in (theirs, ours)]
+        line = json.loads(ours.format(record))  # it puts the correlation id into the record
+        return [json.loads(theirs.format(record)), line]
 
     @pytest.mark.parametrize("trace", [None, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=x;Sampled=1"])
     @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
@@ -112,7 +121,7 @@ class TestLogLines:
         with correlated("request-1"):
             theirs, ours = self.both(record)
 
-        assert list(ours.items()) == list(theirs.items())
+        assert ours == theirs
         assert (ours["service"], ours["location"], ours["correlation_id"]) == ("dragonpost", "place:12", "request-1")
         assert ("xray_trace_id" in ours) is bool(trace)
 

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from chalice.app import Request
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chalicelib.faults import Fault, InvalidInput
 from chalicelib.web import problems, requests
@@ -219,6 +221,10 @@ class TestRequestId:
         assert request_id_of(event) != request_id_of(event)
 
 
+NAMES = st.sampled_from(["Accept", "accept", "Prefer", "PREFER", "X-Request-Id"])
+VALUES = st.sampled_from(["a", "b, c", "", None, 1])
+
+
 class TestHeaderLines:
     def test_several_lines_are_one_list_in_their_order(self) -> None:
         found = request(headers={"Prefer": ["respond-async", "wait=5", "wait=2"], "If-Match": ['"a"', 'W/"b", "c"']})
@@ -230,6 +236,27 @@ class TestHeaderLines:
         event = {"multiValueHeaders": {"Prefer": ["a"], "prefer": ["b"]}, "headers": {"PREFER": "b"}}
 
         assert requests.completed(event)["headers"]["prefer"] == "a, b"
+
+    @settings(deadline=None)
+    @given(
+        headers=st.dictionaries(NAMES, VALUES),
+        lines=st.dictionaries(NAMES, st.lists(VALUES, max_size=2) | st.just("x")),
+        alike=st.booleans(),
+    )
+    def test_are_combined_by_one_rule_however_many_there_are(
+        self, headers: dict[str, Any], lines: dict[str, Any], alike: bool
+    ) -> None:
+        if alike:
+            lines = {name: [value] for name, value in headers.items()} | lines
+        expected = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
+        combined: dict[str, list[str]] = {}
+        for name, values in lines.items():
+            if isinstance(values, list):
+                combined.setdefault(name.lower(), []).extend(text for text in values if isinstance(text, str))
+        expected |= {name: ", ".join(texts) for name, texts in combined.items() if texts}
+
+        found = requests.completed({"headers": headers, "multiValueHeaders": lines})["headers"]
+        assert found == {"accept": "*/*"} | expected
 
     def test_a_server_that_passes_on_one_line_only_is_understood(self) -> None:
         for lines in ({}, {"multiValueHeaders": None}, {"multiValueHeaders": {"Accept": ["x/y"]}}):
