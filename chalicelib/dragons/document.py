@@ -8,7 +8,7 @@ stay in the document as they are. Once the first is removed, the next one is the
 from __future__ import annotations
 
 import codecs
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -22,6 +22,8 @@ from chalicelib.dragons.repository import DragonPage, DragonQuery
 # How many dragons may be on the pages that are kept with a version; a page counts as one more. A dragon takes about
 # 1 kB of memory there (as bytes, text and gzip), and at most 15 kB if the API has accepted it.
 DRAGONS_ON_KEPT_PAGES_MAX = 5_000
+
+_JSON_WHITE_SPACE = b" \t\n\r"  # RFC 8259 §2
 
 
 class DocumentCorrupt(Exception):
@@ -45,13 +47,11 @@ class Document:
     Safe to share between threads: if two of them make the same thing at once, either will do.
     """
 
-    def __init__(self, text: bytes, entries: Sequence[Entry]) -> None:
-        """Take the document's text without a byte order mark, and the entries that it holds."""
-        keys = [normalised_name(entry.dragon_name_str) for entry in entries]
-        self._text = text
-        # The first entry of each key, and all entries of those keys that several have.
-        self.dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
-        self.several = {} if len(self.dragons) == len(entries) else _several(keys, entries)
+    def __init__(self, opened: bytes, dragons: dict[str, Entry], several: dict[str, list[Entry]]) -> None:
+        """Take the text up to its last bracket, each key's first entry, and all entries of a key that has several."""
+        self._opened = opened
+        self.dragons = dragons
+        self.several = several
         self._ordered: dict[str | None, list[str]] = {}
         self._pages: dict[DragonQuery, DragonPage] = {}
 
@@ -64,7 +64,26 @@ class Document:
         text = body.removeprefix(codecs.BOM_UTF8)
         if not text.strip():
             raise DocumentCorrupt("not a JSON array of dragons: it is blank")
-        return cls(text, _decoded(text, list[Entry]))
+        entries = _decoded(text, list[Entry])
+        keys = [normalised_name(entry.dragon_name_str) for entry in entries]
+        dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
+        return cls(_opened(text), dragons, {} if len(dragons) == len(entries) else _several(keys, entries))
+
+    def followed_by(self, body: bytes) -> Document:
+        """Parse the bytes of a later version. If it only has more entries at its end, nothing else is decoded.
+
+        Raises `DocumentCorrupt`.
+        """
+        added = self._added_in(body)
+        if added is None:
+            return Document.parsed(body)
+        later = Document(_opened(body), self.dragons | added, {})
+        later._ordered = {family: keys.copy() for family, keys in list(self._ordered.items())}
+        for key, dragon in added.items():
+            for family in (None, normalised_name(dragon.family_str)):
+                if family in later._ordered:
+                    insort(later._ordered[family], key)
+        return later
 
     def entries(self, key: str) -> list[Entry]:
         """Return the entries with this normalised name; the first one is the dragon."""
@@ -93,21 +112,37 @@ class Document:
     def with_addition(self, dragon: Dragon, submission_id: str) -> bytes:
         """Return the document with one more dragon at its end."""
         entry = msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))
-        others = self._text.rstrip().removesuffix(b"]")
-        return others + (b"," if self.dragons else b"") + entry + b"]"
+        return self._opened + (b"," if self.dragons else b"") + entry + b"]"
 
     def with_change(self, key: str, wanted: Dragon | None) -> bytes:
         """Return the document with the first entry of this key replaced, or left out if `wanted` is None.
 
         A replaced entry keeps everything else that it holds: its submission id, and members that are not ours.
         """
-        raw = _decoded(self._text, list[msgspec.Raw])
+        raw = _decoded(self._opened + b"]", list[msgspec.Raw])
         place = next(place for place, item in enumerate(raw) if _decoded(item, Dragon).key == key)
         changed: list[object] = []
         if wanted is not None:
             members = _decoded(raw[place], dict[str, msgspec.Raw])
             changed = [members | msgspec.structs.asdict(wanted)]
         return msgspec.json.encode([*raw[:place], *changed, *raw[place + 1 :]])
+
+    def _added_in(self, body: bytes) -> dict[str, Entry] | None:
+        """Return what a version has after this one's entries, by key. None if it is not this one with more dragons."""
+        if not self.dragons or self.several or not body.startswith(self._opened):
+            return None
+        rest = body[len(self._opened) :].strip(_JSON_WHITE_SPACE)
+        if rest == b"]":
+            return {}
+        if not rest.startswith(b","):
+            return None
+        try:
+            entries = _decoded(b"[" + rest[1:], list[Entry])
+        except DocumentCorrupt:
+            return None  # the whole document tells what is wrong, and where
+        added = {entry.key: entry for entry in entries}
+        is_new = len(added) == len(entries) > 0 and added.keys().isdisjoint(self.dragons)
+        return added if is_new else None
 
     def _found(self, query: DragonQuery) -> DragonPage:
         keys = self._matching(query)
@@ -145,6 +180,11 @@ class Document:
         for family in {dragon.family_str for dragon in self.dragons.values()}:
             spellings.setdefault(normalised_name(family), set()).add(family)
         return spellings
+
+
+def _opened(text: bytes) -> bytes:
+    """Return a JSON array without its closing bracket."""
+    return text.rstrip(_JSON_WHITE_SPACE)[:-1]
 
 
 def _several(keys: Sequence[str], entries: Sequence[Entry]) -> dict[str, list[Entry]]:

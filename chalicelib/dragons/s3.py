@@ -178,7 +178,7 @@ class S3DragonRepository:
             if refused.code in _MISSING:
                 raise DocumentMissing(bucket, key) from refused
             raise
-        self._held = version = _parsed(bucket, key, answer["ETag"], body)
+        self._held = version = _parsed(bucket, key, answer["ETag"], body, held)
         _tell_of_namesakes(version.document)
         return version
 
@@ -204,9 +204,10 @@ class S3DragonRepository:
         return _Swap.WRITTEN
 
 
-def _parsed(bucket: str, key: str, etag: str, body: bytes) -> _Version:
+def _parsed(bucket: str, key: str, etag: str, body: bytes, held: _Version | None) -> _Version:
     try:
-        return _Version(bucket, key, etag, Document.parsed(body))
+        document = held.document.followed_by(body) if held else Document.parsed(body)
+        return _Version(bucket, key, etag, document)
     except DocumentCorrupt as corrupt:
         raise DocumentCorrupt(
             f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -148,6 +149,109 @@ def test_pages_are_those_of_a_plain_search(
             entry for _, entry in matching[:limit]
         ]
         assert page.next_after == (matching[limit - 1][0] if len(matching) > limit else None)
+
+
+def told(read: Callable[[bytes], Document], body: bytes) -> Any:
+    """Return all that a document says of itself, or why it is corrupt."""
+    try:
+        found = read(body)
+    except DocumentCorrupt as corrupt:
+        return str(corrupt)
+    queries = [DragonQuery(), DragonQuery(limit=1), DragonQuery(family="a"), DragonQuery(family="b", after="a")]
+    return (
+        [found.page(query) for query in queries],
+        [found.entries(key) for key in ("a", "b", "\u00e9")],
+        found.namesakes(),
+        found.with_addition(dragon("Zed"), "s1"),
+        found.with_change(found.page(DragonQuery()).dragons[0].key, None) if found.dragons else None,
+    )
+
+
+PIECES = st.sampled_from(
+    [b"[", b"]", b",", b" ", b"\n", b"\x0b", b"{}", b"1", b"null", b"\xef\xbb\xbf", b"\xff"]
+) | st.builds(
+    lambda name, family: json.dumps(dragon_members(name, family_str=family) | {"submission_id": "s"}).encode(),
+    WORDS,
+    WORDS,
+)
+BODIES = st.lists(PIECES, max_size=5).map(b"".join) | st.lists(PIECES, max_size=4).map(
+    lambda pieces: b"[" + b",".join(pieces) + b"]"
+)
+NEXT = st.sampled_from([b"", b",", b" , ", b",,", b"]", b"],", b", "])
+
+
+@settings(deadline=None)
+@given(first=BODIES, between=NEXT, more=BODIES, asked=st.booleans())
+def test_a_later_version_reads_the_same_whatever_was_read_before(
+    first: bytes, between: bytes, more: bytes, asked: bool
+) -> None:
+    try:
+        before = Document.parsed(first)
+    except DocumentCorrupt:
+        before = Document.parsed(b"[" + json.dumps(dragon_members("a")).encode() + b"]")
+        first = before._opened + b"]"
+    if asked:
+        told(lambda _: before, first)
+
+    for body in (more, first, first.rstrip()[:-1] + between + more, first.rstrip()[:-1] + between + more[1:]):
+        assert told(before.followed_by, body) == told(Document.parsed, body)
+    assert told(lambda _: before, first) == told(Document.parsed, first), "the earlier one has not changed"
+
+
+MOSS = json.dumps(dragon_members("Moss")).encode()
+AGAIN = json.dumps(dragon_members("EMBER")).encode()
+
+
+@pytest.mark.parametrize("entries", [(), (ZED,), (ZED, EMBER), ALL])
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"]",
+        b" ]\n",
+        b"]\x0b",
+        b"",
+        b"]]",
+        b",]",
+        b"," + MOSS + b"]",
+        b" , " + MOSS + b" ] ",
+        b"," + MOSS + b",]",
+        b"," + MOSS + b"," + MOSS + b"]",
+        b"," + AGAIN + b"]",
+        MOSS + b"]",
+        b";" + MOSS + b"]",
+        b',{"dragon_name_str":1}]',
+    ],
+)
+def test_however_a_later_version_ends_it_reads_as_if_it_were_the_first(
+    entries: tuple[dict[str, Any], ...], end: bytes
+) -> None:
+    before = document(*entries)
+
+    assert told(before.followed_by, before._opened + end) == told(Document.parsed, before._opened + end)
+
+
+def test_what_follows_a_version_does_not_change_it() -> None:
+    before = document(ZED, EMBER)
+    before.page(DragonQuery(limit=1))
+    before.followed_by(before.with_addition(dragon("Moss"), "s1"))
+
+    assert [each.dragon_name_str for each in before.page(DragonQuery()).dragons] == ["Ember", "Zed"]
+    assert before.entries("moss") == []
+
+
+def test_a_dragon_more_is_all_that_is_decoded_of_the_next_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = document(ZED, EMBER)
+    before.page(DragonQuery())
+    body = before.with_addition(dragon("Moss"), "s1")
+    decoded: list[bytes] = []
+    decode = module._decoded
+    monkeypatch.setattr(module, "_decoded", lambda text, kind: decoded.append(text) or decode(text, kind))
+    monkeypatch.setattr(module, "sorted", None, raising=False)
+
+    page = before.followed_by(body).page(DragonQuery())
+
+    assert [json.loads(text) for text in decoded] == [[dragon_members("Moss") | {"submission_id": "s1"}]]
+    assert [each.dragon_name_str for each in page.dragons] == ["Ember", "Moss", "Zed"]
 
 
 def test_a_version_is_decoded_once_however_often_it_is_read_and_added_to(monkeypatch: pytest.MonkeyPatch) -> None:
