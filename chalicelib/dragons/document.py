@@ -30,7 +30,7 @@ class DocumentCorrupt(Exception):
     """The dragon document is not in the form that this service writes. It is left as it is, for a person to look at."""
 
 
-class Entry(Dragon, frozen=True, kw_only=True):
+class Entry(Dragon, frozen=True, kw_only=True, gc=False):
     """A dragon as the document holds it. Entries made by hand or by the course have no submission id."""
 
     submission_id: str | None = None

@@ -108,6 +108,22 @@ class TestListing:
         assert len(service.get("/dragons?limit=1000").json()) == 101
 
 
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("reference", ["/dragons", "/dragons?family=red&limit=1"])
+def test_a_page_that_has_not_changed_is_neither_decoded_nor_encoded_nor_compressed_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    monkeypatch.setattr("chalicelib.web.compression.SIZE_MIN_BYTES", 1)
+    first = service.get(reference, headers={"Accept-Encoding": "gzip"})
+    for made_by in ("dragons.document._decoded", "dragons.repository.msgspec", "representation.etag_of"):
+        monkeypatch.setattr(f"chalicelib.{made_by}", None)
+    monkeypatch.setattr("chalicelib.representation.gzip", None)
+    again = service.get(reference, headers={"Accept-Encoding": "gzip"})
+
+    assert (first.headers["Content-Encoding"], again.status) == ("gzip", 200)
+    assert (again.body, again.headers["ETag"]) == (first.body, first.headers["ETag"])
+
+
 def _next_of(headers: Any, stage_name: str) -> str | None:
     if "Link" not in headers:
         return None
