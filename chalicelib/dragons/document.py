@@ -47,9 +47,9 @@ class Document:
     Safe to share between threads: if two of them make the same thing at once, either will do.
     """
 
-    def __init__(self, opened: bytes, dragons: dict[str, Entry], several: dict[str, list[Entry]]) -> None:
-        """Take the text up to its last bracket, each key's first entry, and all entries of a key that has several."""
-        self._opened = opened
+    def __init__(self, text: bytes, dragons: dict[str, Entry], several: dict[str, list[Entry]]) -> None:
+        """Take the text, the first entry of each key, and all entries of those keys that have several."""
+        self._text = text
         self.dragons = dragons
         self.several = several
         self._ordered: dict[str | None, list[str]] = {}
@@ -67,7 +67,7 @@ class Document:
         entries = _decoded(text, list[Entry])
         keys = [normalised_name(entry.dragon_name_str) for entry in entries]
         dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
-        return cls(_opened(text), dragons, {} if len(dragons) == len(entries) else _several(keys, entries))
+        return cls(text, dragons, {} if len(dragons) == len(entries) else _several(keys, entries))
 
     def followed_by(self, body: bytes) -> Document:
         """Parse the bytes of a later version. If it only has more entries at its end, nothing else is decoded.
@@ -77,7 +77,7 @@ class Document:
         added = self._added_in(body)
         if added is None:
             return Document.parsed(body)
-        later = Document(_opened(body), self.dragons | added, {})
+        later = Document(body, self.dragons | added, {})
         later._ordered = {family: keys.copy() for family, keys in list(self._ordered.items())}
         for key, dragon in added.items():
             for family in (None, normalised_name(dragon.family_str)):
@@ -112,14 +112,14 @@ class Document:
     def with_addition(self, dragon: Dragon, submission_id: str) -> bytes:
         """Return the document with one more dragon at its end."""
         entry = msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))
-        return self._opened + (b"," if self.dragons else b"") + entry + b"]"
+        return bytes(self._opened) + (b"," if self.dragons else b"") + entry + b"]"
 
     def with_change(self, key: str, wanted: Dragon | None) -> bytes:
         """Return the document with the first entry of this key replaced, or left out if `wanted` is None.
 
         A replaced entry keeps everything else that it holds: its submission id, and members that are not ours.
         """
-        raw = _decoded(self._opened + b"]", list[msgspec.Raw])
+        raw = _decoded(self._text, list[msgspec.Raw])
         place = next(place for place, item in enumerate(raw) if _decoded(item, Dragon).key == key)
         changed: list[object] = []
         if wanted is not None:
@@ -127,11 +127,17 @@ class Document:
             changed = [members | msgspec.structs.asdict(wanted)]
         return msgspec.json.encode([*raw[:place], *changed, *raw[place + 1 :]])
 
+    @property
+    def _opened(self) -> memoryview:
+        """The text up to its closing bracket."""
+        return memoryview(self._text)[: self._text.rindex(b"]")]
+
     def _added_in(self, body: bytes) -> dict[str, Entry] | None:
         """Return what a version has after this one's entries, by key. None if it is not this one with more dragons."""
-        if not self.dragons or self.several or not body.startswith(self._opened):
+        opened = self._opened
+        if not self.dragons or self.several or not body.startswith(opened):
             return None
-        rest = body[len(self._opened) :].strip(_JSON_WHITE_SPACE)
+        rest = body[len(opened) :].strip(_JSON_WHITE_SPACE)
         if rest == b"]":
             return {}
         if not rest.startswith(b","):
@@ -180,11 +186,6 @@ class Document:
         for family in {dragon.family_str for dragon in self.dragons.values()}:
             spellings.setdefault(normalised_name(family), set()).add(family)
         return spellings
-
-
-def _opened(text: bytes) -> bytes:
-    """Return a JSON array without its closing bracket."""
-    return text.rstrip(_JSON_WHITE_SPACE)[:-1]
 
 
 def _several(keys: Sequence[str], entries: Sequence[Entry]) -> dict[str, list[Entry]]:
