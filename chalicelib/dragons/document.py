@@ -20,7 +20,7 @@ from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import DragonPage, DragonQuery
 
 # How many dragons may be on the pages that are kept with a version; a page counts as one more. A dragon takes about
-# 1 kB of memory there (as bytes, text and gzip), and at most 15 kB if the API has accepted it.
+# 1 kB of memory there (as bytes, text and gzip), and at most 20 kB if the API has accepted it: 5 MB in all, or 100.
 DRAGONS_ON_KEPT_PAGES_MAX = 5_000
 
 _JSON_WHITE_SPACE = b" \t\n\r"  # RFC 8259 §2
