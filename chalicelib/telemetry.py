@@ -39,9 +39,6 @@ def as_ascii(line: Mapping[str, Any]) -> str:
 class LogLines(LambdaPowertoolsFormatter):
     """Powertools' log lines, in half the time: messages are sentences, so none is tried as JSON or filled in here."""
 
-    def __init__(self) -> None:
-        super().__init__(json_serializer=as_ascii, json_deserializer=str, utc=True)
-
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record. What has an exception or arguments is left to Powertools."""
         vars(record).setdefault("correlation_id", _correlation_id.get())
@@ -59,12 +56,12 @@ class LogLines(LambdaPowertoolsFormatter):
         return as_ascii({name: value for name, value in line.items() if value is not None})
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 - logging's
-        """Return the time as Powertools writes it by default: `2026-11-24 07:20:01,500+0000`."""
+        """Return the time in UTC, in the form that Powertools has by default: `2026-11-24 07:20:01,500+0000`."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(" ", "milliseconds")
         return f"{time[:19]},{time[20:23]}+0000"
 
 
-logger = Logger(service=SERVICE, logger_formatter=LogLines())
+logger = Logger(service=SERVICE, logger_formatter=LogLines(json_serializer=as_ascii))
 
 
 @contextmanager

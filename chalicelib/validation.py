@@ -48,8 +48,8 @@ def _faults(value: object, model: type[msgspec.Struct], at: str, names: Mapping[
         if name in value:
             faults += _field_faults(value[name], declared, at, names.get(name, name))
         elif required:
-            faults.append(Fault("pointer", pointer(at, names.get(name, name)), "is required"))
-    if model.__struct_config__.forbid_unknown_fields and not value.keys() <= fields.keys():
+            faults.append(Fault("pointer", pointer(at, name), "is required"))
+    if model.__struct_config__.forbid_unknown_fields:
         faults += [Fault("pointer", pointer(at, name), "is not a known member") for name in value if name not in fields]
     return faults
 

@@ -67,7 +67,7 @@ class Document:
         entries = _decoded(text, list[Entry])
         keys = [normalised_name(entry.dragon_name_str) for entry in entries]
         dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
-        return cls(text, dragons, {} if len(dragons) == len(entries) else _several(keys, entries))
+        return cls(text, dragons, {} if len(dragons) == len(entries) else _several(entries))
 
     def followed_by(self, body: bytes) -> Document:
         """Parse the bytes of a later version. If it only has more entries at its end, nothing else is decoded.
@@ -188,11 +188,11 @@ class Document:
         return spellings
 
 
-def _several(keys: Sequence[str], entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+def _several(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     """Return the entries of each key that several of them have."""
     by_key: dict[str, list[Entry]] = {}
-    for key, entry in zip(keys, entries, strict=True):
-        by_key.setdefault(key, []).append(entry)
+    for entry in entries:
+        by_key.setdefault(entry.key, []).append(entry)
     return {key: found for key, found in by_key.items() if len(found) > 1}
 
 

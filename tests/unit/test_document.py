@@ -88,6 +88,7 @@ def test_the_first_entry_of_a_name_is_the_dragon_and_the_others_are_known() -> N
     assert parsed.entries("ember")[0].dragon == dragon("Ember")
     assert parsed.entries("ash")[0].submission_id is None
     assert parsed.namesakes() == ["EMBER"]
+    assert parsed.several == {"ember": parsed.entries("ember")}
 
 
 @pytest.mark.parametrize(
@@ -254,6 +255,13 @@ def test_a_dragon_more_is_all_that_is_decoded_of_the_next_version(monkeypatch: p
 
     assert [json.loads(text) for text in decoded] == [[dragon_members("Moss") | {"submission_id": "s1"}]]
     assert [each.dragon_name_str for each in page.dragons] == ["Ember", "Moss", "Zed"]
+
+
+def test_a_version_with_the_same_dragons_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = document(ZED, EMBER)
+    monkeypatch.setattr(module, "_decoded", None)
+
+    assert before.followed_by(before._text + b"\n").dragons == before.dragons
 
 
 def test_a_version_is_decoded_once_however_often_it_is_read_and_added_to(monkeypatch: pytest.MonkeyPatch) -> None:

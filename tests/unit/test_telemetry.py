@@ -5,13 +5,14 @@ import io
 import json
 import logging
 import sys
+import time
 from datetime import date
 from typing import Any
 
 import pytest
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from chalicelib.telemetry import LogLines, correlated, count, logger
+from chalicelib.telemetry import LogLines, as_ascii, correlated, count, logger
 
 HOSTILE = ["a\r\nb", "\x1b[2J", "\x9b2J", "\u0085forged", "\u2028forged", '{"forged":1}', "é"]
 
@@ -37,6 +38,39 @@ def test_a_log_line_is_one_line_of_ascii_and_holds_what_was_logged(log: io.Strin
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line)["correlation_id"] == json.loads(line)["submission_id"] == hostile
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_an_exceptions_line_is_one_line_of_ascii_too(log: io.StringIO, hostile: str) -> None:
+    with contextlib.suppress(ValueError), correlated("request-1"):
+        raise ValueError(hostile)
+
+    (line,) = log.getvalue().splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert hostile in json.loads(line)["exception"]
+
+
+@pytest.mark.parametrize(
+    ("created", "told"),
+    [
+        (1795504801.5, "2026-11-24 07:20:01,500+0000"),
+        (1795504801.0, "2026-11-24 07:20:01,000+0000"),
+        (1795504801.0625, "2026-11-24 07:20:01,062+0000"),
+    ],
+)
+def test_the_time_is_that_of_utc_wherever_the_function_runs(
+    monkeypatch: pytest.MonkeyPatch, created: float, told: str
+) -> None:
+    record = logging.LogRecord("dragonpost", logging.INFO, "a/b.py", 12, "request", (), None, "place")
+    record.created = created
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        line = json.loads(LogLines().format(record))
+    time.tzset()
+
+    assert line["timestamp"] == told
 
 
 def test_an_exception_that_leaves_the_block_is_logged_with_its_request_and_goes_on(log: io.StringIO) -> None:
@@ -88,7 +122,7 @@ class TestLogLines:
     @staticmethod
     def both(record: logging.LogRecord) -> list[dict[str, Any]]:
         """Return the line that Powertools' own formatter writes for a record, and ours."""
-        theirs, ours = LambdaPowertoolsFormatter(utc=True), LogLines()
+        theirs, ours = LambdaPowertoolsFormatter(utc=True), LogLines(json_serializer=as_ascii)
         record.created, record.msecs = 1795504801.0625, 62.0
         for formatter in (theirs, ours):
             formatter.append_keys(service="dragonpost", sampling_rate=None)
