@@ -4,6 +4,8 @@ A compressed representation differs from the plain one, so it has a strong ETag 
 plain one's with `-gzip` inside the quotes. Preconditions treat the two as equal.
 """
 
+from __future__ import annotations
+
 import base64
 import gzip
 import hashlib
@@ -33,6 +35,11 @@ class Representation:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
+
+    @classmethod
+    def of(cls, body: bytes | Representation) -> Representation:
+        """Return the representation of these bytes, or the one that is given."""
+        return body if isinstance(body, Representation) else cls(body)
 
     @cached_property
     def text(self) -> str | None:

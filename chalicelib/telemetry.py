@@ -6,13 +6,11 @@ Nothing here logs a request body, a token or a phone number; pass identifiers an
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import RESERVED_LOG_ATTRS, LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
@@ -21,23 +19,17 @@ SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "dragonpost")
 NAMESPACE = "Dragonpost"
 
 _correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
-_fast_encoder = msgspec.json.Encoder(enc_hook=str)
-_ascii_encoder = json.JSONEncoder(separators=(",", ":"), default=str)
+# It escapes every character beyond printable ASCII. Powertools leaves U+0085, U+009B and U+2028 as they are. Some
+# readers take them for the end of a line, or for a command to the terminal.
+_encoder = json.JSONEncoder(separators=(",", ":"), default=str)
 _NO_EXTRAS = frozenset(RESERVED_LOG_ATTRS)
-
-
-def as_ascii(line: Mapping[str, Any]) -> str:
-    """Return a log line as JSON in which every character beyond printable ASCII is escaped.
-
-    Powertools leaves U+0085, U+009B and U+2028 as they are. Some readers take them for the end of a line, or for a
-    command to the terminal.
-    """
-    text = _fast_encoder.encode(line).decode()
-    return text if text.isascii() and text.isprintable() else _ascii_encoder.encode(line)
 
 
 class LogLines(LambdaPowertoolsFormatter):
     """Powertools' log lines, in half the time: messages are sentences, so none is tried as JSON or filled in here."""
+
+    def __init__(self) -> None:
+        super().__init__(json_serializer=_encoder.encode)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record. What has an exception or arguments is left to Powertools."""
@@ -53,7 +45,7 @@ class LogLines(LambdaPowertoolsFormatter):
             "xray_trace_id": self._get_latest_trace_id(),
             **{name: value for name, value in vars(record).items() if name not in _NO_EXTRAS},
         }
-        return as_ascii({name: value for name, value in line.items() if value is not None})
+        return self.serialize({name: value for name, value in line.items() if value is not None})
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 - logging's
         """Return the time in UTC, in the form that Powertools has by default: `2026-11-24 07:20:01,500+0000`."""
@@ -61,7 +53,7 @@ class LogLines(LambdaPowertoolsFormatter):
         return f"{time[:19]},{time[20:23]}+0000"
 
 
-logger = Logger(service=SERVICE, logger_formatter=LogLines(json_serializer=as_ascii))
+logger = Logger(service=SERVICE, logger_formatter=LogLines())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ class Reply:
         self, body: bytes | Representation, status_code: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         """Take the body, the status, and headers. The content type is JSON unless the headers have another."""
-        self.representation = body if isinstance(body, Representation) else Representation(body)
+        self.representation = Representation.of(body)
         self.status_code = status_code
         self.headers = {"Content-Type": "application/json", **(headers or {})}
 
@@ -45,7 +45,7 @@ def revalidated(
     body: bytes | Representation, if_none_match: str | None, headers: Mapping[str, str] | None = None
 ) -> Reply:
     """Return the body with its ETag, or a 304 without it if the client has that version (RFC 9110 §15.4.5)."""
-    shown = body if isinstance(body, Representation) else Representation(body)
+    shown = Representation.of(body)
     validated = {"ETag": shown.etag, "Cache-Control": "no-cache", **(headers or {})}
     if not none_match(if_none_match, shown.etag):
         return Reply(b"", 304, validated)

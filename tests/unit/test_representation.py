@@ -24,6 +24,13 @@ def test_bytes_that_are_not_utf_8_have_no_text() -> None:
     assert Representation(b"\xff").text is None
 
 
+def test_one_that_is_kept_stays_the_same() -> None:
+    shown = Representation(b"[]")
+
+    assert Representation.of(shown) is shown
+    assert Representation.of(b"[]").body == shown.body
+
+
 def test_what_was_made_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Representation(b"[]")
     first = (shown.text, shown.etag, shown.gzipped)
