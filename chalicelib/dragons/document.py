@@ -8,6 +8,7 @@ stay in the document as they are. Once the first is removed, the next one is the
 from __future__ import annotations
 
 import codecs
+import threading
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from functools import cached_property
@@ -54,6 +55,8 @@ class Document:
         self.several = several
         self._ordered: dict[str | None, list[str]] = {}
         self._pages: dict[DragonQuery, DragonPage] = {}
+        self._weight_kept = 0
+        self._keeping = threading.Lock()
 
     @classmethod
     def parsed(cls, body: bytes) -> Document:
@@ -99,10 +102,7 @@ class Document:
         page = self._pages.get(query)
         if page is None:
             page = self._found(query)
-            kept = sum(1 + len(each.dragons) for each in list(self._pages.values()))
-            if kept + 1 + len(page.dragons) > DRAGONS_ON_KEPT_PAGES_MAX:
-                self._pages.clear()
-            self._pages[query] = page
+            self._keep(query, page)
         return page
 
     def namesakes(self) -> list[str]:
@@ -149,6 +149,15 @@ class Document:
         added = {entry.key: entry for entry in entries}
         is_new = len(added) == len(entries) > 0 and added.keys().isdisjoint(self.dragons)
         return added if is_new else None
+
+    def _keep(self, query: DragonQuery, page: DragonPage) -> None:
+        weight = 1 + len(page.dragons)
+        with self._keeping:
+            if self._weight_kept + weight > DRAGONS_ON_KEPT_PAGES_MAX:
+                self._pages.clear()
+                self._weight_kept = 0
+            self._pages[query] = page
+            self._weight_kept += weight
 
     def _found(self, query: DragonQuery) -> DragonPage:
         keys = self._matching(query)

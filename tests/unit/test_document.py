@@ -298,8 +298,11 @@ def test_pages_are_kept_up_to_the_bound_only(monkeypatch: pytest.MonkeyPatch) ->
 
     other = parsed.page(DragonQuery(name="nobody"))
     assert parsed.page(DragonQuery(name="nobody")) is other
-    assert parsed.page(DragonQuery()) is not first
+    again = parsed.page(DragonQuery())
+    assert again is not first
+    assert parsed.page(DragonQuery(name="nobody")) is other, "one and four are five"
     assert parsed.page(DragonQuery(limit=2)) is not small
+    assert parsed.page(DragonQuery()) is not again
 
 
 def test_asking_for_families_that_do_not_exist_keeps_nothing_but_bounded_pages() -> None:
