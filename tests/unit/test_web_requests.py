@@ -237,27 +237,6 @@ class TestHeaderLines:
 
         assert requests.completed(event)["headers"]["prefer"] == "a, b"
 
-    @settings(deadline=None)
-    @given(
-        headers=st.dictionaries(NAMES, VALUES),
-        lines=st.dictionaries(NAMES, st.lists(VALUES, max_size=2) | st.just("x")),
-        alike=st.booleans(),
-    )
-    def test_are_combined_by_one_rule_however_many_there_are(
-        self, headers: dict[str, Any], lines: dict[str, Any], alike: bool
-    ) -> None:
-        if alike:
-            lines = {name: [value] for name, value in headers.items()} | lines
-        expected = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
-        combined: dict[str, list[str]] = {}
-        for name, values in lines.items():
-            if isinstance(values, list):
-                combined.setdefault(name.lower(), []).extend(text for text in values if isinstance(text, str))
-        expected |= {name: ", ".join(texts) for name, texts in combined.items() if texts}
-
-        found = requests.completed({"headers": headers, "multiValueHeaders": lines})["headers"]
-        assert found == {"accept": "*/*"} | expected
-
     def test_a_server_that_passes_on_one_line_only_is_understood(self) -> None:
         for lines in ({}, {"multiValueHeaders": None}, {"multiValueHeaders": {"Accept": ["x/y"]}}):
             assert requests.completed({"headers": {"Prefer": "wait=1"}} | lines)["headers"]["prefer"] == "wait=1"
@@ -279,6 +258,28 @@ class TestHeaderLines:
         event = proxy_event("GET", "/", "/", headers={"X-Request-Id": ["my-request-1", "my-request-2"]})
 
         assert request_id_of(event) == event["requestContext"]["requestId"]
+
+
+@settings(deadline=None)
+@given(
+    headers=st.dictionaries(NAMES, VALUES),
+    lines=st.dictionaries(NAMES, st.lists(VALUES, max_size=2) | st.just("x")),
+    alike=st.booleans(),
+)
+def test_lines_are_combined_by_one_rule_however_many_there_are(
+    headers: dict[str, Any], lines: dict[str, Any], alike: bool
+) -> None:
+    if alike:
+        lines = {name: [value] for name, value in headers.items()} | lines
+    expected = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
+    combined: dict[str, list[str]] = {}
+    for name, values in lines.items():
+        if isinstance(values, list):
+            combined.setdefault(name.lower(), []).extend(text for text in values if isinstance(text, str))
+    expected |= {name: ", ".join(texts) for name, texts in combined.items() if texts}
+
+    found = requests.completed({"headers": headers, "multiValueHeaders": lines})["headers"]
+    assert found == {"accept": "*/*"} | expected
 
 
 class TestIdempotencyKey:
