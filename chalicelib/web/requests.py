@@ -39,15 +39,6 @@ def json_object(request: Request) -> dict[str, Any]:
     (before anything is parsed), and 400 if either header is malformed and for anything that `exact_json.parse_object`
     refuses. (API Gateway itself unpacks gzip only where `minimumCompressionSize` is set; see `compression`.)
     """
-    if header(request, "Content-Type") != "application/json" or header(request, "Content-Encoding") is not None:
-        _check_is_json(request)
-    body = request.raw_body
-    if len(body) > BODY_BYTES_MAX:
-        raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))
-    return exact_json.parse_object(body)
-
-
-def _check_is_json(request: Request) -> None:
     faults = Faults()
     with faults:
         media_type = _given_once(request, "Content-Type", _MEDIA_TYPE, "a media type such as application/json")
@@ -58,6 +49,10 @@ def _check_is_json(request: Request) -> None:
         raise ProblemRaised(problems.NOT_JSON)
     if coding not in (None, "identity"):
         raise ProblemRaised(problems.ENCODED_BODY)
+    body = request.raw_body
+    if len(body) > BODY_BYTES_MAX:
+        raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))
+    return exact_json.parse_object(body)
 
 
 def _given_once(request: Request, name: str, form: re.Pattern[str], rule: str) -> str | None:

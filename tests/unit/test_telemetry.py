@@ -126,8 +126,9 @@ class TestLogLines:
         record.created, record.msecs = 1795504801.0625, 62.0
         for formatter in (theirs, ours):
             formatter.append_keys(service="dragonpost", sampling_rate=None)
-        line = json.loads(ours.format(record))  # it puts the correlation id into the record
-        return [json.loads(theirs.format(record)), line]
+        line = ours.format(record)  # it puts the correlation id into the record
+        assert line.isascii()
+        return [json.loads(theirs.format(record)), json.loads(line)]
 
     @pytest.mark.parametrize("trace", [None, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=x;Sampled=1"])
     @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])

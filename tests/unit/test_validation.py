@@ -119,6 +119,10 @@ def test_the_pattern_in_the_document_refuses_what_is_refused(text: str) -> None:
             "2023-02-29T00:00:00Z",
             "must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z",
         ),
+        *(
+            (Timestamp, value, "must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z")
+            for value in ("2023-12-10", "2023-12-10T24:00:00Z", "2023-12-10T22:02:38", "20231210T220238Z", None, 1)
+        ),
         (Timestamp, f"2023-12-10T22:02:38.{'0' * 50}Z", "must be at most 64 characters long"),
         (Amount, "1", "must be a JSON number"),
         (Amount, Decimal("-0.1"), "must be at least 0"),
@@ -138,6 +142,8 @@ def test_a_time_may_be_as_long_as_the_index_keeps() -> None:
     ("member", "place"),
     [
         ("plain_name-1", "#/plain_name-1"),
+        ("order_id", "#/order_id"),
+        ("-._!$&'()*+,;=:@?", "#/-._!$&'()*+,;=:@?"),
         ("a/b~c", "#/a~1b~0c"),
         ('é "<%', "#/%C3%A9%20%22%3C%25"),
         ("", "#/"),
