@@ -123,14 +123,14 @@ class Dragonpost(Chalice):
         """Declare a view for DELETE."""
         return self._declare(path, ["DELETE"], authorizer)
 
-    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Lambda passes it
         """Answer one request, given as API Gateway's Lambda proxy event. Never raises, whatever the event is."""
         started = time.perf_counter()
         event = requests.completed(event)
         request_id = event["requestContext"]["requestId"]
         with correlated(request_id), aws.within(aws.CALLS_BEGIN_WITHIN_S):
             try:
-                reply = self._dispatched(event, context)
+                reply = self._dispatched(event)
             except Exception:  # noqa: BLE001 - it must not become the gateway's 503
                 logger.exception("request failed outside its view")
                 reply = problem_reply(INTERNAL_ERROR, request_id)
@@ -138,19 +138,18 @@ class Dragonpost(Chalice):
             _log(event, answer, started)
         return answer
 
-    def _dispatched(self, event: dict[str, Any], context: Any) -> Reply:
+    def _dispatched(self, event: dict[str, Any]) -> Reply:
         """Return what the route's view replies. Raises whatever an event that is not API Gateway's leads to."""
         request = event["requestContext"]
         entries = self.routes[request["resourcePath"]]
         entry = entries.get(request["httpMethod"])
         if entry is None:
             return problem_reply(method_not_allowed(list(entries)), request["requestId"])
-        self.lambda_context = context
-        self.current_request = Request(event, context)
+        self.current_request = Request(event)
         reply = entry.view_function(**{name: event["pathParameters"][name] for name in entry.view_args})
         if not isinstance(reply, Reply):
             raise TypeError(f"{entry.view_name} returned {type(reply).__name__} instead of a Reply")
-        if "\n" in "".join(reply.headers.values()):
+        if any("\n" in value for value in reply.headers.values()):
             raise ValueError(f"{entry.view_name} returned a header with a line break")
         return reply
 

@@ -167,12 +167,13 @@ class TestOddEvents:
             assert json.loads(app(event, None)["body"]) == ["a", {"x": "1", "y": "2"}, "{}"]
 
 
-def test_a_header_that_would_split_the_answer_is_a_500(app: Dragonpost) -> None:
+def test_a_header_that_would_split_the_answer_is_a_500(app: Dragonpost, log: io.StringIO) -> None:
     app.get("/")(lambda: Reply(b"{}", headers={"Location": "/x\nSet-Cookie: y"}))
     status, headers, _ = answer(app)
 
     assert status == 500
     assert "Location" not in headers
+    assert "<lambda> returned a header with a line break" in log.getvalue()
 
 
 def test_an_unsupported_method_is_told_which_methods_are_allowed(app: Dragonpost) -> None:
