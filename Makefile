@@ -71,7 +71,7 @@ prove: install .local/checkov/.made ## try hard to break the service's promises 
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(RUN) -m pytest tests/proof -v -s
 
 bench: .venv/.run ## measure requests and cold starts beside other frameworks (under 15 minutes, on a machine that does nothing else)
-	@exec $(RUN) -m benchmarks
+	@exec $(RUN) -m benchmarks $(if $(filter command line,$(origin QUICK)),--quick)
 
 mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; continues where it stopped)
 	@exec $(RUN) -m tests.mutation --jobs $(or $(JOBS),1)
