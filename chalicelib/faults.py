@@ -24,8 +24,11 @@ class InvalidInput(Exception):
     """What the client sent breaks the contract. `faults` lists everything that is wrong."""
 
     def __init__(self, *faults: Fault) -> None:
-        super().__init__("; ".join(f"{fault.name}: {fault.detail}" for fault in faults))
+        super().__init__(*faults)
         self.faults = faults
+
+    def __str__(self) -> str:
+        return "; ".join(f"{fault.name}: {fault.detail}" for fault in self.faults)
 
 
 class Faults:

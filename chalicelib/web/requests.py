@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -39,25 +40,29 @@ def json_object(request: Request) -> dict[str, Any]:
     (before anything is parsed), and 400 if either header is malformed and for anything that `exact_json.parse_object`
     refuses. (API Gateway itself unpacks gzip only where `minimumCompressionSize` is set; see `compression`.)
     """
-    faults = Faults()
-    with faults:
-        media_type = _given_once(request, "Content-Type", _MEDIA_TYPE, "a media type such as application/json")
-    with faults:
-        coding = _given_once(request, "Content-Encoding", _CODING, "one content coding such as identity")
-    faults.check()
-    if media_type != "application/json":
-        raise ProblemRaised(problems.NOT_JSON)
-    if coding not in (None, "identity"):
-        raise ProblemRaised(problems.ENCODED_BODY)
+    _check_is_json(header(request, "Content-Type"), header(request, "Content-Encoding"))
     body = request.raw_body
     if len(body) > BODY_BYTES_MAX:
         raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))
     return exact_json.parse_object(body)
 
 
-def _given_once(request: Request, name: str, form: re.Pattern[str], rule: str) -> str | None:
+@lru_cache(maxsize=16)  # what is refused is not kept, and nearly all that is taken looks alike
+def _check_is_json(content_type: str | None, content_encoding: str | None) -> None:
+    faults = Faults()
+    with faults:
+        media_type = _given_once("Content-Type", content_type, _MEDIA_TYPE, "a media type such as application/json")
+    with faults:
+        coding = _given_once("Content-Encoding", content_encoding, _CODING, "one content coding such as identity")
+    faults.check()
+    if media_type != "application/json":
+        raise ProblemRaised(problems.NOT_JSON)
+    if coding not in (None, "identity"):
+        raise ProblemRaised(problems.ENCODED_BODY)
+
+
+def _given_once(name: str, value: str | None, form: re.Pattern[str], rule: str) -> str | None:
     """Return what a header has in the form's first group, in lower case, or None. Raises `InvalidInput`."""
-    value = header(request, name)
     if value is None:
         return None
     found = form.fullmatch(value)
