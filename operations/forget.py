@@ -31,7 +31,7 @@ from operations.contents import PLACE
 from operations.dead_letters import DeadLetters
 from operations.reach import reach
 from operations.stages import STAGES
-from operations.stores import Clients, Standing
+from operations.stores import Clients, StageOutdated, Standing
 from operations.terminal import printable
 
 ROWS_AT_ONCE = 25  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
@@ -286,7 +286,7 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = patient) -> 
         reach(options.stage)
         parts, left = _parts(options, Standing.found(options.stage, clients))
         forget(parts, really=options.yes, left=left)
-    except (ForgetError, DevstackError, versions.VersionsRemain) as error:
+    except (ForgetError, DevstackError, StageOutdated, versions.VersionsRemain) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (ClientError, BotoCoreError) as error:

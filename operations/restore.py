@@ -31,7 +31,7 @@ from operations import PROJECT, stores, versions
 from operations.contents import PLACE, of_this_environment
 from operations.reach import reach
 from operations.stages import STAGES
-from operations.stores import Clients, Standing
+from operations.stores import Clients, StageOutdated, Standing
 from operations.terminal import printable
 
 POLL_S = 10.0
@@ -315,7 +315,7 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     try:
         reach(options.stage)
         restore(Standing.found(options.stage, clients), store, options.to, really=options.yes)
-    except (RestoreError, DevstackError) as error:
+    except (RestoreError, DevstackError, StageOutdated) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (ClientError, BotoCoreError) as error:

@@ -22,11 +22,14 @@ from operations.api import Answer, Api, ApiNotFound, api_of
 from operations.contents import of_this_environment
 from operations.reach import reach
 from operations.stages import STAGES
-from operations.stores import Clients, Standing
+from operations.stores import Clients, StageOutdated, Standing
 from operations.terminal import printable
 from operations.visitors import Visitor
 
 STORED_WITHIN_S = 60
+# What was deployed a moment ago may not be served everywhere yet.
+SERVED_WITHIN_S = 15
+NOT_YET = frozenset({403, 404, 503})
 LOOKS_EVERY_S = 0.5
 
 
@@ -73,10 +76,17 @@ class Smoke:
         yield from self._message(visitors.id_token(self._stage, self._clerk))
 
     def _pages(self) -> Iterator[str]:
-        expect(self._api.send("GET", "/health"), 200, "GET /health")
+        expect(self._first_answer(), 200, "GET /health")
         document = content(self._api.send("GET", "/openapi.json"), "GET /openapi.json")
         expect(self._api.send("GET", "/"), 200, "GET /")
         yield f"it answers at {self._api.url}/, with version {document['info']['version']}"
+
+    def _first_answer(self) -> Answer:
+        """Ask again for a while if the gateway does not know the stage yet, or may not call the function yet."""
+        deadline = time.monotonic() + SERVED_WITHIN_S
+        while (answer := self._api.send("GET", "/health")).status in NOT_YET and time.monotonic() < deadline:
+            time.sleep(LOOKS_EVERY_S)
+        return answer
 
     def _strangers(self) -> Iterator[str]:
         refused = expect(self._api.send("GET", "/dragons"), 401, "GET /dragons without a token")
@@ -170,7 +180,7 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     except Broken as error:
         print(f"broken: {error}\n  `make logs STAGE={stage} ID=<X-Request-Id>` may say why", file=sys.stderr)
         return 1
-    except (ApiNotFound, DevstackError, visitors.VisitorsRemain) as error:
+    except (ApiNotFound, DevstackError, StageOutdated, visitors.VisitorsRemain) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (ClientError, BotoCoreError, OSError, json.JSONDecodeError) as error:

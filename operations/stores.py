@@ -133,6 +133,24 @@ def resources(stack: str, cloudformation: Any) -> dict[str, str]:
     }
 
 
+class StageOutdated(Exception):
+    """A stage lacks stores that this version has; the message names them and says what to do."""
+
+
+class _Resources(dict[str, str]):
+    """The physical ids of a stage's resources. Asking for one that it lacks raises StageOutdated."""
+
+    def __init__(self, stage: str, found: Mapping[str, str]) -> None:
+        super().__init__(found)
+        self._stage = stage
+
+    def __missing__(self, name: str) -> str:
+        raise StageOutdated(
+            f"stage {self._stage} has no {name}: an earlier version is deployed, or deploying failed. "
+            f"Run `make deploy STAGE={self._stage}` first"
+        )
+
+
 @dataclass(frozen=True)
 class Standing:
     """A deployed stage: its name, clients of its account, and the physical ids of its resources stack's resources."""
@@ -144,7 +162,7 @@ class Standing:
     @classmethod
     def found(cls, name: str, clients: Clients) -> Standing:
         """Return a stage as it is deployed. Raises ClientError if it is not."""
-        return cls(name, clients, resources(resources_stack(name), clients("cloudformation")))
+        return cls(name, clients, _Resources(name, resources(resources_stack(name), clients("cloudformation"))))
 
     def parameter(self, name: str) -> str:
         """Return a parameter's value."""

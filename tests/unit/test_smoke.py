@@ -75,6 +75,7 @@ def look(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str
     monkeypatch.setattr(visitors, "id_token", lambda _, visitor: visitor.name)
     monkeypatch.setattr(smoke, "LOOKS_EVERY_S", 0)
     monkeypatch.setattr(smoke, "STORED_WITHIN_S", 0.05)
+    monkeypatch.setattr(smoke, "SERVED_WITHIN_S", 0.05)
     standing = Standing("prod", lambda _: None, {})
     return lambda: list(Smoke(standing, stage, OPERATOR, CLERK).everything())  # type: ignore[arg-type]
 
@@ -143,6 +144,16 @@ def test_a_report_with_another_outcome_is_named(stage: Stage, look: Callable[[],
 
     with pytest.raises(Broken, match=f"the report of a dragon that is in the registry became .*{status}"):
         look()
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_a_stage_that_was_just_deployed_may_need_a_moment(
+    stage: Stage, look: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    stage.changed["GET /health"] = answer(status)
+    monkeypatch.setattr(smoke.time, "sleep", lambda _: stage.changed.pop("GET /health", None))
+
+    assert len(look()) == 6
 
 
 def test_a_refusal_has_the_id_that_finds_its_log_lines(stage: Stage, look: Callable[[], list[str]]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
 from operations import PROJECT, destroy, forget, restore, stores
-from operations.stores import STORES
+from operations.stores import STORES, StageOutdated, Standing
 
 TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -63,3 +64,12 @@ def test_what_destroying_keeps_is_what_the_template_keeps() -> None:
         if STORES[name].type != stores.WORKFLOW:
             condition, kept, otherwise = RESOURCES[name]["DeletionPolicy"]["Fn::If"]
             assert (condition, kept.startswith("Retain"), otherwise) == ("IsProd", True, "Delete")
+
+
+def test_a_stage_of_an_earlier_version_is_told_to_be_deployed_first() -> None:
+    stacks = SimpleNamespace(
+        get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [{"StackResourceSummaries": []}])
+    )
+
+    with pytest.raises(StageOutdated, match=r"prod has no SubmissionTable: .* `make deploy STAGE=prod` first"):
+        Standing.found("prod", lambda _: stacks).resources["SubmissionTable"]

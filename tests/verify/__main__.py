@@ -31,7 +31,7 @@ from operations.contents import PLACE, of_this_environment
 from operations.deploy.target import resources_stack
 from operations.reach import reach
 from operations.stages import STAGES
-from operations.stores import Standing
+from operations.stores import StageOutdated, Standing
 from operations.visitors import Visitor
 from tests.people import VARIABLE
 from tests.verify.report import Report
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         reach(options.stage)
         passed = verify(options)
-    except (NotVerified, ApiNotFound, DevstackError, visitors.VisitorsRemain) as error:
+    except (NotVerified, ApiNotFound, DevstackError, StageOutdated, visitors.VisitorsRemain) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (ClientError, BotoCoreError, OSError) as error:

@@ -15,7 +15,7 @@ SUITE = (
     "tests/proof/test_attack_surface.py::TestAnswers",
     "tests/verify/test_known_differences.py",
 )
-# Of the end-to-end tests, what is not for a deployed stage, and why.
+# Of the end-to-end tests and the proofs, what is not for a deployed stage, and why.
 LEFT_OUT = {
     "tests/e2e/test_api_page.py": "the examples of docs/api.md are for the people and dragons of `make run`",
     "tests/e2e/test_chalice_local.py": "it is about this machine",
@@ -28,4 +28,17 @@ LEFT_OUT = {
     "tests/e2e/test_operators_commands.py": "it is about this machine",
     "tests/e2e/test_removing_a_stage.py": "it removes a stage",
     "tests/e2e/test_schemathesis.py": "it makes names up, and corrects and removes the dragons that have them",
+    "tests/proof/test_api_under_faults.py": "it stands between the service and an AWS that it breaks",
+    "tests/proof/test_concurrent_reports.py": "it lets many writers race for the registry, and kills some of them",
+    "tests/proof/test_fault_proxy.py": "it is about this machine",
+    "tests/proof/test_input_fuzzing.py": "it sends thousands of requests, most of them to the app in this folder",
+    "tests/proof/test_least_privilege.py": "it takes permissions away",
+    "tests/proof/test_load.py": "it is about how much a machine can take",
+    "tests/proof/test_messages_under_fire.py": "it kills the consumer, and breaks its AWS",
+    "tests/proof/test_prods_life.py": "it removes a stage",
+    "tests/proof/test_restart_and_recovery.py": "it is about this machine",
+    "tests/proof/test_tenants.py": "it makes users of its own, and times answers, which a network blurs",
+    "tests/proof/test_tokens.py": "it forges tokens with the pool's own keys, which AWS gives nobody",
+    "tests/proof/test_upgrade.py": "it deploys",
+    "tests/proof/test_verify.py": "it is about this",
 }
