@@ -205,7 +205,10 @@ def add_dragon(event: dict[str, Any], context: Any) -> steps.Outcome:
 
 # Lambda gives a function a whole processor while it starts, and then only its share: what it surely calls is made now.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (_HANDLER)
-_CALLS_SURELY = {"app.store_messages": (aws.dynamodb, aws.s3), "app.add_dragon": (aws.ssm, aws.s3)}
+_CALLS_SURELY = {
+    "app.store_messages": (aws.dynamodb, aws.s3, aws.sqs),
+    "app.add_dragon": (aws.ssm, aws.s3),
+}
 aws.make_early(_CALLS_SURELY.get(os.environ.get("_HANDLER", ""), ()))
 
 gc.freeze()  # and later collections need not look at it

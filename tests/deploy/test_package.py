@@ -210,7 +210,7 @@ print(seen)
             ("app.app", []),
             ("app.validate_dragon", []),
             ("app.add_dragon", ["ssm", "s3"]),
-            ("app.store_messages", ["dynamodb", "s3"]),
+            ("app.store_messages", ["dynamodb", "s3", "sqs"]),
         ],
     )
     def test_a_function_makes_the_clients_that_it_surely_needs(
