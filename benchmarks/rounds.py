@@ -13,7 +13,7 @@ from benchmarks.package import Packaged
 from benchmarks.rows import LATENCY_S, Cold, Warm
 from benchmarks.spread import Samples
 
-TURN_S = 0.1  # enough for several collections of garbage where an app makes much of it
+TURN_S = 0.2  # enough for several collections of garbage where an app makes much of it
 RUNS_MAX = 600
 RUNS_TO_WARM_UP = 10
 
@@ -29,7 +29,7 @@ class Effort:
     load_s: float
 
 
-FULL = Effort(sittings=3, rounds=6, cold_rounds=15, load_rounds=5, load_s=2)
+FULL = Effort(sittings=3, rounds=5, cold_rounds=13, load_rounds=5, load_s=2)
 QUICK = Effort(sittings=1, rounds=3, cold_rounds=3, load_rounds=2, load_s=1)
 
 Say = Callable[[str], None]
@@ -77,15 +77,18 @@ def cold(packages: Sequence[Packaged], measured: Sequence[Cold], effort: Effort,
 
 
 def _lanes(packages: Sequence[Packaged], measured: Sequence[Warm]) -> list[tuple[Warm, Packaged, Lane]]:
-    """Start the workers that the rows need: one for all rows of an app that want the same of it."""
-    lanes: dict[tuple[str, str, str, bool, float], Lane] = {}
+    """Start the workers that the rows need: one for all rows of an app that want the same of it.
+
+    A large document leaves so much garbage behind that the collections of smaller ones would take longer.
+    """
+    lanes: dict[tuple[str, str, str, bool, float, int], Lane] = {}
     turns = []
     for each in measured:
         for made in packages:
             if each.function not in made.peer.handlers:
                 continue
             silent = each.silent and bool(made.peer.silencing)
-            wanted = (made.peer.name, each.stub, each.function, silent, each.latency_s)
+            wanted = (made.peer.name, each.stub, each.function, silent, each.latency_s, CASES[each.case].entries)
             if wanted not in lanes:
                 lanes[wanted] = Lane(made, each.stub, function=each.function, silent=silent, latency_s=each.latency_s)
             turns.append((each, made, lanes[wanted]))
