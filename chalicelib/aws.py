@@ -52,7 +52,7 @@ _ONE_SHORT_ATTEMPT = _CONFIG.merge(
     Config(connect_timeout=0.3, read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 1})
 )
 
-_AMAZON_ROOTS = Path(__file__).with_name("amazon_roots.pem")
+_AMAZON_ROOTS = Path(__file__).with_name("amazon_roots.crt")
 _SIGNED_BY_AMAZON = frozenset({"aws", "aws-us-gov"})  # partitions
 
 _REFUSED_FOR_NOW = frozenset({

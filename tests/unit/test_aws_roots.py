@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from chalicelib import aws
 from operations import PROJECT
 
-ROOTS = PROJECT / "chalicelib" / "amazon_roots.pem"
+ROOTS = PROJECT / "chalicelib" / "amazon_roots.crt"
 
 # SHA-256 of each root's SubjectPublicKeyInfo: https://www.amazontrust.com/repository/
 PUBLISHED = {
