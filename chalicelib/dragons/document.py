@@ -111,20 +111,13 @@ class Document:
 
     def with_addition(self, dragon: Dragon, submission_id: str) -> bytes:
         """Return the document with one more dragon at its end."""
-        entry = msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))
-        return bytes(self._opened) + (b"," if self.dragons else b"") + entry + b"]"
+        return bytes(self._opened) + (b"," if self.dragons else b"") + entry_of(dragon, submission_id) + b"]"
 
     def with_change(self, key: str, wanted: Dragon | None) -> bytes:
-        """Return the document with the first entry of this key replaced, or left out if `wanted` is None.
-
-        A replaced entry keeps everything else that it holds: its submission id, and members that are not ours.
-        """
+        """Return the document with the first entry of this key replaced, or left out if `wanted` is None."""
         raw = _decoded(self._text, list[msgspec.Raw])
         place = next(place for place, item in enumerate(raw) if _decoded(item, Dragon).key == key)
-        changed: list[object] = []
-        if wanted is not None:
-            members = _decoded(raw[place], dict[str, msgspec.Raw])
-            changed = [members | msgspec.structs.asdict(wanted)]
+        changed = [] if wanted is None else [msgspec.Raw(changed_entry(raw[place], wanted))]
         return msgspec.json.encode([*raw[:place], *changed, *raw[place + 1 :]])
 
     @property
@@ -195,6 +188,19 @@ class Document:
         for family in {dragon.family_str for dragon in self.dragons.values()}:
             spellings.setdefault(normalised_name(family), set()).add(family)
         return spellings
+
+
+def entry_of(dragon: Dragon, submission_id: str) -> bytes:
+    """Return the entry of a dragon that a submission adds."""
+    return msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))
+
+
+def changed_entry(entry: bytes | msgspec.Raw, wanted: Dragon) -> bytes:
+    """Return an entry with another dragon in it. Raises `DocumentCorrupt`.
+
+    It keeps everything else that it holds: its submission id, and members that are not ours.
+    """
+    return msgspec.json.encode(_decoded(entry, dict[str, msgspec.Raw]) | msgspec.structs.asdict(wanted))
 
 
 def _several(entries: Sequence[Entry]) -> dict[str, list[Entry]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import aws
+from chalicelib.dragons.dynamodb import fences
 from tests.fakes.step_functions import STATE_MACHINE_ARN
 from tests.lambda_events import AUDIENCE
 
@@ -16,6 +17,7 @@ DRAGON_FILE = "dragons.json"
 MESSAGE_BUCKET = "dragonpost-local-messages-123456789012"
 TABLE = "dragonpost-local-messages"
 SUBMISSIONS = "dragonpost-local-submissions"
+DRAGONS = "dragonpost-local-dragons"
 
 
 def make_prods_stores(clients: Callable[[str], Any]) -> str:
@@ -76,6 +78,12 @@ class Stage:
                 }
             ],
         )
+        aws.dynamodb().create_table(
+            TableName=DRAGONS,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("part", "sort_key")],
+            KeySchema=_key("part", "sort_key"),
+        )
         queues = [
             aws.sqs().create_queue(QueueName=name)["QueueUrl"]
             for name in ("dragonpost-local-messages", "dragonpost-local-messages-dead")
@@ -116,6 +124,11 @@ class Stage:
     def delete_document(self) -> None:
         """Delete the dragon document."""
         aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
+
+    def open_table(self, place: str = "dynamodb") -> None:
+        """Say in the table of dragons that the registry is in a place."""
+        for fence in fences(place):
+            aws.dynamodb().put_item(TableName=DRAGONS, Item=fence)
 
     def has_document(self) -> bool:
         """Tell whether there is a dragon document."""
