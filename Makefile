@@ -129,7 +129,7 @@ forget: .venv/.run ## forget a company or a person (STAGE=…, COMPANY=id, PERSO
 	@exec $(TOOLS) $(PYTHON) -m operations.forget --stage $(STAGE) $(if $(COMPANY),--company "$(COMPANY)") \
 	  $(if $(PERSON),--person "$(PERSON)") $(if $(filter yes,$(DO)),--yes)
 
-restore: .venv/.run ## bring a store back as it was (STAGE=…, WHAT=table, archive or dragons, TO=time; DO=yes, else it only counts)
+restore: .venv/.run ## bring a store back as it was (STAGE=…, WHAT=table, dragon-table, archive or dragons, TO=time; DO=yes, else it only counts)
 	@$(call named_stage)
 	@exec $(TOOLS) $(PYTHON) -m operations.restore --stage $(STAGE) --what "$(WHAT)" --to "$(TO)" $(if $(filter yes,$(DO)),--yes)
 

@@ -15,7 +15,7 @@ import contextlib
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,8 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dragons.document import moved_to
+from chalicelib.dragons.dynamodb import DRAGONS, ENTRY, PART
 from devstack.settings import DevstackError
 from operations import stores, versions
 from operations.contents import PLACE
@@ -227,9 +229,30 @@ def _executions_left(_stage: Standing, _store: str, who: Person) -> Part:
 
 def _dragons(stage: Standing, _store: str, who: Person) -> Part:
     bucket, key = (stage.parameter(name) for name in PLACE)
+    body = stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    entries = [] if moved_to(body) else msgspec.json.decode(body)
+    return Part(_reported(who, entries), "dragons that the person reported")
+
+
+def _dragon_rows(stage: Standing, store: str, who: Person) -> Part:
+    pages = (
+        stage.clients("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=stage.resources[store],
+            KeyConditionExpression=f"{PART} = :dragons",
+            ExpressionAttributeValues={":dragons": {"S": DRAGONS}},
+            ConsistentRead=True,
+        )
+    )
+    entries = (msgspec.json.decode(row[ENTRY]["S"]) for page in pages for row in page["Items"])
+    return Part(_reported(who, entries), "dragons in the table that the person reported")
+
+
+def _reported(who: Person, entries: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many entries of the registry the person reported."""
     ids = {each["name"] for each in who.executions}
-    entries = msgspec.json.decode(stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
-    return Part(sum(each.get("submission_id") in ids for each in entries), "dragons that the person reported")
+    return sum(each.get("submission_id") in ids for each in entries)
 
 
 # The user comes last, so that an interrupted run can still be repeated with the e-mail address.
@@ -237,6 +260,7 @@ PERSON: Mapping[str, Callable[[Standing, str, Person], Part]] = {
     "DragonWorkflow": _executions_left,
     "SubmissionTable": _submissions,
     "DragonBucket": _dragons,
+    "DragonTable": _dragon_rows,
     "UserPool": _user,
 }
 

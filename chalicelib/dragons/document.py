@@ -31,6 +31,23 @@ class DocumentCorrupt(Exception):
     """The dragon document is not in the form that this service writes. It is left as it is, for a person to look at."""
 
 
+class _Moved(msgspec.Struct, frozen=True):
+    moved_to: str
+
+
+def moved_to(body: bytes) -> str | None:
+    """Return the place that the registry was moved to, if that is what is left in the document's place."""
+    try:
+        return msgspec.json.decode(body, type=_Moved).moved_to
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def left_for(place: str) -> bytes:
+    """Return what is left in the document's place once the registry was moved: no document, and no empty one."""
+    return msgspec.json.encode(_Moved(place))
+
+
 class Entry(Dragon, frozen=True, kw_only=True, gc=False):
     """A dragon as the document holds it. Entries made by hand or by the course have no submission id."""
 

@@ -148,7 +148,7 @@ class DynamoDBDragonRepository:
     def add(self, dragon: Dragon, submission_id: str) -> Addition:
         """See `DragonRepository.add`. Raises `TableContended` after `ATTEMPTS_MAX` lost races."""
         for attempt in range(ATTEMPTS_MAX):
-            refusal = self._transact(_addition(dragon, submission_id))
+            refusal = self._transact(addition(dragon, entry_of(dragon, submission_id)))
             if refusal is None:
                 return Addition.ADDED
             if (present := refusal[0].get("Item")) is not None:
@@ -239,12 +239,7 @@ class DynamoDBDragonRepository:
         name = self._table.dragon_table_name
         try:
             with aws.calling("DynamoDB"):
-                self._dynamodb().transact_write_items(
-                    TransactItems=[
-                        {kind: {"TableName": name, **what} for kind, what in action.items()}  # type: ignore[misc]
-                        for action in (_check_of_a_fence(), *actions)
-                    ]
-                )
+                self._dynamodb().transact_write_items(TransactItems=in_table(name, [_check_of_a_fence(), *actions]))
         except aws.DependencyFault as refused:
             fence, *reasons = _reasons(refused)
             if fence["Code"] == _UNMET:
@@ -270,8 +265,14 @@ def fences(place: str) -> list[Row]:
     return [{**_fence(number), REGISTRY_IS_IN: {"S": place}} for number in range(FENCES)]
 
 
-def _addition(dragon: Dragon, submission_id: str) -> list[Action]:
-    row = _row_of(dragon.key, entry_of(dragon, submission_id))
+def in_table(table: str, actions: Sequence[Action]) -> list[Any]:
+    """Return the actions of a transaction, all of them in this table."""
+    return [{kind: {"TableName": table, **what} for kind, what in action.items()} for action in actions]
+
+
+def addition(dragon: Dragon, entry: bytes) -> list[Action]:
+    """Return what a transaction does that adds a dragon, given its entry. The first action fails if there is one."""
+    row = _row_of(dragon.key, entry)
     free = {"ConditionExpression": f"attribute_not_exists({PART})", **_TELL}
     return [{"Put": {"Item": row, **free}}, _copied(row, dragon), _counted(dragon, 1)]
 

@@ -27,7 +27,7 @@ def make_prods_stores(clients: Callable[[str], Any]) -> str:
         bucket = f"dragonpost-prod-{store}-123456789012"
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_policy(Bucket=bucket, Policy='{"Version": "2012-10-17", "Statement": []}')
-    for table, key in (("messages", "message_id"), ("submissions", "sub")):
+    for table, key in (("messages", "message_id"), ("submissions", "sub"), ("dragons", "part")):
         dynamodb.create_table(
             TableName=f"dragonpost-prod-{table}",
             BillingMode="PAY_PER_REQUEST",
@@ -96,6 +96,8 @@ class Stage:
             message_table_name=TABLE,
             message_queue_url=stage.queue_url,
             message_dead_letter_queue_url=stage.dead_letter_queue_url,
+            dragon_store="s3",
+            dragon_table_name=DRAGONS,
             submission_table_name=SUBMISSIONS,
             dragon_workflow_arn=STATE_MACHINE_ARN,
             user_pool_client_id=AUDIENCE,

@@ -291,9 +291,13 @@ class TestPolicies:
 
     def test_the_api_cannot_write_what_the_pipelines_write(self) -> None:
         actions = {action for statement in policy("api_handler", "prod") for action in statement["Action"]}
-        assert not actions & {"dynamodb:PutItem", "sns:Publish"}
-        writes = [s["Resource"] for s in policy("api_handler", "prod") if "s3:PutObject" in s["Action"]]
-        assert writes == [["arn:aws:s3:::dragonpost-prod-dragons-*/*"]], "operators correct dragons, nobody the archive"
+        assert "sns:Publish" not in actions
+        writing = {"s3:PutObject", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+        writes = [s["Resource"] for s in policy("api_handler", "prod") if writing & set(s["Action"])]
+        assert writes == [
+            ["arn:aws:s3:::dragonpost-prod-dragons-*/*"],
+            ["arn:aws:dynamodb:*:*:table/dragonpost-prod-dragons"],
+        ], "operators correct dragons, nobody messages"
 
     def test_validating_needs_no_data_at_all(self) -> None:
         assert {statement["Sid"] for statement in policy("validate_dragon", "prod")} == {"WriteLogs", "SendTraces"}
@@ -501,6 +505,7 @@ class TestResources:
             "MessageQueue",
             "MessageDeadLetterQueue",
             "SubmissionTable",
+            "DragonTable",
             "UserPool",
         ],
     )
@@ -709,14 +714,14 @@ class TestVariables:
         assert told == {
             functions.API: {
                 "user_pool_client_id", "message_table_name", "message_queue_url", "submission_table_name",
-                "dragon_workflow_arn",
+                "dragon_table_name", "dragon_workflow_arn",
             },
             "store_messages": {
                 "message_archive_bucket_name", "message_table_name", "message_queue_url",
                 "message_dead_letter_queue_url",
             },
             "validate_dragon": set(),
-            "add_dragon": set(),
+            "add_dragon": {"dragon_table_name"},
         }  # fmt: skip
 
     @pytest.mark.parametrize("name", [name for name, row in Settings.table().items() if row.source is Source.STACK])
