@@ -146,6 +146,10 @@ class Settings:
                 return setting.default
         return setting.parameter(self._parameters.path, self._parameters.values())
 
+    def read_anew(self) -> None:
+        """Read Parameter Store again when a setting is next asked for, unless somebody has just had that done."""
+        self._parameters.read_anew()
+
     def sms_allowed_to(self, phone_number: str) -> bool:
         """Tell whether this stage may text the number (E.164), which must begin with a listed prefix."""
         prefixes = (prefix.strip() for prefix in self.sms_allowed_prefixes.split(","))

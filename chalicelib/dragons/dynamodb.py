@@ -26,8 +26,8 @@ added before it. Nothing is kept between calls.
 
 from __future__ import annotations
 
+import os
 import random
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -291,7 +291,7 @@ def _replacement(row: Row, present: Dragon, wanted: Dragon) -> list[Action]:
 
 def _row_of(key: str, entry: bytes) -> Row:
     """Return a dragon's item, in a version that nobody has seen."""
-    return {**_key(DRAGONS, key), ENTRY: {"S": entry.decode()}, VERSION: {"S": secrets.token_urlsafe(12)}}
+    return {**_key(DRAGONS, key), ENTRY: {"S": entry.decode()}, VERSION: {"S": os.urandom(12).hex()}}
 
 
 def _copied(row: Row, dragon: Dragon) -> Action:

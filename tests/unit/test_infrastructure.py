@@ -13,6 +13,7 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalice.app import Chalice
 from chalice.awsclient import TypedAWSClient
 
+from chalicelib.dragons.registry import BeingMoved
 from chalicelib.dragons.submission_table import INDEX, WORKFLOW_ENDS_WITHIN_S
 from chalicelib.messages.stored import EXPIRES_AT
 from chalicelib.settings import Settings, Source
@@ -351,6 +352,11 @@ class TestWorkflow:
         retrier = next(each for each in STATES[name]["Retry"] if error in each["ErrorEquals"])
         assert sum(waits_s(retrier)) / 2 > 180
         assert retrier["MaxDelaySeconds"] <= 20, "nobody waits long after it has become quiet"
+
+    def test_a_report_waits_while_the_registry_is_moved(self) -> None:
+        """Lambda names an error after its class."""
+        patient, *_ = STATES["AddDragon"]["Retry"]
+        assert BeingMoved.__name__ in patient["ErrorEquals"]
 
     def test_only_so_many_of_the_workflows_functions_run_at_once(self) -> None:
         """The parameter's default is no bound: a new account could not reserve any, and the stack would fail."""
