@@ -207,6 +207,11 @@ class Document:
         return spellings
 
 
+def entries_in(body: bytes) -> list[bytes]:
+    """Return the entries of a document's bytes, each as it is written there. Raises `DocumentCorrupt`."""
+    return [bytes(entry) for entry in _decoded(body.removeprefix(codecs.BOM_UTF8), list[msgspec.Raw])]
+
+
 def entry_of(dragon: Dragon, submission_id: str) -> bytes:
     """Return the entry of a dragon that a submission adds."""
     return msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))

@@ -180,7 +180,7 @@ class DynamoDBDragonRepository:
             present = self._decoded(row, Dragon)
             if not unchanged(present):
                 return Change.CHANGED
-            actions = _removal(row, present) if wanted is None else _replacement(row, present, wanted)
+            actions = removal(row, present) if wanted is None else _replacement(row, present, wanted)
             if self._transact(actions) is None:
                 return Change.DONE
             self._pause(attempt)
@@ -277,7 +277,8 @@ def addition(dragon: Dragon, entry: bytes) -> list[Action]:
     return [{"Put": {"Item": row, **free}}, _copied(row, dragon), _counted(dragon, 1)]
 
 
-def _removal(row: Row, present: Dragon) -> list[Action]:
+def removal(row: Row, present: Dragon) -> list[Action]:
+    """Return what a transaction does that removes a dragon, given its item. The first action fails if it changed."""
     return [{"Delete": {"Key": _key_of(row), **_unless_changed(row)}}, _uncopied(row, present), _counted(present, -1)]
 
 
