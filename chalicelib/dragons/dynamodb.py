@@ -173,13 +173,11 @@ class DynamoDBDragonRepository:
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-apis-txwriteitems
         """
         for attempt in range(ATTEMPTS_MAX):
-            self._check_is_here()
             row = self._row(DRAGONS, key)
-            if row is None:
-                return Change.ABSENT
-            present = self._decoded(row, Dragon)
-            if not unchanged(present):
-                return Change.CHANGED
+            present = None if row is None else self._decoded(row, Dragon)
+            if row is None or present is None or not unchanged(present):
+                self._check_is_here()  # where something is written, the transaction does
+                return Change.ABSENT if row is None else Change.CHANGED
             actions = removal(row, present) if wanted is None else _replacement(row, present, wanted)
             if self._transact(actions) is None:
                 return Change.DONE
