@@ -81,6 +81,17 @@ class Holding:
             self.copies[part, key] = row[ENTRY]["S"].encode()
 
 
+def dragons(dynamodb: Any, table: str) -> dict[str, bytes]:
+    """Return the entries of a table by their keys."""
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression=f"{PART} = :dragons",
+        ExpressionAttributeValues={":dragons": {"S": DRAGONS}},
+        ConsistentRead=True,
+    )
+    return {row[SORT_KEY]["S"]: row[ENTRY]["S"].encode() for page in pages for row in page["Items"]}
+
+
 def add(dynamodb: Any, table: str, entry: bytes) -> Outcome:
     """Add an entry of the registry to a table, unless a dragon of that name stands there. Raises ClientError."""
     standing = _transact(dynamodb, in_table(table, addition(msgspec.json.decode(entry, type=Dragon), entry)))

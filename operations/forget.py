@@ -26,9 +26,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dragons.document import moved_to
-from chalicelib.dragons.dynamodb import DRAGONS, ENTRY, PART
 from devstack.settings import DevstackError
-from operations import stores, versions
+from operations import dragon_rows, stores, versions
 from operations.contents import PLACE
 from operations.dead_letters import DeadLetters
 from operations.reach import reach
@@ -235,18 +234,8 @@ def _dragons(stage: Standing, _store: str, who: Person) -> Part:
 
 
 def _dragon_rows(stage: Standing, store: str, who: Person) -> Part:
-    pages = (
-        stage.clients("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=stage.resources[store],
-            KeyConditionExpression=f"{PART} = :dragons",
-            ExpressionAttributeValues={":dragons": {"S": DRAGONS}},
-            ConsistentRead=True,
-        )
-    )
-    entries = (msgspec.json.decode(row[ENTRY]["S"]) for page in pages for row in page["Items"])
-    return Part(_reported(who, entries), "dragons in the table that the person reported")
+    entries = dragon_rows.dragons(stage.clients("dynamodb"), stage.resources[store]).values()
+    return Part(_reported(who, map(msgspec.json.decode, entries)), "dragons in the table that the person reported")
 
 
 def _reported(who: Person, entries: Iterable[Mapping[str, Any]]) -> int:

@@ -29,7 +29,7 @@ from chalicelib.dragons.model import Dragon
 from chalicelib.settings import Settings
 from devstack.settings import DevstackError
 from operations.contents import PLACE, of_this_environment
-from operations.dragon_rows import Holding, add, remove, set_fences
+from operations.dragon_rows import Holding, add, dragons, remove, set_fences
 from operations.namesakes import namesakes
 from operations.reach import reach
 from operations.stages import STAGES
@@ -95,8 +95,12 @@ class Homes:
             return False
         return True
 
+    def dragons(self) -> dict[str, bytes]:
+        """Return the table's entries by their keys."""
+        return dragons(self.stage.clients("dynamodb"), self.table)
+
     def holding(self) -> Holding:
-        """Return what the table holds."""
+        """Return all that the table holds."""
         return Holding.of_table(self.stage.clients("dynamodb"), self.table)
 
     def set_fences(self, home: str) -> None:
@@ -157,7 +161,7 @@ def _fits(key: str, entry: bytes) -> bool:
 
 def _copy_until_left(homes: Homes, entries: dict[str, bytes], etag: str) -> None:
     """Copy the document's entries, until nobody changes it between reading it and leaving it."""
-    present = homes.holding().dragons
+    present = homes.dragons()
     for turn in range(ROUNDS_MAX):
         _change(homes, present, entries)
         # Nobody else writes to a table that is closed, so that what was changed since need not be read again.
@@ -203,7 +207,7 @@ def _told(outcomes: Iterable[str], total: int) -> set[str]:
 def to_s3(homes: Homes, *, really: bool) -> None:
     """Move the registry to S3, or finish that. Raises MigrationError."""
     body, etag = homes.document()
-    entries = homes.holding().dragons
+    entries = homes.dragons()
     print(f"{len(entries):,} dragons are in {homes.table}")
     if not really:
         return
@@ -215,7 +219,7 @@ def to_s3(homes: Homes, *, really: bool) -> None:
     else:
         print("the table is closed; until this has ended, nobody gets a dragon")
         homes.set_fences(S3)
-        entries = homes.holding().dragons
+        entries = homes.dragons()
         written = b"[" + b",\n".join(entries[key] for key in sorted(entries)) + b"]"
         _check_same(entries_of(written), entries)
         if not homes.put_document(written, etag):

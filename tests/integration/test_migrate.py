@@ -221,7 +221,7 @@ class TestMeanwhile:
 
 class TestInterrupted:
     @pytest.mark.parametrize("after", [False, True])
-    @pytest.mark.parametrize("step", ["set_fences", "put_document", "set_store", "holding", "document"])
+    @pytest.mark.parametrize("step", ["set_fences", "put_document", "set_store", "dragons", "document"])
     @pytest.mark.parametrize("way", [THERE, BACK])
     def test_a_run_is_finished_by_the_next(
         self,
