@@ -20,6 +20,7 @@ from chalicelib.dragons.dynamodb import (
     FAMILIES,
     FENCE,
     PART,
+    REGISTRY_IS_IN,
     SORT_KEY,
     WAIT_MAX_S,
     Row,
@@ -106,6 +107,13 @@ def remove(dynamodb: Any, table: str, key: str) -> None:
     row = dynamodb.get_item(TableName=table, Key=where, ConsistentRead=True).get("Item")
     if row is not None:
         _transact(dynamodb, in_table(table, removal(row, msgspec.json.decode(row[ENTRY]["S"], type=Dragon))))
+
+
+def fences_say(dynamodb: Any, table: str) -> set[str]:
+    """Return where the registry is, as each fence of a table says (nothing if it is missing). Raises ClientError."""
+    asked = [{name: fence[name] for name in (PART, SORT_KEY)} for fence in fences("")]
+    found = [dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {}) for key in asked]
+    return {fence.get(REGISTRY_IS_IN, {}).get("S", "") for fence in found}
 
 
 def set_fences(dynamodb: Any, table: str, place: str) -> None:

@@ -3,8 +3,9 @@
 Without `--yes` nothing is changed: it prints what would be moved, and what stands in the way. The service runs
 meanwhile:
 
-- To DynamoDB, the entries are copied, and then whatever was changed since, again and again. Once the table holds what
-  the document holds, `{"moved_to": "dynamodb"}` takes the document's place, if nobody has changed it since it was read.
+- To DynamoDB, the entries are copied, and compared. Then whatever was changed since is copied, until that is little.
+  `{"moved_to": "dynamodb"}` takes the document's place, if nobody has changed it since it was read, and the rest of the
+  changes is copied. For as long as that takes, the API answers 503 to whoever wants dragons.
 - To S3, the table is closed first. For as long as it then takes to read it and to write the document, the API answers
   503 to whoever wants dragons, and reports wait in the workflow.
 
@@ -23,13 +24,13 @@ from dataclasses import dataclass
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.dragons.document import Document, DocumentCorrupt, entries_in, left_for, moved_to
+from chalicelib.dragons.document import Document, DocumentCorrupt, entries_in, left_for, moved
 from chalicelib.dragons.dynamodb import HERE, PART_BYTES_MAX, SORT_KEY_BYTES_MAX, family_part
 from chalicelib.dragons.model import Dragon
 from chalicelib.settings import Settings
 from devstack.settings import DevstackError
 from operations.contents import PLACE, of_this_environment
-from operations.dragon_rows import Holding, add, dragons, remove, set_fences
+from operations.dragon_rows import Holding, add, dragons, fences_say, remove, set_fences
 from operations.namesakes import namesakes
 from operations.reach import reach
 from operations.stages import STAGES
@@ -40,7 +41,8 @@ S3, DYNAMODB = "s3", HERE
 STORE = Settings.dragon_store.name
 
 WORKERS = 10  # connections of a client
-ROUNDS_MAX = 100  # of copying what was changed since
+ROUNDS_MAX = 1_000  # of trying to leave the document
+LEFT_TO_COPY_MAX = 100  # entries, while the API answers 503
 TOLD_EACH = 1_000
 BAR = 40
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: an item has at most 400 KB, and a
@@ -50,6 +52,15 @@ ENTRY_BYTES_MAX = 396 * 1024
 
 class MigrationError(Exception):
     """An error that the operator has to see; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is in the document's place: the content, its ETag and its version."""
+
+    body: bytes
+    etag: str
+    version: str
 
 
 @dataclass
@@ -78,10 +89,11 @@ class Homes:
         self.stage.clients("ssm").put_parameter(Name=name, Value=home, Type="String", Overwrite=True)
         print(f"{name} is {home}")
 
-    def document(self) -> tuple[bytes, str]:
-        """Return what is in the document's place, and its ETag."""
-        answer = self.stage.clients("s3").get_object(Bucket=self.bucket, Key=self.key)
-        return answer["Body"].read(), answer["ETag"]
+    def document(self, version: str | None = None) -> Place:
+        """Return what is in the document's place, or was there in a version."""
+        asked = {} if version is None else {"VersionId": version}
+        answer = self.stage.clients("s3").get_object(Bucket=self.bucket, Key=self.key, **asked)
+        return Place(answer["Body"].read(), answer["ETag"], answer.get("VersionId", "null"))
 
     def put_document(self, body: bytes, etag: str) -> bool:
         """Put this in the document's place. Return False if somebody has changed what is there since."""
@@ -103,6 +115,10 @@ class Homes:
         """Return all that the table holds."""
         return Holding.of_table(self.stage.clients("dynamodb"), self.table)
 
+    def is_open(self) -> bool:
+        """Tell whether the table says everywhere that the registry is there."""
+        return fences_say(self.stage.clients("dynamodb"), self.table) == {DYNAMODB}
+
     def set_fences(self, home: str) -> None:
         """Say in the table where the registry is."""
         set_fences(self.stage.clients("dynamodb"), self.table, home)
@@ -113,24 +129,30 @@ class Homes:
 
 def to_dynamodb(homes: Homes, *, really: bool) -> None:
     """Move the registry to DynamoDB, or finish that. Raises MigrationError."""
-    body, etag = homes.document()
-    if moved_to(body) is None:
+    place = homes.document()
+    left = moved(place.body)
+    if left is None:
         if homes.store != S3:
             raise MigrationError(
                 f"the parameter {STORE} is {homes.store}, but a document is in S3. If a run with FROM=dynamodb TO=s3 "
                 "was interrupted, finish it. If the registry never was in DynamoDB, set the parameter to s3"
             )
-        entries = entries_of(body)
+        entries = entries_of(place.body)
         print(f"{len(entries):,} dragons are in s3://{homes.bucket}/{homes.key}")
         if not really:
             return
-        homes.set_fences(S3)
-        _copy_until_left(homes, entries, etag)
-        print(f"they are in {homes.table}, and the document says so")
+        _copy(homes, entries)
+        _leave(homes, entries)
+        place = homes.document()
     elif not really:
-        print("the document was left already; only the table has to be opened, and the parameter set")
+        print("the document was left already; the rest would be finished")
         return
+    elif left.from_version and not homes.is_open():
+        _copy(homes, entries_of(homes.document(left.from_version).body))
     homes.set_fences(DYNAMODB)
+    if place.body != left_for(DYNAMODB) and not homes.put_document(left_for(DYNAMODB), place.etag):
+        raise MigrationError(f"somebody else writes to s3://{homes.bucket}/{homes.key}; run this again")
+    print(f"the dragons are in {homes.table}, and the document says so")
     homes.set_store(DYNAMODB)
 
 
@@ -159,21 +181,32 @@ def _fits(key: str, entry: bytes) -> bool:
     )
 
 
-def _copy_until_left(homes: Homes, entries: dict[str, bytes], etag: str) -> None:
-    """Copy the document's entries, until nobody changes it between reading it and leaving it."""
-    present = homes.dragons()
-    for turn in range(ROUNDS_MAX):
-        _change(homes, present, entries)
-        # Nobody else writes to a table that is closed, so that what was changed since need not be read again.
-        if turn == 0 and homes.holding() != Holding.of_entries(entries):
-            raise MigrationError(
-                f"the table {homes.table} does not hold what the document holds: nothing was switched. Somebody else "
-                "writes to it, or it holds rows that belong to no dragon: run this again, or empty it"
-            )
-        if homes.put_document(left_for(DYNAMODB), etag):
+def _copy(homes: Homes, entries: Mapping[str, bytes]) -> None:
+    """Have the table, which is closed, hold these entries and nothing else. Raises MigrationError."""
+    homes.set_fences(S3)
+    _change(homes, homes.dragons(), entries)
+    if homes.holding() != Holding.of_entries(entries):
+        raise MigrationError(
+            f"the table {homes.table} does not hold what the document holds: nothing was switched. Somebody else "
+            "writes to it, or it holds rows that belong to no dragon: run this again, or empty it"
+        )
+
+
+def _leave(homes: Homes, present: Mapping[str, bytes]) -> None:
+    """Leave the document, and copy what was changed since `present`, which the table holds. Raises MigrationError.
+
+    Whoever changes the document meanwhile is faster now and then. So little happens between reading and leaving it.
+    """
+    for _ in range(ROUNDS_MAX):
+        place = homes.document()
+        entries = entries_of(place.body)
+        if len(entries.items() ^ present.items()) > LEFT_TO_COPY_MAX:
+            _change(homes, present, entries)
+            present = entries
+        elif homes.put_document(left_for(DYNAMODB, place.version), place.etag):
+            # Nobody else writes to a table that is closed, so what was compared before need not be read again.
+            _change(homes, present, entries)
             return
-        present, (body, etag) = entries, homes.document()
-        entries = entries_of(body)
     raise MigrationError("the document is changed all the time; run this again when it is quieter")
 
 
@@ -206,23 +239,26 @@ def _told(outcomes: Iterable[str], total: int) -> set[str]:
 
 def to_s3(homes: Homes, *, really: bool) -> None:
     """Move the registry to S3, or finish that. Raises MigrationError."""
-    body, etag = homes.document()
+    place = homes.document()
+    left = moved(place.body)
+    if left is not None and left.from_version:
+        raise MigrationError("a run with FROM=s3 TO=dynamodb was interrupted: finish it first")
     entries = homes.dragons()
     print(f"{len(entries):,} dragons are in {homes.table}")
     if not really:
         return
-    if moved_to(body) is None:
+    if left is None:
         if homes.store == S3:
             print("the registry is in S3 already")
             return
-        _check_same(entries_of(body), entries)  # an interrupted run has written it
+        _check_same(entries_of(place.body), entries)  # an interrupted run has written it
     else:
         print("the table is closed; until this has ended, nobody gets a dragon")
         homes.set_fences(S3)
         entries = homes.dragons()
         written = b"[" + b",\n".join(entries[key] for key in sorted(entries)) + b"]"
         _check_same(entries_of(written), entries)
-        if not homes.put_document(written, etag):
+        if not homes.put_document(written, place.etag):
             raise MigrationError(
                 f"somebody else writes to s3://{homes.bucket}/{homes.key}; find out who, and run this again"
             )

@@ -31,21 +31,33 @@ class DocumentCorrupt(Exception):
     """The dragon document is not in the form that this service writes. It is left as it is, for a person to look at."""
 
 
-class _Moved(msgspec.Struct, frozen=True):
+class Moved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is left in the document's place once the registry was moved: no document, and no empty one.
+
+    `from_version` is there until the move is finished: the version of the object that is moved.
+    """
+
     moved_to: str
+    from_version: str | None = None
 
 
-def moved_to(body: bytes) -> str | None:
-    """Return the place that the registry was moved to, if that is what is left in the document's place."""
+def moved(body: bytes) -> Moved | None:
+    """Return what was left in the document's place, or None if that is something else."""
     try:
-        return msgspec.json.decode(body, type=_Moved).moved_to
+        return msgspec.json.decode(body, type=Moved)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def left_for(place: str) -> bytes:
-    """Return what is left in the document's place once the registry was moved: no document, and no empty one."""
-    return msgspec.json.encode(_Moved(place))
+def moved_to(body: bytes) -> str | None:
+    """Return the place that the registry was moved to, if that is what is left in the document's place."""
+    found = moved(body)
+    return None if found is None else found.moved_to
+
+
+def left_for(place: str, from_version: str | None = None) -> bytes:
+    """Return what is to be left in the document's place."""
+    return msgspec.json.encode(Moved(place, from_version))
 
 
 class Entry(Dragon, frozen=True, kw_only=True, gc=False):

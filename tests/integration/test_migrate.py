@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -11,11 +14,16 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.dragons.document import left_for
-from chalicelib.dragons.dynamodb import DynamoDBDragonRepository
+from chalicelib.dragons.dynamodb import DynamoDBDragonRepository, TableContended
+from chalicelib.dragons.names import normalised_name
+from chalicelib.dragons.registry import BeingMoved
 from chalicelib.dragons.repository import Addition, Change, DragonQuery
-from chalicelib.dragons.s3 import S3DragonRepository
+from chalicelib.dragons.s3 import DocumentContended, S3DragonRepository
 from operations import migrate
+from operations.dragon_rows import Holding
 from operations.migrate import Homes
+from operations.stores import Standing
+from tests.e2e.waiting import until
 from tests.fakes.settings import FakeSettings
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
 from tests.fakes.step_functions import FakeStepFunctions
@@ -48,6 +56,7 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def clients(stage: Stage) -> Callable[[str], Any]:
+    aws.s3().put_bucket_versioning(Bucket=DRAGON_BUCKET, VersioningConfiguration={"Status": "Enabled"})
     stage.put_document(f"[{', '.join(ENTRIES)}]".encode())
     stacks = FakeCloudFormation(aws.s3(), {"dragonpost-local-resources": FakeStack({})})
     made = {"s3": aws.s3(), "dynamodb": aws.dynamodb(), "ssm": aws.ssm(), "cloudformation": stacks}
@@ -219,6 +228,70 @@ class TestMeanwhile:
         assert {"Ash", "Ember"} <= {entry["dragon_name_str"] for entry in stage.dragons()}
 
 
+class TestUnderTraffic:
+    """moto's transactions and conditional writes are not atomic, so that each call of AWS waits for the others."""
+
+    @pytest.fixture(autouse=True)
+    def _one_call_at_a_time(self, monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
+        assert stage
+        lock = threading.Lock()
+        for client in (aws.dynamodb(), aws.s3(), aws.ssm()):
+            call = client._make_api_call  # type: ignore[attr-defined]
+
+            def locked(*arguments: Any, call: Any = call) -> Any:
+                with lock:
+                    return call(*arguments)
+
+            monkeypatch.setattr(client, "_make_api_call", locked)
+
+    @pytest.mark.slow
+    def test_no_report_is_lost_and_none_is_added_twice(
+        self, stage: Stage, clients: Callable[[str], Any], app: ModuleType
+    ) -> None:
+        moving = threading.Event()
+        told: list[tuple[str, str]] = []
+
+        def persistently(name: str) -> str:
+            """Report as the workflow does: again, under the same submission, while the registry is moved."""
+            while True:
+                try:
+                    return report(app, name)
+                except (BeingMoved, DocumentContended, TableContended):
+                    time.sleep(0.01)
+
+        def reporting(writer: int) -> None:
+            number = 0
+            while moving.is_set():
+                name = f"reported {writer} {number}"
+                told.append((name, persistently(name)))
+                number += 1
+
+        moving.set()
+        with ThreadPoolExecutor(3) as pool:
+            writers = [pool.submit(reporting, writer) for writer in range(3)]
+            try:
+                for way in (THERE, BACK, THERE):
+                    before = len(told)
+                    until(lambda before=before: len(told) > before + 3)
+                    assert move(clients, way, "--yes") == 0
+                before = len(told)
+                until(lambda: len(told) > before + 3)
+            finally:
+                moving.clear()
+            for writer in writers:
+                writer.result(60)
+
+        assert {outcome for _, outcome in told} == {"added"}
+        shown = names(in_table())
+        assert sorted(shown, key=normalised_name) == shown
+        assert set(shown) == {name for name, _ in told} | {json.loads(entry)["dragon_name_str"] for entry in ENTRIES}
+        assert len(shown) == len(set(shown))
+        assert Homes.of(Standing.found("local", clients)).holding() == Holding.of_entries(
+            Homes.of(Standing.found("local", clients)).dragons()
+        )
+        assert stage.document() == left_for("dynamodb")
+
+
 class TestInterrupted:
     @pytest.mark.parametrize("after", [False, True])
     @pytest.mark.parametrize("step", ["set_fences", "put_document", "set_store", "dragons", "document"])
@@ -249,6 +322,46 @@ class TestInterrupted:
         assert stage.parameters()["dragon_store"] == way[1]
         dragons = in_table() if way == THERE else in_s3()
         assert len(names(dragons)) == len(ENTRIES)
+
+    @pytest.mark.parametrize("step", ["_change", "set_fences"])
+    def test_what_was_changed_just_before_the_document_was_left_is_not_lost(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: Any, step: str
+    ) -> None:
+        """The run ends once the document is left, and before the last changes are copied or the table is opened."""
+        put, where = Homes.put_document, migrate if step == "_change" else Homes
+        carried_out = getattr(where, step)
+        left: list[bool] = []
+
+        def put_after_an_addition(homes: Homes, body: bytes, etag: str) -> bool:
+            if not left and in_s3().add(dragon("Ember"), "s9") is Addition.ADDED:
+                etag = homes.document().etag  # as if it had been read just after that
+                body = left_for("dynamodb", homes.document().version)
+            left.append(put(homes, body, etag))
+            return left[-1]
+
+        def interrupted(*arguments: Any) -> Any:
+            if left:
+                raise KeyboardInterrupt
+            return carried_out(*arguments)
+
+        with monkeypatch.context() as patching:
+            patching.setattr(Homes, "put_document", put_after_an_addition)
+            patching.setattr(where, step, interrupted)
+            assert move(clients, THERE, "--yes") == 130
+
+        assert move(clients, BACK, "--yes") == 1
+        assert "finish it first" in capsys.readouterr().err
+        assert move(clients, THERE, "--yes") == 0
+        assert "Ember" in names(in_table())
+
+    def test_a_move_that_was_finished_is_not_done_again(self, clients: Callable[[str], Any]) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        in_table().remove("Zed", always)
+        in_table().add(dragon("Ember"), "s9")
+        before = rows()
+
+        assert move(clients, THERE, "--yes") == 0
+        assert rows() == before
 
     def test_copying_goes_on_where_it_was(self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> None:
         add, added = migrate.add, []
