@@ -19,9 +19,9 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
-$(foreach name,COMPANY FUNCTION HOURS ID PERSON SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+$(foreach name,COMPANY FROM FUNCTION HOURS ID PERSON SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -121,6 +121,10 @@ logs: .venv/.run ## show what functions and workflow said (STAGE=local; FUNCTION
 namesakes: .venv/.run ## list a stage's dragons that are not shown, because others have their names (STAGE=…)
 	@exec $(TOOLS) $(PYTHON) -m operations.namesakes --stage $(STAGE)
 
+migrate-dragons: .venv/.run ## move the registry of dragons (STAGE=…, FROM=s3, TO=dynamodb, or back; DO=yes, else it only counts)
+	@$(call named_stage)
+	@exec $(TOOLS) $(PYTHON) -m operations.migrate --stage $(STAGE) --from "$(FROM)" --to "$(TO)" $(if $(filter yes,$(DO)),--yes)
+
 expire: .venv/.run ## align when a stage's stored messages expire, after ArchiveRetentionDays changed (STAGE=…; run it again to go on)
 	@exec $(TOOLS) $(PYTHON) -m operations.expire --stage $(STAGE)
 
@@ -129,7 +133,7 @@ forget: .venv/.run ## forget a company or a person (STAGE=…, COMPANY=id, PERSO
 	@exec $(TOOLS) $(PYTHON) -m operations.forget --stage $(STAGE) $(if $(COMPANY),--company "$(COMPANY)") \
 	  $(if $(PERSON),--person "$(PERSON)") $(if $(filter yes,$(DO)),--yes)
 
-restore: .venv/.run ## bring a store back as it was (STAGE=…, WHAT=table, archive or dragons, TO=time; DO=yes, else it only counts)
+restore: .venv/.run ## bring a store back as it was (STAGE=…, WHAT=table, dragon-table, archive or dragons, TO=time; DO=yes, else it only counts)
 	@$(call named_stage)
 	@exec $(TOOLS) $(PYTHON) -m operations.restore --stage $(STAGE) --what "$(WHAT)" --to "$(TO)" $(if $(filter yes,$(DO)),--yes)
 

@@ -13,7 +13,9 @@ from chalice.app import SQSEvent
 from chalicelib import aws
 from chalicelib.checked import Uuid
 from chalicelib.dragons import steps
+from chalicelib.dragons.dynamodb import DynamoDBDragonRepository
 from chalicelib.dragons.model import correction_from, report_from
+from chalicelib.dragons.registry import DragonRegistry
 from chalicelib.dragons.s3 import S3DragonRepository
 from chalicelib.dragons.submission_table import SubmissionTable
 from chalicelib.dragons.submissions import Origin
@@ -34,7 +36,7 @@ from chalicelib.web.responses import Reply, revalidated
 from chalicelib.web.submissions import accepted, settled, status_document
 
 settings = Settings()
-dragons = S3DragonRepository(settings)
+dragons = DragonRegistry(settings, {"s3": S3DragonRepository(settings), "dynamodb": DynamoDBDragonRepository(settings)})
 workflow = DragonWorkflow(settings)
 submissions = SubmissionTable(settings, workflow)
 messages = MessageRepository(settings)

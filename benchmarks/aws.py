@@ -27,6 +27,8 @@ SETTINGS: Mapping[str, str] = {
     "message_table_name": f"dragonpost-{STAGE}-messages",
     "message_queue_url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/dragonpost-{STAGE}-messages",
     "message_dead_letter_queue_url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/dragonpost-{STAGE}-messages-dead",
+    "dragon_store": "s3",
+    "dragon_table_name": f"dragonpost-{STAGE}-dragons",
     "submission_table_name": f"dragonpost-{STAGE}-submissions",
     "dragon_workflow_arn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:dragonpost-{STAGE}-dragons",
     "dragon_data_bucket_name": f"dragonpost-{STAGE}-dragons-{ACCOUNT}",

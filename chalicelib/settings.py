@@ -106,9 +106,13 @@ class Settings:
     message_dead_letter_queue_url = Setting(
         Source.STACK, _QUEUE_URL, "https://sqs.<region>.amazonaws.com/123456789012/<queue>"
     )
+    dragon_table_name = Setting(Source.STACK, _TABLE, "dragonpost-prod-dragons")
     submission_table_name = Setting(Source.STACK, _TABLE, "dragonpost-prod-submissions")
     dragon_workflow_arn = Setting(Source.STACK, r"arn:\S+:stateMachine:[\w-]+", "arn:aws:states:…:stateMachine:…")
 
+    # Which of the registry's two places holds it. Move the registry before you change this: each place knows whether it
+    # is the one, and refuses if not.
+    dragon_store = Setting(Source.PARAMETER_STORE, r"s3|dynamodb", "s3, or dynamodb")
     dragon_data_bucket_name = Setting(Source.PARAMETER_STORE, _BUCKET, "dragonpost-prod-dragons-123456789012")
     dragon_data_file_name = Setting(Source.PARAMETER_STORE, r"\S(.{0,1022}\S)?", "dragons.json")
     sms_allowed_prefixes = Setting(
@@ -141,6 +145,10 @@ class Settings:
             if setting.default is not None:
                 return setting.default
         return setting.parameter(self._parameters.path, self._parameters.values())
+
+    def read_anew(self) -> None:
+        """Read Parameter Store again when a setting is next asked for, unless somebody has just had that done."""
+        self._parameters.read_anew()
 
     def sms_allowed_to(self, phone_number: str) -> bool:
         """Tell whether this stage may text the number (E.164), which must begin with a listed prefix."""

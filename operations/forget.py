@@ -15,7 +15,7 @@ import contextlib
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +25,9 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dragons.document import moved_to
 from devstack.settings import DevstackError
-from operations import stores, versions
+from operations import dragon_rows, stores, versions
 from operations.contents import PLACE
 from operations.dead_letters import DeadLetters
 from operations.reach import reach
@@ -227,9 +228,20 @@ def _executions_left(_stage: Standing, _store: str, who: Person) -> Part:
 
 def _dragons(stage: Standing, _store: str, who: Person) -> Part:
     bucket, key = (stage.parameter(name) for name in PLACE)
+    body = stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    entries = [] if moved_to(body) else msgspec.json.decode(body)
+    return Part(_reported(who, entries), "dragons that the person reported")
+
+
+def _dragon_rows(stage: Standing, store: str, who: Person) -> Part:
+    entries = dragon_rows.dragons(stage.clients("dynamodb"), stage.resources[store]).values()
+    return Part(_reported(who, map(msgspec.json.decode, entries)), "dragons in the table that the person reported")
+
+
+def _reported(who: Person, entries: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many entries of the registry the person reported."""
     ids = {each["name"] for each in who.executions}
-    entries = msgspec.json.decode(stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
-    return Part(sum(each.get("submission_id") in ids for each in entries), "dragons that the person reported")
+    return sum(each.get("submission_id") in ids for each in entries)
 
 
 # The user comes last, so that an interrupted run can still be repeated with the e-mail address.
@@ -237,6 +249,7 @@ PERSON: Mapping[str, Callable[[Standing, str, Person], Part]] = {
     "DragonWorkflow": _executions_left,
     "SubmissionTable": _submissions,
     "DragonBucket": _dragons,
+    "DragonTable": _dragon_rows,
     "UserPool": _user,
 }
 

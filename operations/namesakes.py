@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.dragons.document import Document, DocumentCorrupt
+from chalicelib.dragons.document import Document, DocumentCorrupt, moved_to
 from operations.stages import STAGES
 
 PLACE = ("dragon_data_bucket_name", "dragon_data_file_name")
@@ -31,13 +31,14 @@ def namesakes(document: Document) -> list[str]:
     ]
 
 
-def _document(stage: str) -> Document:
+def _document(stage: str) -> bytes:
     """Return the stage's document. The stage `local` is the embedded AWS; its environment has the address."""
     if "AWS_ENDPOINT_URL" not in os.environ:
         os.environ.update(STAGES[stage].environment)
     ssm = boto3.client("ssm")
     bucket, key = (ssm.get_parameter(Name=f"/dragonpost/{stage}/{name}")["Parameter"]["Value"] for name in PLACE)
-    return Document.parsed(boto3.client("s3").get_object(Bucket=bucket.strip(), Key=key.strip())["Body"].read())
+    body: bytes = boto3.client("s3").get_object(Bucket=bucket.strip(), Key=key.strip())["Body"].read()
+    return body
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", choices=STAGES, required=True)
     stage = parser.parse_args(arguments).stage
     try:
-        found = namesakes(_document(stage))
+        body = _document(stage)
+        found = [] if moved_to(body) else namesakes(Document.parsed(body))  # elsewhere, a name is unique
     except DocumentCorrupt as corrupt:
         print(f"error: the dragon document is {corrupt}", file=sys.stderr)
         return 1

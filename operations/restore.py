@@ -2,11 +2,12 @@
 
 Without `--yes` nothing is changed: it prints what would come back. Everything that was made since that time stays:
 
-- `table` (the messages' index), `submissions`: point-in-time recovery makes a new table, from which the missing rows
-  are copied into the one that stands. A row that stands is left as it is. If the table itself was deleted, it is made
-  again under its own name, from the backup that DynamoDB makes of a deleted table: as it was when it was deleted.
+- `table` (the messages' index), `submissions`, `dragon-table`: point-in-time recovery makes a new table, from which the
+  missing rows are copied into the one that stands. A row that stands is left as it is. If the table itself was deleted,
+  it is made again under its own name, from the backup that DynamoDB makes of a deleted table: as it was when it was
+  deleted.
 - `archive`: objects that were deleted since come back, and those that were overwritten get their content of that time.
-- `dragons`: the dragon document gets its content of that time, as a new version.
+- `dragons`: the dragon document gets its content of that time, as a new version, unless the registry was moved.
 
 What is back already is left alone, so an interrupted run is finished by the next one with the same time.
 """
@@ -25,9 +26,10 @@ from typing import Any
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.dragons.document import Document, DocumentCorrupt
+from chalicelib.dragons.document import Document, DocumentCorrupt, moved_to
+from chalicelib.dragons.dynamodb import DRAGONS, ENTRY, FENCE, PART, SORT_KEY
 from devstack.settings import DevstackError
-from operations import PROJECT, stores, versions
+from operations import PROJECT, dragon_rows, stores, versions
 from operations.contents import PLACE, of_this_environment
 from operations.reach import reach
 from operations.stages import STAGES
@@ -109,6 +111,9 @@ def _copy_rows(dynamodb: Any, source: str, table: str) -> int:
     [key] = [each["AttributeName"] for each in described["KeySchema"] if each["KeyType"] == "HASH"]
 
     def copy(row: Any) -> str:
+        if PART in row and row[SORT_KEY]["S"] != FENCE:
+            # A dragon comes back with its copy and its count, which therefore need not be looked at themselves.
+            return dragon_rows.add(dynamodb, table, row[ENTRY]["S"].encode()) if row[PART]["S"] == DRAGONS else "same"
         try:
             dynamodb.put_item(
                 TableName=table,
@@ -127,7 +132,7 @@ def _copy_rows(dynamodb: Any, source: str, table: str) -> int:
         for page in dynamodb.get_paginator("scan").paginate(TableName=source, ConsistentRead=True):
             outcomes = list(pool.map(copy, page["Items"]))
             seen += len(outcomes)
-            copied += outcomes.count("copied")
+            copied += sum(outcome in ("copied", "added") for outcome in outcomes)
             differing += outcomes.count("differing")
             if seen - told >= TOLD_EACH:
                 print(f"  {seen} rows looked at, {copied} of them copied", flush=True)
@@ -252,6 +257,8 @@ def restore_dragons(stage: Standing, _store: str, to: datetime, *, really: bool)
         raise RestoreError(f"there was no dragon document s3://{bucket}/{key} at {to.isoformat()}; {kept}")
     body = _content(s3, bucket, key, then)
     present = _content(s3, bucket, key, history[0])
+    if place := moved_to(present):
+        raise RestoreError(f"the registry was moved to {place}, and s3://{bucket}/{key} is left; WHAT=dragon-table")
     if body == present:
         print(f"the dragon document is what it was at {to.isoformat()}")
         return
@@ -303,6 +310,7 @@ Restoring = Callable[..., None]
 WHAT: Mapping[str, tuple[str, Restoring]] = {
     "table": ("MessageTable", restore_table),
     "submissions": ("SubmissionTable", restore_table),
+    "dragon-table": ("DragonTable", restore_table),
     "archive": ("MessageBucket", restore_archive),
     "dragons": ("DragonBucket", restore_dragons),
 }

@@ -59,6 +59,7 @@ STORES: Mapping[str, Store] = {
             "the person's sub and an Idempotency-Key, from which neither can be told",
         },
     ),
+    "DragonTable": Store(TABLE, "the dragons, if the registry is in DynamoDB", {COMPANY: NOTHING}),
     "MessageBucket": Store(BUCKET, "the archived messages", {PERSON: NOTHING}),
     "MessageTable": Store(
         TABLE,

@@ -31,6 +31,35 @@ class DocumentCorrupt(Exception):
     """The dragon document is not in the form that this service writes. It is left as it is, for a person to look at."""
 
 
+class Moved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is left in the document's place once the registry was moved: no document, and no empty one.
+
+    `from_version` is there until the move is finished: the version of the object that is moved.
+    """
+
+    moved_to: str
+    from_version: str | None = None
+
+
+def moved(body: bytes) -> Moved | None:
+    """Return what was left in the document's place, or None if that is something else."""
+    try:
+        return msgspec.json.decode(body, type=Moved)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def moved_to(body: bytes) -> str | None:
+    """Return the place that the registry was moved to, if that is what is left in the document's place."""
+    found = moved(body)
+    return None if found is None else found.moved_to
+
+
+def left_for(place: str, from_version: str | None = None) -> bytes:
+    """Return what is to be left in the document's place."""
+    return msgspec.json.encode(Moved(place, from_version))
+
+
 class Entry(Dragon, frozen=True, kw_only=True, gc=False):
     """A dragon as the document holds it. Entries made by hand or by the course have no submission id."""
 
@@ -111,20 +140,13 @@ class Document:
 
     def with_addition(self, dragon: Dragon, submission_id: str) -> bytes:
         """Return the document with one more dragon at its end."""
-        entry = msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))
-        return bytes(self._opened) + (b"," if self.dragons else b"") + entry + b"]"
+        return bytes(self._opened) + (b"," if self.dragons else b"") + entry_of(dragon, submission_id) + b"]"
 
     def with_change(self, key: str, wanted: Dragon | None) -> bytes:
-        """Return the document with the first entry of this key replaced, or left out if `wanted` is None.
-
-        A replaced entry keeps everything else that it holds: its submission id, and members that are not ours.
-        """
+        """Return the document with the first entry of this key replaced, or left out if `wanted` is None."""
         raw = _decoded(self._text, list[msgspec.Raw])
         place = next(place for place, item in enumerate(raw) if _decoded(item, Dragon).key == key)
-        changed: list[object] = []
-        if wanted is not None:
-            members = _decoded(raw[place], dict[str, msgspec.Raw])
-            changed = [members | msgspec.structs.asdict(wanted)]
+        changed = [] if wanted is None else [msgspec.Raw(changed_entry(raw[place], wanted))]
         return msgspec.json.encode([*raw[:place], *changed, *raw[place + 1 :]])
 
     @property
@@ -195,6 +217,24 @@ class Document:
         for family in {dragon.family_str for dragon in self.dragons.values()}:
             spellings.setdefault(normalised_name(family), set()).add(family)
         return spellings
+
+
+def entries_in(body: bytes) -> list[bytes]:
+    """Return the entries of a document's bytes, each as it is written there. Raises `DocumentCorrupt`."""
+    return [bytes(entry) for entry in _decoded(body.removeprefix(codecs.BOM_UTF8), list[msgspec.Raw])]
+
+
+def entry_of(dragon: Dragon, submission_id: str) -> bytes:
+    """Return the entry of a dragon that a submission adds."""
+    return msgspec.json.encode(Entry(**msgspec.structs.asdict(dragon), submission_id=submission_id))
+
+
+def changed_entry(entry: bytes | msgspec.Raw, wanted: Dragon) -> bytes:
+    """Return an entry with another dragon in it. Raises `DocumentCorrupt`.
+
+    It keeps everything else that it holds: its submission id, and members that are not ours.
+    """
+    return msgspec.json.encode(_decoded(entry, dict[str, msgspec.Raw]) | msgspec.structs.asdict(wanted))
 
 
 def _several(entries: Sequence[Entry]) -> dict[str, list[Entry]]:

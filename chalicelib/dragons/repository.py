@@ -30,6 +30,14 @@ class Change(StrEnum):
     CHANGED = "changed"
 
 
+class RegistryMoved(Exception):
+    """The registry is in another place than where it was looked for: `place` is the value of `dragon_store` then."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"The registry of dragons was moved to {place}.")
+        self.place = place
+
+
 @dataclass(frozen=True, slots=True)
 class DragonQuery:
     """Which dragons a page shows: filters as normalised names, the key to start after, and how many at most."""

@@ -18,10 +18,10 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import aws
-from chalicelib.dragons.document import Document, DocumentCorrupt, Entry
+from chalicelib.dragons.document import Document, DocumentCorrupt, Entry, moved_to
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
-from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery
+from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery, RegistryMoved
 from chalicelib.telemetry import logger
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Swap(Enum):
 class S3DragonRepository:
     """A `DragonRepository` in one S3 object. Safe to share between threads.
 
-    Every method raises `DocumentMissing`, `DocumentCorrupt`, and `aws.calling`'s errors.
+    Every method raises `RegistryMoved`, `DocumentMissing`, `DocumentCorrupt`, and `aws.calling`'s errors.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class S3DragonRepository:
         self._sleep(random.uniform(0, min(SWAP_WAIT_MAX_S, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
 
     def _read(self) -> _Version:
-        """Return the document as it is now. Raises `DocumentMissing`, `DocumentCorrupt`, and `aws.calling`'s errors."""
+        """Return the document as it is now. Raises what every method raises."""
         bucket, key = self._place.dragon_data_bucket_name, self._place.dragon_data_file_name
         held = self._held
         if held is not None and (held.bucket, held.key) != (bucket, key):
@@ -209,6 +209,8 @@ def _parsed(bucket: str, key: str, etag: str, body: bytes, held: _Version | None
         document = held.document.followed_by(body) if held else Document.parsed(body)
         return _Version(bucket, key, etag, document)
     except DocumentCorrupt as corrupt:
+        if place := moved_to(body):
+            raise RegistryMoved(place) from None
         raise DocumentCorrupt(
             f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "
             "Restore an earlier version of the object (docs/operations.md, Bringing back the dragon document), or "

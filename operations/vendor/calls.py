@@ -15,7 +15,7 @@ from botocore import xform_name
 from operations.deploy.commands import DeployError
 
 CALLS: Mapping[str, frozenset[str]] = {
-    "dynamodb": frozenset({"GetItem", "PutItem", "Query"}),
+    "dynamodb": frozenset({"GetItem", "PutItem", "Query", "TransactWriteItems"}),
     "s3": frozenset({"GetObject", "PutObject"}),
     "sqs": frozenset({"DeleteMessageBatch", "SendMessage"}),
     "ssm": frozenset({"GetParametersByPath"}),

@@ -15,6 +15,8 @@ class FakeSettings:
     user_pool_client_id: str = AUDIENCE
     dragon_data_bucket_name: str = "dragons"
     dragon_data_file_name: str = "dragons.json"
+    dragon_store: str = "s3"
+    dragon_table_name: str = "dragon-table"
     dragon_workflow_arn: str = STATE_MACHINE_ARN
     message_archive_bucket_name: str = "archive"
     message_table_name: str = "table"

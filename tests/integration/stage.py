@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import aws
+from chalicelib.dragons.dynamodb import fences
 from tests.fakes.step_functions import STATE_MACHINE_ARN
 from tests.lambda_events import AUDIENCE
 
@@ -16,6 +17,7 @@ DRAGON_FILE = "dragons.json"
 MESSAGE_BUCKET = "dragonpost-local-messages-123456789012"
 TABLE = "dragonpost-local-messages"
 SUBMISSIONS = "dragonpost-local-submissions"
+DRAGONS = "dragonpost-local-dragons"
 
 
 def make_prods_stores(clients: Callable[[str], Any]) -> str:
@@ -25,7 +27,7 @@ def make_prods_stores(clients: Callable[[str], Any]) -> str:
         bucket = f"dragonpost-prod-{store}-123456789012"
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_policy(Bucket=bucket, Policy='{"Version": "2012-10-17", "Statement": []}')
-    for table, key in (("messages", "message_id"), ("submissions", "sub")):
+    for table, key in (("messages", "message_id"), ("submissions", "sub"), ("dragons", "part")):
         dynamodb.create_table(
             TableName=f"dragonpost-prod-{table}",
             BillingMode="PAY_PER_REQUEST",
@@ -76,6 +78,12 @@ class Stage:
                 }
             ],
         )
+        aws.dynamodb().create_table(
+            TableName=DRAGONS,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("part", "sort_key")],
+            KeySchema=_key("part", "sort_key"),
+        )
         queues = [
             aws.sqs().create_queue(QueueName=name)["QueueUrl"]
             for name in ("dragonpost-local-messages", "dragonpost-local-messages-dead")
@@ -88,6 +96,8 @@ class Stage:
             message_table_name=TABLE,
             message_queue_url=stage.queue_url,
             message_dead_letter_queue_url=stage.dead_letter_queue_url,
+            dragon_store="s3",
+            dragon_table_name=DRAGONS,
             submission_table_name=SUBMISSIONS,
             dragon_workflow_arn=STATE_MACHINE_ARN,
             user_pool_client_id=AUDIENCE,
@@ -116,6 +126,11 @@ class Stage:
     def delete_document(self) -> None:
         """Delete the dragon document."""
         aws.s3().delete_object(Bucket=DRAGON_BUCKET, Key=DRAGON_FILE)
+
+    def open_table(self, place: str = "dynamodb") -> None:
+        """Say in the table of dragons that the registry is in a place."""
+        for fence in fences(place):
+            aws.dynamodb().put_item(TableName=DRAGONS, Item=fence)
 
     def has_document(self) -> bool:
         """Tell whether there is a dragon document."""

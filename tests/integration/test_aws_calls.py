@@ -53,6 +53,18 @@ def warm(service: Service, stage: Stage, calls: list[str]) -> Service:
     return service
 
 
+@pytest.fixture
+def warm_in_dynamodb(service: Service, stage: Stage, calls: list[str]) -> Service:
+    """A service that has answered before, with a dragon in DynamoDB."""
+    stage.open_table()
+    stage.put_parameters(dragon_store="dynamodb")
+    given = {"dragon": dragon_members("Ember"), "submission_id": "s", "correlation_id": "c"}
+    assert service.app.add_dragon(given, None)["outcome"] == "added"
+    assert service.get("/dragons/Ember").status == 200
+    calls.clear()
+    return service
+
+
 # Each route's calls when the function has read its settings and the document before.
 COSTS: list[tuple[str, str, dict[str, Any], int | None, list[str]]] = [
     ("GET", "/health", {}, 200, []),
@@ -112,6 +124,47 @@ def test_an_answer_costs_these_calls_and_no_other(
 
     assert answer.status == (status or answer.status)
     assert calls == cost
+
+
+# The same where the registry is in DynamoDB. Each read looks at a fence, too, and each write does so by itself.
+COSTS_IN_DYNAMODB: list[tuple[str, str, dict[str, Any], int, list[str]]] = [
+    ("GET", "/dragons", {}, 200, ["dynamodb GetItem", "dynamodb Query"]),
+    ("GET", "/dragons?family=red", {}, 200, ["dynamodb GetItem", "dynamodb Query"]),
+    ("GET", "/dragons?dragonName=Ember", {}, 200, ["dynamodb GetItem"] * 2),
+    ("GET", "/dragons/Ember", {}, 200, ["dynamodb GetItem"] * 2),
+    (
+        "PUT",
+        "/dragons/Ember",
+        {"body": dragon_body("Ember"), "headers": JSON | {"If-Match": "*"}},
+        200,
+        ["dynamodb GetItem", "dynamodb TransactWriteItems"],
+    ),
+    ("DELETE", "/dragons/Ember", {}, 204, ["dynamodb GetItem", "dynamodb TransactWriteItems"]),
+    ("DELETE", "/dragons/nobody", {}, 404, ["dynamodb GetItem"] * 2),
+]
+
+
+@pytest.mark.parametrize(("method", "reference", "request_", "status", "cost"), COSTS_IN_DYNAMODB)
+def test_an_answer_of_the_other_home_costs_these_calls_and_no_other(
+    warm_in_dynamodb: Service,
+    calls: list[str],
+    method: str,
+    reference: str,
+    request_: dict[str, Any],
+    status: int,
+    cost: list[str],
+) -> None:
+    answer = warm_in_dynamodb.request(method, reference, **({"token_claims": OPERATOR} | request_))
+
+    assert (answer.status, calls) == (status, cost)
+
+
+def test_adding_a_dragon_to_the_other_home_costs_one_call(warm_in_dynamodb: Service, calls: list[str]) -> None:
+    for submission_id in ("s1", "s1", "s2"):
+        given = {"dragon": dragon_members("Ash"), "submission_id": submission_id, "correlation_id": "c"}
+        warm_in_dynamodb.app.add_dragon(given, None)
+
+    assert calls == ["dynamodb TransactWriteItems"] * 3
 
 
 def test_every_route_has_its_cost() -> None:

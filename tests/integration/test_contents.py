@@ -28,6 +28,7 @@ class CloudFormation:
                 "MessageBucket": before["message_archive_bucket_name"],
                 "MessageTable": before["message_table_name"],
                 "SubmissionTable": before["submission_table_name"],
+                "DragonTable": before["dragon_table_name"],
                 "MessageQueue": before["message_queue_url"],
             },
             {

@@ -11,14 +11,17 @@ import boto3
 import pytest
 
 from chalicelib import aws, exact_json
+from chalicelib.dragons.document import left_for
+from chalicelib.dragons.dynamodb import DynamoDBDragonRepository
 from chalicelib.messages.model import message_from
 from chalicelib.messages.stored import StoredMessage
 from operations import dead_letters, forget, versions
 from operations.stores import BUCKET, POOL, QUEUE, TABLE, WORKFLOW
+from tests.fakes.settings import FakeSettings
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
-from tests.integration.stage import DRAGON_BUCKET, MESSAGE_BUCKET, SUBMISSIONS, Stage
+from tests.integration.stage import DRAGON_BUCKET, DRAGONS, MESSAGE_BUCKET, SUBMISSIONS, Stage
 from tests.integration.stage import TABLE as TABLE_NAME
-from tests.samples import COMPANY, dragon_members, message_body
+from tests.samples import COMPANY, dragon, dragon_members, message_body
 
 OTHER = "11111111-2222-4333-8444-555555555555"
 REGION = "us-east-1"
@@ -48,6 +51,7 @@ def clients(stage: Stage) -> Callable[[str], Any]:
         "MessageBucket": (BUCKET, MESSAGE_BUCKET),
         "MessageTable": (TABLE, TABLE_NAME),
         "SubmissionTable": (TABLE, SUBMISSIONS),
+        "DragonTable": (TABLE, DRAGONS),
         "MessageQueue": (QUEUE, stage.queue_url),
         "MessageDeadLetterQueue": (QUEUE, stage.dead_letter_queue_url),
         "DragonWorkflow": (WORKFLOW, workflow["stateMachineArn"]),
@@ -217,6 +221,21 @@ class TestPerson:
         assert "stays: 1 dragons that the person reported" in said
         assert self.users(clients) == {"ada@example.com", "bob@example.com"}
         assert len(self.rows()) == 4
+
+    def test_dragons_are_counted_where_the_registry_is(
+        self, stage: Stage, sub: str, clients: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stage.put_document(left_for("dynamodb"))
+        stage.open_table()
+        table = DynamoDBDragonRepository(FakeSettings(dragon_table_name=DRAGONS))
+        for number in range(3):
+            table.add(dragon(f"dragon {number}"), f"submission-{number}")
+
+        assert forget.main(["--stage", "local", "--person", sub], clients) == 0
+
+        said = capsys.readouterr().out
+        assert "stays: 0 dragons that the person reported" in said
+        assert "stays: 2 dragons in the table that the person reported" in said
 
     def test_the_user_and_the_rows_go_and_what_stays_is_named_with_how_long(
         self, stage: Stage, sub: str, clients: Callable[[str], Any], capsys: pytest.CaptureFixture[str]

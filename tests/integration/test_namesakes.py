@@ -7,6 +7,7 @@ import json
 import pytest
 
 from chalicelib import aws
+from chalicelib.dragons.document import left_for
 from operations import namesakes
 from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, Stage
 from tests.samples import dragon_members
@@ -38,6 +39,13 @@ def test_each_entry_that_is_not_shown_is_listed_with_the_one_that_is(
 
 def test_a_document_without_namesakes_says_so(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     stage.put_document(json.dumps([dragon_members()]).encode())
+
+    assert namesakes.main(ARGUMENTS) == 0
+    assert capsys.readouterr().out == "0 not shown\n"
+
+
+def test_a_registry_that_was_moved_has_no_namesakes(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    stage.put_document(left_for("dynamodb"))
 
     assert namesakes.main(ARGUMENTS) == 0
     assert capsys.readouterr().out == "0 not shown\n"

@@ -15,12 +15,17 @@ import pytest
 from moto.dynamodb.models import dynamodb_backends
 
 from chalicelib import aws
+from chalicelib.dragons.document import left_for
+from chalicelib.dragons.dynamodb import DynamoDBDragonRepository
+from chalicelib.dragons.repository import DragonQuery
 from operations import restore, versions
 from operations.stores import BUCKET, TABLE
+from tests.fakes.settings import FakeSettings
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
-from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, MESSAGE_BUCKET, SUBMISSIONS, Stage
+from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, DRAGONS, MESSAGE_BUCKET, SUBMISSIONS, Stage
 from tests.integration.stage import TABLE as TABLE_NAME
-from tests.samples import dragon_members
+from tests.protocols.dragon_repository import always, names
+from tests.samples import dragon, dragon_members
 
 ROWS = [{"message_id": {"S": f"m{number}"}, "company_id": {"S": "c"}, "data": {"S": "1"}} for number in range(7)]
 
@@ -43,6 +48,7 @@ def clients(stage: Stage, clock: Clock) -> Callable[[str], Any]:
         "MessageBucket": (BUCKET, MESSAGE_BUCKET),
         "MessageTable": (TABLE, TABLE_NAME),
         "SubmissionTable": (TABLE, SUBMISSIONS),
+        "DragonTable": (TABLE, DRAGONS),
     })  # fmt: skip
     stacks = FakeCloudFormation(aws.s3(), {"dragonpost-local-resources": stack})
     made = {"s3": aws.s3(), "dynamodb": aws.dynamodb(), "ssm": aws.ssm(), "cloudformation": stacks}
@@ -130,6 +136,27 @@ class TestTable:
         assert sorted(aws.dynamodb().scan(TableName=SUBMISSIONS)["Items"], key=str) == sorted(rows, key=str)
         assert copy not in aws.dynamodb().list_tables()["TableNames"]
 
+    def test_dragons_come_back_with_their_copies_and_counts(
+        self, stage: Stage, clients: Callable[[str], Any], to: datetime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(restore, "ROWS_AT_ONCE", 1)  # moto's transactions undo each other's writes
+        stage.open_table()
+        dragons = DynamoDBDragonRepository(FakeSettings(dragon_table_name=DRAGONS))
+        for name in ("Ash", "Ember", "Moss"):
+            dragons.add(dragon(name, family_str="red"), "s1")
+        copy = f"{DRAGONS}-restored-{to:%Y%m%dT%H%M%SZ}"
+        aws.dynamodb().restore_table_to_point_in_time(SourceTableName=DRAGONS, TargetTableName=copy)
+        dragons.remove("Ember", always)
+        dragons.remove("Moss", always)
+        dragons.add(dragon("Zed", family_str="red"), "s2")
+
+        assert run(clients, "dragon-table", to, "--yes") == 0
+
+        assert names(dragons) == names(dragons, DragonQuery.of("red", None)) == ["Ash", "Ember", "Moss", "Zed"]
+        counts = [row["dragons"]["N"] for row in aws.dynamodb().scan(TableName=DRAGONS)["Items"] if "dragons" in row]
+        assert sum(map(int, counts)) == 4
+        assert copy not in aws.dynamodb().list_tables()["TableNames"]
+
     def test_a_row_with_other_content_is_left_and_the_copy_kept(
         self,
         stage: Stage,
@@ -196,7 +223,7 @@ class TestTable:
 
         assert run(clients, "table", to) == 0
 
-        assert set(aws.dynamodb().list_tables()["TableNames"]) == {TABLE_NAME, SUBMISSIONS}
+        assert set(aws.dynamodb().list_tables()["TableNames"]) == {TABLE_NAME, SUBMISSIONS, DRAGONS}
         assert "nothing was changed" in capsys.readouterr().out
 
     def test_a_time_that_cannot_be_recovered_is_refused_with_those_that_can(
@@ -204,7 +231,7 @@ class TestTable:
     ) -> None:
         assert run(clients, "table", datetime(2020, 1, 1, tzinfo=UTC), "--yes") == 1
         assert "can be recovered as it was between 20" in capsys.readouterr().err
-        assert set(aws.dynamodb().list_tables()["TableNames"]) == {TABLE_NAME, SUBMISSIONS}
+        assert set(aws.dynamodb().list_tables()["TableNames"]) == {TABLE_NAME, SUBMISSIONS, DRAGONS}
 
     @pytest.mark.parametrize("interrupted", [False, True])
     def test_a_deleted_table_comes_back_under_its_own_name_with_its_settings(
@@ -312,6 +339,16 @@ class TestDragons:
 
         assert stage.document() == self.EMBER
         assert versions.count(aws.s3(), DRAGON_BUCKET) == before + 1
+
+    def test_a_registry_that_was_moved_is_not_brought_back_to_the_place_it_left(
+        self, stage: Stage, clients: Callable[[str], Any], to: datetime, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stage.put_document(left_for("dynamodb"))
+
+        assert run(clients, "dragons", to, "--yes") == 1
+
+        assert stage.document() == left_for("dynamodb")
+        assert "the registry was moved to dynamodb" in capsys.readouterr().err
 
     def test_a_dry_run_tells_which_dragons_come_and_go(
         self, stage: Stage, clients: Callable[[str], Any], to: datetime, capsys: pytest.CaptureFixture[str]

@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib import aws
-from chalicelib.dragons.document import DocumentCorrupt
-from chalicelib.dragons.repository import Addition, Change, DragonQuery
+from chalicelib.dragons.document import DocumentCorrupt, left_for
+from chalicelib.dragons.repository import Addition, Change, DragonQuery, RegistryMoved
 from chalicelib.dragons.s3 import SWAP_ATTEMPTS_MAX, DocumentContended, DocumentMissing, S3DragonRepository
 from tests.fakes.atomic_s3 import AtomicS3
 from tests.fakes.aws_errors import client_error
@@ -385,6 +385,31 @@ class TestMissingDocument:
         with pytest.raises(DocumentMissing) as missing:
             dragons.add(dragon("Ember"), "s1")
         assert str(missing.value) == MISSING
+
+
+class TestMovedRegistry:
+    @pytest.mark.parametrize("use", TestMissingDocument.USES, ids=["page", "get", "add", "replace", "remove"])
+    @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+    def test_every_use_says_where_it_is_and_none_changes_what_is_left(
+        self, dragons: S3DragonRepository, stage: Stage, use: Callable[[S3DragonRepository], Any], warm: bool
+    ) -> None:
+        if warm:
+            names(dragons)
+        stage.put_document(left_for("dynamodb"))
+
+        with pytest.raises(RegistryMoved) as moved:
+            use(dragons)
+        assert moved.value.place == "dynamodb"
+        assert stage.document() == left_for("dynamodb")
+
+    def test_a_write_that_was_begun_before_it_was_moved_is_not_made(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        s3.before_put = once(lambda: stage.put_document(left_for("dynamodb")))
+
+        with pytest.raises(RegistryMoved):
+            dragons.add(dragon("Ember"), "s1")
+        assert stage.document() == left_for("dynamodb")
 
 
 class TestNamesakes:

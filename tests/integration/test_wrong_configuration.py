@@ -23,7 +23,7 @@ from tests.integration.stage import Stage
 from tests.samples import MESSAGE_ID, dragon_body, message_body
 
 CLIENT = "user_pool_client_id"
-PLACE = ("dragon_data_bucket_name", "dragon_data_file_name")
+PLACE = ("dragon_store", "dragon_data_bucket_name", "dragon_data_file_name")
 BUCKETS = [
     "dragon post",
     '"dragonpost-local-dragons-123456789012"',

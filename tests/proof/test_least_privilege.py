@@ -21,11 +21,12 @@ from tests.e2e.waiting import until
 from tests.proof import functions, logs
 from tests.proof.beyond_the_emulator import FUNCTION_POLICIES, WORKFLOW_ROLE
 from tests.proof.fault_proxy import FaultProxy
+from tests.proof.homes import registry_in_dynamodb
 from tests.proof.policies import FUNCTIONS, Call, Grant, allows, grants, only, policy, together, without
 from tests.proof.report import Report, Scale
 from tests.proof.roles import NAMES, as_chalice_deploys, redelivered_soon, under_policy
 from tests.proof.tour import Tour
-from tests.proof.trail import recording
+from tests.proof.trail import Trail, recording
 
 SUITE = "5 least privilege"
 ON_AWS = [name for name in STAGES if name != "local"]
@@ -51,7 +52,8 @@ def is_beyond(function: str, grant: Grant) -> bool:
 
 @pytest.fixture(scope="module")
 def called(proving_ground: Devstack, proving_apis: dict[str, Api]) -> dict[str, set[Call]]:
-    """What each function called while everything was done once, with the resources renamed to prod's.
+    """What each function called while everything was done once, with the registry in either home, with the resources
+    renamed to prod's.
 
     The functions are as `chalice deploy` leaves them: those of the merged template ask Parameter Store for less.
     """
@@ -59,12 +61,18 @@ def called(proving_ground: Devstack, proving_apis: dict[str, Api]) -> dict[str, 
         for function in FUNCTIONS:
             as_before.enter_context(as_chalice_deploys(proving_ground, function))
         Tour(proving_apis["gateway"]).everything()
-        found = {}
-        for function in FUNCTIONS:
-            actions = {grant.action for grant in grants(policy(function, "prod"))}
-            calls = trail.calls(NAMES[function], actions)
-            found[function] = {moved(call, "prod") for call in calls}
-    return found
+        in_s3 = {function: recorded(trail, function) for function in FUNCTIONS}
+        with registry_in_dynamodb(proving_ground):
+            tour = Tour(proving_apis["gateway"])
+            tour.report()
+            tour.correct()
+        return {function: in_s3[function] | recorded(trail, function) for function in FUNCTIONS}
+
+
+def recorded(trail: Trail, function: str) -> set[Call]:
+    """Return a function's latest calls of what its policy allows, with the resources renamed to prod's."""
+    actions = {grant.action for grant in grants(policy(function, "prod"))}
+    return {moved(call, "prod") for call in trail.calls(NAMES[function], actions)}
 
 
 def unused(document: dict[str, Any], calls: set[Call]) -> list[Grant]:

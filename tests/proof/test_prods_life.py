@@ -198,7 +198,7 @@ def guards(life: Life) -> dict[str, Any]:
     for output in ("MessageQueueUrl", "MessageDeadLetterQueueUrl"):
         has = sqs.get_queue_attributes(QueueUrl=life.output(output), AttributeNames=["All"])["Attributes"]
         found[output] = {key: has[key] for key in has if not key.startswith("Approximate") and "Timestamp" not in key}
-    for output in ("MessageTableName", "SubmissionTableName"):
+    for output in ("MessageTableName", "SubmissionTableName", "DragonTableName"):
         table = {"TableName": life.output(output)}
         recovery = dynamodb.describe_continuous_backups(**table)["ContinuousBackupsDescription"]
         found[output] = (

@@ -15,6 +15,14 @@ from tests.proof.policies import Call
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 
+# What a transaction calls each action on an item.
+_OF_A_TRANSACTION = {
+    "dynamodb:ConditionCheckItem": "ConditionCheck",
+    "dynamodb:PutItem": "Put",
+    "dynamodb:UpdateItem": "Update",
+    "dynamodb:DeleteItem": "Delete",
+}
+
 
 class Trail:
     """The calls recorded while `recording` runs."""
@@ -26,7 +34,7 @@ class Trail:
         """Return a function's calls of these actions.
 
         LookupEvents returns the latest 50 events that match and no further pages, so each action has its own request
-        (one of SQS has two).
+        (one of SQS, and one that a transaction of DynamoDB may need, has two).
         """
         return {call for action in actions for call in self.each(function_name, action)}
 
@@ -44,7 +52,7 @@ class Trail:
         for event in found["Events"]:
             service = event["EventSource"].partition(".")[0]
             if service == action.partition(":")[0]:
-                yield Call(action, _resource(service, event))
+                yield from (Call(action, resource) for resource in _resources(action, event))
 
 
 @contextlib.contextmanager
@@ -68,8 +76,14 @@ def _record(devstack: Served, *, on: bool) -> None:
 
 
 def _events_of(action: str) -> list[str]:
-    """Return the names of the calls that an action allows: SQS's batch calls have none of their own."""
+    """Return the names of the calls that an action allows: SQS's batch calls have none of their own.
+
+    Nor have DynamoDB's transactions, which need the action of each item:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    """
     service, _, operation = action.partition(":")
+    if action in _OF_A_TRANSACTION:
+        return [operation, "TransactWriteItems"]
     return [operation, f"{operation}Batch"] if service == "sqs" else [operation]
 
 
@@ -80,9 +94,18 @@ def _access_key(devstack: Served, function_name: str) -> str:
     return f"ASIA{digest[:16].upper()}"
 
 
-def _resource(service: str, event: dict[str, Any]) -> str:
-    """Return the ARN of a recorded call's resource."""
+def _resources(action: str, event: dict[str, Any]) -> list[str]:
+    """Return the ARNs of what a recorded call did this to."""
+    service = action.partition(":")[0]
     asked = json.loads(event["CloudTrailEvent"])["requestParameters"]
+    if "TransactItems" in asked:
+        kind = _OF_A_TRANSACTION[action]
+        return [_resource(service, event, item[kind]) for item in asked["TransactItems"] if kind in item]
+    return [_resource(service, event, asked)]
+
+
+def _resource(service: str, event: dict[str, Any], asked: dict[str, Any]) -> str:
+    """Return the ARN of a recorded call's resource, given what it asked for."""
     if service == "s3":
         return "arn:aws:s3:::" + "/".join(named["ResourceName"] for named in event["Resources"])
     if service == "states":

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.parameter_store import RETRY_AFTER_FAILURE_S, ParameterStore, Values
+from chalicelib.parameter_store import ANEW_AFTER_S, RETRY_AFTER_FAILURE_S, ParameterStore, Values
 from tests.fakes.aws_errors import client_error
 from tests.fakes.clock import FakeClock
 from tests.fakes.parameter_store import FakeParameterStore
@@ -72,6 +72,22 @@ def test_changes_are_seen_after_a_while(
     clock.now += 40
 
     assert parameters.values()["3"] == "new"
+
+
+def test_changes_are_seen_at_once_by_whoever_asks_for_that_but_not_again_and_again(
+    parameters: ParameterStore, store: FakeParameterStore, clock: FakeClock
+) -> None:
+    clock.now += 1000
+    parameters.values()
+    for value, seen in (("new", "new"), ("newer", "new")):
+        store.values["3"] = value
+        parameters.read_anew()
+        assert parameters.values()["3"] == seen
+    assert store.reads == 2
+    clock.now += ANEW_AFTER_S
+    parameters.read_anew()
+
+    assert parameters.values()["3"] == "newer"
 
 
 def test_readers_do_not_all_refresh_in_the_same_second(store: FakeParameterStore, clock: FakeClock) -> None:
