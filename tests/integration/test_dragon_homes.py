@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib import aws
 from chalicelib.dragons.document import left_for
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.conftest import app_anew
@@ -116,6 +117,22 @@ def test_while_nobody_says_where_it_is_the_answer_is_that_it_comes_back(
     with pytest.raises(Exception, match="it is being moved") as failed:
         report(app, "Ember", "s1")
     assert type(failed.value).__name__ == "BeingMoved", "the workflow waits for this one"
+
+
+@pytest.mark.parametrize("home", ["s3", "dynamodb"])
+def test_the_function_that_adds_makes_no_client_while_a_report_waits(
+    stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    """It makes them while it starts, and has a whole processor."""
+    move(stage, home)
+    monkeypatch.setenv("_HANDLER", "app.add_dragon")
+    aws.forget_clients()
+    app = app_anew(step_functions, monkeypatch)
+    made = set(aws._clients)
+
+    assert report(app, "Ember", "s1")["outcome"] == "added"
+
+    assert set(aws._clients) == made
 
 
 def test_a_setting_alone_moves_nothing(
