@@ -277,6 +277,8 @@ class TestReporting:
         assert somebody_else.status_code == 202
         assert somebody_else.json()["submission_id"] != first.json()["submission_id"]
 
+
+class TestWorkflow:
     @pytest.mark.devstack_only("it would text somebody")
     def test_a_reporter_who_asks_is_texted_and_the_number_goes_nowhere_else(
         self, api: Api, devstack: Served, news: Callable[[str], list[dict[str, Any]]]

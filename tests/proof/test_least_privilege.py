@@ -16,12 +16,12 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
 from operations import PROJECT
 from operations.stages import STAGES
+from tests.e2e.homes import registry_in_dynamodb
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.proof import functions, logs
 from tests.proof.beyond_the_emulator import FUNCTION_POLICIES, WORKFLOW_ROLE
 from tests.proof.fault_proxy import FaultProxy
-from tests.proof.homes import registry_in_dynamodb
 from tests.proof.policies import FUNCTIONS, Call, Grant, allows, grants, only, policy, together, without
 from tests.proof.report import Report, Scale
 from tests.proof.roles import NAMES, as_chalice_deploys, redelivered_soon, under_policy

@@ -1,4 +1,4 @@
-"""Where the registry is while something is proved."""
+"""Where the registry is while something is tried."""
 
 from __future__ import annotations
 
