@@ -14,6 +14,7 @@ import platform
 import sys
 import zipfile
 from collections.abc import Container, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -401,6 +402,21 @@ class TestTables:
 
         assert aws.scan(TableName=copy)["Items"] == [row]
         assert aws.list_backups(TableName=table, BackupType="ALL")["BackupSummaries"] == []
+
+    def test_transactions_on_one_item_do_not_refuse_each_other(self, probe: Probe) -> None:
+        aws, table = probe.client("dynamodb"), probe.name("table")
+        aws.create_table(TableName=table, **self.KEYS)
+        counted = {
+            "TableName": table,
+            "Key": {"id": {"S": "one"}},
+            "UpdateExpression": "ADD times :one",
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        }
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: aws.transact_write_items(TransactItems=[{"Update": counted}]), range(80)))
+
+        assert aws.scan(TableName=table)["Items"] == [{"id": {"S": "one"}, "times": {"N": "80"}}]
 
 
 class TestAlarms:

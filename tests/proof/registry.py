@@ -1,4 +1,4 @@
-"""Tools for the suite of concurrent reports: names in many spellings, an S3 that misbehaves, other processes."""
+"""Tools for the suite of concurrent reports: names in many spellings, patience, other processes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ from random import Random
 from subprocess import PIPE, Popen
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
-
 from chalicelib.aws import DependencyUnavailable
+from chalicelib.dragons.dynamodb import TableContended
 from chalicelib.dragons.model import Dragon
-from chalicelib.dragons.repository import Addition, DragonQuery
-from chalicelib.dragons.s3 import DocumentContended, S3DragonRepository
+from chalicelib.dragons.repository import Addition, DragonQuery, DragonRepository
+from chalicelib.dragons.s3 import DocumentContended
 from operations import PROJECT
-from tests.fakes.settings import FakeSettings
+from tests.proof.awkward import Announced
+from tests.proof.homes import Home, client_of, home_at, place_of
 from tests.samples import dragon
 
 SYLLABLES = ("Él", "an", "dra", "gö", "ß", "Ñu", "Zé", "ﬁ", "ij", "Σ", "ώς", "Ǆ", "Ẽ", "rū", "ἀ", "Å", "кá", "ø")
 ANSWERED_WITHIN_S = 120  # sixty-four writers of one document wait for each other
-
-Place = tuple[str, str]
 
 
 def distinct_names(rng: Random, count: int) -> list[str]:
@@ -45,19 +41,6 @@ def spelled(name: str, rng: Random) -> str:
     return rng.choice(["", " ", "  "]) + unicodedata.normalize(form, change(name)) + rng.choice(["", " "])
 
 
-def s3_client(aws_url: str, attempts: int = 1) -> Any:
-    """Return a client of the embedded AWS that has root's credentials, enough connections, and this many attempts."""
-    config = Config(max_pool_connections=70, retries={"mode": "standard", "total_max_attempts": attempts})
-    session = boto3.Session("test", "test", region_name="us-east-1")
-    return session.client("s3", endpoint_url=aws_url, config=config)  # type: ignore[call-overload]
-
-
-def repository(s3: Any, place: Place) -> S3DragonRepository:
-    """Return a new repository, as each warm function has one of its own."""
-    bucket, key = place
-    return S3DragonRepository(FakeSettings(dragon_data_bucket_name=bucket, dragon_data_file_name=key), lambda: s3)
-
-
 def persistently(write: Callable[[], Any], retried: list[str] | None = None) -> Any:
     """Call until there is an answer, as the workflow's Retry does. Adds each failure to `retried`."""
     ends = time.monotonic() + ANSWERED_WITHIN_S
@@ -69,74 +52,11 @@ def persistently(write: Callable[[], Any], retried: list[str] | None = None) -> 
                 raise AssertionError(f"not answered within {ANSWERED_WITHIN_S} s") from error
             if retried is not None:
                 retried.append(type(error).__name__)
-            if isinstance(error, DocumentContended):
+            if isinstance(error, DocumentContended | TableContended):
                 time.sleep(0.05)
 
 
-class AwkwardS3:
-    """An S3 client that is slow between reading and writing, and that loses answers and requests.
-
-    If an answer is lost, the write was done, and the caller sees a timeout, or the result of the SDK's second attempt.
-    If a request is lost, the connection is cut and nothing was done. `chance` is the probability that a write goes
-    wrong.
-    """
-
-    def __init__(self, s3: Any, rng: Random, *, chance: float = 0.0, latency_s: float = 0.0) -> None:
-        self._s3 = s3
-        self._rng = rng
-        self._lock = threading.Lock()
-        self._chance = chance
-        self._latency_s = latency_s
-        self.lost: dict[str, int] = {}
-
-    def get_object(self, **parameters: Any) -> Any:
-        answer = self._s3.get_object(**parameters)
-        self._dawdle()
-        return answer
-
-    def put_object(self, **parameters: Any) -> Any:
-        self._dawdle()
-        kind = self._fate()
-        if kind == "the request":
-            raise ConnectionClosedError(endpoint_url="http://s3", request=None)
-        try:
-            answer = self._s3.put_object(**parameters)
-        except ClientError as error:
-            if kind == "the request, then the SDK tried again":
-                error.response["ResponseMetadata"]["RetryAttempts"] = 1
-            raise
-        if kind == "the answer":
-            raise ReadTimeoutError(endpoint_url="http://s3")
-        if kind == "the answer, and the SDK tried again":
-            try:
-                answer = self._s3.put_object(**parameters)
-            except ClientError as error:
-                error.response["ResponseMetadata"]["RetryAttempts"] = 1
-                raise
-        return answer
-
-    def _fate(self) -> str | None:
-        with self._lock:
-            if self._rng.random() >= self._chance:
-                return None
-            kinds = (
-                "the answer",
-                "the answer, and the SDK tried again",
-                "the request",
-                "the request, then the SDK tried again",
-            )
-            kind = self._rng.choice(kinds)
-            self.lost[kind] = self.lost.get(kind, 0) + 1
-            return kind
-
-    def _dawdle(self) -> None:
-        if self._latency_s:
-            with self._lock:
-                pause_s = self._rng.uniform(0, self._latency_s)
-            time.sleep(pause_s)
-
-
-def all_dragons(dragons: S3DragonRepository) -> list[Dragon]:
+def all_dragons(dragons: DragonRepository) -> list[Dragon]:
     """Return the whole registry, read page by page."""
     found: list[Dragon] = []
     after = None
@@ -148,39 +68,22 @@ def all_dragons(dragons: S3DragonRepository) -> list[Dragon]:
         after = page.next_after
 
 
-class AnnouncedS3:
-    """An S3 client that prints a line when it has read, and another when it is about to write."""
-
-    def __init__(self, s3: Any) -> None:
-        self._s3 = s3
-
-    def get_object(self, **parameters: Any) -> Any:
-        try:
-            return self._s3.get_object(**parameters)
-        finally:  # "not modified" is an answer, too
-            print("read", flush=True)
-
-    def put_object(self, **parameters: Any) -> Any:
-        print("write", flush=True)
-        return self._s3.put_object(**parameters)
-
-
 class WriterProcess:
     """Another process that reports dragons one after another, and prints a line before and after each step.
 
-    It reads lines `submission id<TAB>name`. It prints `begin<TAB>submission id`, then `read` and `write` for each
-    attempt, then `end<TAB>submission id<TAB>outcome<TAB>requests or answers lost so far`. `chance` is the probability
+    It reads lines `submission id<TAB>name`. It prints `begin<TAB>submission id`, then `read` and `write` as it does
+    either, then `end<TAB>submission id<TAB>outcome<TAB>requests or answers lost so far`. `chance` is the probability
     that a write goes wrong.
     """
 
-    def __init__(self, aws_url: str, place: Place, work: list[tuple[str, str]], chance: float, seed: int) -> None:
+    def __init__(self, home: Home, work: list[tuple[str, str]], chance: float, seed: int) -> None:
         self.work = work
         self.begun: list[str] = []
         self.outcomes: dict[str, str] = {}
         self.lost = 0
         self.said = ""  # the last line that it printed
         self._process = Popen(
-            [sys.executable, "-m", "tests.proof.registry", aws_url, *place, str(chance), str(seed)],
+            [sys.executable, "-m", "tests.proof.registry", str(chance), str(seed), *place_of(home)],
             cwd=PROJECT,
             stdin=PIPE,
             stdout=PIPE,
@@ -220,14 +123,15 @@ class WriterProcess:
 
 def main() -> None:
     """Run as the process of a `WriterProcess`."""
-    aws_url, bucket, key, chance, seed = sys.argv[1:]
-    s3 = AwkwardS3(AnnouncedS3(s3_client(aws_url)), Random(int(seed)), chance=float(chance), latency_s=0.02)
-    dragons = repository(s3, (bucket, key))
+    chance, seed, *place = sys.argv[1:]
+    home = home_at(*place)
+    client = home.awkward(Announced(client_of(home)), Random(int(seed)), chance=float(chance), latency_s=0.02)
+    dragons = home.repository(client)
     for line in sys.stdin.read().splitlines():
         submission, name = line.split("\t")
         print(f"begin\t{submission}", flush=True)
         outcome: Addition = persistently(lambda name=name, submission=submission: dragons.add(dragon(name), submission))
-        print(f"end\t{submission}\t{outcome.value}\t{sum(s3.lost.values())}", flush=True)
+        print(f"end\t{submission}\t{outcome.value}\t{sum(client.lost.values())}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -20,23 +22,14 @@ import requests
 from chalicelib.aws import DependencyUnavailable
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
-from chalicelib.dragons.repository import Addition, Change
-from chalicelib.dragons.s3 import S3DragonRepository
+from chalicelib.dragons.repository import Addition, Change, DragonRepository
 from tests.e2e.dragons import a_dragon
+from tests.e2e.homes import registry_in_dynamodb
 from tests.e2e.running import Api, Devstack
 from tests.proof import functions
 from tests.proof.fault_proxy import Fault, FaultProxy, Rule
-from tests.proof.registry import (
-    AwkwardS3,
-    Place,
-    WriterProcess,
-    all_dragons,
-    distinct_names,
-    persistently,
-    repository,
-    s3_client,
-    spelled,
-)
+from tests.proof.homes import Document, Home, Table, client_of, deployed_home
+from tests.proof.registry import WriterProcess, all_dragons, distinct_names, persistently, spelled
 from tests.proof.report import Report
 from tests.samples import dragon
 
@@ -54,21 +47,30 @@ needs_full_scale = pytest.mark.skipif(
 )
 
 
-def fire_rules() -> list[Rule]:
-    """Return rules that give S3 every kind of fault, so that about one write in eight fails all three SDK attempts."""
+def fire_rules(home: Home) -> list[Rule]:
+    """Return rules that give a home every kind of fault, so that about one write in eight fails all SDK attempts."""
     return [
-        Rule(Fault.CUT_AFTER, "s3", "PutObject", chance=0.4),
+        Rule(Fault.CUT_AFTER, home.service, home.writes, chance=0.4),
         *[
-            Rule(fault, "s3", operation, chance=0.04, seconds=0.5)
+            Rule(fault, home.service, operation, chance=0.04, seconds=0.5)
             for fault in (Fault.THROTTLE, Fault.ERROR, Fault.CUT_BEFORE, Fault.DELAY)
-            for operation in ("GetObject", "PutObject")
+            for operation in (home.reads, home.writes)
         ],
     ]
 
 
-def lost_answer_rules() -> list[Rule]:
+def lost_answer_rules(home: Home) -> list[Rule]:
     """Return rules that lose the answer to the first write, and refuse the SDK's retry: the function fails."""
-    return [Rule(Fault.CUT_AFTER, "s3", "PutObject", times=1), Rule(Fault.DENY, "s3", "PutObject", times=1)]
+    return [
+        Rule(Fault.CUT_AFTER, home.service, home.writes, times=1),
+        Rule(Fault.DENY, home.service, home.writes, times=1),
+    ]
+
+
+def never_recognised(home: Home) -> Rule:
+    """Return a rule, to be put after these, that keeps the function from finding out that it has written."""
+    reads_first = home.recognises == home.reads
+    return Rule(Fault.DENY, home.service, home.recognises, first=2 if reads_first else 1)
 
 
 class ReportFailed(AssertionError):
@@ -85,7 +87,8 @@ class ReportFailed(AssertionError):
             json.dumps({"execution": told, "events": events[-HISTORY_EVENTS_TOLD:]}, default=str, indent=1)
         )
         causes = [event["taskFailedEventDetails"]["cause"] for event in events if event["type"] == "TaskFailed"]
-        self.attempts_without_s3 = sum("S3 is not available" in cause or "S3 refused" in cause for cause in causes)
+        unanswered = re.compile(rf"{deployed_home(stack).called} (is not available|refused)")
+        self.attempts_without_home = sum(unanswered.search(cause) is not None for cause in causes)
 
 
 def answered(send: Callable[[], requests.Response]) -> tuple[requests.Response, int]:
@@ -153,8 +156,8 @@ def everything(api: Api) -> list[dict[str, Any]]:
 class Crowd:
     """Clients that report dragons at the same time, and what each was told. The description identifies a report.
 
-    If S3 misbehaves, set `may_fail`: a report may then end as `failed` if every attempt met a fault. It is unknown
-    whether its dragon was added, so the client reports it again under another key.
+    If the registry's home misbehaves, set `may_fail`: a report may then end as `failed` if every attempt met a fault.
+    It is unknown whether its dragon was added, so the client reports it again under another key.
     """
 
     apis: Mapping[str, Api]
@@ -207,7 +210,7 @@ class Crowd:
         try:
             status, again = reported(api, body, key, waits=waits)
         except ReportFailed as failed:
-            if not self.may_fail or failed.attempts_without_s3 < WORKFLOW_ATTEMPTS:
+            if not self.may_fail or failed.attempts_without_home < WORKFLOW_ATTEMPTS:
                 raise
             return "failed"
         self.sent_again += again
@@ -267,9 +270,17 @@ def crowd_at_work(
     return crowd
 
 
+@pytest.fixture(scope="module", params=["s3", pytest.param("dynamodb", marks=needs_full_scale)])
+def registry(request: pytest.FixtureRequest, proving_ground: Devstack) -> Iterator[Home]:
+    """The registry's home, as it is deployed, and then the other one."""
+    moved = registry_in_dynamodb(proving_ground) if request.param == "dynamodb" else contextlib.nullcontext()
+    with moved:
+        yield deployed_home(proving_ground)
+
+
 class TestThroughTheDeployedStack:
     def test_one_name_is_added_once_and_nothing_is_lost(
-        self, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
+        self, registry: Home, proving_apis: dict[str, Api], rng: Random, report: Report
     ) -> None:
         of = report.scale.of
         reports, clients, names = of(30, 200), of(10, 50), of(6, 40)
@@ -277,9 +288,9 @@ class TestThroughTheDeployedStack:
         crowd = crowd_at_work(proving_apis, rng, reports=reports, names=names, clients=clients)
 
         after = everything(proving_apis["local"])
-        wrong = crowd.what_is_wrong(before, after) + document_differs(proving_ground, after)
+        wrong = crowd.what_is_wrong(before, after) + differs(registry, after)
         note = (
-            f"deployed stack, {clients} clients that start at once, {names} names; "
+            f"deployed stack, {registry.called}, {clients} clients that start at once, {names} names; "
             f"{crowd.read_again} reads meanwhile of what was known as added"
         )
         promise = "one `added` for each name, the others `rejected`, and all of it is read back"
@@ -288,7 +299,7 @@ class TestThroughTheDeployedStack:
         assert crowd.read_again
 
     def test_exactly_one_of_several_changes_to_the_same_version_wins(
-        self, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
+        self, registry: Home, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
     ) -> None:
         """Clients send PUT and DELETE with the same ETag, while others report dragons."""
         rounds, rivals = report.scale.of(2, 12), 6
@@ -345,7 +356,7 @@ class TestThroughTheDeployedStack:
 
         report.add(SUITE, "exactly one of the changes with the same ETag wins", tried=rounds * rivals,
                    survived=rounds * rivals - len(wrong), lost=len(wrong),
-                   note=f"deployed stack; {doubtful} were told that the outcome is in doubt")  # fmt: skip
+                   note=f"deployed stack, {registry.called}; {doubtful} were told that it is in doubt")  # fmt: skip
         assert not wrong
         assert settled_rounds * 2 >= rounds, "too many rounds are in doubt to draw a conclusion"
 
@@ -363,28 +374,29 @@ def fire(proving_ground: Devstack, report: Report) -> Iterator[FaultProxy]:
 @needs_full_scale
 class TestUnderFire:
     def test_an_addition_whose_answer_is_lost_is_added_by_its_retry_and_never_rejected(
-        self, fire: FaultProxy, proving_apis: dict[str, Api], report: Report
+        self, registry: Home, fire: FaultProxy, proving_apis: dict[str, Api], report: Report
     ) -> None:
         body, mark = a_dragon(), len(fire.calls)
-        with fire.misbehaving(*lost_answer_rules()):
+        with fire.misbehaving(*lost_answer_rules(registry)):
             status, _ = reported(proving_apis["gateway"], body, f"lost-{body['dragon_name_str'][-12:]}", waits=False)
 
         assert status == "added"
-        assert [call.fault for call in fire.since(mark, "s3", "PutObject")] == [Fault.CUT_AFTER, Fault.DENY]
+        written = fire.since(mark, registry.service, registry.writes)
+        assert [call.fault for call in written if call.fault] == [Fault.CUT_AFTER, Fault.DENY]
         assert is_shown(proving_apis["local"], body)
         report.add(SUITE, "added, but the answer lost and the SDK's retry refused: the workflow's retry says `added`",
-                   tried=1, survived=1)  # fmt: skip
+                   tried=1, survived=1, note=registry.called)  # fmt: skip
 
     def test_a_report_that_failed_after_its_dragon_was_added_is_rejected_when_it_is_repeated(
-        self, fire: FaultProxy, proving_apis: dict[str, Api], report: Report
+        self, registry: Home, fire: FaultProxy, proving_apis: dict[str, Api], report: Report
     ) -> None:
         """As docs/problems.md says about `submission-failed`: the dragon may have been added, but never twice."""
         api, first = proving_apis["gateway"], a_dragon(description_str="first")
         key = f"failed-{first['dragon_name_str'][-12:]}"
-        with fire.misbehaving(*lost_answer_rules(), Rule(Fault.DENY, "s3", "GetObject", first=2)):
+        with fire.misbehaving(*lost_answer_rules(registry), never_recognised(registry)):
             with pytest.raises(ReportFailed) as failed:
                 reported(api, first, key, waits=False)
-            assert failed.value.attempts_without_s3 == WORKFLOW_ATTEMPTS, str(failed.value)
+            assert failed.value.attempts_without_home == WORKFLOW_ATTEMPTS, str(failed.value)
 
         assert is_shown(api, first)
         with pytest.raises(ReportFailed):
@@ -397,20 +409,21 @@ class TestUnderFire:
             "failed after it was added: the dragon is there, and a new report is `rejected`",
             tried=1,
             survived=1,
+            note=registry.called,
         )
 
     def test_a_crowd_whose_additions_meet_faults_is_told_the_truth(
-        self, fire: FaultProxy, proving_ground: Devstack, proving_apis: dict[str, Api], rng: Random, report: Report
+        self, registry: Home, fire: FaultProxy, proving_apis: dict[str, Api], rng: Random, report: Report
     ) -> None:
         reports, names, clients = 60, 30, 8
         before, mark = everything(proving_apis["gateway"]), len(fire.calls)
-        with fire.misbehaving(*fire_rules()):
+        with fire.misbehaving(*fire_rules(registry)):
             crowd = crowd_at_work(proving_apis, rng, reports=reports, names=names, clients=clients, may_fail=True)
 
         after = everything(proving_apis["local"])
-        wrong = crowd.what_is_wrong(before, after) + document_differs(proving_ground, after)
-        faults = Counter(call.fault for call in fire.since(mark, "s3") if call.fault)
-        told = ", ".join(f"{count} {fault}" for fault, count in faults.most_common())
+        wrong = crowd.what_is_wrong(before, after) + differs(registry, after)
+        faults = Counter(call.fault for call in fire.since(mark, registry.service) if call.fault)
+        told = f"{registry.called}: " + ", ".join(f"{count} {fault}" for fault, count in faults.most_common())
         failed = sum(status == "failed" for _, status, _ in crowd.outcomes)
         print(f"  {told}; {failed} reports failed and were repeated")
         report.add(SUITE, "faults during additions: `added` once for each name, and never `rejected` after a retry",
@@ -421,34 +434,29 @@ class TestUnderFire:
         assert len(faults) > 1, "only one kind of fault occurred"
 
 
-def document_differs(stack: Devstack, read: list[dict[str, Any]]) -> list[str]:
-    """Compare what clients read with the document itself."""
-    bucket = stack.running["outputs"]["DragonBucketName"]
-    entries = json.loads(stack.client("s3").get_object(Bucket=bucket, Key="dragons.json")["Body"].read())
+def differs(home: Home, read: list[dict[str, Any]]) -> list[str]:
+    """Compare what clients read with what the home holds."""
+    entries = home.entries()
     shown = {json.dumps({k: v for k, v in entry.items() if k != "submission_id"}, sort_keys=True) for entry in entries}
     listed = {json.dumps(found, sort_keys=True) for found in read}
-    wrong = [] if shown == listed and len(entries) == len(read) else [f"the document differs: {shown ^ listed}"]
+    wrong = home.what_is_wrong()
+    wrong += [] if shown == listed and len(entries) == len(read) else [f"the home differs: {shown ^ listed}"]
     submissions = Counter(entry.get("submission_id") for entry in entries)
     return wrong + [f"{who} added {count}" for who, count in submissions.items() if who is not None and count > 1]
 
 
-@pytest.fixture
-def place(proving_ground: Devstack, rng: Random) -> Iterator[Place]:
-    """A document for one test alone, with some earlier dragons."""
-    s3, bucket = proving_ground.client("s3"), proving_ground.running["outputs"]["DragonBucketName"]
-    key = f"proof-{rng.getrandbits(64):x}.json"
-    entries = [{**a_dragon(dragon_name_str=name), "weight_num": "1.50"} for name in EARLIER]
-    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entries).encode())
-    yield bucket, key
-    s3.delete_object(Bucket=bucket, Key=key)
+@pytest.fixture(params=["s3", "dynamodb"])
+def home(request: pytest.FixtureRequest, proving_ground: Devstack, rng: Random) -> Iterator[Home]:
+    """A home for one test alone, with some earlier dragons."""
+    url, name = str(proving_ground.running["aws_url"]), f"proof-{rng.getrandbits(64):x}"
+    bucket = proving_ground.running["outputs"]["DragonBucketName"]
+    made: Home = Document(url, bucket, f"{name}.json") if request.param == "s3" else Table(url, name)
+    made.make([{**a_dragon(dragon_name_str=name), "weight_num": "1.50"} for name in EARLIER])
+    yield made
+    made.remove()
 
 
-@pytest.fixture
-def aws_url(proving_ground: Devstack) -> str:
-    return str(proving_ground.running["aws_url"])
-
-
-def what_is_wrong(dragons: S3DragonRepository, winners: dict[str, str], names: list[str]) -> list[str]:
+def what_is_wrong(dragons: DragonRepository, winners: dict[str, str], names: list[str]) -> list[str]:
     """Compare the registry with the winners of the names. A dragon's description has the winner's submission id."""
     found = all_dragons(dragons)
     count = Counter(each.key for each in found)
@@ -465,20 +473,20 @@ def what_is_wrong(dragons: S3DragonRepository, winners: dict[str, str], names: l
 class Ledger:
     """Writers that correct, add and remove dragons, and what each was told."""
 
-    def __init__(self, client: Any, place: Place, names: list[str], turns: int) -> None:
-        self._client = client
-        self._place = place
+    def __init__(self, home: Home, client: Any, names: list[str], turns: int) -> None:
+        self._home = home
+        self._client = home.awkward(client, Random(turns), latency_s=0.005)
         self._names = names
         self._turns = turns
         self.versions: dict[str, list[int]] = {name: [0] for name in names}  # those that a writer was told were written
         self.added: list[str] = []
         for name in names:
-            repository(client, place).add(dragon(name, description_str="0"), name)
+            home.repository(client).add(dragon(name, description_str="0"), name)
 
     def correct(self, number: int) -> None:
         """Replace a dragon's version that was seen by the next one, again and again."""
         name = self._names[number % len(self._names)]
-        dragons = self._repository(number)
+        dragons = self._home.repository(self._client)
         for _ in range(self._turns):
             seen = dragons.get(name)
             assert seen is not None
@@ -490,7 +498,7 @@ class Ledger:
 
     def add(self, number: int) -> None:
         """Add dragons with other names, and remove every second one."""
-        dragons = self._repository(number)
+        dragons = self._home.repository(self._client)
         for turn in range(self._turns // 2):
             name = f"passing {number} {turn}"
             assert persistently(lambda name=name: dragons.add(dragon(name), name)) is Addition.ADDED
@@ -511,28 +519,25 @@ class Ledger:
         expected = {normalised_name(name) for name in (*self._names, *self.added, *EARLIER)}
         return wrong + [f"{key} is lost or left over" for key in expected ^ there.keys()]
 
-    def _repository(self, number: int) -> S3DragonRepository:
-        return repository(AwkwardS3(self._client, Random(number), latency_s=0.005), self._place)
-
 
 class TestOnTheRepository:
     @pytest.mark.parametrize("kind", ["slow", "lossy"])
     def test_sixty_four_writers_lose_nothing_and_add_nothing_twice(
-        self, kind: str, aws_url: str, place: Place, rng: Random, report: Report
+        self, kind: str, home: Home, rng: Random, report: Report
     ) -> None:
         """Each thread stands for a warm function. After a lost answer, it tries the same submission again."""
         threads, names = 64, distinct_names(rng, report.scale.of(20, 60))
         each = report.scale.of(1, 4)
         chance = 0.3 if kind == "lossy" else 0.0
-        client = s3_client(aws_url)
-        s3 = AwkwardS3(client, Random(rng.getrandbits(64)), chance=chance, latency_s=0.01)
+        client = client_of(home)
+        awkward = home.awkward(client, Random(rng.getrandbits(64)), chance=chance, latency_s=0.01)
         work = [[(rng.choice(names), f"{n}-{m}", rng.getrandbits(64)) for m in range(each)] for n in range(threads)]
         told: list[tuple[str, str, Addition]] = []
         unseen: list[str] = []
         retried: list[str] = []
 
         def write(jobs: list[tuple[str, str, int]]) -> None:
-            dragons, reader = repository(s3, place), repository(client, place)
+            dragons, reader = home.repository(awkward), home.repository(client)
             for name, submission, seed in jobs:
                 wanted = dragon(spelled(name, Random(seed)).strip(), description_str=submission)
                 outcome = persistently(lambda wanted=wanted, s=submission: dragons.add(wanted, s), retried)
@@ -548,47 +553,47 @@ class TestOnTheRepository:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(write, work))
         print(f"  {kind}: {len(told)} additions by {threads} writers in {time.monotonic() - started:.1f} s, "
-              f"{len(retried)} retried, lost {s3.lost}")  # fmt: skip
+              f"{dict(Counter(retried))} retried, lost {awkward.lost}")  # fmt: skip
 
         added = [(key, submission) for key, submission, outcome in told if outcome is Addition.ADDED]
-        wrong = unseen + what_is_wrong(repository(client, place), dict(added), names)
+        wrong = unseen + home.what_is_wrong() + what_is_wrong(home.repository(client), dict(added), names)
         wrong += [f"{key} was added {n} times" for key, n in Counter(key for key, _ in added).items() if n != 1]
-        note = f"lost: {sum(s3.lost.values())} requests or answers" if chance else "latency between read and write"
-        report.add(SUITE, f"64 writers of one document ({kind})", tried=len(told), survived=len(told) - len(wrong),
-                   lost=len(wrong), note=note)  # fmt: skip
+        note = f"lost: {sum(awkward.lost.values())} requests or answers" if chance else "latency between read and write"
+        report.add(SUITE, f"64 writers of one registry ({kind})", tried=len(told), survived=len(told) - len(wrong),
+                   lost=len(wrong), note=f"{home.called}; {note}")  # fmt: skip
         assert not wrong
 
     def test_simultaneous_changes_removals_and_additions_lose_nothing(
-        self, aws_url: str, place: Place, rng: Random, report: Report
+        self, home: Home, rng: Random, report: Report
     ) -> None:
         """A dragon's versions follow each other one by one, because each needs the previous one."""
-        client = s3_client(aws_url)
-        ledger = Ledger(client, place, distinct_names(rng, report.scale.of(4, 8)), report.scale.of(4, 40))
+        client = client_of(home)
+        ledger = Ledger(home, client, distinct_names(rng, report.scale.of(4, 8)), report.scale.of(4, 40))
         with ThreadPoolExecutor(24) as pool:
             list(pool.map(lambda number: ledger.correct(number) if number % 3 else ledger.add(number), range(24)))
 
-        wrong = ledger.what_is_wrong(all_dragons(repository(client, place)))
+        wrong = home.what_is_wrong() + ledger.what_is_wrong(all_dragons(home.repository(client)))
         tried = sum(map(len, ledger.versions.values())) + len(ledger.added)
         report.add(SUITE, "corrections, removals and additions at once: each version has one winner", tried=tried,
-                   survived=tried - len(wrong), lost=len(wrong), note="24 writers")  # fmt: skip
+                   survived=tried - len(wrong), lost=len(wrong), note=f"{home.called}; 24 writers")  # fmt: skip
         assert not wrong
 
     def test_changes_whose_answers_are_lost_have_at_most_one_winner(
-        self, aws_url: str, place: Place, rng: Random, report: Report
+        self, home: Home, rng: Random, report: Report
     ) -> None:
         """The rivals want different changes. Two who want the very same change may both be told that it is done."""
         rounds, rivals = report.scale.of(4, 40), 6
-        client = s3_client(aws_url)
-        s3 = AwkwardS3(client, Random(rng.getrandbits(64)), chance=0.5, latency_s=0.003)
+        client = client_of(home)
+        awkward = home.awkward(client, Random(rng.getrandbits(64)), chance=0.5, latency_s=0.003)
         wrong = []
         doubtful = won = 0
         for name in distinct_names(rng, rounds):
             first = dragon(name)
-            repository(client, place).add(first, name)
+            home.repository(client).add(first, name)
             wanted = [dragon(name, family_str=f"rival {n}") for n in range(rivals - 1)]
 
             def rival(number: int, wanted: list[Any] = wanted, first: Any = first, name: str = name) -> Change | None:
-                dragons = repository(s3, place)
+                dragons = home.repository(awkward)
                 try:
                     if number == len(wanted):
                         return dragons.remove(name, first.__eq__)
@@ -598,7 +603,7 @@ class TestOnTheRepository:
 
             with ThreadPoolExecutor(rivals) as pool:
                 changes = list(pool.map(rival, range(rivals)))
-            now = repository(client, place).get(name)
+            now = home.repository(client).get(name)
             winners = [number for number, change in enumerate(changes) if change is Change.DONE]
             doubtful += changes.count(None)
             won += len(winners)
@@ -607,17 +612,16 @@ class TestOnTheRepository:
                 wrong.append(f"{name}: {changes}, and {now} is there")
             if is_there is not None and not winners and changes[is_there] is not None:
                 wrong.append(f"{name}: what {is_there} wanted is there, and it was told {changes[is_there]}")
-        print(f"  {rounds} races, {doubtful} answers in doubt, lost {s3.lost}")
+        print(f"  {rounds} races, {doubtful} answers in doubt, lost {awkward.lost}")
+        wrong += home.what_is_wrong()
 
-        note = f"half of all writes disturbed; {won} told that they won, {doubtful} that it is in doubt"
+        note = f"{home.called}; half of all writes disturbed; {won} told that they won, {doubtful} that it is in doubt"
         report.add(SUITE, "at most one of the changes to a version wins if answers get lost", tried=rounds * rivals,
                    survived=rounds * rivals - len(wrong), lost=len(wrong), note=note)  # fmt: skip
         assert not wrong
         assert won * 4 >= rounds, "too few winners to draw a conclusion"
 
-    def test_killed_processes_leave_nothing_half_done(
-        self, aws_url: str, place: Place, rng: Random, report: Report
-    ) -> None:
+    def test_killed_processes_leave_nothing_half_done(self, home: Home, rng: Random, report: Report) -> None:
         """They lose answers, too. The last line that a process printed says what it was doing."""
         processes, each = report.scale.of(3, 6), report.scale.of(8, 25)
         names = distinct_names(rng, processes * each // 2)
@@ -628,7 +632,7 @@ class TestOnTheRepository:
         # Every process is killed some time after its first write began. Another one repeats what it did not finish.
         for generation in range(report.scale.of(2, 4)):
             last = generation == report.scale.of(2, 4) - 1
-            running = [WriterProcess(aws_url, place, jobs, 0.2, rng.getrandbits(32)) for jobs in left if jobs]
+            running = [WriterProcess(home, jobs, 0.2, rng.getrandbits(32)) for jobs in left if jobs]
             for process in running:
                 assert process.begins.wait(60)
                 if last:
@@ -638,7 +642,7 @@ class TestOnTheRepository:
                     killed = process.kill()
                     kills += killed
                     begun += len(process.begun) - len(process.outcomes)
-                    between += killed and process.said == "read"
+                    between += killed and process.said == home.unsettled
                 answers_lost += process.lost
                 for submission, outcome in process.outcomes.items():
                     assert told.setdefault(submission, outcome) == outcome
@@ -646,24 +650,24 @@ class TestOnTheRepository:
             left = [[job for job in process.work if job[0] not in process.outcomes] for process in running]
         unfinished = [submission for jobs in left for submission, _ in jobs]
 
-        dragons = repository(s3_client(aws_url), place)
+        dragons = home.repository(client_of(home))
         name_of = {submission: normalised_name(name) for jobs in work for submission, name in jobs}
         winners = Counter(name_of[submission] for submission, outcome in told.items() if outcome == "added")
         there = Counter(found.key for found in all_dragons(dragons))
         wrong = [f"{key}: {winners[key]} were told it was added" for key in set(name_of.values()) if winners[key] != 1]
         wrong += [f"{key} is there {there[key]} times" for key in set(name_of.values()) if there[key] != 1]
         wrong += [f"{name} is gone" for name in EARLIER if there[normalised_name(name)] != 1]
-        entries = json.loads(s3_client(aws_url).get_object(Bucket=place[0], Key=place[1])["Body"].read())
-        holder = {normalised_name(entry["dragon_name_str"]): entry.get("submission_id") for entry in entries}
+        holder = {normalised_name(each["dragon_name_str"]): each.get("submission_id") for each in home.entries()}
+        wrong += home.what_is_wrong()
         wrong += [f"{s} was told {told[s]}" for s, key in name_of.items() if (holder[key] == s) != (told[s] == "added")]
-        note = (f"{kills} SIGKILLs, {begun} additions cut short ({between} between read and write) and done again, "
-                f"{answers_lost} requests or answers lost")  # fmt: skip
+        note = (f"{home.called}; {kills} SIGKILLs, {begun} additions cut short ({between} after a {home.unsettled}) "
+                f"and done again, {answers_lost} requests or answers lost")  # fmt: skip
         print(f"  {note}")
 
         report.add(SUITE, "processes killed while they write", tried=len(name_of), survived=len(name_of) - len(wrong),
                    lost=len(wrong), note=note)  # fmt: skip
         if report.scale.name == "full":
-            assert between > 0, "no writer was killed between read and write"
+            assert between > 0, f"no writer was killed after a {home.unsettled}"
             assert answers_lost > 0
         assert not unfinished
         assert not wrong

@@ -23,6 +23,9 @@ import requests
 
 from devstack.aws.saved import NEEDED
 from operations import PROJECT
+from operations.migrate import Homes, to_dynamodb
+from operations.stages import EMBEDDED
+from operations.stores import Standing
 from tests.e2e.running import Api, Devstack, free_ports
 from tests.e2e.waiting import until
 from tests.proof.mounts import fill, make_room, read_only, small_disk
@@ -357,19 +360,25 @@ class TestDamaged:
 
         again = Devstack(PROJECT, copy, free_ports()).until_ready()
 
-        stored = Tour(Api(again, "gateway"), message_id=tour.message_id).get_message()
-        assert stored.status_code == 200
+        tour.api = Api(again, "gateway")
+        assert tour.get_message().status_code == 200
+        assert tour.api.get(tour.dragon_path).json() == tour.dragon
         assert again.end() == 0
         report.add(SUITE, "repaired state, and damaged files of the devstack's own", tried=1 + len(ours), survived=3)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tour]:
-    """The state that a devstack leaves after a clean exit, and a tour whose message is in it."""
+    """The state that a devstack leaves after a clean exit, and a tour whose message and dragon are in it.
+
+    The registry is in DynamoDB: nothing that a start does may bring it back to S3.
+    """
     state = tmp_path_factory.mktemp("whole") / "state"
     stack = Devstack(PROJECT, state, free_ports()).until_ready()
     tour = Tour(Api(stack, "gateway"))
     tour.post_message()
     until(lambda: tour.get_message().status_code == 200)
+    assert tour.add_dragon() == "added"
+    to_dynamodb(Homes.of(Standing.found(EMBEDDED, stack.client)), really=True)
     assert stack.end() == 0
     return state, tour
