@@ -7,10 +7,11 @@ import gzip
 import inspect
 import io
 import json
+import os
 import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -23,14 +24,16 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from moto.core.models import MockAWS
 
-from chalicelib import exact_json
+from chalicelib import aws, exact_json
+from chalicelib.dragons.document import left_for
 from chalicelib.dragons.names import normalised_name
+from operations.dragon_rows import add
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.integration import conftest as on_moto
 from tests.integration.conftest import app, stage, step_functions  # noqa: F401 - fixtures
 from tests.integration.service import OPERATOR, Answer, Service
-from tests.integration.stage import Stage
+from tests.integration.stage import DRAGONS, Stage
 from tests.lambda_events import claims
 from tests.people import COMPANIES
 from tests.proof import inputs
@@ -39,6 +42,9 @@ from tests.proof.report import Report, Scale
 SUITE = "8 input fuzzing"
 PROBLEM = "application/problem+json"
 JSON = {"Content-Type": "application/json"}
+needs_full_scale = pytest.mark.skipif(
+    os.environ.get("PROOF_SCALE", "fast") != "full", reason="tries the same in the registry's other home: make prove"
+)
 MARK = "m4rk3d"  # no answer may contain these
 
 
@@ -48,6 +54,7 @@ class Fuzzing:
 
     rng: Random
     report: Report
+    setting: str = ""  # what is unusual
     promise: str = ""
     tried: int = 0
     held: int = 0
@@ -91,6 +98,8 @@ class Fuzzing:
     def add(self) -> None:
         """Add the counts to the report."""
         shown = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
+        if self.setting:
+            shown += f"; {self.setting}"
         if self.read_back:
             shown += f"; read back: {self.read_back:,}"
         if self.followed:
@@ -101,8 +110,9 @@ class Fuzzing:
 
 
 @pytest.fixture
-def fuzzing(rng: Random, report: Report) -> Iterator[Fuzzing]:
-    counts = Fuzzing(rng, report)
+def fuzzing(request: pytest.FixtureRequest, rng: Random, report: Report) -> Iterator[Fuzzing]:
+    in_dynamodb = "dynamodb" in request.node.name
+    counts = Fuzzing(rng, report, "the registry in DynamoDB" if in_dynamodb else "")
     yield counts
     counts.add()
 
@@ -117,6 +127,32 @@ def moto_aws() -> Iterator[MockAWS]:
 def account(request: pytest.FixtureRequest) -> Stage:
     """The resources that the service in this process uses."""
     return request.getfixturevalue("stage")  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registry in one of its homes."""
+
+    account: Stage
+    home: str
+
+    def hold(self, names: Sequence[str]) -> None:
+        """Have it hold these dragons."""
+        entries = [json.dumps({**json.loads(_dragon(name)), "submission_id": name}) for name in names]
+        if self.home == "s3":
+            self.account.put_document(f"[{', '.join(entries)}]".encode())
+        for entry in entries if self.home == "dynamodb" else ():
+            add(aws.dynamodb(), DRAGONS, entry.encode())
+
+
+@pytest.fixture(params=["s3", pytest.param("dynamodb", marks=needs_full_scale)])
+def registry(request: pytest.FixtureRequest, account: Stage) -> Registry:
+    """Where the dragons are."""
+    if request.param == "dynamodb":
+        account.put_document(left_for("dynamodb"))
+        account.open_table()
+        account.put_parameters(dragon_store="dynamodb")
+    return Registry(account, request.param)
 
 
 @pytest.fixture
@@ -242,6 +278,7 @@ class TestBodies:
         )
         fuzzing.check_that_some_were_read_back()
 
+    @pytest.mark.usefixtures("registry")
     def test_a_valid_dragon_is_added_and_reads_back_equal(self, service: Service, fuzzing: Fuzzing) -> None:
         added: dict[str, dict[str, str]] = {}
 
@@ -272,6 +309,7 @@ class TestBodies:
         )
         assert fuzzing.read_back == fuzzing.tried
 
+    @pytest.mark.usefixtures("registry")
     def test_a_damaged_dragon_is_refused_or_reads_back_equal(self, service: Service, fuzzing: Fuzzing) -> None:
         def sent(method: str, path: str, body: bytes, **headers: str) -> Answer:
             answer = service.request(method, path, headers={**JSON, **headers}, body=body)
@@ -304,11 +342,9 @@ class TestBodies:
 
 class TestEverythingElse:
     def test_no_query_string_or_cursor_breaks_the_service(
-        self, service: Service, account: Stage, fuzzing: Fuzzing
+        self, service: Service, registry: Registry, fuzzing: Fuzzing
     ) -> None:
-        names = ("Ember", "Ash", "Élan", "ﬁre", "Straße", "Zed 2")
-        entries = [{**json.loads(_dragon(name)), "submission_id": name} for name in names]
-        account.put_document(json.dumps(entries).encode())
+        registry.hold(("Ember", "Ash", "Élan", "ﬁre", "Straße", "Zed 2"))
 
         def check(query: str) -> None:
             for path in ("/dragons", "/dragons/Ember", f"/message/{uuid.UUID(int=1)}"):
@@ -330,6 +366,7 @@ class TestEverythingElse:
         )
         assert fuzzing.followed
 
+    @pytest.mark.usefixtures("registry")
     def test_no_path_breaks_the_service(self, service: Service, fuzzing: Fuzzing) -> None:
         def check(segment: str, method: str) -> None:
             for place in ("/dragons", "/message", "/submissions", "/static"):
