@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dragons.document import left_for
+from chalicelib.dragons.dynamodb import HERE
 from chalicelib.settings import Setting, SettingError, Settings, Source
 from operations import resources, stores
 from operations.deploy.commands import DeployError
@@ -24,20 +26,23 @@ from operations.stores import Clients
 EMPTY_REGISTRY = b"[]"
 # The settings that say where the dragon document is.
 PLACE = (Settings.dragon_data_bucket_name.name, Settings.dragon_data_file_name.name)
+STORE = Settings.dragon_store.name
 
 
 def complete(stage: str, clients: Clients, first_document: bytes = EMPTY_REGISTRY) -> Iterator[str]:
     """Put the parameters of a stage that are missing, and its first dragon document; yield what was put.
 
-    The resources stack must be deployed. Nothing that exists is changed, and a document that was deleted is not made
-    again. Raises DeployError, which says what to do, if something is missing or malformed that a person has to mend.
+    The resources stack must be deployed. Nothing that exists is changed, except for the parameter that says where the
+    registry is, if the document says that it was left. A document that was deleted is not made again. Raises
+    DeployError, which says what to do, if something is missing or malformed that a person has to mend.
     """
     try:
         values, put = _put_parameters(stage, clients)
         yield from (f"the parameter /dragonpost/{stage}/{name}" for name in put)
         _check_parameters(stage, values)
-        moved = [name for name in PLACE if name in put]
-        yield from _put_document(values, clients("s3"), first_document, moved)
+        anew = [name for name in PLACE if name in put]
+        yield from _put_document(values, clients("s3"), first_document, anew)
+        yield from _put_store(stage, values, clients)
     except (BotoCoreError, ClientError) as error:
         raise DeployError(f"what stage {stage} needs could not be checked: {error}") from error
 
@@ -89,8 +94,8 @@ def _check_parameters(stage: str, values: Mapping[str, str]) -> None:
         raise DeployError("\n".join(wrong))
 
 
-def _put_document(values: Mapping[str, str], s3: Any, body: bytes, moved: Sequence[str]) -> list[str]:
-    """Put the first document, if there has never been one. `moved`: what of its place was missing and put just now."""
+def _put_document(values: Mapping[str, str], s3: Any, body: bytes, anew: Sequence[str]) -> list[str]:
+    """Put the first document, if there has never been one. `anew`: what of its place was missing and put just now."""
     bucket, key = (values[name] for name in PLACE)
     try:
         versions = _versions(s3, bucket, key)
@@ -100,9 +105,9 @@ def _put_document(values: Mapping[str, str], s3: Any, body: bytes, moved: Sequen
         return []
     if versions:
         raise DeployError(_deleted(bucket, key, versions))
-    if moved:
+    if anew:
         raise DeployError(
-            f"Parameter Store lacked {' and '.join(moved)}. The stack's own value was put back, but there has never "
+            f"Parameter Store lacked {' and '.join(anew)}. The stack's own value was put back, but there has never "
             f"been a dragon document at s3://{bucket}/{key}. If the dragons are elsewhere, correct the parameter. If "
             "they are to begin there, run this again."
         )
@@ -113,6 +118,22 @@ def _put_document(values: Mapping[str, str], s3: Any, body: bytes, moved: Sequen
             return []
         raise
     return [f"the dragon document s3://{bucket}/{key}"]
+
+
+def _put_store(stage: str, values: Mapping[str, str], clients: Clients) -> list[str]:
+    """Name the home that the document was left for, if the parameter names another.
+
+    It does if it was deleted, alone or with its stack. While the registry is being moved, whoever moves it sets it.
+    """
+    if values[STORE] == HERE:
+        return []
+    bucket, key = (values[name] for name in PLACE)
+    found, left = clients("s3").get_object(Bucket=bucket, Key=key), left_for(HERE)
+    if found["ContentLength"] != len(left) or found["Body"].read() != left:
+        return []
+    parameter = f"/dragonpost/{stage}/{STORE}"
+    clients("ssm").put_parameter(Name=parameter, Value=HERE, Type="String", Overwrite=True)
+    return [f"the parameter {parameter}: the registry is in {HERE}"]
 
 
 def _versions(s3: Any, bucket: str, key: str) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Stage:
 
     allow_origin: str
     architecture: str | None = "arm64"  # costs less: https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html
-    workflow_concurrency: int = 20  # more would only get into each other's way: they all swap one document
+    workflow_concurrency: int = 20  # more would only get into each other's way: in S3, they all swap one document
     # A run stores a batch of 10 in some 80 ms, so 8 keep up with the 1,000 requests a second that the API takes
     # (ThrottlingRateLimit). More would take the API's runs after an outage, when there is a backlog.
     consumer_concurrency: int = 10

@@ -8,6 +8,7 @@ import pytest
 from moto.core.models import MockAWS
 
 from chalicelib import aws
+from chalicelib.dragons.document import left_for
 from chalicelib.settings import Settings, Source
 from operations import contents, resources
 from operations.deploy.commands import DeployError
@@ -192,6 +193,25 @@ class TestParameters:
         complete(stack)
 
         assert stage.parameters() == before | {"sms_allowed_prefixes": "+43"}
+
+    def test_the_registry_is_where_the_document_says_and_not_where_the_template_says(
+        self, stage: Stage, stack: CloudFormation
+    ) -> None:
+        """A stack that is made anew over the stores that stayed has the parameter as for a new stage."""
+        stage.put_document(left_for("dynamodb"))
+        said = f"the parameter {PATH}dragon_store: the registry is in dynamodb"
+
+        assert complete(stack) == [said]
+        assert stage.parameters()["dragon_store"] == "dynamodb"
+        assert complete(stack) == []
+        aws.ssm().delete_parameter(Name=PATH + "dragon_store")
+        assert complete(stack) == [f"the parameter {PATH}dragon_store", said]
+
+    def test_a_move_that_is_not_finished_is_left_to_whoever_moves(self, stage: Stage, stack: CloudFormation) -> None:
+        stage.put_document(left_for("dynamodb", "a version"))
+
+        assert complete(stack) == []
+        assert stage.parameters()["dragon_store"] == "s3"
 
     def test_a_blank_one_counts_as_missing(self, stage: Stage, stack: CloudFormation) -> None:
         before = stage.parameters()

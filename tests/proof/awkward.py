@@ -91,12 +91,17 @@ class AwkwardDynamoDB(Awkward):
     """A DynamoDB client that is awkward.
 
     Transactions take their time, and of two that have an item in common meanwhile, the later one is refused. The
-    embedded AWS does one after the other (devstack/differences.toml).
+    embedded AWS does one after the other (devstack/differences.toml). If `rests_s` is not 0, so much time has to pass
+    after a transaction before there can be another one: the table is throttled.
     """
 
-    def __init__(self, client: Any, rng: Random, *, chance: float = 0.0, latency_s: float = 0.0) -> None:
+    def __init__(
+        self, client: Any, rng: Random, *, chance: float = 0.0, latency_s: float = 0.0, rests_s: float = 0.0
+    ) -> None:
         super().__init__(client, rng, chance=chance, latency_s=latency_s)
         self._under_way: set[str] = set()
+        self._rests_s = rests_s
+        self._rests_until = 0.0
         self.refused = 0
 
     def get_item(self, **parameters: Any) -> Any:
@@ -116,23 +121,28 @@ class AwkwardDynamoDB(Awkward):
 
     @contextlib.contextmanager
     def _alone_with(self, actions: Sequence[dict[str, Any]]) -> Iterator[None]:
-        """Refuse if another transaction is under way with one of these items.
+        """Refuse if another transaction is under way with one of these items, or if the table is throttled.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
         """
         items = [_key_of(what) for action in actions for what in action.values()]
         with self._lock:
-            taken = self._under_way & set(items)
-            if taken:
-                self.refused += 1
-                reasons = [{"Code": "TransactionConflict" if item in taken else "None"} for item in items]
-                raise client_error("TransactionCanceledException", CancellationReasons=reasons)
+            if taken := self._under_way & set(items):
+                raise self._refusal("TransactionConflict", [item in taken for item in items])
+            if time.monotonic() < self._rests_until:
+                raise self._refusal("ThrottlingError", [item == items[1] for item in items])
+            self._rests_until = time.monotonic() + self._rests_s
             self._under_way |= set(items)
         try:
             yield
         finally:
             with self._lock:
                 self._under_way -= set(items)
+
+    def _refusal(self, code: str, at: Sequence[bool]) -> ClientError:
+        self.refused += 1
+        reasons = [{"Code": code if is_meant else "None"} for is_meant in at]
+        return client_error("TransactionCanceledException", CancellationReasons=reasons)
 
 
 def _key_of(what: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ import pytest
 import requests
 
 from chalicelib.aws import DependencyUnavailable
+from chalicelib.dragons.dynamodb import TableContended
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import Addition, Change, DragonRepository
@@ -27,6 +28,7 @@ from tests.e2e.dragons import a_dragon
 from tests.e2e.homes import registry_in_dynamodb
 from tests.e2e.running import Api, Devstack
 from tests.proof import functions
+from tests.proof.awkward import AwkwardDynamoDB
 from tests.proof.fault_proxy import Fault, FaultProxy, Rule
 from tests.proof.homes import Document, Home, Table, client_of, deployed_home
 from tests.proof.registry import WriterProcess, all_dragons, distinct_names, persistently, spelled
@@ -561,6 +563,34 @@ class TestOnTheRepository:
         note = f"lost: {sum(awkward.lost.values())} requests or answers" if chance else "latency between read and write"
         report.add(SUITE, f"64 writers of one registry ({kind})", tried=len(told), survived=len(told) - len(wrong),
                    lost=len(wrong), note=f"{home.called}; {note}")  # fmt: skip
+        assert not wrong
+
+    @pytest.mark.parametrize("home", [pytest.param("dynamodb", marks=needs_full_scale)], indirect=True)
+    def test_a_burst_that_the_table_does_not_take_at_once_is_added_in_the_end(
+        self, home: Home, rng: Random, report: Report
+    ) -> None:
+        """An addition gives up after some ten seconds. The workflow then tries it again, for minutes."""
+        writers, rests_s = 64, 0.3
+        client = client_of(home)
+        throttled = AwkwardDynamoDB(client, Random(rng.getrandbits(64)), rests_s=rests_s)
+        retried: list[str] = []
+
+        def add(name: str) -> Addition:
+            dragons = home.repository(throttled)
+            outcome: Addition = persistently(lambda: dragons.add(dragon(name, description_str=name), name), retried)
+            return outcome
+
+        names = distinct_names(rng, writers)
+        with ThreadPoolExecutor(writers) as pool:
+            outcomes = list(pool.map(add, names))
+
+        wrong = [name for name, outcome in zip(names, outcomes, strict=True) if outcome is not Addition.ADDED]
+        wrong += home.what_is_wrong()
+        wrong += what_is_wrong(home.repository(client), {normalised_name(name): name for name in names}, names)
+        note = f"{home.called}; {1 / rests_s:.0f} transactions a second; {len(retried)} additions gave up at first"
+        report.add(SUITE, "a burst that is throttled is added in the end", tried=writers,
+                   survived=writers - len(wrong), lost=len(wrong), note=note)  # fmt: skip
+        assert set(retried) == {TableContended.__name__}
         assert not wrong
 
     def test_simultaneous_changes_removals_and_additions_lose_nothing(

@@ -129,15 +129,16 @@ def to(before: Held) -> str:
     return moment.isoformat()
 
 
-def lose_rows(life: Life, to: str) -> None:
-    """Delete every row of the index, after the copy was made that a restore to this time looks for."""
-    dynamodb, table = life.prod.client("dynamodb"), life.output("MessageTableName")
+def lose_rows(life: Life, to: str, output: str = "MessageTableName") -> None:
+    """Delete every row of a table, after the copy was made that a restore to this time looks for."""
+    dynamodb, table = life.prod.client("dynamodb"), life.output(output)
     at = datetime.fromisoformat(to)
     copy = f"{table}-restored-{at:%Y%m%dT%H%M%SZ}"
     dynamodb.restore_table_to_point_in_time(SourceTableName=table, TargetTableName=copy, RestoreDateTime=at)
+    keys = [each["AttributeName"] for each in dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]]
     for page in dynamodb.get_paginator("scan").paginate(TableName=table):
         for row in page["Items"]:
-            dynamodb.delete_item(TableName=table, Key={key: row[key] for key in ("message_id", "company_id")})
+            dynamodb.delete_item(TableName=table, Key={key: row[key] for key in keys})
 
 
 def lose_objects(life: Life, _to: str) -> None:
@@ -155,6 +156,7 @@ LOSSES: Mapping[str, Callable[[Life, str], None]] = {
     "table": lose_rows,
     "archive": lose_objects,
     "dragons": lose_dragons,
+    "dragon-table": lambda life, to: lose_rows(life, to, "DragonTableName"),
 }
 
 
@@ -221,9 +223,18 @@ def newest_events(prod: Prod) -> list[str]:
 
 
 class TestInUse:
-    @pytest.mark.parametrize("what", LOSSES)
+    @pytest.mark.parametrize("what", ["table", "archive", "dragons"])
     def test_what_was_lost_comes_back(self, life: Life, report: Report, what: str, before: Held, to: str) -> None:
         check_restored(life, report, what, before, to, "in use")
+
+    def test_the_registry_is_moved_and_nobody_notices(self, life: Life, report: Report, before: Held) -> None:
+        """It stays in DynamoDB from here on."""
+        moved = life.prod.run("operations.migrate", "--from", "s3", "--to", "dynamodb", "--yes")
+
+        assert moved.returncode == 0, moved.stderr
+        lost = differing(before, life.held())
+        report.add(SUITE, "the registry moved", tried=len(before), survived=len(before) - len(lost), lost=len(lost))
+        assert lost == []
 
 
 class TestDeletion:
@@ -274,7 +285,7 @@ class TestDeployedAgain:
     def test_the_data_is_as_well_protected_as_before(self, life: Life) -> None:
         assert guards(life) == life.guards
 
-    @pytest.mark.parametrize("what", LOSSES)
+    @pytest.mark.parametrize("what", ["table", "archive", "dragon-table"])
     def test_what_was_lost_comes_back_as_it_was_before_the_deletion(
         self, life: Life, report: Report, what: str, before: Held, to: str
     ) -> None:
