@@ -17,6 +17,8 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from chalicelib.dragons.document import moved_to
+from operations import dragon_rows
 from operations.functions import API, deployed_name
 from operations.stages import STAGES
 from tests.deploy.embedded_aws import embedded_aws
@@ -103,17 +105,26 @@ def held(prod: Prod) -> dict[str, object]:
     """Return what a stage holds that people have made: users, dragons, objects, rows and dead letters."""
     outputs, dynamodb = prod.running["outputs"], prod.client("dynamodb")
     users = prod.client("cognito-idp").list_users(UserPoolId=outputs["UserPoolId"])["Users"]
-    document = prod.client("s3").get_object(Bucket=outputs["DragonBucketName"], Key="dragons.json")["Body"]
     archived = prod.client("s3").list_object_versions(Bucket=outputs["MessageBucketName"])
     letters = {"QueueUrl": outputs["MessageDeadLetterQueueUrl"], "AttributeNames": ["ApproximateNumberOfMessages"]}
     return {
         "users": sorted(user["Username"] for user in users),
-        "dragons": sorted(dragon["dragon_name_str"] for dragon in json.load(document)),
+        "dragons": dragons_held(prod),
         "archived": sorted(version["Key"] for version in archived.get("Versions", [])),
         "messages": dynamodb.scan(TableName=outputs["MessageTableName"])["Count"],
         "submissions": dynamodb.scan(TableName=outputs["SubmissionTableName"])["Count"],
         "letters": prod.client("sqs").get_queue_attributes(**letters)["Attributes"],
     }
+
+
+def dragons_held(prod: Prod) -> list[str]:
+    """Return the names of the dragons, wherever the registry is."""
+    outputs = prod.running["outputs"]
+    body = prod.client("s3").get_object(Bucket=outputs["DragonBucketName"], Key="dragons.json")["Body"].read()
+    if moved_to(body):
+        entries = dragon_rows.dragons(prod.client("dynamodb"), outputs["DragonTableName"]).values()
+        return sorted(json.loads(entry)["dragon_name_str"] for entry in entries)
+    return sorted(dragon["dragon_name_str"] for dragon in json.loads(body))
 
 
 class TestFirstDeployment:

@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from chalicelib.dragons.document import left_for
 from operations import visitors
 from operations.api import Api
 from operations.stores import Standing
@@ -44,18 +45,20 @@ def test_it(made):
 """
 
 
-def standing(document: bytes = b"[]") -> Standing:
+def standing(document: bytes = b"[]", rows: Sequence[Any] = ()) -> Standing:
     class Client:
         def __getattr__(self, name: str) -> Callable[..., Any]:
             answers: dict[str, Any] = {
                 "get_parameter": {"Parameter": {"Value": "dragons.json"}},
                 "get_object": {"Body": io.BytesIO(document)},
                 "scan": {"Items": []},
+                "get_paginator": SimpleNamespace(paginate=lambda **_: [{"Items": rows}]),
                 "list_users": {"Users": []},
             }
-            return lambda **_: answers[name]
+            return lambda *_, **__: answers[name]
 
-    return Standing("prod", lambda _: Client(), {"MessageTable": "messages", "UserPool": "pool"})
+    resources = {"DragonTable": "dragons", "MessageTable": "messages", "UserPool": "pool"}
+    return Standing("prod", lambda _: Client(), resources)
 
 
 @pytest.fixture
@@ -125,3 +128,11 @@ def test_a_report_that_never_settles_is_an_error_that_says_so(monkeypatch: pytes
 @pytest.mark.parametrize("document", [b"", b"{", b"\xff"])
 def test_a_stage_whose_dragons_cannot_be_read_holds_data(document: bytes) -> None:
     assert list(verify._holds(standing(document))) == ["a dragon document that cannot be read"]
+
+
+def test_the_dragons_are_counted_in_the_home_that_the_registry_has() -> None:
+    """What was left in the document's place is no dragon."""
+    rows = [{"sort_key": {"S": name}, "entry": {"S": "{}"}} for name in ("ash", "ember")]
+
+    assert list(verify._holds(standing(left_for("dynamodb"), rows))) == ["2 dragons"]
+    assert list(verify._holds(standing(left_for("dynamodb")))) == []

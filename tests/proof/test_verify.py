@@ -22,10 +22,14 @@ needs_full_scale = pytest.mark.skipif(
 
 @pytest.fixture(params=["dev", "prod"])
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prod]:
+    """A stage that was just deployed. The registry of dev is in DynamoDB."""
     stage = Prod(tmp_path_factory.mktemp(request.param), request.param)
     with embedded_aws(stage.settings):
         ran = stage.deploy()
         assert ran.returncode == 0, ran.stderr
+        if request.param == "dev":
+            moved = stage.run("operations.migrate", "--from", "s3", "--to", "dynamodb", "--yes")
+            assert moved.returncode == 0, moved.stderr
         yield stage
 
 

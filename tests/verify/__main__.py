@@ -23,9 +23,10 @@ from urllib.parse import quote
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dragons.document import moved_to
 from chalicelib.dragons.submissions import Submission
 from devstack.settings import DevstackError
-from operations import PROJECT, visitors
+from operations import PROJECT, dragon_rows, visitors
 from operations.api import Api, ApiNotFound, api_of
 from operations.contents import PLACE, of_this_environment
 from operations.deploy.target import resources_stack
@@ -80,8 +81,13 @@ def _ask(stage: Standing) -> None:
 
 def _holds(stage: Standing) -> Iterator[str]:
     bucket, key = (stage.parameter(name) for name in PLACE)
+    body = stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     try:
-        if dragons := msgspec.json.decode(stage.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()):
+        if moved_to(body):
+            dragons = dragon_rows.dragons(stage.clients("dynamodb"), stage.resources["DragonTable"])
+        else:
+            dragons = msgspec.json.decode(body)
+        if dragons:
             yield f"{len(dragons)} dragons"
     except (msgspec.DecodeError, UnicodeDecodeError):
         yield "a dragon document that cannot be read"
