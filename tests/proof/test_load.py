@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import requests
 
 from operations import PROJECT
+from tests.e2e.homes import registry_in_dynamodb
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.proof.report import Report, Scale
@@ -212,6 +214,26 @@ def test_steady_load_gets_no_server_errors_and_leaks_no_memory(
     assert not missing
     if scale.name == "full":
         assert growth < RSS_GROWTH_MAX
+
+
+@pytest.mark.skipif(os.environ.get("PROOF_SCALE", "fast") != "full", reason="the registry's other home: make prove")
+def test_steady_load_on_the_registry_in_dynamodb_gets_no_server_errors(
+    report: Report, company: str, proving_ground: Devstack, proving_apis: dict[str, Api]
+) -> None:
+    with registry_in_dynamodb(proving_ground):
+        load = put_load(proving_apis["local"], company, connections=16, seconds=20, reads=READS, posts=0)
+
+    broken = load.of_status(lambda status: status >= 500) + load.errors
+    report.add(
+        SUITE,
+        "20 s, 16 connections, the registry in DynamoDB",
+        tried=load.answers,
+        survived=load.answers - broken,
+        note=load.figures,
+    )
+    assert load.answers > 100
+    assert broken == 0, load.statuses
+    assert set(load.statuses) == {"200"}, load.statuses
 
 
 def test_far_beyond_capacity_it_queues_or_refuses_then_recovers_and_keeps_what_it_accepted(

@@ -23,9 +23,7 @@ import requests
 
 from devstack.aws.saved import NEEDED
 from operations import PROJECT
-from operations.migrate import Homes, to_dynamodb
-from operations.stages import EMBEDDED
-from operations.stores import Standing
+from tests.e2e.homes import move
 from tests.e2e.running import Api, Devstack, free_ports
 from tests.e2e.waiting import until
 from tests.proof.mounts import fill, make_room, read_only, small_disk
@@ -379,6 +377,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tour]:
     tour.post_message()
     until(lambda: tour.get_message().status_code == 200)
     assert tour.add_dragon() == "added"
-    to_dynamodb(Homes.of(Standing.found(EMBEDDED, stack.client)), really=True)
+    move(stack, "dynamodb")
     assert stack.end() == 0
     return state, tour
