@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cases import API
-from benchmarks.lane import Lane
+from benchmarks.lane import Behind, Lane
 from benchmarks.package import Packaged
 from benchmarks.peer import OF_LAMBDA, OF_PEERS, PEERS, RAW, Peer, PeerError
 
@@ -19,7 +19,7 @@ def as_packaged(peer: Peer, folder: Path) -> Packaged:
 
 
 def test_the_raw_handler_does_what_every_case_asks() -> None:
-    with Lane(as_packaged(RAW, RAW.source), "behind_http") as lane:
+    with Lane(as_packaged(RAW, RAW.source), Behind("behind_http")) as lane:
         for case in ("post", "post again", "post invalid", "get message", "list, new", "list, known", "list, known"):
             lane.check(case)
 
@@ -38,7 +38,7 @@ def test_the_raw_handler_does_what_every_case_asks() -> None:
 def test_a_peer_that_does_otherwise_is_named_with_what_it_did(tmp_path: Path, answers: str, fault: str) -> None:
     (tmp_path / "app.py").write_text(f"def handler(event, context):\n    {answers}\n", encoding="utf-8")
 
-    with Lane(as_packaged(RAW, tmp_path), "in_place_of_calls") as lane, pytest.raises(PeerError, match=fault):
+    with Lane(as_packaged(RAW, tmp_path), Behind("in_place_of_calls")) as lane, pytest.raises(PeerError, match=fault):
         lane.check("post")
 
 
