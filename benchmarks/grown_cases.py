@@ -21,9 +21,9 @@ _FAMILY = FAMILIES[0]
 def cases(home: str, dragons: int) -> Mapping[str, Case]:
     """Return the cases of a registry with so many dragons in this home: adding is a step's, the others are requests.
 
-    `page 1,000` is the last page if there are fewer.
+    `page 1,000` is the last page that another one follows if there are fewer, because it costs the same.
     """
-    before = min(PAGE * (LAST_PAGE - 1), (dragons - 1) // PAGE * PAGE)
+    before = max(0, min(PAGE * (LAST_PAGE - 1), ((dragons - 1) // PAGE - 1) * PAGE))
     page = range(before, min(before + PAGE, dragons))
     after = {} if not before else {"cursor": _cursor(key_of(before - 1))}
     of_family = [place for place in range(min(dragons, PAGE * len(FAMILIES))) if dragon(place)["family_str"] == _FAMILY]

@@ -20,7 +20,7 @@ TITLES = {
     "add": "adding a dragon",
     "get": "one dragon",
     "first page": "the first page of 100",
-    "page 1,000": "page 1,000, or the last",
+    "page 1,000": "page 1,000, or the last but one",
     "family": "the first page of a family",
 }
 NEW = {"first page": API, "add": ADDER}  # what new functions are asked, and which they are

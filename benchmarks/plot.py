@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 _WIDTH, _NAMES, _VALUES = 760, 170, 150
+_AXIS = 60
 _BAR, _STEP, _TITLE, _GAP, _TOP = 14, 19, 22, 14, 44
 _STYLE = """
 text{font:13px system-ui,sans-serif;fill:#1f2328}
 .title{font-weight:600}.value{fill:#59636e}
-.line{stroke:#8c959f}.line.ours{stroke:#0969da}.line{fill:none;stroke-width:2}.grid{stroke:#d1d9e0}
+.line,.line.ours{fill:none;stroke-width:2;stroke:#8c959f}.line.ours{stroke:#0969da}.grid{stroke:#d1d9e0}
 .bar{fill:#8c959f}.ours{fill:#0969da}.spread{stroke:#1f2328;stroke-width:1.5}
 @media(prefers-color-scheme:dark){
 text{fill:#f0f6fc}.value{fill:#9198a1}.line{stroke:#656c76}.line.ours{stroke:#4493f8}.grid{stroke:#3d444d}
@@ -57,7 +58,7 @@ def curves(title: str, shown: Sequence[Curve]) -> str:
 
     def place(x: float, y: float) -> tuple[float, float]:
         across, up = (math.log10(x) - left_at) / (right_at - left_at), (math.log10(y) - low) / (high - low)
-        return round(50 + across * (right - 50), 1), round(bottom - up * (bottom - _TOP), 1)
+        return round(_AXIS + across * (right - _AXIS), 1), round(bottom - up * (bottom - _TOP), 1)
 
     parts = []
     for decade in range(left_at, right_at + 1):
@@ -68,7 +69,10 @@ def curves(title: str, shown: Sequence[Curve]) -> str:
         ]
     for decade in range(low, high + 1):
         _, y = place(10**left_at, 10**decade)
-        parts += [f'<path class="grid" d="M50 {y}H{right}"/>', _text(44, y + 4, f"{10**decade:,}", "value", "end")]
+        parts += [
+            f'<path class="grid" d="M{_AXIS} {y}H{right}"/>',
+            _text(_AXIS - 6, y + 4, f"{10**decade:,}", "value", "end"),
+        ]
     labels = _apart([place(*curve.points[-1])[1] for curve in shown])
     for curve, label in zip(shown, labels, strict=True):
         path = "L".join(f"{x} {y}" for x, y in (place(*point) for point in curve.points))

@@ -15,7 +15,8 @@ from operations.stages import STAGES
 
 _DOCS = "https://docs.aws.amazon.com"
 _TABLES = f"{_DOCS}/amazondynamodb/latest/developerguide/warm-throughput-scenarios.html"
-_PREFIXES = "https://repost.aws/es/knowledge-center/http-5xx-errors-s3"
+_KNOWLEDGE = "https://aws.amazon.com/premiumsupport/knowledge-center"
+_PREFIXES = f"{_KNOWLEDGE}/s3-object-key-naming-pattern/"
 _LAMBDA = f"{_DOCS}/lambda/latest/dg/gettingstarted-limits.html"
 
 
@@ -50,7 +51,7 @@ QUOTAS: Mapping[str, Quota] = {
     "an S3 prefix's reads": Quota(5_500, 5_500, _PREFIXES),
     "an S3 prefix's writes": Quota(3_500, 3_500, _PREFIXES),
     "StartExecution": Quota(300, 1_300, f"{_DOCS}/step-functions/latest/dg/limits.html"),
-    "Parameter Store": Quota(40, 40, "https://repost.aws/knowledge-center/ssm-parameter-store-rate-exceeded"),
+    "Parameter Store": Quota(40, 40, f"{_KNOWLEDGE}/ssm-parameter-store-rate-exceeded/"),
 }
 
 # Which quota a call counts towards, by what it is made for, and with how many units. Whatever is not listed has none.
