@@ -26,7 +26,7 @@ TURN_S = 0.1
 RUNS_MAX = 300
 
 
-FULL = Effort((10, 100, 1_000, 10_000, 100_000, 1_000_000), rounds=9, cold_rounds=3)
+FULL = Effort((10, 100, 1_000, 10_000, 100_000, 1_000_000), rounds=7, cold_rounds=3)
 QUICK = Effort((10, 1_000, 100_000), rounds=3, cold_rounds=1)
 
 

@@ -67,6 +67,12 @@ def _answering(aws: Aws) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
+        def handle_expect_100(self) -> bool:
+            """Ask for the body at once: S3's clients wait for that."""
+            super().handle_expect_100()
+            self.wfile.flush()
+            return True
+
         do_GET = do_PUT = do_POST = _answer  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
