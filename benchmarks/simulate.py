@@ -65,15 +65,20 @@ def _of_a_company(name: str, per_s: float, seconds: float, quotas: Mapping[str, 
     return Scenario(name, POST, _burst(per_s), seconds, quotas, consumers=consumers)
 
 
+def title(scenario: Scenario) -> str:
+    """Return what a scenario is called in the table."""
+    route, _, home = scenario.route.partition(",")
+    return f"`{route}`{home}, {scenario.name}"
+
+
 def row(done: Simulation) -> str:
     """Return what became of a scenario, as a row of a table in Markdown."""
     scenario = done.scenario
-    route, _, home = scenario.route.partition(",")
     share = {status: _share(_of_status(done.refused, status), done.arrived) for status in ("429", "503")}
     median, p99 = (f"{value * 1e3:,.0f}" for value in _percentiles(done.took_s))
     queue = f"{done.oldest_s:,.1f} s, {done.stored_at_s:,.0f} s" if scenario.route == POST else "–"
     cells = [
-        f"`{route}`{home}, {scenario.name}",
+        title(scenario),
         f"{done.arrived:,}",
         _share(len(done.took_s), done.arrived),
         share["429"],

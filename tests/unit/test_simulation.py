@@ -27,6 +27,7 @@ from operations.stages import STAGES
 
 ENDLESS = {name: Quota(1e9, 1e9) for name in QUOTAS}
 DRAGONS = "GET /dragons"
+PAGE = (PROJECT / "docs" / "scaling.md").read_text(encoding="utf-8")
 
 
 def simulated(
@@ -175,9 +176,19 @@ class TestReport:
         assert cells[2].endswith(" %")
         assert cells[8].startswith("an S3 prefix's reads (")
 
-    def test_the_page_has_every_limit_with_its_figure_and_its_source(self) -> None:
-        page = (PROJECT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    def test_the_page_shows_what_the_simulation_says(self) -> None:
+        """If it does not, put what `make simulate` prints there, and see whether the sentences below it still hold."""
+        table = [line for line in PAGE.splitlines() if line.startswith("| `")]
+        quick = ("as deployed, 100/s", "as deployed, 300/s", "as deployed, 0 to 1,000/s at once")
 
+        assert [line.split(" | ")[0] for line in table] == [
+            f"| {simulate.title(each)}" for each in simulate.scenarios()
+        ]
+        for scenario in simulate.scenarios():
+            if scenario.name in quick:
+                assert simulate.row(Simulation(scenario).run()) in table
+
+    def test_the_page_has_every_limit_with_its_figure_and_its_source(self) -> None:
         for quota in QUOTAS.values():
-            assert f"{quota.per_s:,.0f}" in page
-            assert quota.source in page
+            assert f"{quota.per_s:,.0f}" in PAGE
+            assert quota.source in PAGE
