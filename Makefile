@@ -21,7 +21,7 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
 $(foreach name,COMPANY FROM FUNCTION HOURS ID PERSON SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench bench-growth simulate mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -70,8 +70,17 @@ test: lint ## check everything: lint, types, templates, unit, integration, end t
 prove: install .local/checkov/.made ## try hard to break the service's promises (under 28 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(RUN) -m pytest tests/proof -v -s
 
-bench: .venv/.run ## measure requests and cold starts beside other frameworks (under 15 minutes, on a machine that does nothing else)
-	@exec $(RUN) -m benchmarks $(if $(filter command line,$(origin QUICK)),--quick)
+QUICKLY = $(if $(filter command line,$(origin QUICK)),--quick)
+
+bench: .venv/.run ## measure requests and cold starts beside other frameworks, and growth (under 15 minutes, on a machine that does nothing else)
+	@$(RUN) -m benchmarks $(QUICKLY)
+	@exec $(RUN) -m benchmarks.growth $(QUICKLY)
+
+bench-growth: .venv/.run ## measure a registry of ten dragons to a million, in both of its homes (four minutes; part of `make bench`)
+	@exec $(RUN) -m benchmarks.growth $(QUICKLY)
+
+simulate: .venv/.dev ## simulate loads of up to 10,000 requests a second, for docs/scaling.md (two minutes)
+	@exec $(RUN) -m benchmarks.simulate
 
 mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; continues where it stopped)
 	@exec $(RUN) -m tests.mutation --jobs $(or $(JOBS),1)

@@ -60,25 +60,27 @@ _STORED_ITEM = {
     "digest": {"S": "sha-256:c621b6437e1b6b3f79ac60407403588efe79eb10ef354472c34700c835dc377c"},
 }
 
-_FAMILIES = ("gold", "red", "green", "blue", "black")
+FAMILIES = ("gold", "red", "green", "blue", "black")
 _VARIANTS = 4  # of a document; a new version is never the bytes of the last one
 
 
 def dragons(count: int, variant: int = 0) -> list[dict[str, str]]:
     """Return that many entries of the registry, in the order of their names, a fifth of them golden."""
-    return [
-        {
-            "dragon_name_str": f"Amberwick the {place:05d}th",
-            "family_str": _FAMILIES[place % len(_FAMILIES)],
-            "description_str": f"Sleeps on warm granaries, is paid in honey and was seen {variant} times this week.",
-            "location_city_str": "Bruges",
-            "location_country_str": "Belgium",
-            "location_neighborhood_str": "Sint-Anna",
-            "location_state_str": "West Flanders",
-            "submission_id": f"7b9e6c1a-2f43-4e0a-9d17-{place:012d}",
-        }
-        for place in range(count)
-    ]
+    return [dragon(place, variant) for place in range(count)]
+
+
+def dragon(place: int, variant: int = 0) -> dict[str, str]:
+    """Return the entry at this place, of ten million at most."""
+    return {
+        "dragon_name_str": f"Amberwick the {place:07d}th",
+        "family_str": FAMILIES[place % len(FAMILIES)],
+        "description_str": f"Sleeps on warm granaries, is paid in honey and was seen {variant} times this week.",
+        "location_city_str": "Bruges",
+        "location_country_str": "Belgium",
+        "location_neighborhood_str": "Sint-Anna",
+        "location_state_str": "West Flanders",
+        "submission_id": f"7b9e6c1a-2f43-4e0a-9d17-{place:012d}",
+    }
 
 
 class UnknownCall(Exception):
@@ -90,18 +92,21 @@ class Aws:
     """The services as one function sees them. Safe to share between threads.
 
     The document has so many `entries`, and changes before every read if `moving`. Each call takes `latency_s` more.
+    `calls` are those that were made, and `items` counts what DynamoDB read for them (benchmarks/grown_aws.py).
     """
 
     entries: int = 1_000
     moving: bool = False
     latency_s: float = 0.0
     calls: list[str] = field(default_factory=list)
+    items: int = 0
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
     def __post_init__(self) -> None:
         self._documents: dict[int, list[bytes]] = {}
         self._version = 0
         self._lock = threading.Lock()
-        self._pages = _pages_of_parameters()
+        self._pages = _pages_of_parameters(self.settings)
 
     def answer(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return a service's JSON answer to an operation, such as `GetItem`. Raises `UnknownCall`."""
@@ -132,10 +137,15 @@ class Aws:
         variants = self._documents.get(self.entries) or self._prepared()
         return etag, variants[self._version % _VARIANTS]
 
-    def archived(self) -> str:
+    def put(self, _body: bytes) -> str:
         """Answer PutObject: the new object's ETag."""
         self._arrived("PutObject")
         return '"d41d8cd98f00b204e9800998ecf8427e"'
+
+    def restore(self) -> None:
+        """Have everything as it was at first, and nothing counted."""
+        self.calls.clear()
+        self.items = 0
 
     def _arrived(self, operation: str) -> None:
         self.calls.append(operation)
@@ -150,8 +160,8 @@ class Aws:
         return made
 
 
-def _pages_of_parameters() -> list[dict[str, Any]]:
-    named = [{"Name": f"/dragonpost/{STAGE}/{name}", "Value": value} for name, value in SETTINGS.items()]
+def _pages_of_parameters(settings: Mapping[str, str]) -> list[dict[str, Any]]:
+    named = [{"Name": f"/dragonpost/{STAGE}/{name}", "Value": value} for name, value in settings.items()]
     pages: list[dict[str, Any]] = [
         {"Parameters": named[begin : begin + _PARAMETERS_A_PAGE]} for begin in range(0, len(named), _PARAMETERS_A_PAGE)
     ]

@@ -15,6 +15,7 @@ from tests import lambda_events
 
 API = "api"
 CONSUMER = "consumer"
+ADDER = "adder"  # the workflow's second step, which the peers do without
 BATCH = 10
 SHOWN = 200
 
@@ -22,6 +23,13 @@ Event = dict[str, Any]
 Fault = str | None
 
 _serial = itertools.count()
+
+
+def fresh_id() -> int:
+    """Return a number that nothing here has had before."""
+    return next(_serial)
+
+
 _CALLER = {"aud": CLIENT_ID, "custom__company_id": COMPANY, "cognito__groups": None}
 
 
@@ -43,7 +51,7 @@ class Case:
 
 def message(message_id: str | None = None, company_id: str = COMPANY) -> dict[str, Any]:
     """Return a message, by default one with a new id."""
-    metadata = {"company_id": company_id, "message_id": message_id or str(uuid.UUID(int=next(_serial) + (4 << 76)))}
+    metadata = {"company_id": company_id, "message_id": message_id or str(uuid.UUID(int=fresh_id() + (4 << 76)))}
     return {"metadata": STORED_MESSAGE["metadata"] | metadata, "data": STORED_MESSAGE["data"]}
 
 
@@ -57,7 +65,8 @@ def for_app(event: Event, *, binary: bool) -> Event:
     return event
 
 
-def _request(method: str, reference: str, route: str, body: Mapping[str, Any] | None = None) -> Event:
+def request(method: str, reference: str, route: str, body: Mapping[str, Any] | None = None) -> Event:
+    """Return a request of an operator, as API Gateway passes it on."""
     event = lambda_events.proxy_event(
         method,
         reference,
@@ -66,20 +75,20 @@ def _request(method: str, reference: str, route: str, body: Mapping[str, Any] | 
         body=None if body is None else json.dumps(body).encode(),
         token_claims=lambda_events.claims(**_CALLER),
     )
-    event["requestContext"]["requestId"] = str(uuid.UUID(int=next(_serial) + (4 << 76)))
+    event["requestContext"]["requestId"] = str(uuid.UUID(int=fresh_id() + (4 << 76)))
     return event
 
 
 def _post(content: Callable[[], dict[str, Any]]) -> Callable[[], Event]:
-    return lambda: _request("POST", "/post-message", "/post-message", content())
+    return lambda: request("POST", "/post-message", "/post-message", content())
 
 
 def _get_message(message_id: str) -> Event:
-    return _request("GET", f"/message/{message_id}", "/message/{message_id}")
+    return request("GET", f"/message/{message_id}", "/message/{message_id}")
 
 
 def _list() -> Event:
-    return _request("GET", f"/dragons?family=gold&limit={SHOWN}", "/dragons")
+    return request("GET", f"/dragons?family=gold&limit={SHOWN}", "/dragons")
 
 
 def _batch() -> Event:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cases import API, CONSUMER
+from benchmarks.cases import ADDER, API, CONSUMER
 from benchmarks.peer import CHALICE, FOLDER, OF_LAMBDA, OF_PEERS, OURS, Peer, PeerError, filled_in
 from operations import PROJECT
 from operations.deploy import commands
@@ -30,7 +30,7 @@ from operations.functions import logical_id
 KEPT_IN = PROJECT / ".local" / "bench"
 STAGE = "prod"
 POOL = {"UserPoolArn": "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_DragonPst"}
-_FUNCTIONS = {API: "api_handler", CONSUMER: "store_messages"}
+FUNCTIONS = {API: "api_handler", CONSUMER: "store_messages", ADDER: "add_dragon"}
 _NOT_PACKED = frozenset({"__pycache__", "bin"})
 
 
@@ -76,7 +76,7 @@ def packaged(peer: Peer) -> Packaged:
 def certificates(made: Packaged) -> Iterator[Path]:
     """Yield the files of trusted authorities that the package and its Python have."""
     for folder in (made.unzipped, made.python.parent.parent):
-        for path in sorted(folder.rglob("*.pem")):
+        for path in sorted((*folder.rglob("*.pem"), *folder.rglob("*.crt"))):
             if "BEGIN CERTIFICATE" in path.read_text(encoding="utf-8"):
                 yield path
 
@@ -91,7 +91,7 @@ def _ours(peer: Peer, folder: Path, python: Path) -> Packaged:
             **OF_LAMBDA,
             **filled_in(resources[logical_id(name)]["Properties"]["Environment"]["Variables"], peer.name),
         }
-        for function, name in _FUNCTIONS.items()
+        for function, name in FUNCTIONS.items()
     }
     return Packaged(peer, template.parent / "deployment.zip", folder / "unzipped", python, environments)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.aws import REGION, SETTINGS
-from benchmarks.cases import API, CONSUMER, peers_environment
+from benchmarks.cases import ADDER, API, CONSUMER, peers_environment
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -42,7 +42,13 @@ RAW = Peer("raw", "raw boto3", {API: "app.handler", CONSUMER: "app.consume"})
 CHALICE = Peer("chalice", "Chalice + msgspec", {API: "app.app", CONSUMER: "app.consume"})
 POWERTOOLS = Peer("powertools", "Powertools", {API: "app.handler", CONSUMER: "app.consume"}, silencing=_SILENT)
 FASTAPI = Peer("fastapi", "FastAPI + Mangum", {API: "app.handler"})
-OURS = Peer("ours", "**Dragonpost**", {API: "app.app", CONSUMER: "app.store_messages"}, binary=True, silencing=_SILENT)
+OURS = Peer(
+    "ours",
+    "**Dragonpost**",
+    {API: "app.app", CONSUMER: "app.store_messages", ADDER: "app.add_dragon"},
+    binary=True,
+    silencing=_SILENT,
+)
 
 PEERS: Sequence[Peer] = (RAW, CHALICE, POWERTOOLS, FASTAPI, OURS)
 

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.aws import Aws
 from benchmarks.cases import CASES
 from benchmarks.cold_start import starting
-from benchmarks.lane import Lane
+from benchmarks.lane import Behind, Lane
 from benchmarks.package import Packaged
 from benchmarks.rows import LATENCY_S, Cold, Warm
 from benchmarks.spread import Samples
@@ -40,8 +41,8 @@ def conform(packages: Sequence[Packaged], say: Say) -> None:
     for made in packages:
         for function in made.peer.handlers:
             names = [name for name, case in CASES.items() if case.function == function]
-            for stub in ("in_place_of_calls", "behind_http"):
-                with Lane(made, stub, function=function) as lane:
+            for stub in ("in_place_of_calls", "behind_http") if names else ():
+                with Lane(made, Behind(stub), function=function) as lane:
                     for name in names:
                         lane.check(name)
         say(f"{made.peer.name} answers every case as it should")
@@ -64,13 +65,13 @@ def warm(packages: Sequence[Packaged], measured: Sequence[Warm], effort: Effort,
 def cold(packages: Sequence[Packaged], measured: Sequence[Cold], effort: Effort, samples: Samples) -> None:
     """Measure cold starts. The first of each is not counted: it finds files that nobody has read yet."""
     cases = dict.fromkeys(each.case for each in measured)
-    with starting(packages, LATENCY_S) as starts:
+    with starting(packages, Aws(latency_s=LATENCY_S)) as starts:
         for number in range(effort.cold_rounds + 1):
             for case in cases:
                 for made in packages:
                     if CASES[case].function not in made.peer.handlers:
                         continue
-                    cost = starts.start(made, case)
+                    cost = starts.start(made, case, CASES[case])
                     for each in measured if number else ():
                         if each.case == case:
                             samples.add(each.row.name, made.peer.name, getattr(cost, each.shows))
@@ -90,7 +91,8 @@ def _lanes(packages: Sequence[Packaged], measured: Sequence[Warm]) -> list[tuple
             silent = each.silent and bool(made.peer.silencing)
             wanted = (made.peer.name, each.stub, each.function, silent, each.latency_s, CASES[each.case].entries)
             if wanted not in lanes:
-                lanes[wanted] = Lane(made, each.stub, function=each.function, silent=silent, latency_s=each.latency_s)
+                aws = Behind(each.stub, each.latency_s)
+                lanes[wanted] = Lane(made, aws, function=each.function, silent=silent)
             turns.append((each, made, lanes[wanted]))
     return turns
 

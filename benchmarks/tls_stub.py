@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.aws import REGION, Aws
-from benchmarks.stubs import respond
+from benchmarks.stubs import respond, unchunked
 from devstack.aws import certificate
 from devstack.settings import HOST
 
@@ -56,13 +56,22 @@ def _answering(aws: Aws) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            sent = self.rfile.read(int(headers.get("content-length", "0")))
+            if headers.get("transfer-encoding") == "chunked":
+                sent = unchunked(self.rfile)
+            else:
+                sent = self.rfile.read(int(headers.get("content-length", "0")))
             status, answered, body = respond(aws, self.command, headers, sent)
             self.send_response(status)
             for name, value in answered.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def handle_expect_100(self) -> bool:
+            """Ask for the body at once: S3's clients wait for that."""
+            super().handle_expect_100()
+            self.wfile.flush()
+            return True
 
         do_GET = do_PUT = do_POST = _answer  # noqa: N815 - http.server's names
 

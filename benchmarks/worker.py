@@ -1,7 +1,8 @@
 """A process that holds one app, warm, and runs what the parent asks for: `worker.py OPTIONS`, a JSON object.
 
 The options name the app's folder (`package`), its `handler`, whether it takes bodies in base64 (`binary`), the `stub`
-(a function of benchmarks/stubs.py), and how many seconds a call to AWS takes (`latency_s`). Each line of stdin asks for
+(a function of benchmarks/stubs.py), how many seconds a call to AWS takes (`latency_s`), and the `registry`
+(its home, and how many dragons it has) if it is not the usual one. Each line of stdin asks for
 one thing; each line of the answer is JSON. What the app writes goes to /dev/null.
 """
 
@@ -20,10 +21,11 @@ PROJECT = str(Path(__file__).resolve().parent.parent)
 EVENTS_AT_ONCE = 100
 
 sys.path.insert(0, PROJECT)
-from benchmarks import stubs  # noqa: E402 - the project is on the path for these alone: its app.py is not the app
+from benchmarks import grown_cases, stubs  # noqa: E402 - the project is on the path for these: its app.py is not the app
 from benchmarks.aws import Aws  # noqa: E402
 from benchmarks.cases import CASES, Case, for_app  # noqa: E402
 from benchmarks.cold import Context  # noqa: E402
+from benchmarks.grown_aws import GrownAws  # noqa: E402
 
 sys.path.remove(PROJECT)
 
@@ -35,7 +37,7 @@ class App:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         sys.path.insert(0, options["package"])
-        self.aws = Aws(latency_s=options["latency_s"])
+        self.aws, self._cases = _behind(options)
         getattr(stubs, options["stub"])(self.aws)
         self._binary = options["binary"]
         self._run = handler(options["handler"])
@@ -44,7 +46,7 @@ class App:
         """Run a case once: its answer, and the calls that it made to AWS."""
         case = self._set_up(name)
         answer = self._run(self._event(case), Context())
-        return {"answer": answer, "calls": self.aws.calls}
+        return {"answer": answer, "calls": self.aws.calls, "items": self.aws.items}
 
     def time(self, name: str, count: int) -> dict[str, Any]:
         """Run a case so many times, and return how many seconds of CPU and of time one took."""
@@ -65,13 +67,21 @@ class App:
         return {"cpu_s": cpu_s / count, "wall_s": wall_s / count}
 
     def _set_up(self, name: str) -> Case:
-        case = CASES[name]
+        case = self._cases[name]
         self.aws.entries, self.aws.moving = case.entries, case.moving
-        self.aws.calls.clear()
+        self.aws.restore()
         return case
 
     def _event(self, case: Case) -> dict[str, Any]:
         return for_app(case.make(), binary=self._binary)
+
+
+def _behind(options: Mapping[str, Any]) -> tuple[Aws, Mapping[str, Case]]:
+    """Return the AWS that the options ask for, and the cases: those of everybody, or those of a registry's size."""
+    if options["registry"] is None:
+        return Aws(latency_s=options["latency_s"]), CASES
+    home, dragons = options["registry"]
+    return GrownAws(entries=dragons, home=home), grown_cases.cases(home, dragons)
 
 
 def handler(name: str) -> Handler:

@@ -1,23 +1,34 @@
-"""How many calls of AWS an answer costs: each takes milliseconds, is paid for, and counts towards a quota."""
+"""How many calls of AWS an answer costs: each takes milliseconds, is paid for, and counts towards a quota.
+
+The calls themselves are in `benchmarks/calls.py`, because the simulation of load is fed with them.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import app as declared
+from benchmarks.calls import CALLS, SETTINGS
 from chalicelib import aws
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import CLERK, OPERATOR, Service
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, dragon_body, dragon_members, message_body
 
-OTHER_MESSAGE = "0a3d6a53-6a3e-4c0e-8f62-0a4e3a9d6f11"
+OTHER_ID = {"message_id": '"0a3d6a53-6a3e-4c0e-8f62-0a4e3a9d6f11"'}
+OTHER = {"order_amount": "1"}
 JSON = {"Content-Type": "application/json"}
-SETTINGS = ["ssm GetParametersByPath"] * 2  # pages of ten
+CORRECTION = {"body": dragon_body("Ember"), "headers": JSON | {"If-Match": "*"}}
+
+
+def addition(name: str, submission_id: str) -> dict[str, Any]:
+    """Return what the workflow gives its second step."""
+    return {"dragon": dragon_members(name), "submission_id": submission_id, "correlation_id": "c"}
 
 
 @pytest.fixture
@@ -58,123 +69,113 @@ def warm_in_dynamodb(service: Service, stage: Stage, calls: list[str]) -> Servic
     """A service that has answered before, with a dragon in DynamoDB."""
     stage.open_table()
     stage.put_parameters(dragon_store="dynamodb")
-    given = {"dragon": dragon_members("Ember"), "submission_id": "s", "correlation_id": "c"}
-    assert service.app.add_dragon(given, None)["outcome"] == "added"
+    assert service.app.add_dragon(addition("Ember", "s"), None)["outcome"] == "added"
     assert service.get("/dragons/Ember").status == 200
     calls.clear()
     return service
 
 
-# Each route's calls when the function has read its settings and the document before.
-COSTS: list[tuple[str, str, dict[str, Any], int | None, list[str]]] = [
-    ("GET", "/health", {}, 200, []),
-    ("GET", "/", {}, 200, []),
-    ("GET", "/docs", {}, None, []),  # 404 where Swagger UI is not vendored
-    ("GET", "/openapi.json", {}, 200, []),
-    ("GET", "/static/console.js", {}, 200, []),
-    ("GET", "/dragons", {}, 200, ["s3 GetObject"]),
-    ("GET", "/dragons?limit=0", {}, 400, []),
-    ("GET", "/dragons", {"token_claims": None}, 401, []),
-    ("GET", "/dragons/Ember", {}, 200, ["s3 GetObject"]),
-    ("POST", "/dragons", {"body": dragon_body("Ash"), "headers": JSON}, 202, ["stepfunctions start_execution"]),
-    ("POST", "/dragons", {"body": b"{}", "headers": JSON}, 400, []),
+# What is asked, by its name in benchmarks/calls.py, of a function that has read its settings and the document before.
+ASKED: list[tuple[str, str, dict[str, Any], int | None]] = [
+    ("GET /health", "/health", {}, 200),
+    ("GET /", "/", {}, 200),
+    ("GET /docs", "/docs", {}, None),  # 404 where Swagger UI is not vendored
+    ("GET /openapi.json", "/openapi.json", {}, 200),
+    ("GET /static/{name}", "/static/console.js", {}, 200),
+    ("GET /dragons", "/dragons", {}, 200),
+    ("GET /dragons, malformed", "/dragons?limit=0", {}, 400),
+    ("GET /dragons, without a token", "/dragons", {"token_claims": None}, 401),
+    ("GET /dragons/{dragon_name}", "/dragons/Ember", {}, 200),
+    ("POST /dragons", "/dragons", {"body": dragon_body("Ash"), "headers": JSON}, 202),
+    ("POST /dragons, malformed", "/dragons", {"body": b"{}", "headers": JSON}, 400),
+    ("PUT /dragons/{dragon_name}", "/dragons/Ember", CORRECTION, 200),
+    ("DELETE /dragons/{dragon_name}", "/dragons/Ember", {}, 204),
+    ("DELETE /dragons/{dragon_name}, absent", "/dragons/nobody", {}, 404),
+    ("GET /submissions/{submission_id}, without a row", "/submissions/nobody", {}, 404),
+    ("POST /post-message", "/post-message", {"body": message_body(OTHER_ID), "headers": JSON}, 202),
+    ("POST /post-message, stored before", "/post-message", {"body": message_body(), "headers": JSON}, 200),
+    ("POST /post-message, in conflict", "/post-message", {"body": message_body(data=OTHER), "headers": JSON}, 409),
+    ("POST /post-message, malformed", "/post-message", {"body": b"{}", "headers": JSON}, 400),
+    ("GET /message/{message_id}", f"/message/{MESSAGE_ID}", {"token_claims": CLERK}, 200),
     (
-        "PUT",
-        "/dragons/Ember",
-        {"body": dragon_body("Ember"), "headers": JSON | {"If-Match": "*"}},
+        "GET /message/{message_id}, of a company that an operator names",
+        f"/message/{MESSAGE_ID}?company_id={COMPANY}",
+        {},
         200,
-        ["s3 GetObject", "s3 PutObject"],
     ),
-    ("DELETE", "/dragons/Ember", {}, 204, ["s3 GetObject", "s3 PutObject"]),
-    ("DELETE", "/dragons/nobody", {}, 404, ["s3 GetObject"]),
-    ("GET", "/submissions/nobody", {}, 404, ["dynamodb Query", "stepfunctions describe_execution"]),
-    (
-        "POST",
-        "/post-message",
-        {"body": message_body({"message_id": f'"{OTHER_MESSAGE}"'}), "headers": JSON},
-        202,
-        ["dynamodb GetItem", "sqs SendMessage"],
-    ),
-    ("POST", "/post-message", {"body": message_body(), "headers": JSON}, 200, ["dynamodb GetItem"]),
-    (
-        "POST",
-        "/post-message",
-        {"body": message_body(data={"order_amount": "1"}), "headers": JSON},
-        409,
-        ["dynamodb GetItem"],
-    ),
-    ("POST", "/post-message", {"body": b"{}", "headers": JSON}, 400, []),
-    ("GET", f"/message/{MESSAGE_ID}", {"token_claims": CLERK}, 200, ["dynamodb GetItem"]),
-    ("GET", f"/message/{MESSAGE_ID}?company_id={COMPANY}", {}, 200, ["dynamodb GetItem"]),
-    ("GET", f"/message/{MESSAGE_ID}", {}, 200, ["dynamodb Query"]),
+    ("GET /message/{message_id}, of any company", f"/message/{MESSAGE_ID}", {}, 200),
+]
+
+# The same where the registry is in DynamoDB.
+ASKED_OF_DYNAMODB: list[tuple[str, str, dict[str, Any], int]] = [
+    ("GET /dragons, in DynamoDB", "/dragons", {}, 200),
+    ("GET /dragons, in DynamoDB", "/dragons?family=red", {}, 200),
+    ("GET /dragons of a name, in DynamoDB", "/dragons?dragonName=Ember", {}, 200),
+    ("GET /dragons/{dragon_name}, in DynamoDB", "/dragons/Ember", {}, 200),
+    ("PUT /dragons/{dragon_name}, in DynamoDB", "/dragons/Ember", CORRECTION, 200),
+    ("DELETE /dragons/{dragon_name}, in DynamoDB", "/dragons/Ember", {}, 204),
+    ("DELETE /dragons/{dragon_name}, absent, in DynamoDB", "/dragons/nobody", {}, 404),
 ]
 
 
-@pytest.mark.parametrize(("method", "reference", "request_", "status", "cost"), COSTS)
+@pytest.mark.parametrize(("asked", "reference", "request_", "status"), ASKED)
 def test_an_answer_costs_these_calls_and_no_other(
-    warm: Service,
-    calls: list[str],
-    method: str,
-    reference: str,
-    request_: dict[str, Any],
-    status: int | None,
-    cost: list[str],
+    warm: Service, calls: list[str], asked: str, reference: str, request_: dict[str, Any], status: int | None
 ) -> None:
-    answer = warm.request(method, reference, **({"token_claims": OPERATOR} | request_))
+    answer = warm.request(asked.split(maxsplit=1)[0], reference, **({"token_claims": OPERATOR} | request_))
 
     assert answer.status == (status or answer.status)
-    assert calls == cost
+    assert tuple(calls) == CALLS[asked]
 
 
-# The same where the registry is in DynamoDB. Each read looks at a fence, too, and each write does so by itself.
-COSTS_IN_DYNAMODB: list[tuple[str, str, dict[str, Any], int, list[str]]] = [
-    ("GET", "/dragons", {}, 200, ["dynamodb GetItem", "dynamodb Query"]),
-    ("GET", "/dragons?family=red", {}, 200, ["dynamodb GetItem", "dynamodb Query"]),
-    ("GET", "/dragons?dragonName=Ember", {}, 200, ["dynamodb GetItem"] * 2),
-    ("GET", "/dragons/Ember", {}, 200, ["dynamodb GetItem"] * 2),
-    (
-        "PUT",
-        "/dragons/Ember",
-        {"body": dragon_body("Ember"), "headers": JSON | {"If-Match": "*"}},
-        200,
-        ["dynamodb GetItem", "dynamodb TransactWriteItems"],
-    ),
-    ("DELETE", "/dragons/Ember", {}, 204, ["dynamodb GetItem", "dynamodb TransactWriteItems"]),
-    ("DELETE", "/dragons/nobody", {}, 404, ["dynamodb GetItem"] * 2),
-]
-
-
-@pytest.mark.parametrize(("method", "reference", "request_", "status", "cost"), COSTS_IN_DYNAMODB)
+@pytest.mark.parametrize(("asked", "reference", "request_", "status"), ASKED_OF_DYNAMODB)
 def test_an_answer_of_the_other_home_costs_these_calls_and_no_other(
-    warm_in_dynamodb: Service,
-    calls: list[str],
-    method: str,
-    reference: str,
-    request_: dict[str, Any],
-    status: int,
-    cost: list[str],
+    warm_in_dynamodb: Service, calls: list[str], asked: str, reference: str, request_: dict[str, Any], status: int
 ) -> None:
-    answer = warm_in_dynamodb.request(method, reference, **({"token_claims": OPERATOR} | request_))
+    answer = warm_in_dynamodb.request(asked.split(maxsplit=1)[0], reference, **({"token_claims": OPERATOR} | request_))
 
-    assert (answer.status, calls) == (status, cost)
+    assert (answer.status, tuple(calls)) == (status, CALLS[asked])
+
+
+def test_adding_a_dragon_costs_a_swap(warm: Service, calls: list[str]) -> None:
+    warm.app.add_dragon(addition("Ash", "s1"), None)
+
+    assert tuple(calls) == CALLS["add_dragon"]
 
 
 def test_adding_a_dragon_to_the_other_home_costs_one_call(warm_in_dynamodb: Service, calls: list[str]) -> None:
     for submission_id in ("s1", "s1", "s2"):
-        given = {"dragon": dragon_members("Ash"), "submission_id": submission_id, "correlation_id": "c"}
-        warm_in_dynamodb.app.add_dragon(given, None)
+        warm_in_dynamodb.app.add_dragon(addition("Ash", submission_id), None)
 
-    assert calls == ["dynamodb TransactWriteItems"] * 3
+    assert tuple(calls) == CALLS["add_dragon, in DynamoDB"] * 3
+
+
+def test_a_batch_costs_three_calls_for_each_message_and_one_more(warm: Service, stage: Stage, calls: list[str]) -> None:
+    ids = [f"0a3d6a53-6a3e-4c0e-8f62-0a4e3a9d6f{number}" for number in range(20, 30)]
+    for message_id in ids:
+        warm.post("/post-message", message_body({"message_id": f'"{message_id}"'}))
+    batch = stage.received(stage.queue_url)
+    calls.clear()
+
+    warm.consume(batch)
+
+    assert len(batch) == 10
+    each, once = CALLS["store_messages, each message"], CALLS["store_messages, the batch"]
+    assert Counter(calls) == Counter(each * len(batch) + once)
+
+
+def test_every_cost_is_one_that_a_test_asks_for() -> None:
+    """A simulation that is fed with calls which nobody makes would be worth nothing."""
+    elsewhere = {name for name in CALLS if name.startswith(("add_dragon", "store_messages"))}
+
+    assert {asked for asked, *_ in (*ASKED, *ASKED_OF_DYNAMODB)} == CALLS.keys() - elsewhere
 
 
 def test_every_route_has_its_cost() -> None:
-    priced = {(method, "/" + reference.split("?")[0].split("/")[1]) for method, reference, *_ in COSTS}
+    priced = {asked.partition(",")[0] for asked, *_ in ASKED}
 
     assert priced == {
-        (method, "/" + path.split("/")[1])
-        for path, methods in declared.app.routes.items()
-        for method in methods
-        if method != "HEAD"
+        f"{method} {path}" for path, methods in declared.app.routes.items() for method in methods if method != "HEAD"
     }
 
 
@@ -182,7 +183,7 @@ def test_a_function_that_is_new_reads_its_settings_once(service: Service, calls:
     for _ in range(2):
         service.get("/dragons")
 
-    assert calls == [*SETTINGS, "s3 GetObject", "s3 GetObject"]
+    assert tuple(calls) == SETTINGS + CALLS["GET /dragons"] * 2
 
 
 def test_a_client_that_waits_for_five_seconds_costs_six_looks(warm: Service, calls: list[str]) -> None:

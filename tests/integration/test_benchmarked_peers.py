@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import tls_stub
 from benchmarks.cases import API
-from benchmarks.lane import Lane
+from benchmarks.grown_aws import S3, GrownAws
+from benchmarks.lane import Behind, Lane
 from benchmarks.package import Packaged
 from benchmarks.peer import OF_LAMBDA, OF_PEERS, PEERS, RAW, Peer, PeerError
 
@@ -19,7 +23,7 @@ def as_packaged(peer: Peer, folder: Path) -> Packaged:
 
 
 def test_the_raw_handler_does_what_every_case_asks() -> None:
-    with Lane(as_packaged(RAW, RAW.source), "behind_http") as lane:
+    with Lane(as_packaged(RAW, RAW.source), Behind("behind_http")) as lane:
         for case in ("post", "post again", "post invalid", "get message", "list, new", "list, known", "list, known"):
             lane.check(case)
 
@@ -38,8 +42,29 @@ def test_the_raw_handler_does_what_every_case_asks() -> None:
 def test_a_peer_that_does_otherwise_is_named_with_what_it_did(tmp_path: Path, answers: str, fault: str) -> None:
     (tmp_path / "app.py").write_text(f"def handler(event, context):\n    {answers}\n", encoding="utf-8")
 
-    with Lane(as_packaged(RAW, tmp_path), "in_place_of_calls") as lane, pytest.raises(PeerError, match=fault):
+    with Lane(as_packaged(RAW, tmp_path), Behind("in_place_of_calls")) as lane, pytest.raises(PeerError, match=fault):
         lane.check("post")
+
+
+def test_the_stub_behind_tls_asks_for_a_body_at_once_and_reads_its_chunks(tmp_path: Path) -> None:
+    """S3's clients wait until they are asked, and on a new connection for ever."""
+    aws = GrownAws(entries=1, home=S3)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    head = b"PUT /dragons.json HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with tls_stub.serving(aws, tmp_path / "ca.pem") as port:
+        context.load_verify_locations(tmp_path / "ca.pem")
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+            context.wrap_socket(connection, server_hostname="s3.eu-central-1.amazonaws.com") as client,
+        ):
+            client.sendall(head)
+            asked = client.recv(100)
+            client.sendall(b"2\r\n[]\r\n0\r\n\r\n")
+            answered = client.recv(100)
+
+    assert asked.startswith(b"HTTP/1.1 100 ")
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert aws.document(None)[1] == b"[]"
 
 
 def test_every_peer_has_a_source_that_pins_what_it_requires() -> None:

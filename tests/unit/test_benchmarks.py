@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from benchmarks import aws, plot
 from benchmarks.cases import CASES, fault_of_calls, for_app
-from benchmarks.peer import PeerError, filled_in
+from benchmarks.package import Packaged, certificates
+from benchmarks.peer import OURS, PeerError, filled_in
 from benchmarks.spread import Samples
 from chalicelib import exact_json
 from chalicelib.messages.model import message_from
@@ -66,6 +69,14 @@ class TestStandIns:
     def test_a_call_that_nobody_answers_is_named(self) -> None:
         with pytest.raises(aws.UnknownCall, match="TransactWriteItems"):
             aws.Aws().answer("TransactWriteItems", {})
+
+    def test_the_file_of_the_authorities_that_the_service_trusts_is_found(self, tmp_path: Path) -> None:
+        """Or a new function would not trust the stub that stands for AWS."""
+        shutil.copy(PROJECT / "chalicelib" / "amazon_roots.crt", tmp_path)
+        (tmp_path / "key.pem").write_text("no certificate", encoding="utf-8")
+        made = Packaged(OURS, tmp_path / "none.zip", tmp_path, tmp_path / "no" / "bin" / "python", {})
+
+        assert list(certificates(made)) == [tmp_path / "amazon_roots.crt"]
 
     def test_a_variable_of_the_template_that_has_no_value_is_named(self) -> None:
         with pytest.raises(PeerError, match=r"ours: .* DRAGONPOST_NEW_THING"):
