@@ -32,6 +32,7 @@ STAGE = "prod"
 POOL = {"UserPoolArn": "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_DragonPst"}
 _FUNCTIONS = {API: "api_handler", CONSUMER: "store_messages"}
 _NOT_PACKED = frozenset({"__pycache__", "bin"})
+_CERTIFICATES = frozenset({".crt", ".pem"})
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def packaged(peer: Peer) -> Packaged:
 def certificates(made: Packaged) -> Iterator[Path]:
     """Yield the files of trusted authorities that the package and its Python have."""
     for folder in (made.unzipped, made.python.parent.parent):
-        for path in sorted(folder.rglob("*.pem")):
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in _CERTIFICATES):
             if "BEGIN CERTIFICATE" in path.read_text(encoding="utf-8"):
                 yield path
 
