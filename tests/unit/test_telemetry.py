@@ -125,10 +125,8 @@ class TestLogLines:
     @staticmethod
     def both(record: logging.LogRecord) -> list[dict[str, Any]]:
         """Return the line that Powertools' own formatter writes for a record, and ours."""
-        theirs, ours = LambdaPowertoolsFormatter(utc=True), LogLines()
+        theirs, ours = LambdaPowertoolsFormatter(utc=True, service="dragonpost"), LogLines()
         record.created, record.msecs = 1795504801.0625, 62.0
-        for formatter in (theirs, ours):
-            formatter.append_keys(service="dragonpost", sampling_rate=None)
         line = ours.format(record)  # it puts the correlation id into the record
         assert line.isascii()
         return [json.loads(theirs.format(record)), json.loads(line)]
