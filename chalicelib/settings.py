@@ -129,6 +129,7 @@ class Settings:
     ) -> None:
         """Take the function's environment, a function that returns the SSM client (called if needed), and a clock."""
         self._environment = environment
+        self._given: dict[Setting, str] = {}  # by the environment, which does not change
         self._parameters = ParameterStore(f"/dragonpost/{self.stage}/", _is_usable, ssm, clock)
 
     @classmethod
@@ -138,10 +139,14 @@ class Settings:
 
     def value(self, setting: Setting) -> str:
         """Return the value of a setting of this stage. Raises `SettingError`, and `aws.calling`'s errors."""
+        given = self._given.get(setting)
+        if given is not None:
+            return given
         if setting.source is not Source.PARAMETER_STORE:
             given = self._environment.get(setting.variable, "").strip()
             if given:
-                return setting.checked(given, f"the environment variable {setting.variable}")
+                self._given[setting] = setting.checked(given, f"the environment variable {setting.variable}")
+                return given
             if setting.default is not None:
                 return setting.default
         return setting.parameter(self._parameters.path, self._parameters.values())
