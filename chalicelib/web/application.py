@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Protocol
 
-from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request
+from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig
 
 from chalicelib import aws
 from chalicelib.identity import Caller, caller_from_claims
@@ -15,6 +15,7 @@ from chalicelib.telemetry import correlated, logger
 from chalicelib.web import requests
 from chalicelib.web.compression import compressed
 from chalicelib.web.problems import INTERNAL_ERROR, method_not_allowed, problem_for
+from chalicelib.web.requests import Request
 from chalicelib.web.responses import Reply, problem_reply
 
 REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Request-Id")
@@ -70,8 +71,8 @@ class Clients(Protocol):
 class Dragonpost(Chalice):
     """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems.
 
-    The routes are Chalice's, and so is the request that a view reads. Chalice's own dispatch is not used, and with it
-    its middleware: it would make CORS headers, answers and errors of its own for each request, only to replace them.
+    The routes are Chalice's. Its own dispatch is not used, and with it its middleware: it would make a request, CORS
+    headers, answers and errors of its own for each event, only to have them replaced.
     """
 
     def __init__(self, app_name: str, clients: Clients) -> None:
@@ -95,7 +96,7 @@ class Dragonpost(Chalice):
     @property
     def request(self) -> Request:
         """The request that is being answered."""
-        assert self.current_request is not None  # noqa: S101 - views run inside a request
+        assert isinstance(self.current_request, Request)  # noqa: S101 - views run inside a request
         return self.current_request
 
     @property
@@ -145,11 +146,11 @@ class Dragonpost(Chalice):
         entry = entries.get(request["httpMethod"])
         if entry is None:
             return problem_reply(method_not_allowed(list(entries)), request["requestId"])
-        self.current_request = Request(event)
+        self.current_request = Request(event)  # type: ignore[assignment] # it has what the views read
         reply = entry.view_function(**{name: event["pathParameters"][name] for name in entry.view_args})
         if not isinstance(reply, Reply):
             raise TypeError(f"{entry.view_name} returned {type(reply).__name__} instead of a Reply")
-        if any("\n" in value for value in reply.headers.values()):
+        if "\n" in "".join(reply.headers.values()):
             raise ValueError(f"{entry.view_name} returned a header with a line break")
         return reply
 

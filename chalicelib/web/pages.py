@@ -11,12 +11,11 @@ from pathlib import Path
 from string import Template
 
 import msgspec
-from chalice.app import Request
 
 from chalicelib.dragons.model import FIELDS
 from chalicelib.web import problems
 from chalicelib.web.problems import ProblemRaised
-from chalicelib.web.requests import header
+from chalicelib.web.requests import Request, header
 from chalicelib.web.responses import Reply, revalidated
 
 STATIC = Path(__file__).parent / "static"

@@ -1,5 +1,6 @@
 """Reading a request strictly: its body, parameters, headers and path. Each fault says where it is."""
 
+import base64
 import re
 import uuid
 from collections.abc import Callable, Mapping, Set
@@ -7,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import unquote
-
-from chalice.app import Request
 
 from chalicelib import exact_json
 from chalicelib.faults import Fault, Faults, InvalidInput
@@ -31,6 +30,27 @@ _CODING = re.compile(rf"[ \t]*({_NAME})[ \t]*")
 # An item of a list, whose quoted strings may hold commas. A string that is never closed goes on to the end.
 _PREFERENCE = re.compile(r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^",])+')
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
+
+
+class Request:
+    """One request, of an event that `completed` returned."""
+
+    __slots__ = ("_body", "_is_base64", "context", "headers", "path", "query")
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        self._body: str | None = event["body"]
+        self._is_base64: bool = event.get("isBase64Encoded", False)
+        self.context: dict[str, Any] = event["requestContext"]
+        self.headers: Mapping[str, str] = event["headers"]
+        self.path: str = self.context["resourcePath"]
+        self.query: Mapping[str, list[str]] = event["multiValueQueryStringParameters"]
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body's bytes, which API Gateway passes on in base64, or as text."""
+        if not self._body:
+            return b""
+        return base64.b64decode(self._body) if self._is_base64 else self._body.encode()
 
 
 def json_object(request: Request) -> dict[str, Any]:
@@ -73,8 +93,7 @@ def _given_once(name: str, value: str | None, form: re.Pattern[str], rule: str) 
 
 def header(request: Request, name: str) -> str | None:
     """Return a header's value, or None. Several lines are one value, as `completed` combines them."""
-    value = request.headers.get(name)
-    return None if value is None else str(value)
+    return request.headers.get(name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +126,7 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
     Servers put U+FFFD where bytes are not UTF-8 (`%E5`, say, which is Latin-1). A filter with it would find nothing.
     """
     found = Parameters()
-    query = request.query_params
-    for name in query or ():
-        given = query.getlist(name)  # type: ignore[union-attr]
+    for name, given in request.query.items():
         if name not in known:
             allowed = ", ".join(sorted(known)) or "none"
             found.faults.add("parameter", name, f"is not known here (known: {allowed})")
@@ -142,15 +159,20 @@ def path_text(value: str) -> str:
 
 def path_prefix(request: Request) -> str:
     """Return the part of the request's path before this service's routes: the API's stage, or nothing locally."""
-    below = [part for part in request.path.split("/") if part]
-    parts = [part for part in request.context["path"].split("/") if part]
+    return _before(request.path, request.context["path"])
+
+
+@lru_cache(maxsize=16)
+def _before(route: str, path: str) -> str:
+    below = [part for part in route.split("/") if part]
+    parts = [part for part in path.split("/") if part]
     return "".join(f"/{part}" for part in parts[: len(parts) - len(below)])
 
 
 def claims(request: Request) -> Mapping[str, Any] | None:
     """Return the claims of the token that was verified before the request came here, or None."""
     found = _members(request.context.get("authorizer")).get("claims")
-    return found if isinstance(found, Mapping) else None
+    return found if isinstance(found, dict) else None
 
 
 def completed(event: object) -> dict[str, Any]:
@@ -163,7 +185,8 @@ def completed(event: object) -> dict[str, Any]:
     """
     given = _members(event)
     context = _members(given.get("requestContext"))
-    headers = {"accept": "*/*"} | _combined(given)
+    headers = _combined(given)
+    headers.setdefault("accept", "*/*")
     return {
         **given,
         "headers": headers,
