@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,8 +34,7 @@ class OrderMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Order
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A valid order message: the checked parts, and `data` whole and exact (Decimals for numbers)."""
 
     metadata: Metadata

@@ -161,8 +161,8 @@ class Dragonpost(Chalice):
 
     def _answering(self, view: View, *, guarded: bool) -> View:
         """Wrap a view: give a guarded one its caller, and turn the domain errors that it raises into problems."""
-        parameters = inspect.signature(view, eval_str=True).parameters
-        taken = [name for name, parameter in parameters.items() if parameter.annotation is Caller]
+        annotations = inspect.get_annotations(view, eval_str=True)
+        taken = [name for name, annotated in annotations.items() if annotated is Caller]
         if taken != (["caller"] if guarded else []):
             raise TypeError(
                 f"{view.__name__} takes {taken or 'no caller'}: a view with an authorizer takes `caller: Caller`, "

@@ -4,10 +4,11 @@ import base64
 import re
 import uuid
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import unquote
+
+import msgspec
 
 from chalicelib import exact_json
 from chalicelib.faults import Fault, Faults, InvalidInput
@@ -20,16 +21,17 @@ WAIT_MAX_S = 10
 
 Parsed = TypeVar("Parsed")
 
+# The others are compiled when a request has what they describe.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 # RFC 9110 §8.3.1, with the empty parameters of §5.6.6
-_MEDIA_TYPE = re.compile(rf"[ \t]*({_NAME}/{_NAME})(?:[ \t]*;(?:[ \t]*{_NAME}=(?:{_NAME}|{_QUOTED}))?)*[ \t]*")
-_CODING = re.compile(rf"[ \t]*({_NAME})[ \t]*")
+_MEDIA_TYPE = rf"[ \t]*({_NAME}/{_NAME})(?:[ \t]*;(?:[ \t]*{_NAME}=(?:{_NAME}|{_QUOTED}))?)*[ \t]*"
+_CODING = rf"[ \t]*({_NAME})[ \t]*"
 # An item of a list, whose quoted strings may hold commas. A string that is never closed goes on to the end.
-_PREFERENCE = re.compile(r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^",])+')
-_WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
+_PREFERENCE = r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^",])+'
+_WAIT = r'(?i)wait\s*=\s*"?([0-9]{1,9})"?'
 
 
 class Request:
@@ -81,11 +83,11 @@ def _check_is_json(content_type: str | None, content_encoding: str | None) -> No
         raise ProblemRaised(problems.ENCODED_BODY)
 
 
-def _given_once(name: str, value: str | None, form: re.Pattern[str], rule: str) -> str | None:
+def _given_once(name: str, value: str | None, form: str, rule: str) -> str | None:
     """Return what a header has in the form's first group, in lower case, or None. Raises `InvalidInput`."""
     if value is None:
         return None
-    found = form.fullmatch(value)
+    found = re.fullmatch(form, value)
     if found is None:
         raise InvalidInput(Fault("header", name, f"must be given once, as {rule}"))
     return found[1].lower()
@@ -96,12 +98,11 @@ def header(request: Request, name: str) -> str | None:
     return request.headers.get(name.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """A request's parameters: the values that can be used, and what is wrong with the others."""
 
-    values: dict[str, str] = field(default_factory=dict)
-    faults: Faults = field(default_factory=Faults)
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+    faults: Faults = msgspec.field(default_factory=Faults)
 
     def take(self, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
         """Return what `parse` makes of the query parameter, None if it is missing or refused (see `parsed`)."""
@@ -259,8 +260,8 @@ def wait_preferred_s(request: Request) -> int:
 
     A preference that is not understood is ignored, as RFC 7240 §2 asks. If there are several, the first one counts.
     """
-    for preference in _PREFERENCE.findall(header(request, "Prefer") or ""):
-        match = _WAIT.fullmatch(preference.split(";")[0].strip())
+    for preference in re.findall(_PREFERENCE, header(request, "Prefer") or ""):
+        match = re.fullmatch(_WAIT, preference.split(";")[0].strip())
         if match:
             return min(int(match[1]), WAIT_MAX_S)
     return 0
