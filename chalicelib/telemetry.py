@@ -11,10 +11,15 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import TracebackType
+from typing import Any
+
+import msgspec
 
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "dragonpost")
 NAMESPACE = "Dragonpost"
@@ -22,7 +27,8 @@ NAMESPACE = "Dragonpost"
 _correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 # It escapes every character beyond printable ASCII. Powertools leaves U+0085, U+009B and U+2028 as they are. Some
 # readers take them for the end of a line, or for a command to the terminal.
-_encoder = json.JSONEncoder(separators=(",", ":"), default=str)
+_escaping = json.JSONEncoder(separators=(",", ":"), default=str)
+_encoder = msgspec.json.Encoder(enc_hook=str)  # it takes a fifth of the time, and escapes nothing beyond U+001F
 # What logging puts into every record, by itself and to format it; whatever else a record has was logged with it.
 _NO_EXTRAS = frozenset({*vars(logging.makeLogRecord({})), "asctime", "level", "location", "taskName", "timestamp"})
 # It is not logged, so it need not be found out (https://docs.python.org/3/howto/logging.html#optimization).
@@ -44,9 +50,9 @@ class LogLines(logging.Formatter):
             "timestamp": _utc(record.created),
             "service": SERVICE,
             "xray_trace_id": _trace_id(),
-            **{name: value for name, value in vars(record).items() if name not in _NO_EXTRAS},
         }
-        return _encoder.encode({name: value for name, value in line.items() if value is not None})
+        line |= {name: value for name, value in vars(record).items() if name not in _NO_EXTRAS}
+        return _in_ascii({name: value for name, value in line.items() if value is not None})
 
     @cached_property
     def _of_powertools(self) -> logging.Formatter:
@@ -56,13 +62,27 @@ class LogLines(logging.Formatter):
             def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
                 return _utc(record.created)
 
-        return WithOurTime(json_serializer=_encoder.encode, service=SERVICE)
+        return WithOurTime(json_serializer=_in_ascii, service=SERVICE)
+
+
+def _in_ascii(line: Mapping[str, Any]) -> str:
+    """Return a line as JSON in printable ASCII."""
+    with suppress(UnicodeEncodeError):  # half of a surrogate pair
+        text = _encoder.encode(line).decode()
+        if text.isascii() and "\x7f" not in text:
+            return text
+    return _escaping.encode(line)
 
 
 def _utc(created_s: float) -> str:
     """Return a time in UTC, in the form that Powertools has by default: `2026-11-24 07:20:01,500+0000`."""
-    time = datetime.fromtimestamp(created_s, UTC).isoformat(" ", "milliseconds")
-    return f"{time[:19]},{time[20:23]}+0000"
+    second, microseconds = divmod(round(created_s * 1_000_000), 1_000_000)
+    return f"{_second(second)},{microseconds // 1000:03}+0000"
+
+
+@lru_cache(maxsize=1)  # a busy function writes many lines in a second
+def _second(since_1970: int) -> str:
+    return datetime.fromtimestamp(since_1970, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _trace_id() -> str | None:
