@@ -4,6 +4,7 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
+from logging import INFO
 from typing import Any, Protocol
 
 from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig
@@ -172,8 +173,8 @@ class Dragonpost(Chalice):
         @wraps(view)
         def answer(**path_parameters: str) -> Reply:
             try:
-                caller = {"caller": self._caller()} if guarded else {}
-                return view(**caller, **{name: requests.path_text(text) for name, text in path_parameters.items()})
+                texts = {name: requests.path_text(text) for name, text in path_parameters.items()}
+                return view(caller=self._caller(), **texts) if guarded else view(**texts)
             except Exception as error:  # noqa: BLE001 - Chalice would turn it into an answer of another form
                 problem = problem_for(error)
                 if problem is None or problem.status >= 500:
@@ -188,20 +189,21 @@ class Dragonpost(Chalice):
     def _finished(self, reply: Reply, event: Mapping[str, Any]) -> dict[str, Any]:
         answer = compressed(reply, event["headers"])
         request = event["requestContext"]
-        answer["headers"] |= {**self._common_headers, "X-Request-Id": request["requestId"]}
+        answer["headers"].update(self._common_headers)
+        answer["headers"]["X-Request-Id"] = request["requestId"]
         if request.get("httpMethod") == "HEAD":
             answer |= {"body": "", "isBase64Encoded": False}
         return answer
 
 
 def _log(event: Mapping[str, Any], answer: Mapping[str, Any], started: float) -> None:
+    if not logger.isEnabledFor(INFO):
+        return
     request = event["requestContext"]
-    logger.info(
-        "request",
-        extra={
-            "method": request.get("httpMethod"),
-            "route": request.get("resourcePath"),
-            "status": answer["statusCode"],
-            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
-        },
-    )
+    told = {
+        "method": request.get("httpMethod"),
+        "route": request.get("resourcePath"),
+        "status": answer["statusCode"],
+        "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+    }
+    logger.info("request", extra=told)
