@@ -1,6 +1,6 @@
 """Structured logs and metrics, in the form that AWS Lambda Powertools gives them.
 
-Powertools itself is imported when there is a metric or an exception to write: a request that succeeds needs neither.
+Powertools itself is imported when there is an exception to write. What succeeds does without it.
 
 Nothing here logs a request body, a token or a phone number; pass identifiers and reasons only.
 """
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -121,15 +122,16 @@ class correlated:  # noqa: N801 - a verb: with correlated(…)
 
 
 def count(name: str, value: int = 1, **dimensions: str) -> None:
-    """Emit a CloudWatch metric (embedded metric format) in units of Count.
+    """Emit a CloudWatch metric in units of Count, as one line in the embedded metric format
+    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 
-    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input. Call it
-    only while no other thread writes: Powertools writes a metric and the end of its line separately. (A log line is one
-    write.)
+    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input.
     """
-    from aws_lambda_powertools.metrics import MetricUnit, single_metric  # noqa: PLC0415 - see the module
-
-    with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
-        metric.add_dimension("service", SERVICE)
-        for dimension, label in dimensions.items():
-            metric.add_dimension(dimension, label)
+    labels = {"service": SERVICE, **dimensions}
+    described = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(labels)],
+        "Metrics": [{"Name": name, "Unit": "Count"}],
+    }
+    envelope = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [described]}
+    sys.stdout.write(_in_ascii({"_aws": envelope, **labels, name: [float(value)]}) + "\n")

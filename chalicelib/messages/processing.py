@@ -98,7 +98,6 @@ class Consumer:
             ]
             quick = wait(groups, SLOW_AFTER_S).done
             fates = [*self._delete(quick), *self._delete(group for group in groups if group not in quick)]
-        # Not in the threads: a metric and the end of its line are two writes, and another thread could write between.
         for metric, settled in Counter(fates).items():
             count(metric, settled)
         unsettled = len(deliveries) - len(fates)
