@@ -41,12 +41,9 @@ def compressed(reply: Reply, request_headers: Mapping[str, str]) -> dict[str, An
 
 def _is_worth_it(reply: Reply) -> bool:
     """Tell whether the body is large enough, and text that can be compressed."""
-    media_type = reply.headers["Content-Type"].split(";")[0]
-    return (
-        len(reply.body) >= SIZE_MIN_BYTES
-        and reply.representation.text is not None
-        and re.fullmatch(_COMPRESSIBLE, media_type) is not None
-    )
+    if len(reply.body) < SIZE_MIN_BYTES or reply.representation.text is None:
+        return False
+    return re.fullmatch(_COMPRESSIBLE, reply.headers["Content-Type"].split(";")[0]) is not None
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:
