@@ -55,7 +55,7 @@ def warm(packages: Sequence[Packaged], measured: Sequence[Warm], effort: Effort,
             turns = [
                 (each, made.peer.name, running.enter_context(lane)) for each, made, lane in _lanes(packages, measured)
             ]
-            counts = [_runs_of_a_turn(lane, each) for each, _, lane in turns]
+            counts = [runs_of_a_turn(lane, each) for each, _, lane in turns]
             for _ in range(effort.rounds):
                 for (each, name, lane), count in zip(turns, counts, strict=True):
                     cpu_s, wall_s = lane.time(each.case, count)
@@ -97,7 +97,7 @@ def _lanes(packages: Sequence[Packaged], measured: Sequence[Warm]) -> list[tuple
     return turns
 
 
-def _runs_of_a_turn(lane: Lane, each: Warm) -> int:
+def runs_of_a_turn(lane: Lane, each: Warm) -> int:
     """Return how many runs take a turn, from a few that also warm the app up."""
     if each.latency_s:
         return 1

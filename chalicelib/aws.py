@@ -15,8 +15,8 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -206,33 +206,44 @@ def forget_clients() -> None:
         _session = None
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
+class within:  # noqa: N801 - it is read as a word: with within(2)
     """Allow calls in this block, and their retries, to begin only within this many seconds.
 
     A later one raises `DependencyTimeout`. A block inside another cannot have more time than the outer one.
     """
-    token = _no_call_after.set(min(_no_call_after.get(), time.monotonic() + seconds))
-    try:
-        yield
-    finally:
-        _no_call_after.reset(token)
+
+    __slots__ = ("_seconds", "_token")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._token = _no_call_after.set(min(_no_call_after.get(), time.monotonic() + self._seconds))
+
+    def __exit__(self, *_: object) -> None:
+        _no_call_after.reset(self._token)
 
 
-@contextmanager
-def calling(service: str) -> Iterator[None]:
+class calling:  # noqa: N801 - it is read as a word: with calling("S3")
     """Turn what botocore raises inside the block into this module's errors.
 
     Takes the service's name for messages. Raises `DependencyTimeout` or `DependencyUnavailable` for what may pass by
     itself, and `DependencyFault` for what a person has to mend. Any other error propagates unchanged.
     """
-    _last_call.set("")
-    try:
-        yield
-    except botocore.ClientError as error:
-        raise _error_of_answer(service, error.response) from error
-    except (botocore.BotoCoreError, ResponseParserError) as error:
-        raise _meaning(error)(service, type(error).__name__) from error
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __enter__(self) -> None:
+        _last_call.set("")
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, botocore.ClientError):
+            raise _error_of_answer(self._service, error.response) from error
+        if isinstance(error, botocore.BotoCoreError | ResponseParserError):
+            raise _meaning(error)(self._service, type(error).__name__) from error
 
 
 def _meaning(error: Exception) -> type[DependencyError]:

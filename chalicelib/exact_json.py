@@ -70,7 +70,7 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
         raise MalformedJson(f"not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     if not isinstance(value, dict):
         raise MalformedJson("must be a JSON object")
-    if _SURROGATE_ESCAPE.search(text):
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text):
         _check_encodable(value)
     return value
 

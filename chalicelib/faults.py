@@ -1,14 +1,14 @@
 """What is wrong with a client's input: each fault with its place, and all of them at once."""
 
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
+
+import msgspec
 
 Place = Literal["pointer", "parameter", "header"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong with a request: where (a JSON pointer, a query parameter or a header) and what."""
 
     place: Place

@@ -7,9 +7,10 @@ request. The errors here have no text for clients; that is in `chalicelib/web/pr
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from chalicelib.checked import Uuid
 
@@ -53,8 +54,7 @@ class CompanyOfOthers(Forbidden):
     """The caller belongs to another company."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """A signed-in user: Cognito's `sub`, their company (a lower-case UUID, or None), and if they are an operator."""
 
     sub: str

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Self, overload
 
 from chalicelib import aws
@@ -43,7 +44,7 @@ class Setting:
     def __init__(self, source: Source, form: str, example: str, default: str | None = None) -> None:
         """Take the source, the regular expression that the whole value must match, an example, and a default if any."""
         self.source = source
-        self.form = re.compile(form)
+        self._form = form
         self.example = example
         self.default = default
 
@@ -60,6 +61,11 @@ class Setting:
     def __get__(self, settings: Settings | None, _owner: type[Settings]) -> Self | str:
         """Return the setting's value. Raises `SettingError`, and `aws.calling`'s errors if Parameter Store is read."""
         return self if settings is None else settings.value(self)
+
+    @cached_property
+    def form(self) -> re.Pattern[str]:
+        """What the whole value must match; a function needs few of them."""
+        return re.compile(self._form)
 
     def parameter(self, path: str, values: Mapping[str, str]) -> str:
         """Return the value that the parameters below a path, stripped, have for this setting. Raises `SettingError`."""
@@ -129,6 +135,7 @@ class Settings:
     ) -> None:
         """Take the function's environment, a function that returns the SSM client (called if needed), and a clock."""
         self._environment = environment
+        self._given: dict[Setting, str] = {}  # by the environment, which does not change
         self._parameters = ParameterStore(f"/dragonpost/{self.stage}/", _is_usable, ssm, clock)
 
     @classmethod
@@ -138,10 +145,14 @@ class Settings:
 
     def value(self, setting: Setting) -> str:
         """Return the value of a setting of this stage. Raises `SettingError`, and `aws.calling`'s errors."""
+        given = self._given.get(setting)
+        if given is not None:
+            return given
         if setting.source is not Source.PARAMETER_STORE:
             given = self._environment.get(setting.variable, "").strip()
             if given:
-                return setting.checked(given, f"the environment variable {setting.variable}")
+                self._given[setting] = setting.checked(given, f"the environment variable {setting.variable}")
+                return given
             if setting.default is not None:
                 return setting.default
         return setting.parameter(self._parameters.path, self._parameters.values())

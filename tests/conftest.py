@@ -1,7 +1,6 @@
 """What all suites share. Nothing here touches AWS settings, because the e2e suite has its own."""
 
 import io
-import logging
 import signal
 import sys
 from collections import Counter
@@ -13,7 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
-from chalicelib.telemetry import logger
+from chalicelib.telemetry import handler
 from tests import network
 from tests.people import verified_stage
 from tests.turns import turn
@@ -117,8 +116,6 @@ def _is_worker(config: pytest.Config) -> bool:
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What the service logs, one JSON object per line. pytest's own capture misses it: the logger keeps its stream."""
-    handler = logger.registered_handler
-    assert isinstance(handler, logging.StreamHandler)
     captured = io.StringIO()
     stream = handler.setStream(captured)
     yield captured

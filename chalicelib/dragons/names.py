@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
+from functools import cache, cached_property
 
 from chalicelib.dragons.characters import DIGITS, LETTERS, MARKS, UNICODE_VERSION
 
@@ -17,7 +18,7 @@ JOINERS = frozenset("\u200c\u200d")
 NO_LETTERS = frozenset("\u02bc\u115f\u1160\u3164\uffa0")
 
 # Default_Ignorable_Code_Point (https://www.unicode.org/Public/14.0.0/ucd/DerivedCoreProperties.txt).
-_IGNORABLE = re.compile(
+_IGNORABLE = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -34,17 +35,22 @@ PATTERN = (
 
 
 class _Kind:
-    """Characters of one kind, from the table of their runs."""
+    """Characters of one kind, from the table of their runs, which is read when it is first needed."""
 
     def __init__(self, runs: str) -> None:
-        bounds = [run.partition("-") for run in runs.split()]
-        self._firsts = [int(first, 16) for first, _, _ in bounds]
-        self._lasts = [int(last or first, 16) for first, _, last in bounds]
+        self._runs = runs
 
     def __contains__(self, character: str) -> bool:
         code = ord(character)
-        run = bisect_right(self._firsts, code) - 1
-        return run >= 0 and code <= self._lasts[run]
+        firsts, lasts = self._bounds
+        run = bisect_right(firsts, code) - 1
+        return run >= 0 and code <= lasts[run]
+
+    @cached_property
+    def _bounds(self) -> tuple[list[int], list[int]]:
+        """The first and the last code point of each run."""
+        bounds = [run.partition("-") for run in self._runs.split()]
+        return [int(first, 16) for first, _, _ in bounds], [int(last or first, 16) for first, _, last in bounds]
 
 
 _letters, _marks, _digits = _Kind(LETTERS), _Kind(MARKS), _Kind(DIGITS)
@@ -73,6 +79,11 @@ def _is_between_letters(name: str, place: int) -> bool:
     return before >= 0 and name[before] in _letters and place + 1 < len(name) and name[place + 1] in _letters
 
 
+@cache
+def _ignorable() -> re.Pattern[str]:
+    return re.compile(_IGNORABLE)
+
+
 def normalised_name(text: str) -> str:
     """Return the form in which names and families are compared. It is its own normalised form.
 
@@ -82,5 +93,5 @@ def normalised_name(text: str) -> str:
     if text.isascii():
         return text.strip().lower()
     folded = unicodedata.normalize("NFD", text).casefold()
-    plain = _IGNORABLE.sub("", folded).translate(_TO_PLAIN)
+    plain = _ignorable().sub("", folded).translate(_TO_PLAIN)
     return unicodedata.normalize("NFC", plain.strip())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
@@ -38,8 +37,7 @@ class RegistryMoved(Exception):
         self.place = place
 
 
-@dataclass(frozen=True, slots=True)
-class DragonQuery:
+class DragonQuery(msgspec.Struct, frozen=True):
     """Which dragons a page shows: filters as normalised names, the key to start after, and how many at most."""
 
     family: str | None = None
@@ -58,8 +56,7 @@ class DragonQuery:
         )
 
 
-@dataclass(frozen=True)
-class DragonPage:
+class DragonPage(msgspec.Struct, frozen=True, dict=True):
     """Dragons in the order of their keys; `next_after` is the last one's key if more follow."""
 
     dragons: list[Dragon]

@@ -13,9 +13,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from chalicelib import aws
 from chalicelib.dragons.document import Document, DocumentCorrupt, Entry, moved_to
@@ -67,8 +68,7 @@ class DocumentPlace(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
+class _Version(msgspec.Struct, frozen=True):
     """One version of the document, and where it was read."""
 
     bucket: str

@@ -5,10 +5,10 @@ A refused dragon is an outcome, not an exception, so that the functions' error m
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from chalicelib import aws
 from chalicelib.checked import CheckedText

@@ -11,11 +11,11 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from chalicelib.dragons.model import Dragon, DragonReport
 
@@ -29,8 +29,7 @@ Notification = Literal["sent", "failed"]
 WHY_FAILED = "The workflow could not be finished. GET /dragons tells whether the dragon was added."
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """A state that the workflow entered: its name, how it stands, and when it was entered (RFC 3339)."""
 
     name: str
@@ -38,8 +37,7 @@ class Step:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """A reported dragon on its way into the registry.
 
     `status` is `pending`, `added`, `rejected` or `failed`. `refusal` says what kind of rejection it was (`duplicate` or
@@ -70,8 +68,7 @@ class Submission:
         return replace(self, status="pending", finished_at=None, reason=None, refusal=None, notification=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a report comes from: the reporter's `sub`, the request's correlation id, the idempotency key if given."""
 
     sub: str

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,13 +34,19 @@ class OrderMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Order
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A valid order message: the checked parts, and `data` whole and exact (Decimals for numbers)."""
+class Message(msgspec.Struct, frozen=True):
+    """A valid order message: the checked parts, and its members, `metadata` and `data`, as JSON takes them: whole, with
+    texts in their normalised form and Decimals for numbers.
+    """
 
     metadata: Metadata
     order: Order
-    data: Mapping[str, Any]
+    members: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What was sent as `data`."""
+        return self.members["data"]
 
     @property
     def archive_key(self) -> str:
@@ -50,14 +55,14 @@ class Message:
 
     def as_json(self) -> bytes:
         """Return the message as the queue and the archive carry it: exact numbers, lower-case UUIDs, no white space."""
-        return exact_json.encode({"metadata": msgspec.structs.asdict(self.metadata), "data": self.data})
+        return exact_json.encode(self.members)
 
     def canonical(self) -> bytes:
         """Return the form in which two messages are compared: equal messages give equal bytes.
 
         Clients compute it too: docs/api.md describes it (section "Digests"), so it must not change.
         """
-        return canonical(msgspec.structs.asdict(self.metadata), self.data)
+        return exact_json.canonical(self.members)
 
     def digest(self) -> str:
         """Return the digest of the canonical form, which tells payloads apart: `sha-256:` and 64 hex digits."""
@@ -80,4 +85,6 @@ def message_from(members: Mapping[str, Any]) -> Message:
     Raises `InvalidInput` with every fault.
     """
     checked = decode(members, OrderMessage)
-    return Message(checked.metadata, checked.data, {**members["data"], "order_id": str(checked.data.order_id)})
+    metadata = {name: str(text) for name, text in msgspec.structs.asdict(checked.metadata).items()}
+    data = {**members["data"], "order_id": str(checked.data.order_id)}
+    return Message(checked.metadata, checked.data, {"metadata": metadata, "data": data})

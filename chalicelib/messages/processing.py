@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from dataclasses import dataclass
+
+import msgspec
 
 from chalicelib import aws, exact_json
 from chalicelib.faults import InvalidInput
@@ -44,8 +45,7 @@ class BatchIncomplete(Exception):
     """Some deliveries of a batch could not be settled now. They stay on the queue, and SQS delivers them again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(msgspec.Struct, frozen=True):
     """A delivery with its message, or with the error that reading it raised."""
 
     delivery: Delivery
@@ -60,8 +60,7 @@ class _Opened:
         return known
 
 
-@dataclass(frozen=True, slots=True)
-class _Settled:
+class _Settled(msgspec.Struct, frozen=True):
     """A delivery that the queue need not keep: its message is stored, or is a dead letter of this kind."""
 
     opened: _Opened
@@ -99,7 +98,6 @@ class Consumer:
             ]
             quick = wait(groups, SLOW_AFTER_S).done
             fates = [*self._delete(quick), *self._delete(group for group in groups if group not in quick)]
-        # Not in the threads: a metric and the end of its line are two writes, and another thread could write between.
         for metric, settled in Counter(fates).items():
             count(metric, settled)
         unsettled = len(deliveries) - len(fates)

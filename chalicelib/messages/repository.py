@@ -133,7 +133,7 @@ class MessageRepository:
         except Exception:  # noqa: BLE001 - whatever happens, the queue can still take the message
             self._no_look_before = self._clock() + NO_LOOK_AFTER_FAILURE_S
             logger.warning("no look in the index for a while", exc_info=True)
-            count("MessageLooksFailed")  # in Lambda, nothing else is written meanwhile: one request at a time
+            count("MessageLooksFailed")
             return Seen.UNKNOWN
         if item is None:
             return Seen.UNKNOWN

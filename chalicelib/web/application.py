@@ -4,9 +4,10 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
+from logging import INFO
 from typing import Any, Protocol
 
-from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig, Request
+from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig
 
 from chalicelib import aws
 from chalicelib.identity import Caller, caller_from_claims
@@ -15,6 +16,7 @@ from chalicelib.telemetry import correlated, logger
 from chalicelib.web import requests
 from chalicelib.web.compression import compressed
 from chalicelib.web.problems import INTERNAL_ERROR, method_not_allowed, problem_for
+from chalicelib.web.requests import Request
 from chalicelib.web.responses import Reply, problem_reply
 
 REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Request-Id")
@@ -70,8 +72,8 @@ class Clients(Protocol):
 class Dragonpost(Chalice):
     """A Chalice app whose every answer has a request id and the stage's CORS headers, and whose errors are problems.
 
-    The routes are Chalice's, and so is the request that a view reads. Chalice's own dispatch is not used, and with it
-    its middleware: it would make CORS headers, answers and errors of its own for each request, only to replace them.
+    The routes are Chalice's. Its own dispatch is not used, and with it its middleware: it would make a request, CORS
+    headers, answers and errors of its own for each event, only to have them replaced.
     """
 
     def __init__(self, app_name: str, clients: Clients) -> None:
@@ -95,7 +97,7 @@ class Dragonpost(Chalice):
     @property
     def request(self) -> Request:
         """The request that is being answered."""
-        assert self.current_request is not None  # noqa: S101 - views run inside a request
+        assert isinstance(self.current_request, Request)  # noqa: S101 - views run inside a request
         return self.current_request
 
     @property
@@ -145,11 +147,11 @@ class Dragonpost(Chalice):
         entry = entries.get(request["httpMethod"])
         if entry is None:
             return problem_reply(method_not_allowed(list(entries)), request["requestId"])
-        self.current_request = Request(event)
+        self.current_request = Request(event)  # type: ignore[assignment] # it has what the views read
         reply = entry.view_function(**{name: event["pathParameters"][name] for name in entry.view_args})
         if not isinstance(reply, Reply):
             raise TypeError(f"{entry.view_name} returned {type(reply).__name__} instead of a Reply")
-        if any("\n" in value for value in reply.headers.values()):
+        if "\n" in "".join(reply.headers.values()):
             raise ValueError(f"{entry.view_name} returned a header with a line break")
         return reply
 
@@ -160,8 +162,8 @@ class Dragonpost(Chalice):
 
     def _answering(self, view: View, *, guarded: bool) -> View:
         """Wrap a view: give a guarded one its caller, and turn the domain errors that it raises into problems."""
-        parameters = inspect.signature(view, eval_str=True).parameters
-        taken = [name for name, parameter in parameters.items() if parameter.annotation is Caller]
+        annotations = inspect.get_annotations(view, eval_str=True)
+        taken = [name for name, annotated in annotations.items() if annotated is Caller]
         if taken != (["caller"] if guarded else []):
             raise TypeError(
                 f"{view.__name__} takes {taken or 'no caller'}: a view with an authorizer takes `caller: Caller`, "
@@ -171,8 +173,8 @@ class Dragonpost(Chalice):
         @wraps(view)
         def answer(**path_parameters: str) -> Reply:
             try:
-                caller = {"caller": self._caller()} if guarded else {}
-                return view(**caller, **{name: requests.path_text(text) for name, text in path_parameters.items()})
+                texts = {name: requests.path_text(text) for name, text in path_parameters.items()}
+                return view(caller=self._caller(), **texts) if guarded else view(**texts)
             except Exception as error:  # noqa: BLE001 - Chalice would turn it into an answer of another form
                 problem = problem_for(error)
                 if problem is None or problem.status >= 500:
@@ -187,20 +189,21 @@ class Dragonpost(Chalice):
     def _finished(self, reply: Reply, event: Mapping[str, Any]) -> dict[str, Any]:
         answer = compressed(reply, event["headers"])
         request = event["requestContext"]
-        answer["headers"] |= {**self._common_headers, "X-Request-Id": request["requestId"]}
+        answer["headers"].update(self._common_headers)
+        answer["headers"]["X-Request-Id"] = request["requestId"]
         if request.get("httpMethod") == "HEAD":
             answer |= {"body": "", "isBase64Encoded": False}
         return answer
 
 
 def _log(event: Mapping[str, Any], answer: Mapping[str, Any], started: float) -> None:
+    if not logger.isEnabledFor(INFO):
+        return
     request = event["requestContext"]
-    logger.info(
-        "request",
-        extra={
-            "method": request.get("httpMethod"),
-            "route": request.get("resourcePath"),
-            "status": answer["statusCode"],
-            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
-        },
-    )
+    told = {
+        "method": request.get("httpMethod"),
+        "route": request.get("resourcePath"),
+        "status": answer["statusCode"],
+        "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+    }
+    logger.info("request", extra=told)

@@ -14,9 +14,10 @@ from chalicelib.web.responses import Reply
 
 SIZE_MIN_BYTES = 1_400  # a body that fits into one packet gains nothing
 
-_COMPRESSIBLE = re.compile(r"text/.*|application/(.*\+)?json|(application|text)/javascript|image/svg\+xml")
-_BEGINS_WITH_MEDIA_TYPE = re.compile(r"\s*[^\s/;,]+/[^\s/;,]+\s*(?:[;,]|$)")
-_CODING = re.compile(r"\s*(?P<name>[^\s;]+)\s*(?:;\s*q=(?P<quality>[01](?:\.[0-9]{0,3})?)\s*)?")
+# They are compiled when an answer is large enough to be compressed.
+_COMPRESSIBLE = r"text/.*|application/(.*\+)?json|(application|text)/javascript|image/svg\+xml"
+_BEGINS_WITH_MEDIA_TYPE = r"\s*[^\s/;,]+/[^\s/;,]+\s*(?:[;,]|$)"
+_CODING = r"\s*(?P<name>[^\s;]+)\s*(?:;\s*q=(?P<quality>[01](?:\.[0-9]{0,3})?)\s*)?"
 
 
 def compressed(reply: Reply, request_headers: Mapping[str, str]) -> dict[str, Any]:
@@ -40,12 +41,9 @@ def compressed(reply: Reply, request_headers: Mapping[str, str]) -> dict[str, An
 
 def _is_worth_it(reply: Reply) -> bool:
     """Tell whether the body is large enough, and text that can be compressed."""
-    media_type = reply.headers["Content-Type"].split(";")[0]
-    return (
-        len(reply.body) >= SIZE_MIN_BYTES
-        and reply.representation.text is not None
-        and _COMPRESSIBLE.fullmatch(media_type) is not None
-    )
+    if len(reply.body) < SIZE_MIN_BYTES or reply.representation.text is None:
+        return False
+    return re.fullmatch(_COMPRESSIBLE, reply.headers["Content-Type"].split(";")[0]) is not None
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:
@@ -54,7 +52,7 @@ def _accepts_gzip(headers: Mapping[str, str]) -> bool:
     API Gateway turns base64 back into bytes only if `Accept` begins with a media type. A coding that is named goes
     before `*`, which stands for all others (RFC 9110 §12.5.3).
     """
-    if not _BEGINS_WITH_MEDIA_TYPE.match(headers.get("accept", "")):
+    if not re.match(_BEGINS_WITH_MEDIA_TYPE, headers.get("accept", "")):
         return False
     qualities = _qualities(headers.get("accept-encoding", "").lower())
     named = [qualities[name] for name in ("gzip", "x-gzip") if name in qualities]
@@ -63,7 +61,7 @@ def _accepts_gzip(headers: Mapping[str, str]) -> bool:
 
 def _qualities(accept_encoding: str) -> dict[str, float]:
     """Return each coding's quality, from 0 (not acceptable) to 1. Items that cannot be parsed are left out."""
-    codings = (_CODING.fullmatch(item) for item in accept_encoding.split(","))
+    codings = (re.fullmatch(_CODING, item) for item in accept_encoding.split(","))
     return {coding["name"]: float(coding["quality"] or 1) for coding in codings if coding}
 
 

@@ -6,21 +6,20 @@ from chalicelib.representation import plain_etag
 
 # An entity tag (RFC 9110 §8.8.3), in quotes. Bytes beyond ASCII may have become any character on their way here.
 _OPAQUE_TAG = r'"[^\x00-\x20"\x7f]*"'
-_ENTITY_TAG = re.compile(f"(W/)?({_OPAQUE_TAG})")
+_ENTITY_TAG = f"(W/)?({_OPAQUE_TAG})"
 
 # Python and ECMA-262 read it alike. Empty elements of a list are allowed (RFC 9110 §5.6.1.2), but not an empty list.
 ENTITY_TAGS = rf"[ \t]*\*[ \t]*|[ \t,]*(W/)?{_OPAQUE_TAG}([ \t]*,[ \t,]*(W/)?{_OPAQUE_TAG})*[ \t,]*"
-_ENTITY_TAGS = re.compile(ENTITY_TAGS)
 
 
 def is_list_of_tags(value: str) -> bool:
     """Tell whether the value of `If-Match` or `If-None-Match` is well-formed: `*`, or at least one entity tag."""
-    return _ENTITY_TAGS.fullmatch(value) is not None
+    return re.fullmatch(ENTITY_TAGS, value) is not None
 
 
 def has_only_weak_tags(if_match: str) -> bool:
     """Tell whether a well-formed `If-Match` can match nothing, because it is compared strongly (RFC 9110 §13.1.1)."""
-    return if_match.strip() != "*" and all(weak for weak, _ in _ENTITY_TAG.findall(if_match))
+    return if_match.strip() != "*" and all(weak for weak, _ in re.findall(_ENTITY_TAG, if_match))
 
 
 def none_match(if_none_match: str | None, etag: str) -> bool:
@@ -33,11 +32,11 @@ def none_match(if_none_match: str | None, etag: str) -> bool:
         return True
     if if_none_match.strip() == "*":
         return False
-    return etag not in {plain_etag(tag) for _, tag in _ENTITY_TAG.findall(if_none_match)}
+    return etag not in {plain_etag(tag) for _, tag in re.findall(_ENTITY_TAG, if_none_match)}
 
 
 def match(if_match: str, etag: str) -> bool:
     """Tell whether `If-Match` holds: one of its tags is this one, compared strongly (RFC 9110 §13.1.1); `*` is any."""
     if if_match.strip() == "*":
         return True
-    return etag in {plain_etag(tag) for weak, tag in _ENTITY_TAG.findall(if_match) if not weak}
+    return etag in {plain_etag(tag) for weak, tag in re.findall(_ENTITY_TAG, if_match) if not weak}

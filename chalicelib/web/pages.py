@@ -4,19 +4,17 @@ Nothing is read before somebody asks for it, and nothing is kept: an API functio
 for neither. Pages refer to everything by relative URLs, so they work below any stage prefix.
 """
 
-import html
 import os
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 import msgspec
-from chalice.app import Request
 
 from chalicelib.dragons.model import FIELDS
 from chalicelib.web import problems
 from chalicelib.web.problems import ProblemRaised
-from chalicelib.web.requests import header
+from chalicelib.web.requests import Request, header
 from chalicelib.web.responses import Reply, revalidated
 
 STATIC = Path(__file__).parent / "static"
@@ -121,6 +119,8 @@ def _dragon_fields() -> str:
 
 def _page(name: str, request: Request, policy: str, **values: str) -> Reply:
     """Return a page with these values filled in, and Cognito's endpoint."""
+    import html  # noqa: PLC0415 - every cold start would import its table of entities
+
     endpoint = cognito_endpoint()
     template = Template((STATIC / name).read_text(encoding="utf-8"))
     page = template.substitute(

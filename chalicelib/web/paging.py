@@ -8,7 +8,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import urlencode
 
 import msgspec
@@ -30,7 +29,7 @@ def query_from(parameters: Parameters) -> DragonQuery:
     query = DragonQuery.of(parameters.values.get("family"), parameters.values.get("dragonName"), None, limit)
     after = parameters.take("cursor", lambda cursor: _after(cursor, query))
     parameters.check()
-    return replace(query, after=after)
+    return msgspec.structs.replace(query, after=after)
 
 
 def next_link(path: str, parameters: Mapping[str, str], query: DragonQuery, next_after: str) -> str:

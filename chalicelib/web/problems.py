@@ -9,7 +9,6 @@ Domain code raises domain errors; `problem_for` is the one place that says which
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -58,15 +57,14 @@ def status_title(status: int) -> str:
     return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """What went wrong with one request. `type` is `about:blank` where the status says it all (RFC 9457 §4.2.1)."""
 
     status: int
     detail: str
     type: str = "about:blank"
     faults: tuple[Fault, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def document(self, request_id: str) -> dict[str, Any]:
         """Return the members of the problem document for the request with this id."""

@@ -1,14 +1,14 @@
 """Reading a request strictly: its body, parameters, headers and path. Each fault says where it is."""
 
+import binascii
 import re
 import uuid
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from chalice.app import Request
+import msgspec
 
 from chalicelib import exact_json
 from chalicelib.faults import Fault, Faults, InvalidInput
@@ -21,16 +21,38 @@ WAIT_MAX_S = 10
 
 Parsed = TypeVar("Parsed")
 
+# The others are compiled when a request has what they describe.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 # RFC 9110 §8.3.1, with the empty parameters of §5.6.6
-_MEDIA_TYPE = re.compile(rf"[ \t]*({_NAME}/{_NAME})(?:[ \t]*;(?:[ \t]*{_NAME}=(?:{_NAME}|{_QUOTED}))?)*[ \t]*")
-_CODING = re.compile(rf"[ \t]*({_NAME})[ \t]*")
+_MEDIA_TYPE = rf"[ \t]*({_NAME}/{_NAME})(?:[ \t]*;(?:[ \t]*{_NAME}=(?:{_NAME}|{_QUOTED}))?)*[ \t]*"
+_CODING = rf"[ \t]*({_NAME})[ \t]*"
 # An item of a list, whose quoted strings may hold commas. A string that is never closed goes on to the end.
-_PREFERENCE = re.compile(r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^",])+')
-_WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
+_PREFERENCE = r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^",])+'
+_WAIT = r'(?i)wait\s*=\s*"?([0-9]{1,9})"?'
+
+
+class Request:
+    """One request, of an event that `completed` returned."""
+
+    __slots__ = ("_body", "_is_base64", "context", "headers", "path", "query")
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        self._body: str | None = event["body"]
+        self._is_base64: bool = event.get("isBase64Encoded", False)
+        self.context: dict[str, Any] = event["requestContext"]
+        self.headers: Mapping[str, str] = event["headers"]
+        self.path: str = self.context["resourcePath"]
+        self.query: Mapping[str, list[str]] = event["multiValueQueryStringParameters"]
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body's bytes, which API Gateway passes on in base64, or as text."""
+        if not self._body:
+            return b""
+        return binascii.a2b_base64(self._body) if self._is_base64 else self._body.encode()
 
 
 def json_object(request: Request) -> dict[str, Any]:
@@ -61,11 +83,11 @@ def _check_is_json(content_type: str | None, content_encoding: str | None) -> No
         raise ProblemRaised(problems.ENCODED_BODY)
 
 
-def _given_once(name: str, value: str | None, form: re.Pattern[str], rule: str) -> str | None:
+def _given_once(name: str, value: str | None, form: str, rule: str) -> str | None:
     """Return what a header has in the form's first group, in lower case, or None. Raises `InvalidInput`."""
     if value is None:
         return None
-    found = form.fullmatch(value)
+    found = re.fullmatch(form, value)
     if found is None:
         raise InvalidInput(Fault("header", name, f"must be given once, as {rule}"))
     return found[1].lower()
@@ -73,16 +95,14 @@ def _given_once(name: str, value: str | None, form: re.Pattern[str], rule: str) 
 
 def header(request: Request, name: str) -> str | None:
     """Return a header's value, or None. Several lines are one value, as `completed` combines them."""
-    value = request.headers.get(name)
-    return None if value is None else str(value)
+    return request.headers.get(name.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """A request's parameters: the values that can be used, and what is wrong with the others."""
 
-    values: dict[str, str] = field(default_factory=dict)
-    faults: Faults = field(default_factory=Faults)
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+    faults: Faults = msgspec.field(default_factory=Faults)
 
     def take(self, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
         """Return what `parse` makes of the query parameter, None if it is missing or refused (see `parsed`)."""
@@ -107,9 +127,7 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
     Servers put U+FFFD where bytes are not UTF-8 (`%E5`, say, which is Latin-1). A filter with it would find nothing.
     """
     found = Parameters()
-    query = request.query_params
-    for name in query or ():
-        given = query.getlist(name)  # type: ignore[union-attr]
+    for name, given in request.query.items():
         if name not in known:
             allowed = ", ".join(sorted(known)) or "none"
             found.faults.add("parameter", name, f"is not known here (known: {allowed})")
@@ -142,15 +160,20 @@ def path_text(value: str) -> str:
 
 def path_prefix(request: Request) -> str:
     """Return the part of the request's path before this service's routes: the API's stage, or nothing locally."""
-    below = [part for part in request.path.split("/") if part]
-    parts = [part for part in request.context["path"].split("/") if part]
+    return _before(request.path, request.context["path"])
+
+
+@lru_cache(maxsize=16)
+def _before(route: str, path: str) -> str:
+    below = [part for part in route.split("/") if part]
+    parts = [part for part in path.split("/") if part]
     return "".join(f"/{part}" for part in parts[: len(parts) - len(below)])
 
 
 def claims(request: Request) -> Mapping[str, Any] | None:
     """Return the claims of the token that was verified before the request came here, or None."""
     found = _members(request.context.get("authorizer")).get("claims")
-    return found if isinstance(found, Mapping) else None
+    return found if isinstance(found, dict) else None
 
 
 def completed(event: object) -> dict[str, Any]:
@@ -163,7 +186,8 @@ def completed(event: object) -> dict[str, Any]:
     """
     given = _members(event)
     context = _members(given.get("requestContext"))
-    headers = {"accept": "*/*"} | _combined(given)
+    headers = _combined(given)
+    headers.setdefault("accept", "*/*")
     return {
         **given,
         "headers": headers,
@@ -236,8 +260,8 @@ def wait_preferred_s(request: Request) -> int:
 
     A preference that is not understood is ignored, as RFC 7240 §2 asks. If there are several, the first one counts.
     """
-    for preference in _PREFERENCE.findall(header(request, "Prefer") or ""):
-        match = _WAIT.fullmatch(preference.split(";")[0].strip())
+    for preference in re.findall(_PREFERENCE, header(request, "Prefer") or ""):
+        match = re.fullmatch(_WAIT, preference.split(";")[0].strip())
         if match:
             return min(int(match[1]), WAIT_MAX_S)
     return 0

@@ -34,7 +34,7 @@ class Reply:
         text = self.representation.text
         return {
             "statusCode": self.status_code,
-            "headers": dict(self.headers),
+            "headers": self.headers.copy(),
             "multiValueHeaders": {},
             "body": base64.b64encode(self.body).decode() if text is None else text,
             "isBase64Encoded": text is None,

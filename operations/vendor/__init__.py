@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from operations.deploy import commands
-from operations.vendor import bytecode, calls, sdk, unused
+from operations.vendor import bytecode, calls, sdk, stand_ins, unused
 
 STAMP = "vendor.sha256"
 
@@ -41,6 +41,7 @@ def _install(requirements: Path, vendor: Path, environment: Mapping[str, str]) -
         options = ("--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--only-binary", ":all:")
         commands.run("pip", "install", *options, "--target", str(fresh), "-r", str(requirements), env=environment)
         unused.remove(fresh)
+        stand_ins.put(fresh)
         if (fresh / "botocore").exists():
             sdk.trim(fresh / "botocore", calls.CALLS)
         bytecode.compile_third_parties(fresh)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chalice.app import Request
 
 from chalicelib.dragons.model import FIELDS
 from chalicelib.web import pages, problems
 from chalicelib.web.problems import ProblemRaised
+from chalicelib.web.requests import Request
 from operations import PROJECT
 from operations.generate import CannotGenerate, workflow_graph
 from tests.lambda_events import proxy_event

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import threading
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from chalicelib.messages.model import Message
 from chalicelib.messages.processing import BatchIncomplete, Consumer
 from chalicelib.messages.queue import BATCH_MAX, Delivery
 from chalicelib.messages.repository import MessageConflict, Storing
-from chalicelib.telemetry import logger
+from chalicelib.telemetry import handler
 from tests.samples import COMPANY, OTHER_COMPANY, message_body
 
 RECORD = {"messageId": "m1", "receiptHandle": "r1", "body": "{}"}
@@ -97,8 +96,6 @@ class Unbuffered(io.StringIO):
 def stdout() -> Iterator[Unbuffered]:
     """Until the block ends, send log lines and metrics to one stream, as CloudWatch gets them."""
     stream = Unbuffered()
-    handler = logger.registered_handler
-    assert isinstance(handler, logging.StreamHandler)
     before = handler.setStream(stream)
     try:
         with redirect_stdout(stream):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from chalicelib.telemetry import LogLines, correlated, count, logger
 
@@ -27,6 +28,24 @@ def test_a_count_is_a_metric_of_this_service(capsys: pytest.CaptureFixture[str])
     assert set(metrics["Dimensions"][0]) == {"service", "outcome"}
     assert line["DragonsAdded"] == [3.0]
     assert (line["service"], line["outcome"]) == ("dragonpost", "added")
+
+
+@pytest.mark.parametrize("dimensions", [{}, {"outcome": "added"}, {"outcome": "added", "reason": "\u2028é"}])
+@pytest.mark.parametrize("value", [1, 3])
+def test_a_metric_is_what_powertools_writes(
+    capsys: pytest.CaptureFixture[str], value: int, dimensions: dict[str, str]
+) -> None:
+    with single_metric(name="DragonsAdded", unit=MetricUnit.Count, value=value, namespace="Dragonpost") as metric:
+        for dimension, label in {"service": "dragonpost", **dimensions}.items():
+            metric.add_dimension(dimension, label)
+    count("DragonsAdded", value, **dimensions)
+    written = capsys.readouterr().out
+    theirs, ours = map(json.loads, written.splitlines())
+
+    assert 0 <= ours["_aws"].pop("Timestamp") - theirs["_aws"].pop("Timestamp") < 10_000
+    assert ours == theirs
+    assert written.endswith("}\n")
+    assert written.isascii()
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
@@ -125,10 +144,8 @@ class TestLogLines:
     @staticmethod
     def both(record: logging.LogRecord) -> list[dict[str, Any]]:
         """Return the line that Powertools' own formatter writes for a record, and ours."""
-        theirs, ours = LambdaPowertoolsFormatter(utc=True), LogLines()
+        theirs, ours = LambdaPowertoolsFormatter(utc=True, service="dragonpost"), LogLines()
         record.created, record.msecs = 1795504801.0625, 62.0
-        for formatter in (theirs, ours):
-            formatter.append_keys(service="dragonpost", sampling_rate=None)
         line = ours.format(record)  # it puts the correlation id into the record
         assert line.isascii()
         return [json.loads(theirs.format(record)), json.loads(line)]

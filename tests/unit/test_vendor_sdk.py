@@ -5,9 +5,13 @@ Both are the same code here (the versions are compared in test_vendor.py), with 
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
+import itertools
 import json
+import subprocess
+import sys
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,12 +25,14 @@ from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.handlers import BUILTIN_HANDLERS
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.loaders import Loader
 from botocore.session import Session
 
 from operations import PROJECT
 from operations.deploy.commands import DeployError
-from operations.vendor import calls, sdk
+from operations.vendor import calls, sdk, stand_ins
 from operations.vendor.calls import CALLS
 
 UNTOUCHED, TRIMMED = Path(botocore.__file__).parent / "data", PROJECT / "vendor" / "botocore" / "data"
@@ -200,6 +206,48 @@ class TestTheSame:
 
 def test_no_other_services_are_in_it() -> None:
     assert {path.name for path in TRIMMED.iterdir() if path.is_dir()} == set(CALLS)
+
+
+def test_events_have_the_same_names_without_the_other_services_aliases() -> None:
+    source = (TRIMMED.parent / "utils.py").read_text(encoding="utf-8").partition("EVENT_ALIASES = ")[2]
+    trimmed = EventAliaser(HierarchicalEmitter(), ast.literal_eval(source.partition("}")[0] + "}"))
+    untouched = EventAliaser(HierarchicalEmitter())
+    for service in CALLS:
+        model = session(UNTOUCHED).get_service_model(service)
+        names = {service, model.endpoint_prefix, model.service_id.hyphenize()}
+        for event in itertools.chain(
+            (f"before-call.{name}.{operation}" for name in names for operation in CALLS[service]),
+            (event for event, *_ in BUILTIN_HANDLERS if names & set(event.split("."))),
+        ):
+            assert trimmed._alias_event_name(event) == untouched._alias_event_name(event)
+
+
+def test_the_sdk_works_with_its_stand_ins_and_imports_nothing_in_their_place() -> None:
+    program = """
+import sys
+from botocore.session import Session
+client = Session().create_client("dynamodb", region_name="eu-central-1")
+assert client.__class__.get_item.__doc__ == "", client.__class__.get_item.__doc__
+assert client.can_paginate("query") and client.get_paginator("query").paginate.__doc__ == ""
+assert client.get_waiter("table_exists").wait.__doc__ == ""
+print(*sys.modules)
+"""
+    environment = {"PYTHONPATH": str(PROJECT / "vendor"), "PATH": "/usr/bin"}
+    imported = subprocess.check_output([sys.executable, "-S", "-c", program], env=environment, text=True).split()
+
+    assert {name for name in imported if name.startswith("botocore.docs.")} == {
+        "botocore.docs.docstring",
+        "botocore.docs.utils",
+    }
+    assert not {"importlib.metadata", "html.parser"} & set(imported)
+
+
+def test_a_module_that_has_no_stand_in_any_more_is_named(tmp_path: Path) -> None:
+    (tmp_path / "botocore" / "docs").mkdir(parents=True)
+    (tmp_path / "botocore" / "docs" / "__init__.py").touch()
+
+    with pytest.raises(DeployError, match=r"botocore/docs/docstring\.py is no longer there: correct"):
+        stand_ins.put(tmp_path)
 
 
 def test_only_texts_for_people_are_empty_in_a_model() -> None:

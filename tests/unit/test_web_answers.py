@@ -6,10 +6,10 @@ import base64
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chalicelib import aws
 from chalicelib.dragons.submissions import Step, Submission

@@ -6,18 +6,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from chalice.app import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.faults import Fault, InvalidInput
 from chalicelib.web import problems, requests
 from chalicelib.web.problems import ProblemRaised
+from chalicelib.web.requests import Request
 from tests.lambda_events import claims, proxy_event
 
 
 def request(reference: str = "/dragons", route: str | None = None, **options: Any) -> Request:
-    """Return a request as Chalice makes it from the gateway's event."""
+    """Return a request as the application makes it from the gateway's event."""
     return Request(requests.completed(proxy_event("POST", reference, route or urlsplit(reference).path, **options)))
 
 
@@ -97,7 +97,7 @@ class TestBody:
     def test_a_body_that_came_as_text_is_read_too(self) -> None:
         event = proxy_event("POST", "/dragons", "/dragons", headers={"Content-Type": "application/json"})
 
-        assert requests.json_object(Request(event | {"body": '{"a":"é"}'})) == {"a": "é"}
+        assert requests.json_object(Request(requests.completed(event | {"body": '{"a":"é"}'}))) == {"a": "é"}
 
 
 class TestParameters:

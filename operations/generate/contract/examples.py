@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from chalice.app import Request
 
 from chalicelib.dragons.model import ALIASES, example_dragons
 from chalicelib.dragons.steps import why_duplicate
@@ -14,6 +13,7 @@ from chalicelib.exact_json import MalformedJson, parse_object
 from chalicelib.faults import InvalidInput
 from chalicelib.messages.model import message_from
 from chalicelib.web.problems import Problem, problem_for
+from chalicelib.web.requests import Request
 from operations.generate import CannotGenerate
 
 REQUEST_ID = "8f0f8f0e-52a6-4f6c-9a3e-6c3f6a0f9a52"
@@ -112,12 +112,9 @@ def request(headers: Mapping[str, str] | None = None, **query: str) -> Request:
     return Request(
         {
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
-            "headers": headers,
-            "pathParameters": {},
-            "requestContext": {"httpMethod": "GET", "resourcePath": "/"},
+            "headers": {name.lower(): value for name, value in (headers or {}).items()},
+            "requestContext": {"resourcePath": "/"},
             "body": None,
-            "stageVariables": None,
-            "isBase64Encoded": False,
         }
     )
 
