@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks import rows
-from benchmarks.lane import Lane
+from benchmarks.lane import Behind, Lane
 from benchmarks.package import Packaged, packaged
 from benchmarks.peer import FOLDER, OURS, RAW
 from benchmarks.rounds import runs_of_a_turn
@@ -39,7 +39,7 @@ def _floor(ours: Packaged, function: str) -> Packaged:
 
 def _ratios(row: rows.Warm, made: Mapping[str, Packaged]) -> dict[str, Sequence[float]]:
     with contextlib.ExitStack() as running:
-        lanes = {name: running.enter_context(Lane(each, row.stub, silent=True)) for name, each in made.items()}
+        lanes = {name: running.enter_context(Lane(each, Behind(row.stub), silent=True)) for name, each in made.items()}
         for lane in lanes.values():
             lane.check(row.case)
         counts = {name: runs_of_a_turn(lane, row) for name, lane in lanes.items()}
