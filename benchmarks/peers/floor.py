@@ -68,7 +68,8 @@ def _list(event, shown):
 def _page(body, family, limit):
     held = _held["document"]
     if body is not None:
-        _held["document"] = held = held.followed_by(body) if held else Document.parsed(body)
+        _held["document"] = held = None
+        _held["document"] = held = Document.parsed(body)
     page = held.page(DragonQuery.of(family, None, None, limit))
     return page.shown.text, {"ETag": page.shown.etag}
 

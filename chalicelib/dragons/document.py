@@ -101,14 +101,11 @@ class Document:
         dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
         return cls(text, dragons, {} if len(dragons) == len(entries) else _several(entries))
 
-    def followed_by(self, body: bytes) -> Document:
-        """Parse the bytes of a later version. If it only has more entries at its end, nothing else is decoded.
-
-        Raises `DocumentCorrupt`.
-        """
+    def followed_by(self, body: bytes) -> Document | None:
+        """Return a later version, of which nothing else is decoded, if it only has more entries at its end."""
         added = self._added_in(body)
         if added is None:
-            return Document.parsed(body)
+            return None
         later = Document(body, self.dragons | added, {})
         later._ordered = {family: keys.copy() for family, keys in list(self._ordered.items())}
         for key, dragon in added.items():

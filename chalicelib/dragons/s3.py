@@ -178,8 +178,12 @@ class S3DragonRepository:
             if refused.code in _MISSING:
                 raise DocumentMissing(bucket, key) from refused
             raise
-        self._held = version = _parsed(bucket, key, answer["ETag"], body, held)
-        _tell_of_namesakes(version.document)
+        document = held.document.followed_by(body) if held else None
+        if document is None:
+            held = self._held = None  # a large document takes less time and memory to decode where the last one was
+            document = _parsed(bucket, key, answer["ETag"], body)
+        self._held = version = _Version(bucket, key, answer["ETag"], document)
+        _tell_of_namesakes(document)
         return version
 
     def _swap(self, version: _Version, body: bytes) -> _Swap:
@@ -204,10 +208,9 @@ class S3DragonRepository:
         return _Swap.WRITTEN
 
 
-def _parsed(bucket: str, key: str, etag: str, body: bytes, held: _Version | None) -> _Version:
+def _parsed(bucket: str, key: str, etag: str, body: bytes) -> Document:
     try:
-        document = held.document.followed_by(body) if held else Document.parsed(body)
-        return _Version(bucket, key, etag, document)
+        return Document.parsed(body)
     except DocumentCorrupt as corrupt:
         if place := moved_to(body):
             raise RegistryMoved(place) from None
