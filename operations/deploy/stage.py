@@ -12,6 +12,9 @@ from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target, app_environment
 from operations.stages import STAGES
 
+# What the templates take: they name roles, and have transforms.
+CAPABILITIES = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
+
 _NEVER_RESERVED = 100
 STAGE_LETTERS_MAX = 14  # dragonpost-<stage>-messages-<account>-<region> has 63, if the region has 15
 
@@ -56,10 +59,20 @@ def deploy_resources(target: Target) -> dict[str, str]:
     """Deploy infrastructure/resources.yaml and return the stack's outputs. Raises DeployError."""
     target.say(f"deploying {target.resources_stack}")
     template = target.project / "infrastructure" / "resources.yaml"
+    new = is_new(target, target.resources_stack)
+    parameters = resources_parameters(target, new=new)
+    _deploy_template(target, target.resources_stack, template, parameters, holds_data=not new)
+    return stack_outputs(target, target.resources_stack)
+
+
+def resources_parameters(target: Target, *, new: bool) -> dict[str, str]:
+    """Return the parameters that the resources stack is deployed with; it keeps its values of all others.
+
+    `new` says that there is no such stack yet. Raises DeployError if the stage's name is too long for one.
+    """
     parameters = {"Stage": target.stage}
     if not target.require_tls:
         parameters["RequireTls"] = "false"
-    new = _is_new(target, target.resources_stack)
     if new:
         check_name_fits(target.stage)
         parameters["BucketNamesHaveRegion"] = "true"  # one that stands keeps what it has
@@ -67,8 +80,7 @@ def deploy_resources(target: Target) -> dict[str, str]:
         parameters["SmsAllowedPrefixes"] = target.sms_allowed_prefixes
     if target.alarm_email is not None:
         parameters["AlarmEmail"] = target.alarm_email
-    _deploy_template(target, target.resources_stack, template, parameters, holds_data=not new)
-    return stack_outputs(target, target.resources_stack)
+    return parameters
 
 
 def check_name_fits(new_stage: str) -> None:
@@ -96,6 +108,15 @@ def check_partition(target: Target, outputs: Mapping[str, str]) -> None:
 def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> str:
     """Deploy the packaged app and return the URL of its API. Raises DeployError."""
     target.say(f"deploying {target.app_stack}")
+    _deploy_template(target, target.app_stack, template, prepare_app(target, outputs, template))
+    return stack_outputs(target, target.app_stack)["EndpointURL"]
+
+
+def prepare_app(target: Target, outputs: Mapping[str, str], template: Path) -> dict[str, str]:
+    """Make a packaged template ready to be deployed. Return the parameters that it is deployed with.
+
+    Raises DeployError.
+    """
     known = {
         "Stage": target.stage,
         "AllowOrigin": STAGES[target.stage].allow_origin,
@@ -106,8 +127,7 @@ def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> st
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
     parameters = {name: known[name] for name in declared if name in known}
     api_deployment.follow_parameters(template, parameters)
-    _deploy_template(target, target.app_stack, template, parameters)
-    return stack_outputs(target, target.app_stack)["EndpointURL"]
+    return parameters
 
 
 def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
@@ -177,7 +197,7 @@ def _workflow_concurrency(target: Target) -> int:
     return 0
 
 
-def _is_new(target: Target, stack: str) -> bool:
+def is_new(target: Target, stack: str) -> bool:
     """Tell whether there is no such stack, or one of which no resource was ever made."""
     status = ("--stack-name", stack, "--query", "Stacks[0].StackStatus", "--output", "text")
     try:
@@ -218,7 +238,7 @@ def _deploy_template(
     deployment = (
         *("cloudformation", "deploy", "--stack-name", stack, "--template-file", str(packaged)),
         *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
-        *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
+        *("--capabilities", *CAPABILITIES, "--no-fail-on-empty-changeset"),
         *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
     )
     unchanged = holds_data and not losses.check(target, stack, deployment)
