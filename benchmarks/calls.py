@@ -1,0 +1,55 @@
+"""The calls to AWS that an answer takes, of a function that has read its settings and the document before.
+
+`tests/integration/test_aws_calls.py` asserts each of them, and `benchmarks/simulation.py` is fed with them. What is
+asked is named by its route; what follows a comma says which answer is meant, or that the registry is in DynamoDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Calls = tuple[str, ...]
+
+# Of a function that is new, and of each about once a minute: pages of ten parameters.
+SETTINGS: Calls = ("ssm GetParametersByPath",) * 2
+
+_FENCE_AND_ITEM: Calls = ("dynamodb GetItem",) * 2  # each read of the table looks at a fence, too
+_CHANGED: Calls = ("dynamodb GetItem", "dynamodb TransactWriteItems")  # a transaction checks one by itself
+_SWAPPED: Calls = ("s3 GetObject", "s3 PutObject")
+
+CALLS: Mapping[str, Calls] = {
+    "GET /health": (),
+    "GET /": (),
+    "GET /docs": (),
+    "GET /openapi.json": (),
+    "GET /static/{name}": (),
+    "GET /dragons": ("s3 GetObject",),
+    "GET /dragons, malformed": (),
+    "GET /dragons, without a token": (),
+    "GET /dragons, in DynamoDB": ("dynamodb GetItem", "dynamodb Query"),
+    "GET /dragons of a name, in DynamoDB": _FENCE_AND_ITEM,
+    "GET /dragons/{dragon_name}": ("s3 GetObject",),
+    "GET /dragons/{dragon_name}, in DynamoDB": _FENCE_AND_ITEM,
+    "POST /dragons": ("stepfunctions start_execution",),
+    "POST /dragons, malformed": (),
+    "PUT /dragons/{dragon_name}": _SWAPPED,
+    "PUT /dragons/{dragon_name}, in DynamoDB": _CHANGED,
+    "DELETE /dragons/{dragon_name}": _SWAPPED,
+    "DELETE /dragons/{dragon_name}, absent": ("s3 GetObject",),
+    "DELETE /dragons/{dragon_name}, in DynamoDB": _CHANGED,
+    "DELETE /dragons/{dragon_name}, absent, in DynamoDB": _FENCE_AND_ITEM,
+    "GET /submissions/{submission_id}, without a row": ("dynamodb Query", "stepfunctions describe_execution"),
+    "POST /post-message": ("dynamodb GetItem", "sqs SendMessage"),
+    "POST /post-message, stored before": ("dynamodb GetItem",),
+    "POST /post-message, in conflict": ("dynamodb GetItem",),
+    "POST /post-message, malformed": (),
+    "GET /message/{message_id}": ("dynamodb GetItem",),
+    "GET /message/{message_id}, of a company that an operator names": ("dynamodb GetItem",),
+    "GET /message/{message_id}, of any company": ("dynamodb Query",),
+    # The workflow's step.
+    "add_dragon": _SWAPPED,
+    "add_dragon, in DynamoDB": ("dynamodb TransactWriteItems",),
+    # The consumer: each message of a batch, side by side; and then the batch.
+    "store_messages, each message": ("dynamodb GetItem", "s3 PutObject", "dynamodb PutItem"),
+    "store_messages, the batch": ("sqs DeleteMessageBatch",),
+}
