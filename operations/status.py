@@ -34,6 +34,8 @@ CONSUMER = "store_messages"
 AGE_IS_OF = timedelta(minutes=10)
 
 _DEPLOYED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})
+# https://docs.aws.amazon.com/lambda/latest/api/API_GetEventSourceMapping.html (State)
+_READING = frozenset({"Creating", "Enabling", "Enabled", "Updating"})
 _RUNBOOK = re.compile(r"Runbook: (\S+[^.\s])")
 
 
@@ -118,16 +120,20 @@ class Status:
 
     def consumer(self) -> Iterator[Finding]:
         """Tell whether the consumer gets messages."""
-        function = functions.deployed_name(CONSUMER, self._name)
-        mappings = self._clients("lambda").list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+        url = self._stage.resources["MessageQueue"]
+        arn = self._clients("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+        mappings = self._clients("lambda").list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
         for mapping in mappings:
-            if mapping["State"] in ("Enabled", "Enabling", "Updating", "Creating"):
-                yield Finding(How.WELL, "consumer", f"{function} gets messages ({mapping['State']})")
+            function, state = mapping["FunctionArn"].partition(":function:")[2], mapping["State"]
+            if state in _READING:
+                yield Finding(How.WELL, "consumer", f"{function} gets messages ({state})")
             else:
                 enable = f".venv/bin/aws lambda update-event-source-mapping --uuid {mapping['UUID']} --enabled"
-                yield Finding(How.ILL, "consumer", f"{function} gets no messages ({mapping['State']})", enable)
+                yield Finding(How.ILL, "consumer", f"{function} gets no messages ({state})", enable)
         if not mappings:
-            yield Finding(How.ILL, "consumer", f"{function} reads no queue", self._make("deploy"))
+            yield Finding(How.ILL, "consumer", "no function reads the message queue", self._make("deploy"))
 
     def queue(self) -> Iterator[Finding]:
         """Tell how many accepted messages are not stored yet, and how old the oldest is."""

@@ -22,6 +22,7 @@ ANSWER = "the-answer\n"
 STAND_IN = """#!/bin/sh
 case "$*" in
   *"devstack token"* | *"devstack aws-env"* | *"operations.deploy "* | *"operations.dead_letters"*) echo the-answer ;;
+  *"operations.trace"* | *"operations.status"*) echo "$*" ;;
   *"operations.logs"* | *"operations.destroy"* | *"operations.forget"* | *"operations.restore"*) echo "$*" ;;
   *) echo Collecting dragons; echo and more on stderr >&2 ;;
 esac
@@ -85,6 +86,23 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     made = make(clone, "-s", "logs", *given)
 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "asked"),
+    [
+        ("status", [], "status --stage local"),
+        ("status", ["STAGE=prod"], "status --stage prod"),
+        ("trace", ["ID=Ash of Eger"], "trace --stage local --id Ash of Eger"),
+        ("trace", ["ID=a-1", "STAGE=dev", "HOURS=48"], "trace --stage dev --id a-1 --hours 48"),
+    ],
+)
+def test_what_only_looks_looks_at_make_run_unless_you_name_a_stage(
+    clone: Path, target: str, given: list[str], asked: str
+) -> None:
+    made = make(clone, "-s", target, *given, STAGE="prod", ID="exported")
+
+    assert made.stdout.rstrip().endswith(f"-m operations.{asked}")
 
 
 @pytest.mark.parametrize("exported", [{}, {"STAGE": "prod"}], ids=["nothing", "exported"])
