@@ -124,7 +124,7 @@ status: .venv/.run ## show on one screen whether a stage is well; fails if it is
 	@exec $(TOOLS) $(PYTHON) -m operations.status --stage $(LOOKED_AT)
 
 trace: .venv/.run ## show what happened to one id, in order (ID=a request's, a message's, a submission's, or a dragon's name; STAGE=local, HOURS=…)
-	@exec $(TOOLS) $(PYTHON) -m operations.trace --stage $(LOOKED_AT) --id "$(ID)" $(if $(HOURS),--hours $(HOURS))
+	@exec $(TOOLS) $(PYTHON) -m operations.trace --stage $(LOOKED_AT) --id="$(ID)" $(if $(HOURS),--hours $(HOURS))
 
 dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="list", "show ID", "redrive --all", "delete ID --save-to FILE")
 	@exec $(TOOLS) $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)

@@ -22,6 +22,7 @@ from operations.stages import STAGES
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, STAGE, Prod
 from tests.e2e.dragons import a_dragon
+from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
 from tests.proof.tour import Tour
 
@@ -244,6 +245,33 @@ class TestVerifying:
         assert held(deployed) == before
 
 
+class TestLooking:
+    """An operator's questions, of which none changes anything."""
+
+    def test_three_questions_are_answered_by_a_command_each(self, deployed: Prod, gateway: Api) -> None:
+        dragon, message = a_dragon(), a_message()
+        for _ in range(2):
+            reported = gateway.post("/dragons", json=dragon, headers={"Prefer": "wait=10"})
+        place = post(gateway, message).headers["Location"]
+        stored(gateway, place)
+
+        healthy = deployed.run("operations.status")
+        happened = deployed.run("operations.trace", "--id", place.rpartition("/")[2])
+        refused = deployed.run("operations.trace", "--id", reported.headers["X-Request-Id"])
+
+        assert f"ok   deployed      {APP_STACK} " in healthy.stdout, healthy.stderr
+        assert happened.stdout.splitlines()[0].endswith(": stored"), happened.stderr
+        assert "log /aws/lambda/dragonpost-prod-store_messages" in happened.stdout
+        assert "rejected (duplicate): A dragon named" in refused.stdout, refused.stderr
+        assert "log /aws/lambda/dragonpost-prod " in refused.stdout
+
+    def test_of_what_is_deployed_nothing_would_change(self, deployed: Prod) -> None:
+        compared = deployed.run("operations.deploy.diff")
+
+        assert compared.stdout.splitlines()[0] == f"{RESOURCES_STACK}: nothing would change", compared.stderr
+        assert f"{APP_STACK}: " in compared.stdout
+
+
 class TestUpdate:
     def test_a_changed_template_leaves_every_policy_in_place(self, deployed: Prod, somebody: dict[str, str]) -> None:
         deployed.edit(
@@ -253,8 +281,10 @@ class TestUpdate:
             ),
         )
 
+        compared = deployed.run("operations.deploy.diff")
         updated = deployed.deploy()
 
+        assert "  change       MessageQueue  AWS::SQS::Queue: VisibilityTimeout\n" in compared.stdout, compared.stderr
         assert updated.returncode == 0, updated.stderr
         assert stacks_status(deployed, RESOURCES_STACK) == "UPDATE_COMPLETE"
         outputs = deployed.running["outputs"]

@@ -93,8 +93,8 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     [
         ("status", [], "status --stage local"),
         ("status", ["STAGE=prod"], "status --stage prod"),
-        ("trace", ["ID=Ash of Eger"], "trace --stage local --id Ash of Eger"),
-        ("trace", ["ID=a-1", "STAGE=dev", "HOURS=48"], "trace --stage dev --id a-1 --hours 48"),
+        ("trace", ["ID=Ash of Eger"], "trace --stage local --id=Ash of Eger"),
+        ("trace", ["ID=a-1", "STAGE=dev", "HOURS=48"], "trace --stage dev --id=a-1 --hours 48"),
     ],
 )
 def test_what_only_looks_looks_at_make_run_unless_you_name_a_stage(
