@@ -153,8 +153,9 @@ def moment_of(source: str, line: Line, queue: str) -> Moment:
     A request is logged when it is answered; its moment is when it came, before what it has caused.
     """
     said = members(line.text)
-    at = line.at - timedelta(milliseconds=_duration_ms(said)) if said.get("message") == REQUEST else line.at
-    return Moment(at, source, one_line(_words(said, line.text, queue)))
+    is_request = said.get("message") == REQUEST
+    at = _written_at(said, line) - timedelta(milliseconds=_duration_ms(said) if is_request else 0)
+    return Moment(at, source, one_line(_words(said, line.text, queue)), is_request=is_request)
 
 
 def _words(said: Mapping[str, Any], text: str, queue: str) -> str:
@@ -170,6 +171,14 @@ def _words(said: Mapping[str, Any], text: str, queue: str) -> str:
     if "exception" in said:
         details.append(str(said["exception"]).strip().splitlines()[-1])
     return f"{level}{said['message']}" + (f": {', '.join(details)}" if details else "")
+
+
+def _written_at(said: Mapping[str, Any], line: Line) -> datetime:
+    """Return when the app wrote a line, which is a little before CloudWatch has it."""
+    try:
+        return datetime.strptime(said["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z").astimezone(UTC)
+    except (LookupError, TypeError, ValueError):
+        return line.at
 
 
 def _duration_ms(said: Mapping[str, Any]) -> float:

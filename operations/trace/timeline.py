@@ -24,18 +24,21 @@ HIDDEN = "(phone number)"
 class Moment:
     """One thing that happened: when, where that is written down, and what, in words.
 
-    Of `to_the_second`, nobody knows when within the second it was.
+    Of what is known `to_the_second`, nobody knows when within the second it was. A request causes others.
     """
 
     at: datetime
     source: str
     what: str
     to_the_second: bool = False
+    is_request: bool = False
 
-    @property
-    def latest(self) -> datetime:
-        """The latest time at which it can have been: what caused it, in the same second, comes before it."""
-        return self.at + timedelta(seconds=1) if self.to_the_second else self.at
+    def placed(self, requests: Sequence[datetime]) -> tuple[datetime, bool]:
+        """Return where it comes in the order. What has no fractions comes after the requests of its second."""
+        if not self.to_the_second:
+            return self.at, False
+        ends = self.at + timedelta(seconds=1)
+        return max([self.at, *(at for at in requests if at < ends)]), True
 
 
 @dataclass
@@ -75,7 +78,8 @@ def told(findings: Findings, wanted: str, stage: str) -> Iterator[str]:
 
 def timeline(moments: Sequence[Moment]) -> Iterator[str]:
     """Yield a line for each moment by time (UTC), with the time since the first one, and where it is written down."""
-    ordered = sorted(_once(moments), key=lambda moment: moment.latest)
+    requests = [moment.at for moment in moments if moment.is_request]
+    ordered = sorted(_once(moments), key=lambda moment: moment.placed(requests))
     first = min(moment.at for moment in ordered)
     width = max(len(moment.source) for moment in ordered)
     for moment in ordered:

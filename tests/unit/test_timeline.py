@@ -35,9 +35,16 @@ class TestTheOrder:
     def test_what_has_no_fractions_comes_after_what_caused_it_in_the_same_second(self) -> None:
         """S3 tells the second only, and would come before the request that it follows from."""
         archived = Moment(NOON.replace(microsecond=0), "bucket b", "archived", to_the_second=True)
-        found = [archived, Moment(later(0.4), "log a", "settled"), Moment(NOON, "log a", "accepted")]
+        accepted = Moment(NOON, "log a", "accepted", is_request=True)
+        found = [archived, Moment(later(0.4), "log a", "settled"), accepted, Moment(later(-0.1), "log a", "before")]
 
-        assert [line.rpartition("  ")[2] for line in timeline(found)] == ["accepted", "settled", "archived"]
+        assert [line.rpartition("  ")[2] for line in timeline(found)] == ["before", "accepted", "archived", "settled"]
+
+    def test_a_request_of_a_later_second_moves_nothing(self) -> None:
+        archived = Moment(NOON.replace(microsecond=0), "bucket b", "archived", to_the_second=True)
+        found = [archived, Moment(later(1), "log a", "read", is_request=True), Moment(later(0.1), "log a", "settled")]
+
+        assert [line.rpartition("  ")[2] for line in timeline(found)] == ["archived", "settled", "read"]
 
     def test_the_same_moment_is_shown_once(self) -> None:
         assert len(list(timeline([Moment(NOON, "log a", "said"), Moment(NOON, "log a", "said")]))) == 1
@@ -97,6 +104,12 @@ class TestTheWords:
 
         assert moment.at == NOON - timedelta(milliseconds=250)
         assert moment.what == "GET /dragons, answered 200 after 250 ms (request c)"
+
+    def test_a_line_is_told_when_it_was_written_and_not_when_it_was_collected(self) -> None:
+        text = said(message="message settled", timestamp="2026-11-26 12:00:00,100+0000")
+
+        assert moment_of("log a", Line(NOON, "store_messages", text), "q").at == NOON.replace(microsecond=100_000)
+        assert moment_of("log a", Line(NOON, "store_messages", said(timestamp="soon")), "q").at == NOON
 
     def test_an_accepted_message_is_said_to_be_on_the_queue(self) -> None:
         text = said(
