@@ -1,12 +1,13 @@
-"""What `make diff` says before a stage exists and when it stands, and that it leaves nothing behind."""
+"""What `make diff` says before a stage exists, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 from operations import PROJECT
-from tests.e2e.account import environment, run
+from tests.e2e.account import environment
 from tests.e2e.running import Devstack
 
 STACKS = ("dragonpost-dev-resources", "dragonpost-dev-app")
@@ -42,23 +43,15 @@ def left(devstack: Devstack) -> tuple[set[str], list[str], set[str]]:
     return stacks, change_sets, {each["Key"] for each in listed}
 
 
-def test_what_deploying_would_change_is_told_and_nothing_is_left(devstack: Devstack) -> None:
+def test_of_a_stage_that_does_not_exist_everything_is_told_and_nothing_is_left(devstack: Devstack) -> None:
+    """Of one that stands, tests/deploy/test_prod_over_tls.py looks at it."""
     before = left(devstack)
 
-    new = diff(devstack)
-    after_new = left(devstack)
-    run(devstack, "operations.deploy", "dev", "--resources-only")
-    deployed = left(devstack)
-    standing = diff(devstack)
-    after_standing = left(devstack)
-    run(devstack, "operations.destroy", "dev")
+    said = diff(devstack)
 
     assert before[0] == set()
-    assert "dragonpost-dev-resources: " in new
-    assert "  add          MessageTable  AWS::DynamoDB::Table" in new
-    assert "dragonpost-dev-app: everything in it would be new" in new
-    assert after_new == before
-    assert "dragonpost-dev-resources: nothing would change" in standing
-    assert "  add          APIHandler  AWS::Lambda::Function" in standing
-    assert after_standing == deployed
-    assert deployed[0] == {STACKS[0]}
+    assert re.match(r"dragonpost-dev-resources: \d+ to add\n", said)
+    assert "  add          MessageTable  AWS::DynamoDB::Table" in said
+    assert "dragonpost-dev-app: everything in it would be new" in said
+    assert "  add          APIHandler  AWS::Serverless::Function" in said
+    assert left(devstack) == before

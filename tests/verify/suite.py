@@ -22,7 +22,7 @@ LEFT_OUT = {
     "tests/e2e/test_dead_letters.py": "it redrives and deletes dead letters, of which some may be other people's",
     "tests/e2e/test_deploying_again.py": "it deploys",
     "tests/e2e/test_devstack.py": "it is about this machine",
-    "tests/e2e/test_diff.py": "it deploys a stage, and removes it",
+    "tests/e2e/test_diff.py": "it is about a stage that does not exist",
     "tests/e2e/test_forgetting_and_restoring.py": "it restores the stores, and with them what others have written",
     "tests/e2e/test_local_server.py": "it is about this machine",
     "tests/e2e/test_logs.py": "it is about what this machine writes down",
