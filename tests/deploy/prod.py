@@ -38,9 +38,11 @@ class Prod:
     def deploy(self, *options: str, project: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run what `make deploy STAGE=…` runs. After a success, do what the emulator leaves undone.
 
-        `project` is another tree of this project than the copy.
+        `project` is another tree of this project than the copy: an earlier one, without versions.
         """
-        ran = self.run("operations.deploy", "--sms-allowed-prefixes", "+1,+44", *options, project=project)
+        texts = ("--sms-allowed-prefixes", "+1,+44") if project else ("--set", "SmsAllowedPrefixes=+1,+44")
+        at_once = () if project else ("--set", "Canary=off")  # there is no CodeDeploy here
+        ran = self.run("operations.deploy", *texts, *at_once, *options, project=project)
         if ran.returncode == 0:
             self._tell(deployment.complete(self.settings, app_stack(self.stage)))
         return ran
