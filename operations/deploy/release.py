@@ -27,8 +27,10 @@ from typing import Any
 
 from operations.deploy.commands import DeployError
 
+_DIGEST = "AutoPublishCodeSha256"
+
 # What a function has beside its versions.
-_NO_PART_OF_A_VERSION = frozenset({"DeploymentPreference", "Events", "ReservedConcurrentExecutions", "Tags"})
+_NO_PART_OF_A_VERSION = frozenset({_DIGEST, "DeploymentPreference", "Events", "ReservedConcurrentExecutions", "Tags"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +59,7 @@ def prepare(template: Path, parameters: Mapping[str, str]) -> None:
         api["DefinitionBody"]["info"]["description"] = f"Deployed with parameters {_digest(parameters)[:16]}"
         for function in _of_type(document, "AWS::Serverless::Function"):
             if "AutoPublishAlias" in function:
-                function["AutoPublishCodeSha256"] = _of_a_version(function, template.parent, parameters)
+                function[_DIGEST] = _of_a_version(function, template.parent, parameters)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DeployError(f"{template} is not what `chalice package` makes as JSON: {error}") from error
     template.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -23,10 +23,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from app import app
 from operations import PROJECT
 from operations.deploy.package import MACHINES, elf_machine, package_app, requirements
 from operations.deploy.target import Target, this_machine
 from operations.functions import deployed_name, logical_id, names
+from operations.generate import live_alias
 from operations.stages import STAGES
 from operations.vendor import STAMP
 from tests.deploy.project import copy_of_project, without_aws_settings
@@ -403,13 +405,20 @@ class TestTemplate:
 
         assert source["Properties"]["ScalingConfig"] == {"MaximumConcurrency": STAGES["prod"].consumer_concurrency}
 
-    def test_cfn_lint_finds_nothing(self, package: Package) -> None:
+    def test_cfn_lint_finds_nothing_whether_or_not_codedeploy_releases_it(
+        self, package: Package, tmp_path: Path
+    ) -> None:
+        """SAM leaves CodeDeploy out of the template unless the parameter says otherwise."""
+        gradually = json.loads(package.template_path.read_text(encoding="utf-8"))
+        gradually["Parameters"]["Canary"]["Default"] = "Canary10Percent5Minutes"
+        (tmp_path / "sam.json").write_text(json.dumps(gradually), encoding="utf-8")
         linted = subprocess.run(
             [
                 sys.executable,
                 "-c",
                 "import sys; from cfnlint.runner import main; sys.exit(main())",
                 str(package.template_path),
+                str(tmp_path / "sam.json"),
             ],
             capture_output=True,
             text=True,
@@ -460,6 +469,31 @@ class TestTemplate:
             json.loads(file.read_text(encoding="utf-8"))
         ]
         assert not made.get("ManagedPolicyArns")
+
+    def test_every_route_calls_the_alias_that_api_gateway_may_call_by_then(self, package: Package) -> None:
+        """A route that the overrides lack would go on calling whatever was deployed last, whatever is released."""
+        api, resources = package.template["Resources"]["RestAPI"], package.template["Resources"]
+        called = [
+            operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+            for operations in api["Properties"]["DefinitionBody"]["paths"].values()
+            for operation in operations.values()
+            if "uri" in operation["x-amazon-apigateway-integration"]
+        ]
+        permission = resources[api["DependsOn"][0]]["Properties"]
+
+        assert len(called) == sum(len(methods) for methods in app.routes.values())
+        assert {uri.rpartition("functions/")[2] for uri in called} == {"${APIHandlerAliaslive}/invocations"}
+        assert permission["FunctionName"] == {"Ref": "APIHandlerAliaslive"}
+        assert "RestAPI" not in json.dumps(permission), "the API waits for it, so it cannot wait for the API"
+
+    def test_the_routes_that_are_merged_in_are_the_apps(self, package: Package) -> None:
+        """Merging would add any other, and API Gateway would refuse it."""
+        merged = live_alias.paths()
+        made = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
+
+        assert merged.keys() == made.keys()
+        for path, methods in merged.items():
+            assert methods.keys() == made[path].keys() - {"options"}
 
     def test_the_authorizer_is_the_user_pools_and_checks_the_audience(self, package: Package) -> None:
         swagger = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
