@@ -47,6 +47,13 @@ def chosen(stage: str, assignments: Iterable[str]) -> dict[str, str]:
     return {**STAGES[stage].parameters, **asked}
 
 
+def check_chalice_can(assignments: Iterable[str]) -> None:
+    """Raise DeployError if what was asked for is a parameter of the app's stack, which `chalice deploy` has none of."""
+    without = sorted({name for name, _ in map(_assignment, assignments)} - of_the_resources().keys())
+    if without:
+        raise DeployError(f"`chalice deploy` cannot set {', '.join(without)}: only CloudFormation can")
+
+
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):

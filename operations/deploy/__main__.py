@@ -57,6 +57,8 @@ def _deploy(options: argparse.Namespace) -> None:
 def _target(options: argparse.Namespace) -> Target:
     environment = dict(os.environ)
     chosen = parameters.chosen(options.stage, options.set)
+    if options.with_ == "chalice":
+        parameters.check_chalice_can(options.set)
     bucket, owner = options.artifacts_bucket, None
     if not bucket:
         bucket, owner = default_artifacts_bucket(environment)

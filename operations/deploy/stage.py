@@ -107,7 +107,10 @@ def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> st
     parameters = {name: known[name] for name in declared if name in known}
     release.prepare(template, parameters)
     _deploy_template(target, target.app_stack, template, parameters)
-    return stack_outputs(target, target.app_stack)["EndpointURL"]
+    made = stack_outputs(target, target.app_stack)
+    if domain := made.get("ApiDomainTarget"):
+        target.say(f"the DNS record of the API's own name has to point to {domain}")
+    return made["EndpointURL"]
 
 
 def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:

@@ -17,11 +17,14 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 
 from app import app
 from operations import PROJECT
@@ -395,6 +398,18 @@ class TestMachine:
         assert python_files(package.unzipped) == python_files(runnable.unzipped)
 
 
+def released_gradually(package: Package) -> dict[str, Any]:
+    """Return what CloudFormation gets of the template with `Canary`, deployed with a Python that AWS takes."""
+    template = json.loads(package.template_path.read_text(encoding="utf-8"))
+    for name in LOGICAL_IDS:
+        template["Resources"][name]["Properties"] |= {"CodeUri": "s3://artefacts/zip", "Runtime": "python3.13"}
+    region = SimpleNamespace(region_name="eu-central-1")
+    chosen = {"Canary": "Canary10Percent5Minutes", "AllowOrigin": "*"}
+    made: dict[str, Any] = Translator({}, Parser(), boto_session=region).translate(template, chosen)
+    del made["Mappings"], made["Parameters"]["Canary"]  # SAM has used them up
+    return made
+
+
 def python_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.py")}
 
@@ -408,24 +423,20 @@ class TestTemplate:
     def test_cfn_lint_finds_nothing_whether_or_not_codedeploy_releases_it(
         self, package: Package, tmp_path: Path
     ) -> None:
-        """SAM leaves CodeDeploy out of the template unless the parameter says otherwise."""
-        gradually = json.loads(package.template_path.read_text(encoding="utf-8"))
-        gradually["Parameters"]["Canary"]["Default"] = "Canary10Percent5Minutes"
-        (tmp_path / "sam.json").write_text(json.dumps(gradually), encoding="utf-8")
+        """cfn-lint gives SAM no parameters, and CodeDeploy is in the template only if `Canary` says so."""
+        released = tmp_path / "released.json"
+        released.write_text(json.dumps(released_gradually(package)), encoding="utf-8")
+        command = "import sys; from cfnlint.runner import main; sys.exit(main())"
+
         linted = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "import sys; from cfnlint.runner import main; sys.exit(main())",
-                str(package.template_path),
-                str(tmp_path / "sam.json"),
-            ],
+            [sys.executable, "-c", command, str(package.template_path), str(released)],
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
 
+        assert "AWS::CodeDeploy::DeploymentGroup" in released.read_text(encoding="utf-8")
         assert (linted.returncode, linted.stdout) == (0, "")
 
     def test_there_are_no_functions_but_those_of_the_app(self, package: Package) -> None:

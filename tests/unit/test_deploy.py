@@ -442,6 +442,24 @@ class TestApp:
 
         assert commands.only("cloudformation deploy").endswith("--parameter-overrides ApiAccessLogs=on")
 
+    def test_a_domain_name_comes_with_what_its_dns_record_has_to_say(
+        self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outputs = {"EndpointURL": "https://api/", "ApiDomainTarget": "d-1.execute-api.eu-central-1.amazonaws.com"}
+        listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        commands.answers["describe-stacks"] = json.dumps(listed)
+
+        url = stage.deploy_app(chosen(target), {}, packaged_with(target, "ApiDomainName"))
+
+        assert url == "https://api/"
+        assert "has to point to d-1.execute-api.eu-central-1.amazonaws.com\n" in capsys.readouterr().err
+
+    def test_chalice_is_not_asked_for_what_it_has_not(self) -> None:
+        options = ["--stage", "dev", "--artifacts-bucket", "x", "--with", "chalice", "--set", "Canary=off"]
+
+        with pytest.raises(DeployError, match="`chalice deploy` cannot set Canary"):
+            command_line._target(command_line._parse(options))
+
     @pytest.mark.parametrize(("limit", "told"), [(20, False), (19, True), (10, True)])
     def test_an_account_of_which_the_consumer_would_take_more_than_half_is_told(
         self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str], limit: int, told: bool

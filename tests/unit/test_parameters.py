@@ -78,6 +78,13 @@ def test_a_parameter_that_nobody_can_choose_is_told_which_there_are(name: str) -
         parameters.chosen("dev", [f"{name}=x"])
 
 
+def test_chalice_deploy_is_not_told_what_only_cloudformation_can_set() -> None:
+    parameters.check_chalice_can(["AlarmEmail=ops@dragons.example", "LogRetentionDays=30"])
+
+    with pytest.raises(DeployError, match="cannot set Canary, WebAclArn: only"):
+        parameters.check_chalice_can(["WebAclArn=none", "AlarmEmail=none", "Canary=off"])
+
+
 def test_the_stages_own_choice_holds_until_a_deployment_is_told_otherwise() -> None:
     assert parameters.chosen("prod", []) == {"Canary": "Canary10Percent5Minutes"}
     assert parameters.chosen("prod", ["Canary=off"]) == {"Canary": "off"}
