@@ -15,7 +15,7 @@ from operations.functions import deployed_name, logical_id, names
 from tests.deploy.prod import make_stage
 from tests.deploy.project import copy_of_project, without_aws_settings
 
-NEW, LIKE = "staging", "prod"
+NEW, LIKE = "unheardof", "prod"
 POOL_ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_DragonPst"
 
 

@@ -23,7 +23,7 @@ from tests.proof.tour import Tour
 from tests.proof.visitors import Visitors, visiting
 
 SUITE = "15 releases"
-STAGE = "staging"
+STAGE = "unheardof"
 RELEASED = [deployed_name(function, STAGE) for function in (API, "store_messages")]
 ROUNDS_AROUND_IT = 3
 SETTLED_WITHIN_S = 60

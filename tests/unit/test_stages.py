@@ -17,6 +17,7 @@ from operations.generate import chalice_config, policies
 from operations.new_stage import NewStageError
 from operations.stages import FILE, NATIVE, STAGES, Stage
 
+NEW = "unheardof"  # no project has it yet
 TEXT = (PROJECT / FILE).read_text(encoding="utf-8")
 
 # Each member with a value that is not its default.
@@ -61,7 +62,7 @@ def test_a_file_that_cannot_be_read_ends_every_command_with_one_line(
 
 
 class TestNames:
-    @pytest.mark.parametrize("name", ["staging", "s", "s2", "exactly14chars"])
+    @pytest.mark.parametrize("name", [NEW, "s", "s2", "exactly14chars"])
     def test_one_that_buckets_can_have_in_theirs_is_taken(self, name: str) -> None:
         new_stage.check_name(name)
 
@@ -80,7 +81,7 @@ class TestNames:
         """Stage local's functions would look for AWS on their own machine."""
         others = ", ".join(name for name in STAGES if name != stages.EMBEDDED)
         with pytest.raises(NewStageError, match=f"like {others}, and not like {like}"):
-            new_stage.add("staging", like)
+            new_stage.add(NEW, like)
         assert (PROJECT / FILE).read_text(encoding="utf-8") == TEXT
 
     def test_a_missing_one_is_asked_for(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,9 +92,9 @@ class TestNames:
 class TestWritten:
     @pytest.mark.parametrize("like", [UNLIKE, *(stage for stage in STAGES.values() if stage.architecture != NATIVE)])
     def test_a_stage_is_read_back_like_the_other_and_nothing_else_changes(self, like: Stage) -> None:
-        read = stages.read(TEXT + new_stage.written("staging", like))
+        read = stages.read(TEXT + new_stage.written(NEW, like))
 
-        assert read == {**STAGES, "staging": like}
+        assert read == {**STAGES, NEW: like}
 
     def test_this_has_every_member_with_another_value_than_its_default(self) -> None:
         """Otherwise the test above would not notice a member that is not written."""
@@ -104,12 +105,12 @@ class TestWritten:
         unique = {"ApiDomainName": "a.example", "SignInDomainPrefix": "dragons"}
         like = structs.replace(STAGES["dev"], parameters={**unique, "LogRetentionDays": "30"})
 
-        assert stages.read(new_stage.written("staging", like))["staging"].parameters == {"LogRetentionDays": "30"}
+        assert stages.read(new_stage.written(NEW, like))[NEW].parameters == {"LogRetentionDays": "30"}
 
     def test_a_table_of_which_nothing_is_left_is_not_written(self) -> None:
         like = structs.replace(STAGES["dev"], parameters={"ApiDomainName": "a.example"})
 
-        assert "parameters" not in tomllib.loads(new_stage.written("staging", like))["staging"]
+        assert "parameters" not in tomllib.loads(new_stage.written(NEW, like))[NEW]
 
     def test_a_stage_that_cannot_be_generated_is_not_in_the_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -120,7 +121,7 @@ class TestWritten:
         failed = subprocess.CompletedProcess([], 1)
         monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
 
-        assert new_stage.main(["--name", "staging"]) == 1
+        assert new_stage.main(["--name", NEW]) == 1
 
         assert "stages.toml is as it was" in capsys.readouterr().err
         assert (tmp_path / FILE).read_text(encoding="utf-8") == TEXT
