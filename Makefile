@@ -19,9 +19,9 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
-$(foreach name,COMPANY FROM FUNCTION HOURS ID PERSON SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+$(foreach name,COMPANY FROM FUNCTION HOURS ID NAME PERSON SET SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench mutants generate lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench mutants generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -82,6 +82,9 @@ mutants: .venv/.mutants ## change the code in thousands of ways and name each ch
 generate: .venv/.run ## write every file that is generated from others (CONTRIBUTING.md lists them)
 	@exec $(RUN) -m operations.generate
 
+stage: .venv/.run ## add a stage like another one, without deploying it (NAME=staging, FROM=dev)
+	@exec $(RUN) -m operations.new_stage --name "$(NAME)" $(if $(FROM),--from "$(FROM)")
+
 lint: install ## check style, types, the CloudFormation template and the state machine
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -106,11 +109,11 @@ fuzz: install ## try many more requests generated from the OpenAPI document than
 synth: .venv/.run ## write the templates that would be deployed, and say where (STAGE=…)
 	@exec $(TOOLS) $(PYTHON) -m operations.deploy.synth --stage $(STAGE)
 
-diff: .venv/.run ## show what deploying would add, change, replace and remove; changes nothing (STAGE=…)
-	@exec $(TOOLS) $(PYTHON) -m operations.deploy.diff --stage $(STAGE)
+diff: .venv/.run ## show what deploying would add, change, replace and remove; changes nothing (STAGE=…, SET="NAME=VALUE …")
+	@exec $(TOOLS) $(PYTHON) -m operations.deploy.diff --stage $(STAGE) $(foreach each,$(SET),--set '$(each)')
 
-deploy: .venv/.run ## deploy a stage to AWS, and look whether it works (STAGE=dev or prod, WITH=cloudformation or chalice, SMOKE=no)
-	@$(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
+deploy: .venv/.run ## deploy a stage to AWS, and look whether it works (STAGE=dev, WITH=cloudformation or chalice, SET="NAME=VALUE …", SMOKE=no)
+	@$(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH) $(foreach each,$(SET),--set '$(each)')
 	@$(if $(filter no,$(SMOKE)),:,$(TOOLS) $(PYTHON) -m operations.smoke --stage $(STAGE) >&2)
 
 smoke: .venv/.run ## look whether a deployed stage works, in less than a minute (STAGE=…)

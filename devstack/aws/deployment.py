@@ -65,8 +65,10 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         build=state.build,
         artifacts_bucket=f"{APP_NAME}-artifacts-{ACCOUNT}-{REGION}",
         environment=settings.child_environment(),
-        sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
-        workflow_concurrency=STAGES[settings.stage].workflow_concurrency,
+        parameters={
+            "SmsAllowedPrefixes": SMS_ALLOWED_PREFIXES,
+            "WorkflowConcurrency": str(STAGES[settings.stage].workflow_concurrency),
+        },
         project=PROJECT,
         architecture=this_machine(),
         require_tls=settings.tls,  # or the policies would refuse what the emulator of `make run` speaks
@@ -113,7 +115,7 @@ def _delete_old_artefacts(aws: Any, bucket: str) -> None:
 
 def _merge_template(settings: Settings, state: StateFolder) -> Path:
     """Write the overrides, with this emulator's URL for every function: config.json has that of the default port."""
-    overrides = _overrides()
+    overrides = _without_versions(_overrides())
     for resource in overrides["Resources"].values():
         properties: dict[str, Any] = resource.get("Properties", {})
         if "FunctionName" in properties:
@@ -122,6 +124,20 @@ def _merge_template(settings: Settings, state: StateFolder) -> Path:
     merged = state.build / "app-overrides.json"
     merged.write_text(json.dumps(overrides, indent=2), encoding="utf-8")
     return merged
+
+
+def _without_versions(overrides: Any) -> Any:
+    """Leave out the alias `live`: every change would publish versions, and the state would keep them all."""
+    resources = overrides["Resources"]
+    resources.pop("APIHandlerLivePermission", None)
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        for name in ("AutoPublishAlias", "DeploymentPreference"):
+            properties.pop(name, None)
+        if "DefinitionBody" in properties:
+            resource.pop("DependsOn", None)
+            properties["DefinitionBody"].pop("paths", None)
+    return overrides
 
 
 def _overrides() -> Any:

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from awscli.customizations.cloudformation.artifact_exporter import Template
 from awscli.customizations.s3uploader import S3Uploader
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operations import parameters
 from operations.contents import of_this_environment
 from operations.deploy import adoption, commands, losses, stage, synth
 from operations.deploy.adoption import Kept
@@ -71,8 +72,8 @@ class Comparison:
         elif not known:
             yield from _made(target.app_stack, json.loads(app_file.read_text(encoding="utf-8")))
         else:
-            parameters = stage.prepare_app(target, known, app_file)
-            yield from self._of(target.app_stack, self._exported(app_file), parameters, {})
+            given = stage.prepare_app(target, known, app_file)
+            yield from self._of(target.app_stack, self._exported(app_file), given, {})
 
     def _resources_parameters(self) -> dict[str, str]:
         new = self._status(self.target.resources_stack) in {None, *_NOT_MADE}
@@ -255,10 +256,13 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.deploy.diff", description=__doc__)
     parser.add_argument("--stage", choices=[name for name in STAGES if name != EMBEDDED], required=True)
-    name = parser.parse_args(arguments).stage
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as for deploying")
+    options = parser.parse_args(arguments)
     try:
         check_python(os.environ)
-        target = synth.target_of(name, "diff", *default_artifacts_bucket(dict(os.environ)))
+        chosen = parameters.chosen(options.stage, options.set)
+        target = synth.target_of(options.stage, "diff", *default_artifacts_bucket(dict(os.environ)))
+        target = replace(target, parameters=chosen)
         for line in Comparison(target, clients).all():
             print(line, flush=True)
     except DeployError as error:

@@ -38,6 +38,7 @@ LEFT_OUT = {
     "tests/proof/test_load.py": "it is about how much a machine can take",
     "tests/proof/test_messages_under_fire.py": "it kills the consumer, and breaks its AWS",
     "tests/proof/test_prods_life.py": "it removes a stage",
+    "tests/proof/test_releases.py": "it deploys",
     "tests/proof/test_restart_and_recovery.py": "it is about this machine",
     "tests/proof/test_tenants.py": "it makes users of its own, and times answers, which a network blurs",
     "tests/proof/test_tokens.py": "it forges tokens with the pool's own keys, which AWS gives nobody",
