@@ -305,7 +305,7 @@ class TestUpdate:
         updated = deployed.deploy()
 
         assert "  change       MessageQueue  AWS::SQS::Queue: VisibilityTimeout\n" in compared.stdout, compared.stderr
-        assert f"{APP_STACK}: nothing would change" in compared.stdout
+        assert "  change       APIHandler  AWS::Lambda::Function: Code" in compared.stdout
         assert updated.returncode == 0, updated.stderr
         assert stacks_status(deployed, RESOURCES_STACK) == "UPDATE_COMPLETE"
         outputs = deployed.running["outputs"]
