@@ -141,7 +141,7 @@ def _without_versions(overrides: Any) -> Any:
     resources.pop("APIHandlerLivePermission", None)
     for resource in resources.values():
         properties = resource.get("Properties", {})
-        for name in ("AutoPublishAlias", "DeploymentPreference"):
+        for name in ("AutoPublishAlias", "DeploymentPreference", "ProvisionedConcurrencyConfig", "SnapStart"):
             properties.pop(name, None)
         if "DefinitionBody" in properties:
             resource.pop("DependsOn", None)
