@@ -98,12 +98,21 @@ def complete(settings: Settings, app_stack: str) -> str:
     """
     clients = client(settings, "cloudformation"), client(settings, "apigateway")
     api_id = swagger_import.complete_import(*clients, app_stack, settings.stage)
+    parameters = _parameters(clients[0], app_stack)
     aws = client(settings, "lambda")
-    for function in functions.bounded():
-        name = functions.deployed_name(function, settings.stage)
-        bound = STAGES[settings.stage].workflow_concurrency
-        aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=bound)
+    for bounded, parameter in ((functions.bounded(), "WorkflowConcurrency"), ([functions.API], "ApiConcurrency")):
+        if bound := int(parameters[parameter]):  # 0 is none
+            for function in bounded:
+                name = functions.deployed_name(function, settings.stage)
+                aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=bound)
     return api_id
+
+
+def _parameters(cloudformation: Any, stack: str) -> dict[str, str]:
+    """Return what a stack is deployed with. Parameters that an earlier version's template lacks are as if not set."""
+    [described] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    found = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
+    return {"WorkflowConcurrency": "0", "ApiConcurrency": "0", **found}
 
 
 def _delete_old_artefacts(aws: Any, bucket: str) -> None:
@@ -132,7 +141,7 @@ def _without_versions(overrides: Any) -> Any:
     resources.pop("APIHandlerLivePermission", None)
     for resource in resources.values():
         properties = resource.get("Properties", {})
-        for name in ("AutoPublishAlias", "DeploymentPreference"):
+        for name in ("AutoPublishAlias", "DeploymentPreference", "ProvisionedConcurrencyConfig", "SnapStart"):
             properties.pop(name, None)
         if "DefinitionBody" in properties:
             resource.pop("DependsOn", None)

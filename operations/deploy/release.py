@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,12 @@ from operations.deploy.commands import DeployError
 _DIGEST = "AutoPublishCodeSha256"
 
 # What a function has beside its versions.
-_NO_PART_OF_A_VERSION = frozenset({_DIGEST, "DeploymentPreference", "Events", "ReservedConcurrentExecutions", "Tags"})
+_NO_PART_OF_A_VERSION = frozenset(
+    {
+        *(_DIGEST, "AutoPublishAlias", "DeploymentPreference", "Events", "ProvisionedConcurrencyConfig"),
+        *("ReservedConcurrentExecutions", "Tags"),
+    }
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +65,8 @@ def prepare(template: Path, parameters: Mapping[str, str]) -> None:
         api["DefinitionBody"]["info"]["description"] = f"Deployed with parameters {_digest(parameters)[:16]}"
         for function in _of_type(document, "AWS::Serverless::Function"):
             if "AutoPublishAlias" in function:
-                function[_DIGEST] = _of_a_version(function, template.parent, parameters)
+                package = (template.parent / function["CodeUri"]).read_bytes()
+                function[_DIGEST] = _of_a_version(function, package, document.get("Conditions", {}), parameters)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DeployError(f"{template} is not what `chalice package` makes as JSON: {error}") from error
     template.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -69,11 +76,20 @@ def _of_type(document: Any, kind: str) -> list[dict[str, Any]]:
     return [resource["Properties"] for resource in document["Resources"].values() if resource["Type"] == kind]
 
 
-def _of_a_version(function: Mapping[str, Any], folder: Path, parameters: Mapping[str, str]) -> str:
-    """Return the digest of a function's code, of its properties that versions have, and of the parameters."""
-    package = (folder / function["CodeUri"]).read_bytes()
+def _of_a_version(
+    function: Mapping[str, Any], package: bytes, conditions: Mapping[str, Any], parameters: Mapping[str, str]
+) -> str:
+    """Return the digest of a function's code, of its properties that versions have, and of the parameters in them."""
     versioned = {name: value for name, value in function.items() if name not in _NO_PART_OF_A_VERSION}
-    return _digest({"code": hashlib.sha256(package).hexdigest(), "function": versioned, "parameters": dict(parameters)})
+    named = _words(versioned)
+    named |= _words([condition for name, condition in conditions.items() if name in named])
+    used = {name: value for name, value in parameters.items() if name in named}
+    return _digest({"code": hashlib.sha256(package).hexdigest(), "function": versioned, "parameters": used})
+
+
+def _words(part: Any) -> set[str]:
+    """Return what a part of the template may be naming: `Ref`, `Fn::Sub` and `Fn::If` all have names in their text."""
+    return set(re.findall(r"\w+", json.dumps(part)))
 
 
 def _digest(of: Mapping[str, Any]) -> str:

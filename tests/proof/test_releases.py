@@ -31,6 +31,7 @@ DOMAIN = "api.dragons.example"
 CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/1a2b3c4d-0000-1111-2222-333344445555"
 CHOSEN = {
     "LogRetentionDays": "30",
+    "ApiConcurrency": "50",
     "ThrottlingBurstLimit": "400",
     "ThrottlingRateLimit": "800",
     "ApiProvisionedConcurrency": "2",
@@ -171,9 +172,12 @@ class TestParameters:
         )["item"]  # fmt: skip
         groups = chosen.client("logs").describe_log_groups()["logGroups"]
 
+        bound = chosen.client("lambda").get_function_concurrency(FunctionName=RELEASED[0])
+
         every_method = limits["methodSettings"]["*/*"]
         assert (every_method["throttlingRateLimit"], every_method["throttlingBurstLimit"]) == (800, 400)
         assert {group["retentionInDays"] for group in groups} == {30}
+        assert bound["ReservedConcurrentExecutions"] == 50
 
     def test_the_domain_name_leads_to_the_api(self, chosen: Prod) -> None:
         aws = chosen.client("apigateway")

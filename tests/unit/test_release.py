@@ -79,7 +79,7 @@ def as_cloudformation_gets_it(packaged: Path, **parameters: str) -> dict[str, An
 def version(packaged: Path, **parameters: str) -> str:
     """Return the logical id of the API's version: with another one, CloudFormation publishes another."""
     release.prepare(packaged, {**PARAMETERS, **parameters})
-    made = as_cloudformation_gets_it(packaged, **PARAMETERS, **parameters)
+    made = as_cloudformation_gets_it(packaged, **{**PARAMETERS, **parameters})
     [found] = [name for name in made if name.startswith("APIHandlerVersion")]
     return found
 
@@ -110,9 +110,20 @@ class TestVersions:
 
         assert version(packaged) != before
 
-    def test_a_changed_parameter_gets_one(self, packaged: Path) -> None:
+    @pytest.mark.parametrize("parameter", [{"MessageTableName": "another"}, {"ApiSnapStart": "on"}])
+    def test_a_changed_parameter_gets_one(self, packaged: Path, parameter: dict[str, str]) -> None:
         """The template is the same, and so is the function, until CloudFormation puts the value in."""
-        assert version(packaged) != version(packaged, ArchiveRetentionDays="3")
+        assert version(packaged) != version(packaged, **parameter)
+
+    @pytest.mark.parametrize(
+        "parameter",
+        [{"Canary": "off"}, {"ThrottlingRateLimit": "5"}, {"ApiConcurrency": "5"}, {"ApiProvisionedConcurrency": "5"}],
+    )
+    def test_a_parameter_that_the_function_does_not_have_gets_none(
+        self, packaged: Path, parameter: dict[str, str]
+    ) -> None:
+        """A lower limit in the middle of an attack does not have to wait for a canary."""
+        assert version(packaged) == version(packaged, **parameter)
 
     def test_what_is_the_same_gets_none(self, packaged: Path) -> None:
         assert version(packaged) == version(packaged)
@@ -137,8 +148,8 @@ class TestVersions:
     def test_a_new_version_comes_with_a_changed_function(self, packaged: Path) -> None:
         """Lambda publishes none of a function that has not changed, and then the deployment fails."""
         descriptions = []
-        for days in ("1", "2"):
-            release.prepare(packaged, {**PARAMETERS, "ArchiveRetentionDays": days})
+        for table in ("one", "another"):
+            release.prepare(packaged, {**PARAMETERS, "MessageTableName": table})
             descriptions.append(as_cloudformation_gets_it(packaged)["APIHandler"]["Properties"]["Description"])
 
         assert descriptions[0] != descriptions[1]
