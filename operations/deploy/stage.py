@@ -57,17 +57,26 @@ def deploy_resources(target: Target) -> dict[str, str]:
     """Deploy infrastructure/resources.yaml and return the stack's outputs. Raises DeployError."""
     target.say(f"deploying {target.resources_stack}")
     template = target.project / "infrastructure" / "resources.yaml"
+    new = is_new(target, target.resources_stack)
+    parameters = resources_parameters(target, new=new)
+    _deploy_template(target, target.resources_stack, template, parameters, holds_data=not new)
+    return stack_outputs(target, target.resources_stack)
+
+
+def resources_parameters(target: Target, *, new: bool) -> dict[str, str]:
+    """Return the parameters that the resources stack is deployed with; it keeps its values of all others.
+
+    `new` says that there is no such stack yet. Raises DeployError if the stage's name is too long for one.
+    """
     parameters = {"Stage": target.stage, **_of_the_stage(target)}
     if not target.require_tls:
         parameters["RequireTls"] = "false"
-    new = _is_new(target, target.resources_stack)
     if new:
         check_name_fits(target.stage)
         parameters["BucketNamesHaveRegion"] = "true"  # one that stands keeps what it has
+    template = target.project / "infrastructure" / "resources.yaml"
     declared = yaml_parse(template.read_text(encoding="utf-8"))["Parameters"]
-    parameters |= {name: value for name, value in target.parameters.items() if name in declared}
-    _deploy_template(target, target.resources_stack, template, parameters, holds_data=not new)
-    return stack_outputs(target, target.resources_stack)
+    return parameters | {name: value for name, value in _chosen(target).items() if name in declared}
 
 
 def check_name_fits(new_stage: str) -> None:
@@ -95,22 +104,31 @@ def check_partition(target: Target, outputs: Mapping[str, str]) -> None:
 def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> str:
     """Deploy the packaged app and return the URL of its API. Raises DeployError."""
     target.say(f"deploying {target.app_stack}")
+    _deploy_template(target, target.app_stack, template, prepare_app(target, outputs, template))
+    made = stack_outputs(target, target.app_stack)
+    if domain := made.get("ApiDomainTarget"):
+        target.say(f"the DNS record of the API's own name has to point to {domain}")
+    return made["EndpointURL"]
+
+
+def prepare_app(target: Target, outputs: Mapping[str, str], template: Path) -> dict[str, str]:
+    """Make a packaged template ready to be deployed. Return the parameters that it is deployed with.
+
+    Raises DeployError.
+    """
+    chosen = _chosen(target)
     known = {
         "Stage": target.stage,
         "AllowOrigin": STAGES[target.stage].allow_origin,
         **_of_the_stage(target),
-        "WorkflowConcurrency": target.parameters.get("WorkflowConcurrency") or str(_workflow_concurrency(target)),
-        **target.parameters,
+        "WorkflowConcurrency": chosen.get("WorkflowConcurrency") or str(_workflow_concurrency(target)),
+        **chosen,
         **outputs,
     }
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
     parameters = {name: known[name] for name in declared if name in known}
     release.prepare(template, parameters)
-    _deploy_template(target, target.app_stack, template, parameters)
-    made = stack_outputs(target, target.app_stack)
-    if domain := made.get("ApiDomainTarget"):
-        target.say(f"the DNS record of the API's own name has to point to {domain}")
-    return made["EndpointURL"]
+    return parameters
 
 
 def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
@@ -153,6 +171,11 @@ def chalice_recorded_something(target: Target) -> bool:
         return True
 
 
+def _chosen(target: Target) -> dict[str, str]:
+    """Return what was chosen for this deployment, or else for every one of the stage (operations/parameters.py)."""
+    return {**STAGES[target.stage].parameters, **target.parameters}
+
+
 def _of_the_stage(target: Target) -> dict[str, str]:
     """Return the parameters of both templates that say what infrastructure/stages.toml says of the stage."""
     differences = STAGES[target.stage]
@@ -188,7 +211,7 @@ def _workflow_concurrency(target: Target) -> int:
     return 0
 
 
-def _is_new(target: Target, stack: str) -> bool:
+def is_new(target: Target, stack: str) -> bool:
     """Tell whether there is no such stack, or one of which no resource was ever made."""
     status = ("--stack-name", stack, "--query", "Stacks[0].StackStatus", "--output", "text")
     try:
