@@ -34,9 +34,10 @@ def of_the_app() -> dict[str, Any]:
 
 
 def chosen(stage: str, assignments: Iterable[str]) -> dict[str, str]:
-    """Return what a deployment of a stage sets, given what was asked for as `NAME=VALUE`.
+    """Return what was asked for, as `NAME=VALUE`, for one deployment of a stage.
 
-    Raises DeployError if a name is unknown, or a value is not one that its template takes.
+    Raises DeployError if a name is unknown, or a value is not one that its template takes, there or in the stage's own
+    `parameters`.
     """
     known = of_the_app() | of_the_resources()
     asked = dict(map(_assignment, assignments))
@@ -44,7 +45,7 @@ def chosen(stage: str, assignments: Iterable[str]) -> dict[str, str]:
         for name, value in values.items():
             if fault := _fault(known, name, value):
                 raise DeployError(f"{place}: {fault}")
-    return {**STAGES[stage].parameters, **asked}
+    return asked
 
 
 def check_chalice_can(assignments: Iterable[str]) -> None:

@@ -79,8 +79,7 @@ def resources_parameters(target: Target, *, new: bool) -> dict[str, str]:
         parameters["BucketNamesHaveRegion"] = "true"  # one that stands keeps what it has
     template = target.project / "infrastructure" / "resources.yaml"
     declared = yaml_parse(template.read_text(encoding="utf-8"))["Parameters"]
-    parameters |= {name: value for name, value in target.parameters.items() if name in declared}
-    return parameters
+    return parameters | {name: value for name, value in _chosen(target).items() if name in declared}
 
 
 def check_name_fits(new_stage: str) -> None:
@@ -120,12 +119,13 @@ def prepare_app(target: Target, outputs: Mapping[str, str], template: Path) -> d
 
     Raises DeployError.
     """
+    chosen = _chosen(target)
     known = {
         "Stage": target.stage,
         "AllowOrigin": STAGES[target.stage].allow_origin,
         **_of_the_stage(target),
-        "WorkflowConcurrency": target.parameters.get("WorkflowConcurrency") or str(_workflow_concurrency(target)),
-        **target.parameters,
+        "WorkflowConcurrency": chosen.get("WorkflowConcurrency") or str(_workflow_concurrency(target)),
+        **chosen,
         **outputs,
     }
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
@@ -172,6 +172,11 @@ def chalice_recorded_something(target: Target) -> bool:
         return False
     except (ValueError, LookupError):  # cut short, so nobody knows what exists
         return True
+
+
+def _chosen(target: Target) -> dict[str, str]:
+    """Return what was chosen for this deployment, or else for every one of the stage (operations/parameters.py)."""
+    return {**STAGES[target.stage].parameters, **target.parameters}
 
 
 def _of_the_stage(target: Target) -> dict[str, str]:

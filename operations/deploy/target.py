@@ -27,7 +27,7 @@ class Target:
 
     `environment` is what the commands see (credentials, region, endpoint); `build` receives templates and packages.
     With `artifacts_owner`, the bucket must belong to that account: anyone who guesses its name can create it first.
-    `parameters` are those of the templates' parameters that were chosen (operations/parameters.py).
+    `parameters` are those of the templates' parameters that were chosen for this deployment (operations/parameters.py).
     `replaced` are the stores, by their names in the template, that may be replaced or removed with their data.
     `architecture` is what the functions run on, `arm64` or
     `x86_64`; without it, it is the stage's. `require_tls` is whether buckets, queues and the topic refuse plain HTTP.

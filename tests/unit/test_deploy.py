@@ -442,6 +442,17 @@ class TestApp:
 
         assert commands.only("cloudformation deploy").endswith("--parameter-overrides ApiAccessLogs=on")
 
+    @pytest.mark.parametrize(("asked", "canary"), [({}, "Canary10Percent5Minutes"), ({"Canary": "off"}, "off")])
+    def test_the_stages_own_choice_holds_until_a_deployment_is_told_otherwise(
+        self, target: Target, commands: Commands, asked: dict[str, str], canary: str
+    ) -> None:
+        commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+        prod = replace(chosen(target, **asked), stage="prod")
+
+        stage.deploy_app(prod, {}, packaged_with(target, "Canary"))
+
+        assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides Canary={canary}")
+
     def test_a_domain_name_comes_with_what_its_dns_record_has_to_say(
         self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -85,11 +85,6 @@ def test_chalice_deploy_is_not_told_what_only_cloudformation_can_set() -> None:
         parameters.check_chalice_can(["WebAclArn=none", "AlarmEmail=none", "Canary=off"])
 
 
-def test_the_stages_own_choice_holds_until_a_deployment_is_told_otherwise() -> None:
-    assert parameters.chosen("prod", []) == {"Canary": "Canary10Percent5Minutes"}
-    assert parameters.chosen("prod", ["Canary=off"]) == {"Canary": "off"}
-
-
 def test_a_choice_in_the_stages_file_that_is_wrong_is_refused_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = structs.replace(STAGES["dev"], parameters={"Canary": "on"})
     monkeypatch.setattr(parameters, "STAGES", {"dev": wrong})
@@ -100,7 +95,7 @@ def test_a_choice_in_the_stages_file_that_is_wrong_is_refused_with_its_place(mon
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_the_stages_file_chooses_can_be_deployed(stage: str) -> None:
-    assert parameters.chosen(stage, []) == STAGES[stage].parameters
+    assert parameters.chosen(stage, []) == {}
 
 
 @pytest.mark.parametrize("name", KNOWN)
