@@ -17,12 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from awscli.customizations.cloudformation.artifact_exporter import Template
 from awscli.customizations.s3uploader import S3Uploader
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operations import resources
 from operations.contents import of_this_environment
 from operations.deploy import adoption, commands, losses, stage, synth
 from operations.deploy.adoption import Kept
@@ -64,24 +66,25 @@ class Comparison:
         target, clients = self.target, self.clients
         known = synth.outputs(target.stage, clients)
         resources_file, app_file = synth.write(target, known)
-        kept = {} if known else adoption.standing(target.stage, clients)
-        yield from self._of(target.resources_stack, self._exported(resources_file), self._resources_parameters(), kept)
+        if kept := {} if known else adoption.standing(target.stage, clients):
+            yield from _made(target.resources_stack, resources.template(), kept)
+        else:
+            exported = self._exported(resources_file)
+            yield from self._of(target.resources_stack, exported, self._resources_parameters())
         if stage.chalice_recorded_something(target):
             yield f"{target.app_stack}: `chalice deploy` deployed the app, and nobody can tell what it would change"
         elif not known:
             yield from _made(target.app_stack, json.loads(app_file.read_text(encoding="utf-8")))
         else:
             parameters = stage.prepare_app(target, known, app_file)
-            yield from self._of(target.app_stack, self._exported(app_file), parameters, {})
+            yield from self._of(target.app_stack, self._exported(app_file), parameters)
 
     def _resources_parameters(self) -> dict[str, str]:
         new = self._status(self.target.resources_stack) in {None, *_NOT_MADE}
         return stage.resources_parameters(self.target, new=new)
 
-    def _of(
-        self, stack: str, template: Mapping[str, Any], parameters: Mapping[str, str], kept: Mapping[str, Kept]
-    ) -> Iterator[str]:
-        """Yield what a stack's change set says. `kept` are stores that stand already: deploying takes them in."""
+    def _of(self, stack: str, template: Mapping[str, Any], parameters: Mapping[str, str]) -> Iterator[str]:
+        """Yield what a stack's change set says."""
         status = self._status(stack)
         if status in _FAILED:
             yield f"{stack} is {status}: deploying deletes it first, and makes everything anew"
@@ -93,7 +96,7 @@ class Comparison:
             yield f"bucket {self.target.artifacts_bucket}: deploying would make it. Without it, the template tells:"
             yield from _made(stack, template)
             return
-        yield from told(stack, described, kept, self.target.stage)
+        yield from told(stack, described, self.target.stage)
 
     def _described(
         self, stack: str, status: str | None, template: Mapping[str, Any], parameters: Mapping[str, str]
@@ -196,26 +199,30 @@ class _TooLarge(Exception):
     """A template is too large to be sent without the artefact bucket, which does not exist."""
 
 
-def told(stack: str, change_set: Mapping[str, Any], kept: Mapping[str, Kept], stage_name: str) -> Iterator[str]:
+def told(stack: str, change_set: Mapping[str, Any], stage_name: str) -> Iterator[str]:
     """Yield a change set in words: what is added, changed, replaced and removed, and which data that would lose."""
     changes = [change["ResourceChange"] for change in change_set["Changes"] if "ResourceChange" in change]
     yield f"{stack}: {_counted(changes)}"
     lost = dict(losses.lost_by(change_set))
     for change in sorted(changes, key=lambda change: (_ORDER[_effect(change)], change["LogicalResourceId"])):
         name = change["LogicalResourceId"]
-        what = _effect(change) if name not in kept else "take in, as it stands:"
-        yield printable(f"  {what:11}  {name}  {change['ResourceType']}{_details(change)}")
+        yield printable(f"  {_effect(change):11}  {name}  {change['ResourceType']}{_details(change)}")
         if name in lost:
             yield f"  {'':11}  ! its data would be lost. Deploying refuses that without --replace {name}"
     if lost:
         yield f"`make deploy STAGE={stage_name}` changes nothing of {stack}, unless you name what may be lost"
 
 
-def _made(stack: str, template: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a stack that does not exist would have by its template."""
-    yield f"{stack}: everything in it would be new"
+def _made(stack: str, template: Mapping[str, Any], kept: Mapping[str, Kept] = MappingProxyType({})) -> Iterator[str]:
+    """Yield what a stack that does not exist would have by its template. Deploying takes in what was kept.
+
+    CloudFormation is not asked: names that are taken would make its change set fail.
+    """
+    yield f"{stack}: everything in it would be new" + (", but for what stands already" if kept else "")
     for name, resource in sorted(template["Resources"].items()):
-        yield f"  {'add':11}  {name}  {resource['Type']}"
+        what = "take in" if name in kept else ADD
+        condition = " (depends on a parameter)" if "Condition" in resource else ""
+        yield printable(f"  {what:11}  {name}  {resource['Type']}{condition}")
 
 
 ADD, CHANGE, REPLACE, MAY_REPLACE, REMOVE = "add", "change", "REPLACE", "may REPLACE", "REMOVE"

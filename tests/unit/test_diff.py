@@ -17,7 +17,7 @@ from operations.deploy.adoption import Kept
 from operations.deploy.commands import DeployError
 from operations.deploy.diff import Comparison, told
 from operations.deploy.target import Target
-from operations.stores import TABLE
+from operations.stores import QUEUE, TABLE
 
 STACK = "dragonpost-dev-resources"
 SMALL = {"Parameters": {"Stage": {}, "AlarmEmail": {}, "New": {}}, "Resources": {}}
@@ -30,8 +30,8 @@ def change(action: str, name: str, kind: str = "AWS::SNS::Topic", *properties: s
     return {"ResourceChange": {**resource, **({"Replacement": replaced} if action == "Modify" else {})}}
 
 
-def words(*changes: Any, kept: dict[str, Kept] | None = None) -> list[str]:
-    return [" ".join(line.split()) for line in told(STACK, {"Changes": changes}, kept or {}, "dev")]
+def words(*changes: Any) -> list[str]:
+    return [" ".join(line.split()) for line in told(STACK, {"Changes": changes}, "dev")]
 
 
 class TestTheWords:
@@ -64,9 +64,16 @@ class TestTheWords:
         assert said[-1].startswith("`make deploy STAGE=dev` changes nothing")
 
     def test_a_store_that_stands_already_is_taken_in_and_not_made(self) -> None:
-        said = words(change("Add", "T", TABLE), kept={"T": Kept(TABLE, "t", {"TableName": "t"})})
+        template = {
+            "Resources": {"T": {"Type": TABLE}, "Q": {"Type": QUEUE}, "D": {"Type": "AWS::X", "Condition": "C"}}
+        }
 
-        assert said[1] == f"take in, as it stands: T {TABLE}"
+        assert list(diff._made(STACK, template, {"T": Kept(TABLE, "t", {"TableName": "t"})})) == [
+            f"{STACK}: everything in it would be new, but for what stands already",
+            "  add          D  AWS::X (depends on a parameter)",
+            f"  add          Q  {QUEUE}",
+            f"  take in      T  {TABLE}",
+        ]
 
 
 class FakeCloudFormation:
@@ -136,7 +143,7 @@ def compared(
 ) -> list[str]:
     target = Target("dev", folder, "artefacts", {}, artifacts_owner="123456789012")
     clients = {"cloudformation": cloudformation, "s3": s3 or FakeS3()}
-    return list(Comparison(target, clients.__getitem__)._of(STACK, template, {"Stage": "dev"}, {}))
+    return list(Comparison(target, clients.__getitem__)._of(STACK, template, {"Stage": "dev"}))
 
 
 class TestWhatIsLeftBehind:
