@@ -9,13 +9,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from chalicelib.checked import Uuid
-from chalicelib.messages.stored import has_expired
+from chalicelib.messages.stored import DAY_S, has_expired
 from operations.dead_letters import HELD_S, DeadLetters, Letter
 from operations.stores import Standing
 from operations.trace.lines import Linked
 from operations.trace.timeline import Findings, Moment, one_line
-
-QUEUE_KEEPS, LETTERS_KEPT = "messages are kept for 4 days", "kept for 14 days"
 
 
 class Messages:
@@ -38,7 +36,10 @@ class Messages:
         days = self._stage.parameter("archive_retention_days")
         kept = "kept for ever" if days == "0" else f"kept for {days} days"
         yield f"table {self._table}", f"stored messages, {kept}"
-        yield f"queue {_name(self._letters)}", f"dead letters, {LETTERS_KEPT}"
+        yield f"queue {_name(self._letters)}", f"dead letters, kept for {self._days(self._letters)} days"
+        waiting = f"{self._depth()}, for {self._days(self._queue)} days at most"
+        reason = "not looked into, because that would delay messages"
+        yield f"queue {self.queue}", f"{reason}: {waiting}. Only the sender's X-Request-Id leads to them"
 
     def stored(self, message_id: str, findings: Findings, linked: Linked) -> bool:
         """Look for a message of any company in the index, and in the archive. Tell whether it is there."""
@@ -87,15 +88,26 @@ class Messages:
 
     def unsettled(self, findings: Findings) -> None:
         """Say what is known of messages that were accepted and are not settled."""
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        attributes = self._stage.clients("sqs").get_queue_attributes(QueueUrl=self._queue, AttributeNames=list(names))
-        waiting, in_flight = (attributes["Attributes"][name] for name in names)
+        kept = f"{self._depth()}), which keeps them for {self._days(self._queue)} days"
         findings.answers.append(
-            f"the message is not stored yet, and is no dead letter: it is one of those on queue {self.queue} "
-            f"({waiting} waiting, {in_flight} being delivered), which keeps them for 4 days. Looking for it there "
-            "would delay it"
+            f"the message is not stored yet, and is no dead letter: it is one of those on queue {self.queue} ({kept}. "
+            "Looking for it there would delay it"
         )
         findings.next.append(f"make status STAGE={self._stage.name}")
+
+    def _depth(self) -> str:
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        waiting, in_flight = self._attributes(self._queue, *names)
+        return f"{waiting} waiting, {in_flight} being delivered"
+
+    def _days(self, url: str) -> int:
+        """Return how many days a queue keeps messages."""
+        [seconds] = self._attributes(url, "MessageRetentionPeriod")
+        return int(seconds) // DAY_S
+
+    def _attributes(self, url: str, *names: str) -> list[str]:
+        found = self._stage.clients("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
+        return [found[name] for name in names]
 
     def _archived(self, key: str, findings: Findings, what: str) -> bool:
         try:

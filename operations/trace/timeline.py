@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from operations.terminal import printable
 
-TEXT_CHARACTERS_MAX = 300
+TEXT_CHARACTERS_MAX = 500
 
 Item = TypeVar("Item")
 
