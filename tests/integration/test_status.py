@@ -20,18 +20,20 @@ from tests.fakes.stacks import FakeCloudFormation, FakeStack
 from tests.integration.stage import Stage
 
 REGION = "us-east-1"
-NOW = datetime.now(UTC)
 STACKS = ("dragonpost-local-resources", "dragonpost-local-app")
 
 Clients = Callable[[str], Any]
 
 
 class Stacks(FakeCloudFormation):
-    """Stacks that were deployed an hour ago."""
+    """Stacks that were deployed two hours ago."""
+
+    deployed_at = datetime.now(UTC)
 
     def describe_stacks(self, *, StackName: str) -> Any:  # noqa: N803
         described = super().describe_stacks(StackName=StackName)
-        described["Stacks"][0] |= {"CreationTime": NOW - timedelta(days=9), "LastUpdatedTime": NOW - timedelta(hours=2)}
+        created_at = self.deployed_at - timedelta(days=9)
+        described["Stacks"][0] |= {"CreationTime": created_at, "LastUpdatedTime": self.deployed_at}
         return described
 
 
@@ -48,7 +50,7 @@ class Lambda:
 
     def get_function_configuration(self, *, FunctionName: str) -> Any:  # noqa: N803
         assert FunctionName == "dragonpost-local"
-        return {"LastModified": (NOW - timedelta(minutes=5)).isoformat()}
+        return {"LastModified": (datetime.now(UTC) - timedelta(minutes=5)).isoformat()}
 
 
 class Served:
@@ -73,6 +75,7 @@ def clients(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Clients:
         "MessageDeadLetterQueue": (QUEUE, stage.dead_letter_queue_url),
     }
     made["cloudformation"] = Stacks(aws.s3(), {name: FakeStack(resources) for name in STACKS})
+    made["cloudformation"].deployed_at = datetime.now(UTC) - timedelta(hours=2)
     monkeypatch.setattr(status, "reach", lambda _: None)
     monkeypatch.setattr(status, "api_of", lambda *_: Served())
     alarm(made.__getitem__, "OK")
@@ -123,7 +126,7 @@ def test_it_tells_version_and_last_deployment(clients: Clients) -> None:
     resources, app = found(clients, "deployed")
 
     assert version.found == "1.2.3"
-    assert resources.found == f"{STACKS[0]} {NOW - timedelta(hours=2):%Y-%m-%d %H:%M:%SZ} (2 h ago)"
+    assert resources.found == f"{STACKS[0]} {clients('cloudformation').deployed_at:%Y-%m-%d %H:%M:%SZ} (2 h ago)"
     assert app.found.startswith(STACKS[1])
 
 
