@@ -19,9 +19,9 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
-$(foreach name,COMPANY FROM FUNCTION HOURS ID PERSON SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+$(foreach name,COMPANY FROM FUNCTION HOURS ID NAME PERSON SET SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench bench-growth simulate mutants generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench bench-growth simulate mutants generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -34,6 +34,9 @@ define install
   { echo "uv cannot install $(2) here, so pip does, which takes longer"; \
     $(TOOLS) $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }; } >&2
 endef
+
+# For what only looks: the stage of `make run`, if none is named.
+LOOKED_AT = $(if $(filter file,$(origin STAGE)),local,$(STAGE))
 
 # For what cannot be taken back: the default stage is not meant.
 STAGE_UNNAMED = { echo "name the stage, such as STAGE=dev" >&2; exit 2; }
@@ -88,6 +91,9 @@ mutants: .venv/.mutants ## change the code in thousands of ways and name each ch
 generate: .venv/.run ## write every file that is generated from others (CONTRIBUTING.md lists them)
 	@exec $(RUN) -m operations.generate
 
+stage: .venv/.run ## add a stage like another one, without deploying it (NAME=staging, FROM=dev)
+	@exec $(RUN) -m operations.new_stage --name "$(NAME)" $(if $(FROM),--from "$(FROM)")
+
 lint: install ## check style, types, the CloudFormation template and the state machine
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -109,8 +115,14 @@ e2e: install ## run the tests that need an embedded AWS of their own
 fuzz: install ## try many more requests generated from the OpenAPI document than `make test` does
 	@SCHEMATHESIS_EXAMPLES=300 $(RUN) -m pytest tests/e2e/test_schemathesis.py -s
 
-deploy: .venv/.run ## deploy a stage to AWS, and look whether it works (STAGE=dev or prod, WITH=cloudformation or chalice, SMOKE=no)
-	@$(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH)
+synth: .venv/.run ## write the templates that would be deployed, and say where (STAGE=…)
+	@exec $(TOOLS) $(PYTHON) -m operations.deploy.synth --stage $(STAGE)
+
+diff: .venv/.run ## show what deploying would add, change, replace and remove; changes nothing (STAGE=…, SET="NAME=VALUE …")
+	@exec $(TOOLS) $(PYTHON) -m operations.deploy.diff --stage $(STAGE) $(foreach each,$(SET),--set '$(each)')
+
+deploy: .venv/.run ## deploy a stage to AWS, and look whether it works (STAGE=dev, WITH=cloudformation or chalice, SET="NAME=VALUE …", SMOKE=no)
+	@$(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH) $(foreach each,$(SET),--set '$(each)')
 	@$(if $(filter no,$(SMOKE)),:,$(TOOLS) $(PYTHON) -m operations.smoke --stage $(STAGE) >&2)
 
 smoke: .venv/.run ## look whether a deployed stage works, in less than a minute (STAGE=…)
@@ -120,11 +132,17 @@ verify: install ## run the end-to-end suite against a deployed stage, and remove
 	@$(call named_stage)
 	@exec $(TOOLS) $(PYTHON) -m tests.verify --stage $(STAGE) $(if $(filter yes,$(DO)),--yes)
 
+status: .venv/.run ## show on one screen whether a stage is well; fails if it is not (STAGE=local)
+	@exec $(TOOLS) $(PYTHON) -m operations.status --stage $(LOOKED_AT)
+
+trace: .venv/.run ## show what happened to one id, in order (ID=a request's, a message's, a submission's, or a dragon's name; STAGE=local, HOURS=…)
+	@exec $(TOOLS) $(PYTHON) -m operations.trace --stage $(LOOKED_AT) --id="$(ID)" $(if $(HOURS),--hours $(HOURS))
+
 dead-letters: .venv/.run ## look after a stage's dead letters (STAGE=…, DO="list", "show ID", "redrive --all", "delete ID --save-to FILE")
 	@exec $(TOOLS) $(PYTHON) -m operations.dead_letters --stage $(STAGE) $(DO)
 
 logs: .venv/.run ## show what functions and workflow said (STAGE=local; FUNCTION=…, ID=an X-Request-Id or other id, HOURS=1)
-	@exec $(TOOLS) $(PYTHON) -m operations.logs --stage $(if $(filter file,$(origin STAGE)),local,$(STAGE)) \
+	@exec $(TOOLS) $(PYTHON) -m operations.logs --stage $(LOOKED_AT) \
 	  $(if $(FUNCTION),--function $(FUNCTION)) $(if $(ID),--id $(ID)) $(if $(HOURS),--hours $(HOURS))
 
 namesakes: .venv/.run ## list a stage's dragons that are not shown, because others have their names (STAGE=…)

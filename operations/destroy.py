@@ -2,7 +2,8 @@
 
 It deletes the app, then what the buckets hold, then the resources stack, then log groups that outlived them.
 CloudFormation deletes no bucket that holds anything, and in a versioned bucket every version and delete marker counts.
-In prod the data stores stay, as the template says; then nothing is emptied, and what stays is listed.
+A stage may keep its data stores (`keeps_data` in infrastructure/stages.toml, which deploying tells the stack): then
+nothing is emptied, and what stays is listed.
 
 What is gone already is no error, so an interrupted run is finished by the next one, which lists what stays, too.
 """
@@ -25,7 +26,7 @@ from operations.deploy.stack import Say, Stack
 from operations.deploy.stage import chalice_recorded_something
 from operations.deploy.target import APP_NAME, Target, default_artifacts_bucket
 from operations.stages import EMBEDDED, STAGES
-from operations.stores import BUCKET, KEEPS_DATA, POOL, QUEUE, STORES, TABLE, WORKFLOW, Clients
+from operations.stores import BUCKET, POOL, QUEUE, STORES, TABLE, WORKFLOW, Clients
 
 # What CloudFormation deletes together with what it holds, and what has to be emptied first.
 DELETED_WHOLE = frozenset({TABLE, QUEUE, POOL, WORKFLOW})
@@ -38,10 +39,11 @@ class DestroyError(Exception):
 
 def destroy(target: Target, clients: Clients) -> None:
     """Remove a stage, and say on stderr what is removed and what stays. Raises DestroyError, DeployError."""
-    keeps = target.stage == KEEPS_DATA
     cloudformation = clients("cloudformation")
     _delete_app(target, clients)
     stack = Stack.found(target.resources_stack, cloudformation)
+    # The file may have changed since the stage was deployed. What either wants to keep is not emptied.
+    keeps = STAGES[target.stage].keeps_data or bool(stack and stack.parameters().get("KeepData") == "true")
     if stack and not keeps:
         for bucket in stack.of_types(EMPTIED_FIRST):
             _empty(clients("s3"), bucket, target.say)
@@ -117,7 +119,7 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     """Run the command line; returns the exit status."""
     stage = _parse(arguments).stage
     try:
-        if stage == KEEPS_DATA:
+        if STAGES[stage].keeps_data:
             _confirm(stage)
         destroy(_target(stage), clients)
     except (DestroyError, DeployError, versions.VersionsRemain) as error:

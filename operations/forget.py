@@ -272,7 +272,7 @@ def forget(parts: Sequence[Part], *, really: bool, left: Sequence[str]) -> None:
 
 
 def _parts(options: argparse.Namespace, stage: Standing) -> tuple[list[Part], list[str]]:
-    logs = f"log lines, for {stores.LOGS_KEPT_DAYS} days"
+    logs = f"log lines, for {stores.LOGS_KEPT}"
     if options.company:
         parts = [find(stage, store, options.company) for store, find in COMPANY.items()]
         flying = "what the consumer was storing meanwhile: run this again three minutes later, and it goes too"

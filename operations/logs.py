@@ -58,8 +58,8 @@ class Line:
 def functions(logs: Any, stage: str) -> dict[str, str]:
     """Return the log group of each of the stage's functions that has one, by the function's name in app.py."""
     api = f"/aws/lambda/dragonpost-{stage}"
-    pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=api)
-    groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
+    found = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=api)
+    groups = [group["logGroupName"] for page in found for group in page["logGroups"]]
     return {
         (group.removeprefix(f"{api}-") if group != api else API): group
         for group in groups
@@ -71,19 +71,29 @@ def said_by_function(logs: Any, name: str, group: str, since: datetime, ids: Ite
     """Yield what a function said since then; with `ids`, the lines alone that contain one of them."""
     # A request for each id: the embedded AWS knows no "or" in a pattern.
     patterns = [f'"{each}"' for each in sorted(ids)] or [""]
-    found = (event for pattern in patterns for event in _events(logs, group, int(since.timestamp() * 1000), pattern))
-    once = dict.fromkeys((event["timestamp"], event["logStreamName"], event["message"]) for event in found)
+    found = (page for pattern in patterns for page in pages(logs, group, since, pattern))
+    yield from lines_of(name, (event for page in found for event in page))
+
+
+def lines_of(name: str, events: Iterable[Any]) -> Iterator[Line]:
+    """Yield each event of a function's log once, without what Lambda itself writes around invocations."""
+    once = dict.fromkeys((event["timestamp"], event["logStreamName"], event["message"]) for event in events)
     for at, _, message in once:
         if not _NOT_SAID.match(message):
             yield Line(datetime.fromtimestamp(at / 1000, UTC), name, message.rstrip("\n"))
 
 
-def _events(logs: Any, group: str, since_ms: int, pattern: str) -> Iterator[Any]:
-    """Yield a group's events by time.
+def pages(
+    logs: Any, group: str, since: datetime, pattern: str = "", until: datetime | None = None
+) -> Iterator[list[Any]]:
+    """Yield a group's events by time, a page at a time; a page may be empty.
 
     The embedded AWS ends after `PAGE` events without a token, so the next request begins with the last millisecond.
     """
+    since_ms = int(since.timestamp() * 1000)
     asked: dict[str, Any] = {"logGroupName": group, "filterPattern": pattern, "limit": PAGE}
+    if until is not None:
+        asked["endTime"] = int(until.timestamp() * 1000) + 1
     while True:
         answer = logs.filter_log_events(**asked, startTime=since_ms)
         events = answer["events"]
@@ -93,9 +103,9 @@ def _events(logs: Any, group: str, since_ms: int, pattern: str) -> Iterator[Any]
             since_ms = events[-1]["timestamp"]
             events = [event for event in events if event["timestamp"] < since_ms]
         else:
-            yield from events
+            yield events
             return
-        yield from events
+        yield events
 
 
 class Workflow:
@@ -103,9 +113,9 @@ class Workflow:
 
     def __init__(self, steps: SFNClient, stage: str, since: datetime) -> None:
         self._steps = steps
-        pages = steps.get_paginator("list_state_machines").paginate()
+        found = steps.get_paginator("list_state_machines").paginate()
         name = f"dragonpost-{stage}-dragons"
-        machines = [each["stateMachineArn"] for page in pages for each in page["stateMachines"] if each["name"] == name]
+        machines = [each["stateMachineArn"] for page in found for each in page["stateMachines"] if each["name"] == name]
         listed = [
             execution
             for machine in machines
@@ -119,21 +129,26 @@ class Workflow:
         for name, arn in self.executions.items():
             given = self._steps.describe_execution(executionArn=arn)["input"]
             if wanted == name or wanted in given:
-                found[name] = _correlation_id(given)
+                found[name] = correlation_id(given)
         return found
 
     def said(self, names: Iterable[str]) -> Iterator[Line]:
         """Yield the states that these executions entered, and how they began and ended."""
         for name in names:
-            pages = self._steps.get_paginator("get_execution_history").paginate(
-                executionArn=self.executions[name], includeExecutionData=False
-            )
-            for event in (event for page in pages for event in page["events"]):
-                if told := _told(event):
-                    yield Line(event["timestamp"].astimezone(UTC), WORKFLOW, f"{name}  {told}")
+            for at, told in history(self._steps, self.executions[name]):
+                yield Line(at, WORKFLOW, f"{name}  {told}")
 
 
-def _correlation_id(given: str) -> str:
+def history(steps: SFNClient, arn: str) -> Iterator[tuple[datetime, str]]:
+    """Yield the states that an execution entered, and how it began and ended, each with its time."""
+    found = steps.get_paginator("get_execution_history").paginate(executionArn=arn, includeExecutionData=False)
+    for event in (event for page in found for event in page["events"]):
+        if told := _told(event):
+            yield event["timestamp"].astimezone(UTC), told
+
+
+def correlation_id(given: str) -> str:
+    """Return the correlation id in an execution's input, or ""."""
     try:
         return str(json.loads(given)["correlation_id"])
     except (ValueError, TypeError, LookupError):  # somebody started it by hand
@@ -213,18 +228,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--function", help=f"a function's name in app.py, {API}, {WORKFLOW}, or {SERVER} (`make run`'s)"
     )
     parser.add_argument("--id", type=_an_id, help="an X-Request-Id, a submission's id, a message's id")
-    parser.add_argument("--hours", type=_hours, default=1, help="how far to look back (default: 1)")
+    parser.add_argument("--hours", type=hours, default=1, help="how far to look back (default: 1)")
     return parser.parse_args(arguments)
 
 
-def _hours(text: str) -> float:
+def hours(text: str) -> float:
+    """Return how many hours an option looks back. Raises ArgumentTypeError."""
     try:
-        hours = float(text)
+        found = float(text)
     except ValueError:
-        hours = math.nan
-    if not 0 < hours <= HOURS_MAX:
+        found = math.nan
+    if not 0 < found <= HOURS_MAX:
         raise argparse.ArgumentTypeError(f"hours are a number above 0, of at most {HOURS_MAX} (ten years)")
-    return hours
+    return found
 
 
 def _an_id(text: str) -> str:

@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.dragons.document import Document, DocumentCorrupt, moved_to
 from chalicelib.dragons.dynamodb import DRAGONS, ENTRY, FENCE, PART, SORT_KEY
 from devstack.settings import DevstackError
-from operations import PROJECT, dragon_rows, stores, versions
+from operations import PROJECT, dragon_rows, versions
 from operations.contents import PLACE, of_this_environment
 from operations.reach import reach
 from operations.stages import STAGES
@@ -175,7 +175,7 @@ def _set_up(dynamodb: Any, table: str, stage: str, store: str) -> None:
     dynamodb.update_continuous_backups(
         TableName=table, PointInTimeRecoverySpecification=properties["PointInTimeRecoverySpecification"]
     )
-    if stage == stores.KEEPS_DATA:
+    if STAGES[stage].keeps_data:
         dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True)
     if "TimeToLiveSpecification" in properties:
         wanted = {**properties["TimeToLiveSpecification"], "Enabled": True}

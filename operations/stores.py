@@ -26,12 +26,9 @@ NOTHING = ""  # there is nothing in it that the command is about
 EXECUTIONS_KEPT_DAYS = 90
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/PointInTimeRecovery_Howitworks.html
 RECOVERY_DAYS = 35
-# The templates' RetentionInDays.
-LOGS_KEPT_DAYS = 90
+# In words, because a stage may have chosen others.
+LOGS_KEPT = "as many days as the parameter LogRetentionDays says (90 unless somebody set it)"
 
-
-# The stage whose stores stay when its stack is deleted (the template's condition IsProd).
-KEEPS_DATA = "prod"
 
 # Returns a boto3 client by its service's name.
 Clients = Callable[[str], Any]

@@ -20,14 +20,14 @@ from chalicelib.dragons.submissions import Submission, submission_of_row
 from operations import forget, versions
 from operations.deploy.commands import interrupts_wait
 from operations.forget import COMPANY, PERSON, ROWS_AT_ONCE, Person
-from operations.stores import EXECUTIONS_KEPT_DAYS, LOGS_KEPT_DAYS, Standing
+from operations.stores import EXECUTIONS_KEPT_DAYS, LOGS_KEPT, Standing
 
 Say = Callable[[str], None]
 
 # What visitors leave behind, in words for the operator.
 LEFT = (
     f"the executions of the dragons' workflow, which cannot be deleted, for {EXECUTIONS_KEPT_DAYS} days",
-    f"log lines, for {LOGS_KEPT_DAYS} days, and metrics, which letters that were dead for a while are part of",
+    f"log lines, for {LOGS_KEPT}, and metrics, which letters that were dead for a while are part of",
     "notifications of dragons that were added or refused: whoever subscribes to the topic has got them",
 )
 

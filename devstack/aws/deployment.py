@@ -65,8 +65,10 @@ def _deploy(settings: Settings, state: StateFolder, before: Deployment | None, r
         build=state.build,
         artifacts_bucket=f"{APP_NAME}-artifacts-{ACCOUNT}-{REGION}",
         environment=settings.child_environment(),
-        sms_allowed_prefixes=SMS_ALLOWED_PREFIXES,
-        workflow_concurrency=STAGES[settings.stage].workflow_concurrency,
+        parameters={
+            "SmsAllowedPrefixes": SMS_ALLOWED_PREFIXES,
+            "WorkflowConcurrency": str(STAGES[settings.stage].workflow_concurrency),
+        },
         project=PROJECT,
         architecture=this_machine(),
         require_tls=settings.tls,  # or the policies would refuse what the emulator of `make run` speaks
@@ -96,12 +98,21 @@ def complete(settings: Settings, app_stack: str) -> str:
     """
     clients = client(settings, "cloudformation"), client(settings, "apigateway")
     api_id = swagger_import.complete_import(*clients, app_stack, settings.stage)
+    parameters = _parameters(clients[0], app_stack)
     aws = client(settings, "lambda")
-    for function in functions.bounded():
-        name = functions.deployed_name(function, settings.stage)
-        bound = STAGES[settings.stage].workflow_concurrency
-        aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=bound)
+    for bounded, parameter in ((functions.bounded(), "WorkflowConcurrency"), ([functions.API], "ApiConcurrency")):
+        if bound := int(parameters[parameter]):  # 0 is none
+            for function in bounded:
+                name = functions.deployed_name(function, settings.stage)
+                aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=bound)
     return api_id
+
+
+def _parameters(cloudformation: Any, stack: str) -> dict[str, str]:
+    """Return what a stack is deployed with. Parameters that an earlier version's template lacks are as if not set."""
+    [described] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    found = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
+    return {"WorkflowConcurrency": "0", "ApiConcurrency": "0", **found}
 
 
 def _delete_old_artefacts(aws: Any, bucket: str) -> None:
@@ -113,7 +124,7 @@ def _delete_old_artefacts(aws: Any, bucket: str) -> None:
 
 def _merge_template(settings: Settings, state: StateFolder) -> Path:
     """Write the overrides, with this emulator's URL for every function: config.json has that of the default port."""
-    overrides = _overrides()
+    overrides = _without_versions(_overrides())
     for resource in overrides["Resources"].values():
         properties: dict[str, Any] = resource.get("Properties", {})
         if "FunctionName" in properties:
@@ -122,6 +133,20 @@ def _merge_template(settings: Settings, state: StateFolder) -> Path:
     merged = state.build / "app-overrides.json"
     merged.write_text(json.dumps(overrides, indent=2), encoding="utf-8")
     return merged
+
+
+def _without_versions(overrides: Any) -> Any:
+    """Leave out the alias `live`: every change would publish versions, and the state would keep them all."""
+    resources = overrides["Resources"]
+    resources.pop("APIHandlerLivePermission", None)
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        for name in ("AutoPublishAlias", "DeploymentPreference", "ProvisionedConcurrencyConfig", "SnapStart"):
+            properties.pop(name, None)
+        if "DefinitionBody" in properties:
+            resource.pop("DependsOn", None)
+            properties["DefinitionBody"].pop("paths", None)
+    return overrides
 
 
 def _overrides() -> Any:

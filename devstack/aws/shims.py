@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ministack.core import iam_actions, lambda_runtime, tls  # type: ignore[import-untyped]
-from ministack.services import apigateway, apigateway_v1  # type: ignore[import-untyped]
+from ministack.services import apigateway, apigateway_v1, lambda_svc  # type: ignore[import-untyped]
 from ministack.services.cloudformation import stacks  # type: ignore[import-untyped]
 
 WRITTEN_FOR = "1.5.33"
@@ -28,6 +28,7 @@ def apply(app: Any) -> None:
     authorize_batches(iam_actions)
     keep_changed_buckets(stacks)
     let_calls_end(lambda_runtime)
+    reserve_for_all_versions(lambda_svc)
     if tls.use_ssl_enabled():
         fetch_keys_over_tls(apigateway, apigateway_v1)
         end_idle_connections(constants)
@@ -126,6 +127,21 @@ def _kill_afterwards(worker: Any, kill: Callable[[Iterable[Any]], None]) -> None
     while worker.in_use and time.monotonic() < deadline:
         time.sleep(CALL_LOOKED_AT_EVERY_S)
     kill([worker])
+
+
+def reserve_for_all_versions(module: Any) -> None:
+    """Have the concurrency that a function reserves bound the calls of its versions and aliases, too.
+
+    On AWS it does: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html. `_reserved_concurrency`
+    (ministack/services/lambda_svc.py) looks for it in what is called, and a version has none.
+    """
+    otherwise: Callable[..., int | None] = module._reserved_concurrency  # noqa: SLF001
+
+    def _reserved_concurrency(func: Any, config: Mapping[str, Any]) -> int | None:
+        function = module._functions.get(config.get("FunctionName"))  # noqa: SLF001
+        return otherwise(function or func, config)
+
+    module._reserved_concurrency = _reserved_concurrency  # noqa: SLF001
 
 
 def fetch_keys_over_tls(*modules: Any) -> None:

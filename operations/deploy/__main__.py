@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from operations import PROJECT, contents
+from operations import PROJECT, contents, parameters
 from operations.deploy import adoption, artifacts, package, stage
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target, app_environment, check_python, default_artifacts_bucket
@@ -56,6 +56,9 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _target(options: argparse.Namespace) -> Target:
     environment = dict(os.environ)
+    chosen = parameters.chosen(options.stage, options.set)
+    if options.with_ == "chalice":
+        parameters.check_chalice_can(options.set)
     bucket, owner = options.artifacts_bucket, None
     if not bucket:
         bucket, owner = default_artifacts_bucket(environment)
@@ -65,9 +68,7 @@ def _target(options: argparse.Namespace) -> Target:
         artifacts_bucket=bucket,
         artifacts_owner=owner,
         environment=environment,
-        sms_allowed_prefixes=options.sms_allowed_prefixes,
-        alarm_email=options.alarm_email,
-        api_access_logs=options.api_access_logs,
+        parameters=chosen,
         replaced=frozenset(options.replace),
     )
 
@@ -77,17 +78,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--artifacts-bucket", help="bucket for templates and packages (created if there is none)")
     parser.add_argument(
-        "--sms-allowed-prefixes",
-        help="countries that may be texted, such as +1,+44, or none (default: as deployed; a new stage texts nobody)",
-    )
-    parser.add_argument(
-        "--alarm-email",
-        help="address that alarms are mailed to, or none (default: as deployed; a new stage mails nobody)",
-    )
-    parser.add_argument(
-        "--api-access-logs",
-        choices=("on", "off"),
-        help="whether API Gateway logs every request; the account needs a role for that (default: as deployed, or off)",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the templates (docs/operations.md has them); those that are not named keep their values",
     )
     parser.add_argument(
         "--replace",

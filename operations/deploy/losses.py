@@ -35,7 +35,7 @@ def check(target: Target, stack: str, deployment: tuple[str, ...]) -> bool:
     describe = ("aws", "cloudformation", "describe-change-set", *change_set, "--output", "json")
     described = json.loads(commands.run(*describe, env=target.environment))
     commands.run("aws", "cloudformation", "delete-change-set", *change_set, env=target.environment)
-    lost = dict(_lost(described))
+    lost = dict(lost_by(described))
     if refused := {name: how for name, how in lost.items() if name not in target.replaced}:
         effects = ", ".join(f"{how} {name}" for name, how in refused.items())
         named = " ".join(f"--replace {name}" for name in lost)
@@ -46,7 +46,7 @@ def check(target: Target, stack: str, deployment: tuple[str, ...]) -> bool:
     return True
 
 
-def _lost(change_set: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def lost_by(change_set: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the logical id of each store that a change set replaces or removes, with what it does to it.
 
     https://docs.aws.amazon.com/goto/WebAPI/cloudformation-2010-05-15/ResourceChange

@@ -46,6 +46,11 @@ class Stack:
             raise
         return None if stack["StackStatus"] == "DELETE_COMPLETE" else cls(name, stack["StackId"], cloudformation)
 
+    def parameters(self) -> dict[str, str]:
+        """Return the values of the stack's parameters by their names."""
+        [stack] = self._cloudformation.describe_stacks(StackName=self._id)["Stacks"]
+        return {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", ())}
+
     def of_types(self, types: frozenset[str]) -> list[str]:
         """Return the physical ids of the resources of these types that are not deleted yet."""
         return [

@@ -6,14 +6,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
+
 from operations import functions
-from operations.deploy import api_deployment, commands, failures, losses, package
+from operations.deploy import commands, failures, losses, package, release
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target, app_environment
-from operations.stages import STAGES
+from operations.stages import NAME_LETTERS_MAX, STAGES
+
+# What the templates take: they name roles, and have transforms.
+CAPABILITIES = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 
 _NEVER_RESERVED = 100
-STAGE_LETTERS_MAX = 14  # dragonpost-<stage>-messages-<account>-<region> has 63, if the region has 15
 
 
 def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
@@ -56,19 +60,26 @@ def deploy_resources(target: Target) -> dict[str, str]:
     """Deploy infrastructure/resources.yaml and return the stack's outputs. Raises DeployError."""
     target.say(f"deploying {target.resources_stack}")
     template = target.project / "infrastructure" / "resources.yaml"
-    parameters = {"Stage": target.stage}
+    new = is_new(target, target.resources_stack)
+    parameters = resources_parameters(target, new=new)
+    _deploy_template(target, target.resources_stack, template, parameters, holds_data=not new)
+    return stack_outputs(target, target.resources_stack)
+
+
+def resources_parameters(target: Target, *, new: bool) -> dict[str, str]:
+    """Return the parameters that the resources stack is deployed with; it keeps its values of all others.
+
+    `new` says that there is no such stack yet. Raises DeployError if the stage's name is too long for one.
+    """
+    parameters = {"Stage": target.stage, **_of_the_stage(target)}
     if not target.require_tls:
         parameters["RequireTls"] = "false"
-    new = _is_new(target, target.resources_stack)
     if new:
         check_name_fits(target.stage)
         parameters["BucketNamesHaveRegion"] = "true"  # one that stands keeps what it has
-    if target.sms_allowed_prefixes is not None:
-        parameters["SmsAllowedPrefixes"] = target.sms_allowed_prefixes
-    if target.alarm_email is not None:
-        parameters["AlarmEmail"] = target.alarm_email
-    _deploy_template(target, target.resources_stack, template, parameters, holds_data=not new)
-    return stack_outputs(target, target.resources_stack)
+    template = target.project / "infrastructure" / "resources.yaml"
+    declared = yaml_parse(template.read_text(encoding="utf-8"))["Parameters"]
+    return parameters | {name: value for name, value in _chosen(target).items() if name in declared}
 
 
 def check_name_fits(new_stage: str) -> None:
@@ -76,10 +87,10 @@ def check_name_fits(new_stage: str) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
-    if len(new_stage) > STAGE_LETTERS_MAX:
+    if len(new_stage) > NAME_LETTERS_MAX:
         raise DeployError(
-            f"the name of stage {new_stage} has more than {STAGE_LETTERS_MAX} letters, so its buckets' names would be "
-            "too long. Give it a shorter one in operations/stages.py, and run `make generate`."
+            f"the name of stage {new_stage} has more than {NAME_LETTERS_MAX} letters, so its buckets' names would be "
+            "too long. Give it a shorter one in infrastructure/stages.toml, and run `make generate`."
         )
 
 
@@ -89,25 +100,38 @@ def check_partition(target: Target, outputs: Mapping[str, str]) -> None:
     if partition != STAGES[target.stage].partition:
         raise DeployError(
             f"stage {target.stage} is in the partition {partition} of AWS, and its functions' policies name another. "
-            f'Give it partition="{partition}" in operations/stages.py, and run `make generate`.'
+            f'Give it partition="{partition}" in infrastructure/stages.toml, and run `make generate`.'
         )
 
 
 def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> str:
     """Deploy the packaged app and return the URL of its API. Raises DeployError."""
     target.say(f"deploying {target.app_stack}")
+    _deploy_template(target, target.app_stack, template, prepare_app(target, outputs, template))
+    made = stack_outputs(target, target.app_stack)
+    if domain := made.get("ApiDomainTarget"):
+        target.say(f"the DNS record of the API's own name has to point to {domain}")
+    return made["EndpointURL"]
+
+
+def prepare_app(target: Target, outputs: Mapping[str, str], template: Path) -> dict[str, str]:
+    """Make a packaged template ready to be deployed. Return the parameters that it is deployed with.
+
+    Raises DeployError.
+    """
+    chosen = _chosen(target)
     known = {
         "Stage": target.stage,
         "AllowOrigin": STAGES[target.stage].allow_origin,
-        "WorkflowConcurrency": str(_workflow_concurrency(target)),
-        **({"ApiAccessLogs": target.api_access_logs} if target.api_access_logs else {}),
+        **_of_the_stage(target),
+        "WorkflowConcurrency": chosen.get("WorkflowConcurrency") or str(_workflow_concurrency(target)),
+        **chosen,
         **outputs,
     }
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
     parameters = {name: known[name] for name in declared if name in known}
-    api_deployment.follow_parameters(template, parameters)
-    _deploy_template(target, target.app_stack, template, parameters)
-    return stack_outputs(target, target.app_stack)["EndpointURL"]
+    release.prepare(template, parameters)
+    return parameters
 
 
 def chalice_deploy(target: Target, outputs: Mapping[str, str]) -> str:
@@ -150,14 +174,26 @@ def chalice_recorded_something(target: Target) -> bool:
         return True
 
 
+def _chosen(target: Target) -> dict[str, str]:
+    """Return what was chosen for this deployment, or else for every one of the stage (operations/parameters.py)."""
+    return {**STAGES[target.stage].parameters, **target.parameters}
+
+
+def _of_the_stage(target: Target) -> dict[str, str]:
+    """Return the parameters of both templates that say what infrastructure/stages.toml says of the stage."""
+    differences = STAGES[target.stage]
+    return {
+        "KeepData": str(differences.keeps_data).lower(),
+        "Tracing": "on" if differences.tracing else "off",
+    }
+
+
 def _workflow_concurrency(target: Target) -> int:
     """Return how many runs of each of the workflow's functions there may be at once, or 0 for no bound.
 
     A new account may have as few as 10 runs in all, and Lambda leaves 100 to functions that reserve none:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
     """
-    if target.workflow_concurrency is not None:
-        return target.workflow_concurrency
     wanted = STAGES[target.stage].workflow_concurrency
     needed = _NEVER_RESERVED + wanted * len(functions.bounded())
     settings = ("lambda", "get-account-settings", "--query", "AccountLimit.ConcurrentExecutions", "--output", "text")
@@ -168,7 +204,8 @@ def _workflow_concurrency(target: Target) -> int:
     if consumer * 2 > limit:
         target.say(
             f"of the {limit} functions that this account may run at once, storing messages may take {consumer}; give "
-            f"{target.stage} a lower consumer_concurrency in operations/stages.py (at least 2), and run `make generate`"
+            f"{target.stage} a lower consumer_concurrency in infrastructure/stages.toml (at least 2), and run "
+            "`make generate`"
         )
     target.say(
         f"this account may run {limit} functions at once, too few to reserve {wanted} for each of the workflow's "
@@ -177,7 +214,7 @@ def _workflow_concurrency(target: Target) -> int:
     return 0
 
 
-def _is_new(target: Target, stack: str) -> bool:
+def is_new(target: Target, stack: str) -> bool:
     """Tell whether there is no such stack, or one of which no resource was ever made."""
     status = ("--stack-name", stack, "--query", "Stacks[0].StackStatus", "--output", "text")
     try:
@@ -218,7 +255,7 @@ def _deploy_template(
     deployment = (
         *("cloudformation", "deploy", "--stack-name", stack, "--template-file", str(packaged)),
         *("--s3-bucket", target.artifacts_bucket, "--s3-prefix", f"{APP_NAME}-{target.stage}"),
-        *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND", "--no-fail-on-empty-changeset"),
+        *("--capabilities", *CAPABILITIES, "--no-fail-on-empty-changeset"),
         *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
     )
     unchanged = holds_data and not losses.check(target, stack, deployment)

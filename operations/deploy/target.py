@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,12 +27,9 @@ class Target:
 
     `environment` is what the commands see (credentials, region, endpoint); `build` receives templates and packages.
     With `artifacts_owner`, the bucket must belong to that account: anyone who guesses its name can create it first.
-    Without `sms_allowed_prefixes`, a deployed stage keeps those it has, and a new one texts nobody. Without
-    `alarm_email`, alarms are mailed to whom they are mailed already, and those of a new stage to nobody.
-    Without `api_access_logs` (`on` or `off`), API Gateway logs requests if it does already.
+    `parameters` are those of the templates' parameters that were chosen for this deployment (operations/parameters.py).
     `replaced` are the stores, by their names in the template, that may be replaced or removed with their data.
-    `workflow_concurrency` is how many runs of each of the workflow's functions there may be at once; without it, it is
-    as many as the stage says, if the account can reserve them. `architecture` is what the functions run on, `arm64` or
+    `architecture` is what the functions run on, `arm64` or
     `x86_64`; without it, it is the stage's. `require_tls` is whether buckets, queues and the topic refuse plain HTTP.
     """
 
@@ -41,11 +38,8 @@ class Target:
     artifacts_bucket: str
     environment: Mapping[str, str]
     project: Path = PROJECT
-    sms_allowed_prefixes: str | None = None
-    alarm_email: str | None = None
-    api_access_logs: str | None = None
     artifacts_owner: str | None = None
-    workflow_concurrency: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()
     architecture: str | None = None
     require_tls: bool = True

@@ -14,13 +14,14 @@ from operations.generate import (
     app_overrides,
     chalice_config,
     characters,
+    cost,
     differences,
     openapi,
     policies,
     workflow_graph,
 )
 
-GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences)
+GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences, cost)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from operations import functions
+from operations.generate import live_alias
 
 _PERIOD_S = 300
+_RELEASE_PERIOD_S = 60
 _TOPIC = "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:dragonpost-${Stage}-alarms"
 _API = {"ApiName": {"Fn::Sub": functions.deployed_name(functions.API, "${Stage}")}, "Stage": {"Ref": "Stage"}}
 
@@ -21,7 +23,8 @@ def alarms() -> dict[str, Any]:
     throttled = {
         f"{functions.logical_id(function)}ThrottledAlarm": _throttled(function) for function in functions.names()
     }
-    return {"ApiErrorAlarm": _api_fails(), "ApiLatencyAlarm": _api_is_slow(), **throttled}
+    released = {live_alias.alarm(function): _release_fails(function) for function in live_alias.released()}
+    return {"ApiErrorAlarm": _api_fails(), "ApiLatencyAlarm": _api_is_slow(), **throttled, **released}
 
 
 def _api_fails() -> dict[str, Any]:
@@ -67,6 +70,29 @@ def _throttled(function: str) -> dict[str, Any]:
         ("AWS/Lambda", "Throttles", {"FunctionName": {"Fn::Sub": name}}),
         Statistic="Sum",
         EvaluationPeriods=3 if functions.limits(function).bounded else 1,
+        Threshold=0,
+    )
+
+
+def _release_fails(function: str) -> dict[str, Any]:
+    """Return the alarm on which CodeDeploy takes a release back, so it looks every minute and tells nobody.
+
+    The API's function never raises, so it is the API's answers that count.
+    """
+    name = functions.deployed_name(function, "${Stage}")
+    errors = (
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": {"Fn::Sub": name}, "Resource": {"Fn::Sub": f"{name}:{live_alias.ALIAS}"}},
+    )
+    return _alarm(
+        f"{name}-release",
+        f"CodeDeploy takes a release of {function} back while this alarm is on. Runbook: "
+        "docs/operations.md#a-release-is-taken-back.",
+        ("AWS/ApiGateway", "5XXError", _API) if function == functions.API else errors,
+        AlarmActions=[],
+        Period=_RELEASE_PERIOD_S,
+        Statistic="Sum",
         Threshold=0,
     )
 

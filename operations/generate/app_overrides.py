@@ -2,7 +2,7 @@
 
 It gives the functions the names that `chalice deploy` gives them, the names of what the resources stack made, and log
 groups that expire their entries. It gives the API what Chalice has no setting for: its own answers, its limits, and the
-one client whose tokens it accepts. And both get their alarms.
+one client whose tokens it accepts. And both get their alarms, and versions that a release moves between (`live_alias`).
 """
 
 from __future__ import annotations
@@ -12,71 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from app import app, users
-from chalicelib.settings import Setting, Settings
 from operations import PROJECT, functions
+from operations.generate import app_parameters, entrance, live_alias
 from operations.generate.alarms import alarms
+from operations.generate.app_parameters import (
+    ACCESS_LOGGED,
+    API_BOUNDED,
+    API_PROVISIONED,
+    API_SNAPPED,
+    TRACED,
+    WORKFLOW_BOUNDED,
+)
 from operations.generate.gateway_responses import gateway_responses
 from operations.generate.variables import Made, made_by_the_stack, variables
 
 OVERRIDES = PROJECT / "infrastructure" / "app-overrides.json"
-
-LOGS_KEPT_DAYS = 90
-
-
-def _pattern_of(setting: Setting) -> str:
-    """Return a setting's form as CloudFormation takes it for a parameter."""
-    return f"^({setting.form.pattern})$"
-
-
-_PARAMETERS = {
-    "Stage": {
-        "Type": "String",
-        "AllowedPattern": _pattern_of(Settings.stage),
-        "Description": "The Chalice stage this template was packaged for.",
-    },
-    "AllowOrigin": {
-        "Type": "String",
-        "AllowedPattern": _pattern_of(Settings.allow_origin),
-        "Description": (
-            "The stage's allow_origin in operations/stages.py, for the answers that the gateway makes by itself."
-        ),
-    },
-    "ThrottlingRateLimit": {
-        "Type": "Number",
-        "Default": 1000,
-        "Description": "How many requests per second the whole stage accepts; it answers others with 429.",
-    },
-    "ThrottlingBurstLimit": {
-        "Type": "Number",
-        "Default": 500,
-        "Description": "How many requests may come in a burst (the size of API Gateway's token bucket).",
-    },
-    "ApiAccessLogs": {
-        "Type": "String",
-        "Default": "off",
-        "AllowedValues": ["off", "on"],
-        "Description": (
-            "Whether API Gateway logs every request, without who sent it. The account needs a role for that."
-        ),
-    },
-    "WorkflowConcurrency": {
-        "Type": "Number",
-        "Default": 0,
-        "MinValue": 0,
-        "Description": (
-            "How many runs of each of the workflow's functions there may be at once, or 0 for no bound. They are "
-            "reserved from the account's, of which Lambda keeps 100 for other functions."
-        ),
-    },
-}
-
-
-_WORKFLOW_BOUNDED = "WorkflowBounded"
-_ACCESS_LOGGED = "ApiAccessLogged"
-_CONDITIONS = {
-    _WORKFLOW_BOUNDED: {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkflowConcurrency"}, 0]}]},
-    _ACCESS_LOGGED: {"Fn::Equals": [{"Ref": "ApiAccessLogs"}, "on"]},
-}
 
 # What API Gateway logs of a request. The route stands for the path, because paths have names and ids in them; there is
 # no query, no address and no claim of a token. `error` is the gateway response, if the gateway answered by itself.
@@ -100,28 +50,22 @@ def files() -> dict[Path, str]:
     """Return the overrides as the committed file has them. Raises CannotGenerate."""
     made = made_by_the_stack()
     overrides = {
-        "Parameters": {**_PARAMETERS, **_outputs(made)},
-        "Conditions": _CONDITIONS,
+        "Parameters": app_parameters.parameters(made),
+        "Mappings": {live_alias.CANARY: live_alias.MAPPING},
+        "Conditions": app_parameters.conditions(),
+        "Rules": app_parameters.rules(),
         "Resources": {
             "RestAPI": _rest_api(),
-            "ApiAccessLogGroup": {"Condition": _ACCESS_LOGGED, **_log_group("/aws/apigateway/dragonpost-${Stage}")},
+            live_alias.PERMISSION: live_alias.permission(),
+            **entrance.resources(),
+            "ApiAccessLogGroup": {"Condition": ACCESS_LOGGED, **_log_group("/aws/apigateway/dragonpost-${Stage}")},
             **_functions(made),
             **_log_groups(),
             **alarms(),
         },
+        "Outputs": entrance.outputs(),
     }
     return {OVERRIDES.relative_to(PROJECT): json.dumps(overrides, ensure_ascii=False, indent=2) + "\n"}
-
-
-def _outputs(made: list[Made]) -> dict[str, Any]:
-    return {
-        each.output: {
-            "Type": "String",
-            "AllowedPattern": _pattern_of(each.setting),
-            "Description": f"This output of the resources stack: the functions' setting {each.setting.name}.",
-        }
-        for each in made
-    }
 
 
 def _functions(made: list[Made]) -> dict[str, Any]:
@@ -131,7 +75,9 @@ def _functions(made: list[Made]) -> dict[str, Any]:
             "Properties": {
                 "FunctionName": {"Fn::Sub": functions.deployed_name(function, "${Stage}")},
                 **_environment(variables(function, made)),
-                **(_bound() if function in functions.bounded() else {}),
+                **(_bound(WORKFLOW_BOUNDED, "WorkflowConcurrency") if function in functions.bounded() else {}),
+                **(live_alias.properties(function) if function in live_alias.released() else {}),
+                **(_of_the_api() if function == functions.API else {}),
             },
         }
         for function in functions.names()
@@ -142,9 +88,22 @@ def _environment(known: dict[str, Any]) -> dict[str, Any]:
     return {"Environment": {"Variables": known}} if known else {}
 
 
-def _bound() -> dict[str, Any]:
-    reserved = {"Fn::If": [_WORKFLOW_BOUNDED, {"Ref": "WorkflowConcurrency"}, {"Ref": "AWS::NoValue"}]}
-    return {"ReservedConcurrentExecutions": reserved}
+def _bound(condition: str, parameter: str) -> dict[str, Any]:
+    return {"ReservedConcurrentExecutions": _if(condition, {"Ref": parameter})}
+
+
+def _of_the_api() -> dict[str, Any]:
+    """Return what only the routes' function may be given: a bound of its own, and the remedies of cold starts."""
+    kept_started = {"ProvisionedConcurrentExecutions": {"Ref": "ApiProvisionedConcurrency"}}
+    return {
+        **_bound(API_BOUNDED, "ApiConcurrency"),
+        "ProvisionedConcurrencyConfig": _if(API_PROVISIONED, kept_started),
+        "SnapStart": _if(API_SNAPPED, {"ApplyOn": "PublishedVersions"}),
+    }
+
+
+def _if(condition: str, value: Any) -> dict[str, Any]:
+    return {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
 
 
 def _log_groups() -> dict[str, Any]:
@@ -163,7 +122,7 @@ def _log_group(name: str) -> dict[str, Any]:
         "Type": "AWS::Logs::LogGroup",
         "DeletionPolicy": "Delete",
         "UpdateReplacePolicy": "Delete",
-        "Properties": {"LogGroupName": {"Fn::Sub": name}, "RetentionInDays": LOGS_KEPT_DAYS},
+        "Properties": {"LogGroupName": {"Fn::Sub": name}, "RetentionInDays": {"Ref": "LogRetentionDays"}},
     }
 
 
@@ -184,17 +143,19 @@ def _rest_api() -> dict[str, Any]:
     }
     one_client = {"identityValidationExpression": {"Fn::Sub": "^${UserPoolClientId}$"}}
     return {
+        "DependsOn": [live_alias.PERMISSION],
         "Properties": {
             "OpenApiVersion": "2.0",
-            "TracingEnabled": True,
+            "TracingEnabled": {"Fn::If": [TRACED, True, False]},
             "BinaryMediaTypes": app.api.binary_types,
             "MethodSettings": [every_method],
-            "AccessLogSetting": {"Fn::If": [_ACCESS_LOGGED, _access_log(), {"Ref": "AWS::NoValue"}]},
+            "AccessLogSetting": _if(ACCESS_LOGGED, _access_log()),
             "GatewayResponses": gateway_responses({"Fn::Sub": "'${AllowOrigin}'"}),
             "DefinitionBody": {
                 # Chalice calls the APIs of all stages by the name of the app.
                 "info": {"title": {"Fn::Sub": functions.deployed_name(functions.API, "${Stage}")}},
                 "securityDefinitions": {users.name: {"x-amazon-apigateway-authorizer": one_client}},
+                "paths": live_alias.paths(),
             },
-        }
+        },
     }

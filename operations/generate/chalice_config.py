@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.settings import Settings
 from operations import functions
 from operations.generate import policies
-from operations.stages import STAGES, Stage
+from operations.stages import NATIVE, STAGES, Stage
 
 CONFIG = Path(".chalice", "config.json")
 
@@ -25,11 +25,10 @@ def files() -> dict[Path, str]:
 def _config() -> dict[str, Any]:
     return {
         # Chalice ignores names that it does not know, and JSON has no comments.
-        "generated": "by `make generate`, from operations/stages.py and operations/functions.py",
+        "generated": "by `make generate`, from infrastructure/stages.toml and operations/functions.py",
         "version": "2.0",
         "app_name": "dragonpost",
         "autogen_policy": False,
-        "xray": True,
         "api_gateway_endpoint_type": "REGIONAL",
         # Else glibc keeps memory for each of the consumer's threads, a megabyte in all, which it never needs at once.
         "environment_variables": {"MALLOC_ARENA_MAX": "1", "POWERTOOLS_LOG_LEVEL": "INFO"},
@@ -40,7 +39,8 @@ def _config() -> dict[str, Any]:
 def _stage(name: str, stage: Stage) -> dict[str, Any]:
     return {
         "api_gateway_stage": name,
-        **({"lambda_architecture": stage.architecture} if stage.architecture else {}),
+        **({} if stage.architecture == NATIVE else {"lambda_architecture": stage.architecture}),
+        "xray": stage.tracing,
         "environment_variables": {
             Settings.stage.variable: name,
             Settings.allow_origin.variable: stage.allow_origin,

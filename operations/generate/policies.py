@@ -15,6 +15,7 @@ from operations.stages import STAGES, Stage
 
 TEMPLATES = Path("infrastructure", "policies")
 FILES = ".chalice/policy-*.json"
+_TRACES = "SendTraces"  # the statement that a stage without `tracing` goes without
 
 
 def files() -> dict[Path, str]:
@@ -24,7 +25,7 @@ def files() -> dict[Path, str]:
     """
     templates = {function: template(function) for function in functions.names()}
     return {
-        Path(".chalice", file_name(function, stage)): _policy(_filled_in(text, stage, differences))
+        Path(".chalice", file_name(function, stage)): _policy(_filled_in(text, stage, differences), differences)
         for function, text in templates.items()
         for stage, differences in STAGES.items()
     }
@@ -50,5 +51,8 @@ def _filled_in(template: str, name: str, stage: Stage) -> str:
     return template.replace("${Stage}", name).replace("${Partition}", stage.partition)
 
 
-def _policy(text: str) -> str:
-    return json.dumps(json.loads(text), indent=2) + "\n"
+def _policy(text: str, stage: Stage) -> str:
+    policy = json.loads(text)
+    if not stage.tracing:
+        policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != _TRACES]
+    return json.dumps(policy, indent=2) + "\n"

@@ -54,7 +54,7 @@ def test_the_policy_of_a_stage_that_is_gone_is_told_and_removed(
 ) -> None:
     in_empty_project(tmp_path, monkeypatch)
     command.main([])
-    leftover = Path(".chalice", "policy-api_handler-staging.json")
+    leftover = Path(".chalice", "policy-api_handler-unheardof.json")
     (tmp_path / leftover).write_text("{}", encoding="utf-8")
 
     assert command.main(["--check"]) == 1

@@ -14,6 +14,7 @@ from devstack.settings import Settings
 from devstack.state import StateFolder, read_json
 from operations import PROJECT
 from operations.deploy.target import app_stack, resources_stack, this_machine
+from operations.stages import STAGES
 from tests.deploy.project import copy_of_project
 from tests.e2e.running import free_ports
 
@@ -27,8 +28,11 @@ class Prod:
     """The stage, what it is deployed from (a copy of the project), and the emulator that it is deployed to."""
 
     def __init__(self, folder: Path, stage: str = STAGE) -> None:
+        """Take an empty folder, and the stage's name. One that the project lacks is made like prod."""
         self.stage = stage
         self.project = copy_of_project(folder / "project")
+        if stage not in STAGES:
+            make_stage(self.project, stage, like=STAGE)
         make_for_this_machine(self.project, stage)
         self.settings = Settings(*free_ports(), folder / "state", stage)
         self.state = StateFolder(self.settings.state)
@@ -38,9 +42,11 @@ class Prod:
     def deploy(self, *options: str, project: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run what `make deploy STAGE=…` runs. After a success, do what the emulator leaves undone.
 
-        `project` is another tree of this project than the copy.
+        `project` is another tree of this project than the copy: an earlier one, without versions.
         """
-        ran = self.run("operations.deploy", "--sms-allowed-prefixes", "+1,+44", *options, project=project)
+        texts = ("--sms-allowed-prefixes", "+1,+44") if project else ("--set", "SmsAllowedPrefixes=+1,+44")
+        at_once = () if project else ("--set", "Canary=off")  # there is no CodeDeploy here
+        ran = self.run("operations.deploy", *texts, *at_once, *options, project=project)
         if ran.returncode == 0:
             self._tell(deployment.complete(self.settings, app_stack(self.stage)))
         return ran
@@ -100,6 +106,20 @@ class Prod:
         }
         if not self.state.users.exists():
             seed.create_people(self.client("cognito-idp"), self.state, outputs["UserPoolId"])
+
+
+def make_stage(project: Path, name: str, like: str) -> str:
+    """Do in a tree of the project what `make stage NAME=… FROM=…` does, and return what that says."""
+    made = subprocess.run(
+        [sys.executable, "-m", "operations.new_stage", "--name", name, "--from", like],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=RUNS_WITHIN_S,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    return made.stdout
 
 
 def make_for_this_machine(project: Path, stage: str = STAGE) -> None:

@@ -12,10 +12,10 @@ from operations.deploy.commands import COMMANDS
 
 RUNS_WITHIN_S = 300
 
-# What Chalice reads, and also what must not get into the package.
+# What Chalice reads and what is generated from, and also what must not get into the package.
 _COPIED = (
     *("app.py", "chalicelib", ".chalice", "requirements.txt", "requirements-vendor.txt", "infrastructure"),
-    *("devstack", "operations", "tests", "vendor"),
+    *("devstack", "operations", "tests", "vendor", "docs", "pyproject.toml"),
 )
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "deployed", "deployments", "venv")
 

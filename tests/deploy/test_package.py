@@ -17,16 +17,21 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 
+from app import app
 from operations import PROJECT
 from operations.deploy.package import MACHINES, elf_machine, package_app, requirements
 from operations.deploy.target import Target, this_machine
 from operations.functions import deployed_name, logical_id, names
+from operations.generate import live_alias
 from operations.stages import STAGES
 from operations.vendor import STAMP
 from tests.deploy.project import copy_of_project, without_aws_settings
@@ -393,6 +398,18 @@ class TestMachine:
         assert python_files(package.unzipped) == python_files(runnable.unzipped)
 
 
+def released_gradually(package: Package) -> dict[str, Any]:
+    """Return what CloudFormation gets of the template with `Canary`, deployed with a Python that AWS takes."""
+    template = json.loads(package.template_path.read_text(encoding="utf-8"))
+    for name in LOGICAL_IDS:
+        template["Resources"][name]["Properties"] |= {"CodeUri": "s3://artefacts/zip", "Runtime": "python3.13"}
+    region = SimpleNamespace(region_name="eu-central-1")
+    chosen = {"Canary": "Canary10Percent5Minutes", "AllowOrigin": "*"}
+    made: dict[str, Any] = Translator({}, Parser(), boto_session=region).translate(template, chosen)
+    del made["Mappings"], made["Parameters"]["Canary"]  # SAM has used them up
+    return made
+
+
 def python_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.py")}
 
@@ -403,20 +420,23 @@ class TestTemplate:
 
         assert source["Properties"]["ScalingConfig"] == {"MaximumConcurrency": STAGES["prod"].consumer_concurrency}
 
-    def test_cfn_lint_finds_nothing(self, package: Package) -> None:
+    def test_cfn_lint_finds_nothing_whether_or_not_codedeploy_releases_it(
+        self, package: Package, tmp_path: Path
+    ) -> None:
+        """cfn-lint gives SAM no parameters, and CodeDeploy is in the template only if `Canary` says so."""
+        released = tmp_path / "released.json"
+        released.write_text(json.dumps(released_gradually(package)), encoding="utf-8")
+        command = "import sys; from cfnlint.runner import main; sys.exit(main())"
+
         linted = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "import sys; from cfnlint.runner import main; sys.exit(main())",
-                str(package.template_path),
-            ],
+            [sys.executable, "-c", command, str(package.template_path), str(released)],
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
 
+        assert "AWS::CodeDeploy::DeploymentGroup" in released.read_text(encoding="utf-8")
         assert (linted.returncode, linted.stdout) == (0, "")
 
     def test_there_are_no_functions_but_those_of_the_app(self, package: Package) -> None:
@@ -460,6 +480,31 @@ class TestTemplate:
             json.loads(file.read_text(encoding="utf-8"))
         ]
         assert not made.get("ManagedPolicyArns")
+
+    def test_every_route_calls_the_alias_that_api_gateway_may_call_by_then(self, package: Package) -> None:
+        """A route that the overrides lack would go on calling whatever was deployed last, whatever is released."""
+        api, resources = package.template["Resources"]["RestAPI"], package.template["Resources"]
+        called = [
+            operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+            for operations in api["Properties"]["DefinitionBody"]["paths"].values()
+            for operation in operations.values()
+            if "uri" in operation["x-amazon-apigateway-integration"]
+        ]
+        permission = resources[api["DependsOn"][0]]["Properties"]
+
+        assert len(called) == sum(len(methods) for methods in app.routes.values())
+        assert {uri.rpartition("functions/")[2] for uri in called} == {"${APIHandlerAliaslive}/invocations"}
+        assert permission["FunctionName"] == {"Ref": "APIHandlerAliaslive"}
+        assert "RestAPI" not in json.dumps(permission), "the API waits for it, so it cannot wait for the API"
+
+    def test_the_routes_that_are_merged_in_are_the_apps(self, package: Package) -> None:
+        """Merging would add any other, and API Gateway would refuse it."""
+        merged = live_alias.paths()
+        made = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
+
+        assert merged.keys() == made.keys()
+        for path, methods in merged.items():
+            assert methods.keys() == made[path].keys() - {"options"}
 
     def test_the_authorizer_is_the_user_pools_and_checks_the_audience(self, package: Package) -> None:
         swagger = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]

@@ -24,8 +24,12 @@ from operations.stages import STAGES
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, STAGE, Prod
 from tests.e2e.dragons import a_dragon
+from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
 from tests.proof.tour import Tour
+
+CONSUMER = deployed_name("store_messages", STAGE)
+RELEASED = (deployed_name(API, STAGE), CONSUMER)
 
 IN_THE_WAY = f"/dragonpost/{STAGE}/message_queue_url"
 
@@ -127,6 +131,17 @@ def dragons_held(prod: Prod) -> list[str]:
     return sorted(dragon["dragon_name_str"] for dragon in json.loads(body))
 
 
+def mappings(prod: Prod) -> list[dict[str, Any]]:
+    """Return the event source mappings: what Lambda takes from queues."""
+    return list(prod.client("lambda").list_event_source_mappings()["EventSourceMappings"])
+
+
+def versions(prod: Prod, function: str) -> list[str]:
+    """Return a function's published versions."""
+    listed = prod.client("lambda").list_versions_by_function(FunctionName=function)["Versions"]
+    return [version["Version"] for version in listed if version["Version"] != "$LATEST"]
+
+
 class TestFirstDeployment:
     def test_one_that_fails_says_why(self, prod: Prod) -> None:
         ssm = prod.client("ssm")
@@ -177,6 +192,17 @@ class TestWhatIsDeployed:
         assert table["DeletionProtectionEnabled"] is True
         assert pool["DeletionProtection"] == "ACTIVE"
         assert {alarm["AlarmName"] for alarm in alarms} >= {"dragonpost-prod-messages-dead"}
+
+    def test_clients_and_the_queue_call_the_alias(self, deployed: Prod) -> None:
+        api, [mapping] = deployed.client("apigateway"), mappings(deployed)
+        [rest_api] = api.get_rest_apis()["items"]
+        resources = api.get_resources(restApiId=rest_api["id"], embed=["methods"], limit=500)["items"]
+        methods = [method for each in resources for method in each.get("resourceMethods", {}).values()]
+        called = {method["methodIntegration"].get("uri", "") for method in methods} - {""}
+
+        assert {uri.rpartition("function:")[2] for uri in called} == {f"{deployed_name(API, STAGE)}:live/invocations"}
+        assert mapping["FunctionArn"].endswith(f":{CONSUMER}:live")
+        assert [versions(deployed, function) for function in RELEASED] == [["1"], ["1"]]
 
 
 class TestInUse:
@@ -255,6 +281,27 @@ class TestVerifying:
         assert held(deployed) == before
 
 
+class TestLooking:
+    """An operator's questions, of which none changes anything."""
+
+    def test_three_questions_are_answered_by_a_command_each(self, deployed: Prod, gateway: Api) -> None:
+        dragon, message = a_dragon(), a_message()
+        for _ in range(2):
+            reported = gateway.post("/dragons", json=dragon, headers={"Prefer": "wait=10"})
+        place = post(gateway, message).headers["Location"]
+        stored(gateway, place)
+
+        healthy = deployed.run("operations.status")
+        happened = deployed.run("operations.trace", "--id", place.rpartition("/")[2])
+        refused = deployed.run("operations.trace", "--id", reported.headers["X-Request-Id"])
+
+        assert f"ok   deployed      {APP_STACK} " in healthy.stdout, healthy.stderr
+        assert happened.stdout.splitlines()[0].endswith(": stored"), happened.stderr
+        assert "log /aws/lambda/dragonpost-prod-store_messages" in happened.stdout
+        assert "rejected (duplicate): A dragon named" in refused.stdout, refused.stderr
+        assert "log /aws/lambda/dragonpost-prod " in refused.stdout
+
+
 class TestUpdate:
     def test_a_changed_template_leaves_every_policy_in_place(self, deployed: Prod, somebody: dict[str, str]) -> None:
         deployed.edit(
@@ -263,15 +310,27 @@ class TestUpdate:
                 "NewerNoncurrentVersions: 50", "NewerNoncurrentVersions: 60"
             ),
         )
+        deployed.edit("app.py", lambda text: f"{text}# another version\n")
 
+        compared = deployed.run("operations.deploy.diff", "--set", "SmsAllowedPrefixes=+1,+44", "--set", "Canary=off")
         updated = deployed.deploy()
 
+        assert "  change       MessageQueue  AWS::SQS::Queue: VisibilityTimeout\n" in compared.stdout, compared.stderr
+        assert "  change       APIHandler  AWS::Lambda::Function: Code" in compared.stdout
         assert updated.returncode == 0, updated.stderr
         assert stacks_status(deployed, RESOURCES_STACK) == "UPDATE_COMPLETE"
         outputs = deployed.running["outputs"]
         queue = {"QueueUrl": outputs["MessageQueueUrl"], "AttributeNames": ["VisibilityTimeout"]}
         assert deployed.client("sqs").get_queue_attributes(**queue)["Attributes"] == {"VisibilityTimeout": "240"}
         assert [output for output in PROTECTED if not refusal(deployed, somebody, output, forwarded="http")] == []
+
+    def test_the_alias_names_the_new_version_and_the_one_before_is_kept(self, deployed: Prod) -> None:
+        for function in RELEASED:
+            alias = deployed.client("lambda").get_alias(FunctionName=function, Name="live")
+
+            assert versions(deployed, function) == ["1", "2"]
+            assert alias["FunctionVersion"] == "2"
+            assert not alias.get("RoutingConfig")
 
     def test_both_pipelines_still_work(self, gateway: Api) -> None:
         tour = Tour(gateway).everything()

@@ -155,6 +155,19 @@ def test_log_groups_that_outlive_the_stacks_go_and_other_stages_stay(
     assert left == set(OTHERS_LOGS)
 
 
+def test_a_stage_that_was_deployed_to_keep_its_data_keeps_it_whatever_the_file_says_now(
+    tmp_path: Path, stacks: FakeCloudFormation, clients: Callable[[str], Any]
+) -> None:
+    """Its template keeps the stores all the same: they would stay, and be empty."""
+    standing = stacks.stacks["dragonpost-dev-resources"]
+    standing.keeps, standing.parameters = frozenset(STORES), {"KeepData": "true"}
+
+    destroy.destroy(target(tmp_path), clients)
+
+    assert standing.status == "DELETE_COMPLETE"
+    assert (held(DRAGON_BUCKET), held(MESSAGE_BUCKET)) == (10, 9)
+
+
 class TestProd:
     def test_its_stores_stay_filled_and_are_listed(
         self,

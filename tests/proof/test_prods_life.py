@@ -104,7 +104,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     """Stage prod, deployed and in use."""
     prod = Prod(tmp_path_factory.mktemp("prod"))
     with embedded_aws(prod.settings):
-        first = prod.deploy("--alarm-email", ALARM_EMAIL)
+        first = prod.deploy("--set", f"AlarmEmail={ALARM_EMAIL}")
         assert first.returncode == 0, first.stderr
         made = Life(prod)
         made.fill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
@@ -40,8 +40,8 @@ class Trail:
 
     def each(self, function_name: str, action: str) -> list[Call]:
         """Return each of a function's calls of this action, the latest 50 of them (of one of SQS, twice as many)."""
-        key = _access_key(self._devstack, function_name)
-        return [call for event in _events_of(action) for call in self._of(key, action, event)]
+        keys = _access_keys(self._devstack, function_name)
+        return [call for key in keys for event in _events_of(action) for call in self._of(key, action, event)]
 
     def _of(self, access_key: str, action: str, event_name: str) -> Iterator[Call]:
         wanted = {"AccessKeyId": access_key, "EventName": event_name}
@@ -87,9 +87,14 @@ def _events_of(action: str) -> list[str]:
     return [operation, f"{operation}Batch"] if service == "sqs" else [operation]
 
 
-def _access_key(devstack: Served, function_name: str) -> str:
-    """Return the key that a function signs with (`execution_credentials`, ministack/core/lambda_runtime.py, 1.5.33)."""
-    function = devstack.client("lambda").get_function_configuration(FunctionName=function_name)
+def _access_keys(devstack: Served, function_name: str) -> set[str]:
+    """Return the keys that a function and its versions sign with (`execution_credentials` in MiniStack 1.5.33)."""
+    aws = devstack.client("lambda")
+    published = aws.list_versions_by_function(FunctionName=function_name)["Versions"]
+    return set(map(_access_key, [aws.get_function_configuration(FunctionName=function_name), *published]))
+
+
+def _access_key(function: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(f"{function['FunctionArn']}:{function['Role']}".encode()).hexdigest()
     return f"ASIA{digest[:16].upper()}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from tests.deploy.prod import STAGE, Prod
+from tests.deploy.prod import Prod
 from tests.e2e.dragons import a_dragon
 from tests.e2e.messages import a_message, exactly
 from tests.e2e.running import Api
@@ -101,7 +101,8 @@ class Visitors:
     def _find_api(self) -> None:
         """Lead everybody to the API that there is."""
         for api in self._apis.get_rest_apis()["items"]:
-            self._prod.running["gateway_url"] = f"{self._prod.settings.aws_url}/_aws/execute-api/{api['id']}/{STAGE}"
+            address = f"{self._prod.settings.aws_url}/_aws/execute-api/{api['id']}/{self._prod.stage}"
+            self._prod.running["gateway_url"] = address
 
     def _expect(self, answer: requests.Response, *statuses: int) -> bool:
         if answer.status_code not in statuses:

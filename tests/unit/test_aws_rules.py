@@ -22,9 +22,8 @@ from chalicelib import telemetry
 from chalicelib.settings import Settings, Source
 from operations import PROJECT, functions
 from operations.deploy import adoption, target
-from operations.deploy.stage import STAGE_LETTERS_MAX
-from operations.generate import chalice_config, policies
-from operations.stages import EMBEDDED, STAGES, Stage
+from operations.generate import chalice_config, live_alias, policies
+from operations.stages import EMBEDDED, NAME_LETTERS_MAX, STAGES, Stage
 
 # --- What AWS refuses -------------------------------------------------------------------------------------------------
 
@@ -153,7 +152,7 @@ LONGEST_REGION = max((region for p in PARTITIONS for region in p["regions"]), ke
 
 
 @pytest.mark.parametrize("bucket", of_type("AWS::S3::Bucket"))
-@pytest.mark.parametrize("stage", [*STAGES, "x" * STAGE_LETTERS_MAX])
+@pytest.mark.parametrize("stage", [*STAGES, "x" * NAME_LETTERS_MAX])
 def test_a_new_stages_buckets_can_be_made_in_every_region(bucket: str, stage: str) -> None:
     """Names are shared by all accounts and regions, and have at most 63 characters.
 
@@ -306,7 +305,7 @@ def at_its_longest(name: Any) -> Iterator[str]:
         return
     text = name["Fn::Sub"] if isinstance(name, Mapping) else name
     # Deploying refuses a longer name for a new stage, and only a new stage has the region in names.
-    longest = LONGEST | ({"Stage": "s" * STAGE_LETTERS_MAX} if "${AWS::Region}" in text else {})
+    longest = LONGEST | ({"Stage": "s" * NAME_LETTERS_MAX} if "${AWS::Region}" in text else {})
     yield re.sub(r"\$\{([\w:]+)\}", lambda found: longest[found[1]], text)
 
 
@@ -618,6 +617,10 @@ def test_an_alarms_dimensions_name_what_is_there(name: str) -> None:
             {"Ref": machine} for machine in dict(resources_of_type("AWS::StepFunctions::StateMachine"))
         ],
         "FunctionName": [{"Fn::Sub": functions.deployed_name(function, "${Stage}")} for function in functions.names()],
+        "Resource": [
+            {"Fn::Sub": f"{functions.deployed_name(function, '${Stage}')}:{live_alias.ALIAS}"}
+            for function in live_alias.released()
+        ],
         "service": [{"Fn::Sub": "dragonpost-${Stage}"}],  # POWERTOOLS_SERVICE_NAME, which test_infrastructure.py checks
         "ApiName": [TEMPLATES["app"]["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["info"]["title"]],
         "Stage": [{"Ref": "Stage"}],

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from samtranslator.translator.translator import Translator
 
 from operations import PROJECT
 from operations.deploy import __main__ as command_line
-from operations.deploy import adoption, api_deployment, package, stage
+from operations.deploy import adoption, package, release, stage
 from operations.deploy.commands import ARCHITECTURE, DeployError, run
 from operations.deploy.target import OLDEST_PYTHON, Target, check_python
 from operations.stages import STAGES
@@ -41,6 +42,7 @@ DOCUMENTED_COMMANDS = [
     for block in re.findall(r"^```\n(.*?)^```$", DEPLOYING, re.DOTALL | re.MULTILINE)
     for command in block.replace("\\\n", "").splitlines()
 ]
+OF_DEV = "Stage=dev KeepData=false Tracing=on"
 CREATED = "Changeset created successfully. Run:\naws cloudformation describe-change-set --change-set-name arn:cs\n"
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
 RESOURCES = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
@@ -48,6 +50,8 @@ RESOURCES = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text
 
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
+    (tmp_path / "infrastructure").mkdir()
+    shutil.copy(PROJECT / "infrastructure" / "resources.yaml", tmp_path / "infrastructure")
     return Target("dev", tmp_path / "build", "a-bucket", dict(os.environ), project=tmp_path)
 
 
@@ -319,26 +323,26 @@ class TestResources:
     def test_deploying_again_keeps_the_countries_that_may_be_texted(self, target: Target, commands: Commands) -> None:
         stage.deploy_resources(target)
 
-        assert commands.only("cloudformation deploy").endswith("--parameter-overrides Stage=dev")
+        assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides {OF_DEV}")
 
     def test_the_stores_accept_plain_http_only_if_told_to(self, target: Target, commands: Commands) -> None:
         stage.deploy_resources(replace(target, require_tls=False))
 
-        assert commands.only("cloudformation deploy").endswith("Stage=dev RequireTls=false")
+        assert commands.only("cloudformation deploy").endswith(f"{OF_DEV} RequireTls=false")
 
-    @pytest.mark.parametrize("chosen", ["+1,+44", "none"])
-    def test_the_countries_that_were_chosen_are_set(self, target: Target, commands: Commands, chosen: str) -> None:
-        stage.deploy_resources(replace(target, sms_allowed_prefixes=chosen))
+    def test_what_was_chosen_is_set_in_the_stack_that_has_it(self, commands: Commands, tmp_path: Path) -> None:
+        asked = ["AlarmEmail=ops@example.org", "SmsAllowedPrefixes=+1,+44", "ThrottlingRateLimit=5"]
+        options = ["--stage", "dev", "--artifacts-bucket", "a-bucket", *(f"--set={each}" for each in asked)]
+        target = command_line._target(command_line._parse(options))
 
-        assert commands.only("cloudformation deploy").endswith(f"Stage=dev SmsAllowedPrefixes={chosen}")
+        stage.deploy_resources(replace(target, build=tmp_path))
 
-    def test_the_address_that_alarms_are_mailed_to_is_set(self, commands: Commands, tmp_path: Path) -> None:
-        options = ["--stage", "dev", "--artifacts-bucket", "a-bucket", "--alarm-email", "ops@example.org"]
-        asked = command_line._target(command_line._parse(options))
+        assert commands.only("cloudformation deploy").endswith(f"{OF_DEV} {asked[0]} {asked[1]}")
 
-        stage.deploy_resources(replace(asked, build=tmp_path))
+    def test_a_stage_that_keeps_its_data_says_so(self, target: Target, commands: Commands) -> None:
+        stage.deploy_resources(replace(target, stage="prod"))
 
-        assert commands.only("cloudformation deploy").endswith("Stage=dev AlarmEmail=ops@example.org")
+        assert "Stage=prod KeepData=true " in commands.only("cloudformation deploy")
 
     def test_a_new_stages_buckets_have_the_region_in_their_names(self, target: Target, commands: Commands) -> None:
         """In one account, the same stage can then be in several regions."""
@@ -347,7 +351,7 @@ class TestResources:
         with contextlib.suppress(DeployError):  # there are no outputs
             stage.deploy_resources(target)
 
-        assert commands.only("cloudformation deploy").endswith("Stage=dev BucketNamesHaveRegion=true")
+        assert commands.only("cloudformation deploy").endswith(f"{OF_DEV} BucketNamesHaveRegion=true")
 
     @pytest.mark.parametrize(("status", "new"), [("REVIEW_IN_PROGRESS", True), ("UPDATE_ROLLBACK_COMPLETE", False)])
     def test_only_a_stack_of_which_nothing_was_made_yet_counts_as_new(
@@ -368,8 +372,9 @@ class TestResources:
         assert not [ran for ran in commands.ran if "cloudformation deploy" in ran]
 
     def test_a_new_stage_whose_name_is_too_long_is_refused_and_one_that_stands_is_not(
-        self, target: Target, commands: Commands
+        self, target: Target, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(stage, "STAGES", {"integrationtests": STAGES["dev"]})
         long = replace(target, stage="integrationtests")
         stage.deploy_resources(long)
         commands.answers["--query Stacks[0].StackStatus"] = "REVIEW_IN_PROGRESS"
@@ -380,8 +385,13 @@ class TestResources:
     def test_policies_that_name_another_part_of_aws_are_refused(self, target: Target) -> None:
         stage.check_partition(target, {"UserPoolArn": "arn:aws:cognito-idp:us-east-1:1:userpool/x"})
 
-        with pytest.raises(DeployError, match=r'partition="aws-us-gov" in operations/stages\.py'):
+        with pytest.raises(DeployError, match=r'partition="aws-us-gov" in infrastructure/stages\.toml'):
             stage.check_partition(target, {"UserPoolArn": "arn:aws-us-gov:cognito-idp:us-gov-west-1:1:userpool/x"})
+
+
+def chosen(target: Target, **parameters: str) -> Target:
+    """Return the target with these parameters chosen, and a bound of the workflow, so that no account is asked."""
+    return replace(target, parameters={"WorkflowConcurrency": "4", **parameters})
 
 
 def packaged_with(target: Target, *parameters: str) -> Path:
@@ -426,15 +436,40 @@ class TestApp:
         assert (f"may run {limit} functions at once, too few" in capsys.readouterr().err) is (bound == 0)
 
     def test_requests_are_logged_if_somebody_asks_for_it(self, target: Target, commands: Commands) -> None:
-        options = command_line._parse(["--stage", "dev", "--artifacts-bucket", "x", "--api-access-logs", "on"])
-        asked = command_line._target(options).api_access_logs
         commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
 
-        stage.deploy_app(
-            replace(target, api_access_logs=asked, workflow_concurrency=4), {}, packaged_with(target, "ApiAccessLogs")
-        )
+        stage.deploy_app(chosen(target, ApiAccessLogs="on"), {}, packaged_with(target, "ApiAccessLogs"))
 
         assert commands.only("cloudformation deploy").endswith("--parameter-overrides ApiAccessLogs=on")
+
+    @pytest.mark.parametrize(("asked", "canary"), [({}, "Canary10Percent5Minutes"), ({"Canary": "off"}, "off")])
+    def test_the_stages_own_choice_holds_until_a_deployment_is_told_otherwise(
+        self, target: Target, commands: Commands, asked: dict[str, str], canary: str
+    ) -> None:
+        commands.answers["describe-stacks"] = '[{"OutputKey": "EndpointURL", "OutputValue": "https://api/"}]'
+        prod = replace(chosen(target, **asked), stage="prod")
+
+        stage.deploy_app(prod, {}, packaged_with(target, "Canary"))
+
+        assert commands.only("cloudformation deploy").endswith(f"--parameter-overrides Canary={canary}")
+
+    def test_a_domain_name_comes_with_what_its_dns_record_has_to_say(
+        self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outputs = {"EndpointURL": "https://api/", "ApiDomainTarget": "d-1.execute-api.eu-central-1.amazonaws.com"}
+        listed = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        commands.answers["describe-stacks"] = json.dumps(listed)
+
+        url = stage.deploy_app(chosen(target), {}, packaged_with(target, "ApiDomainName"))
+
+        assert url == "https://api/"
+        assert "has to point to d-1.execute-api.eu-central-1.amazonaws.com\n" in capsys.readouterr().err
+
+    def test_chalice_is_not_asked_for_what_it_has_not(self) -> None:
+        options = ["--stage", "dev", "--artifacts-bucket", "x", "--with", "chalice", "--set", "Canary=off"]
+
+        with pytest.raises(DeployError, match="`chalice deploy` cannot set Canary"):
+            command_line._target(command_line._parse(options))
 
     @pytest.mark.parametrize(("limit", "told"), [(20, False), (19, True), (10, True)])
     def test_an_account_of_which_the_consumer_would_take_more_than_half_is_told(
@@ -444,10 +479,10 @@ class TestApp:
 
         self.deploy(target, commands)
 
-        assert ("a lower consumer_concurrency in operations/stages.py" in capsys.readouterr().err) is told
+        assert ("a lower consumer_concurrency in infrastructure/stages.toml" in capsys.readouterr().err) is told
 
     def test_a_bound_that_was_chosen_is_set_whatever_the_account_has(self, target: Target, commands: Commands) -> None:
-        self.deploy(replace(target, workflow_concurrency=4), commands)
+        self.deploy(chosen(target), commands)
 
         assert commands.only("cloudformation deploy").endswith("WorkflowConcurrency=4")
         assert not [ran for ran in commands.ran if "get-account-settings" in ran]
@@ -501,9 +536,9 @@ class TestTheApisStage:
 
     def test_the_command_of_a_pipeline_of_your_own_does_the_same(self, target: Target, packaged: Path) -> None:
         made = self.deployment_of(target, packaged, {"UserPoolClientId": "one"})
-        values = ["AllowOrigin=*", "UserPoolClientId=one", "Stage=dev", "WorkflowConcurrency=4"]
+        values = ["AllowOrigin=*", "UserPoolClientId=one", "Stage=dev", "WorkflowConcurrency=4", "Tracing=on"]
 
-        assert api_deployment.main([str(packaged), *values]) == 0
+        assert release.main([str(packaged), *values]) == 0
 
         assert self.as_sam_makes_it(packaged) == made
 
@@ -512,12 +547,12 @@ class TestTheApisStage:
     ) -> None:
         (tmp_path / "sam.yaml").write_text("Resources: {}", encoding="utf-8")
 
-        assert api_deployment.main([str(tmp_path / "sam.yaml"), "Stage=dev"]) == 1
+        assert release.main([str(tmp_path / "sam.yaml"), "Stage=dev"]) == 1
 
         assert "sam.yaml is not what `chalice package` makes as JSON" in capsys.readouterr().err
 
     def deployment_of(self, target: Target, packaged: Path, outputs: dict[str, str]) -> str:
-        stage.deploy_app(replace(target, workflow_concurrency=4), outputs, packaged)
+        stage.deploy_app(chosen(target), outputs, packaged)
         return self.as_sam_makes_it(packaged)
 
     @staticmethod
@@ -581,7 +616,7 @@ class TestLosses:
 
         stage.deploy_resources(target)
 
-        assert [ran for ran in commands.ran if "cloudformation deploy" in ran][-1].endswith("Stage=dev")
+        assert [ran for ran in commands.ran if "cloudformation deploy" in ran][-1].endswith(OF_DEV)
 
     def test_what_changes_nothing_is_said_and_not_deployed(
         self, target: Target, commands: Commands, capsys: pytest.CaptureFixture[str]
@@ -748,7 +783,7 @@ class TestDocumentedSteps:
         assert set(re.findall(r"(\w+)=", self.only("cloudformation deploy", file))) == needed
 
     def test_the_apis_stage_follows_the_parameters_that_the_app_is_deployed_with(self) -> None:
-        steps = [self.only(part) for part in ("chalice package", "operations.deploy.api_deployment", "sam.json --s3")]
+        steps = [self.only(part) for part in ("chalice package", "operations.deploy.release", "sam.json --s3")]
         assert sorted(steps, key=DOCUMENTED_COMMANDS.index) == steps
 
         given = steps[1].split("sam.json")[1].split(), self.only("app.out.yaml --stack").split("overrides")[1].split()
@@ -759,18 +794,6 @@ class TestDocumentedSteps:
         [gone_without] = re.findall(r"You go without (.+?)\. ", DEPLOYING.replace("\n", " "))
 
         assert "tracing" not in gone_without.lower()
-
-    def test_an_update_of_some_parameters_keeps_all_others(self) -> None:
-        """CloudFormation gives a parameter that is not named its default again.
-
-        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Parameter.html
-        """
-        page = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
-        updates = re.findall(r"^\S*aws cloudformation update-stack .*?[^\\]$", page, re.DOTALL | re.MULTILINE)
-
-        assert updates
-        for update in updates:
-            assert set(re.findall(r"ParameterKey=(\w+)", update)) == RESOURCES["Parameters"].keys()
 
     def test_an_output_of_the_resources_is_given_as_the_parameter_of_the_same_name(self) -> None:
         given = dict(re.findall(r"(\w+)=<output (\w+)>", self.only("cloudformation deploy", "app.out.yaml")))

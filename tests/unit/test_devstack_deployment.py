@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 
 from devstack.aws import deployment
 from devstack.settings import DevstackError, Settings
@@ -80,6 +84,25 @@ def test_what_is_deployed_suits_this_machine_and_an_emulator_without_tls(
         deployment.bring_up_to_date(SETTINGS, state)
 
     assert [(target.architecture, target.require_tls) for target in targets] == [("arm64", False)]
+
+
+def test_stage_local_publishes_no_versions_and_sam_takes_what_is_left() -> None:
+    """Every change would publish some, and the saved state would keep them all."""
+    left = deployment._without_versions(deployment._overrides())
+
+    swagger = {"swagger": "2.0", "info": {"title": "dragonpost"}, "paths": {}}
+    for name, resource in left["Resources"].items():
+        if "FunctionName" in resource.get("Properties", {}):
+            code = {"CodeUri": "s3://artefacts/zip", "Handler": "app.app", "Runtime": "python3.13"}
+            resource |= {"Type": "AWS::Serverless::Function", "Properties": resource["Properties"] | code}
+        if name == "RestAPI":
+            api = resource["Properties"] | {"StageName": "local", "DefinitionBody": swagger}
+            resource |= {"Type": "AWS::Serverless::Api", "Properties": api}
+    region = SimpleNamespace(region_name="us-east-1")
+    made = Translator({}, Parser(), boto_session=region).translate(left, {"AllowOrigin": "*"})
+
+    assert "Aliaslive" not in json.dumps(made["Resources"])
+    assert not {"AWS::Lambda::Version", "AWS::Lambda::Alias"} & {each["Type"] for each in made["Resources"].values()}
 
 
 def test_artefacts_of_earlier_deployments_do_not_pile_up() -> None:

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import threading
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,6 +134,28 @@ class Running:
 
     def _discard_tmpdir(self) -> None:
         """It has none."""
+
+
+class TestReservedConcurrency:
+    """A function that reserves none, called by a version of it, which has no such member."""
+
+    FUNCTION: Mapping[str, Any] = {"concurrency": 0}
+    VERSION: Mapping[str, Any] = {"config": {"FunctionName": "dragons"}}
+
+    def test_without_the_shim_it_does_not_bound_a_version(self) -> None:
+        reserved = ministack("services.lambda_svc")._reserved_concurrency
+
+        assert reserved(self.FUNCTION, {}) == 0
+        assert reserved(self.VERSION, self.VERSION["config"]) is None
+
+    def test_with_it_it_does(self) -> None:
+        plain = ministack("services.lambda_svc")._reserved_concurrency
+        module = SimpleNamespace(_reserved_concurrency=plain, _functions={"dragons": self.FUNCTION})
+
+        shims.reserve_for_all_versions(module)
+
+        assert module._reserved_concurrency(self.VERSION, self.VERSION["config"]) == 0
+        assert module._reserved_concurrency({"concurrency": 3}, {"FunctionName": "another"}) == 3
 
 
 class TestRunningCalls:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,7 +23,9 @@ ANSWER = "the-answer\n"
 STAND_IN = """#!/bin/sh
 case "$*" in
   *"devstack token"* | *"devstack aws-env"* | *"operations.deploy "* | *"operations.dead_letters"*) echo the-answer ;;
+  *"operations.trace"* | *"operations.status"*) echo "$*" ;;
   *"operations.logs"* | *"operations.destroy"* | *"operations.forget"* | *"operations.restore"*) echo "$*" ;;
+  *"operations.new_stage"*) echo "$*" ;;
   *) echo Collecting dragons; echo and more on stderr >&2 ;;
 esac
 """
@@ -85,6 +88,50 @@ def test_logs_are_those_of_make_run_unless_you_name_a_stage(clone: Path, given: 
     made = make(clone, "-s", "logs", *given)
 
     assert made.stdout.rstrip().endswith(f"-m operations.logs {asked}")
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "asked"),
+    [
+        ("status", [], "status --stage local"),
+        ("status", ["STAGE=prod"], "status --stage prod"),
+        ("trace", ["ID=Ash of Eger"], "trace --stage local --id=Ash of Eger"),
+        ("trace", ["ID=a-1", "STAGE=dev", "HOURS=48"], "trace --stage dev --id=a-1 --hours 48"),
+    ],
+)
+def test_what_only_looks_looks_at_make_run_unless_you_name_a_stage(
+    clone: Path, target: str, given: list[str], asked: str
+) -> None:
+    made = make(clone, "-s", target, *given, STAGE="prod", ID="exported")
+
+    assert made.stdout.rstrip().endswith(f"-m operations.{asked}")
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        (["NAME=staging"], "--name staging"),
+        (["NAME=staging", "FROM=prod"], "--name staging --from prod"),
+        ([], "--name "),
+    ],
+    ids=["like the default", "like another", "nothing"],
+)
+def test_a_new_stage_has_the_name_that_is_given_on_the_command_line(clone: Path, given: list[str], asked: str) -> None:
+    """A shell may have exported NAME, for something else."""
+    made = make(clone, "-s", "stage", *given, NAME="ada", FROM="nowhere")
+
+    assert made.stdout.rstrip("\n").endswith(f"-m operations.new_stage {asked}")
+
+
+def test_each_parameter_that_is_set_reaches_the_deployment_as_it_was_written(clone: Path) -> None:
+    """An address may have characters that mean something to a shell."""
+    url, many = "https://dragons.example/?a=1&b=$x", "+1,+44"
+
+    made = make(clone, "-n", "deploy", f"SET=SignInCallbackUrls={url.replace('$', '$$')} SmsAllowedPrefixes={many}")
+
+    [command] = re.findall(r"operations\.deploy .*", made.stdout)
+    given = shlex.split(command)
+    assert given[-4:] == ["--set", f"SignInCallbackUrls={url}", "--set", f"SmsAllowedPrefixes={many}"]
 
 
 @pytest.mark.parametrize("exported", [{}, {"STAGE": "prod"}], ids=["nothing", "exported"])

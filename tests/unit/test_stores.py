@@ -50,20 +50,19 @@ def test_each_store_can_be_restored_or_says_why_not(name: str) -> None:
 
 
 def test_what_is_said_to_expire_expires_then() -> None:
-    days = {
-        each["Properties"]["RetentionInDays"] for each in RESOURCES.values() if each["Type"] == "AWS::Logs::LogGroup"
-    }
-    assert days == {stores.LOGS_KEPT_DAYS}
+    groups = [each["Properties"] for each in RESOURCES.values() if each["Type"] == "AWS::Logs::LogGroup"]
+    assert {group["RetentionInDays"]["Ref"] for group in groups} == {"LogRetentionDays"}
+    assert f"LogRetentionDays says ({TEMPLATE['Parameters']['LogRetentionDays']['Default']} unless" in stores.LOGS_KEPT
     assert RESOURCES["UserPoolClient"]["Properties"]["IdTokenValidity"] == 1
     assert RESOURCES["UserPoolClient"]["Properties"]["TokenValidityUnits"]["IdToken"] == "hours"
 
 
 def test_what_destroying_keeps_is_what_the_template_keeps() -> None:
-    assert TEMPLATE["Conditions"]["IsProd"] == {"Fn::Equals": [{"Ref": "Stage"}, stores.KEEPS_DATA]}
+    assert TEMPLATE["Conditions"]["KeepsData"] == {"Fn::Equals": [{"Ref": "KeepData"}, "true"]}
     for name in STORES:
         if STORES[name].type != stores.WORKFLOW:
             condition, kept, otherwise = RESOURCES[name]["DeletionPolicy"]["Fn::If"]
-            assert (condition, kept.startswith("Retain"), otherwise) == ("IsProd", True, "Delete")
+            assert (condition, kept.startswith("Retain"), otherwise) == ("KeepsData", True, "Delete")
 
 
 def test_a_stage_of_an_earlier_version_is_told_to_be_deployed_first() -> None:
