@@ -36,7 +36,6 @@ SETTINGS: Mapping[str, str] = {
     "sms_allowed_prefixes": "none",
     "archive_retention_days": "0",
 }
-_PARAMETERS_A_PAGE = 10
 
 # The message that the index holds, as the service writes its row; the digest is that of docs/api.md, "Digests".
 _STORED_DATA = {
@@ -106,7 +105,8 @@ class Aws:
         self._documents: dict[int, list[bytes]] = {}
         self._version = 0
         self._lock = threading.Lock()
-        self._pages = _pages_of_parameters(self.settings)
+        named = {f"/dragonpost/{STAGE}/{name}": value for name, value in self.settings.items()}
+        self._parameters = {name: {"Name": name, "Value": value} for name, value in named.items()}
 
     def answer(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return a service's JSON answer to an operation, such as `GetItem`. Raises `UnknownCall`."""
@@ -122,8 +122,8 @@ class Aws:
                 return {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
             case "BatchGetItem":
                 return {"Responses": {table: [] for table in parameters["RequestItems"]}, "UnprocessedKeys": {}}
-            case "GetParametersByPath":
-                return self._pages[int(parameters.get("NextToken", "0"))]
+            case "GetParameters":
+                return {"Parameters": [self._parameters[name] for name in parameters["Names"]]}
         raise UnknownCall(operation)
 
     def document(self, known_etag: str | None) -> tuple[str, bytes | None]:
@@ -158,13 +158,3 @@ class Aws:
         ]
         self._documents[self.entries] = made
         return made
-
-
-def _pages_of_parameters(settings: Mapping[str, str]) -> list[dict[str, Any]]:
-    named = [{"Name": f"/dragonpost/{STAGE}/{name}", "Value": value} for name, value in settings.items()]
-    pages: list[dict[str, Any]] = [
-        {"Parameters": named[begin : begin + _PARAMETERS_A_PAGE]} for begin in range(0, len(named), _PARAMETERS_A_PAGE)
-    ]
-    for place, page in enumerate(pages[:-1]):
-        page["NextToken"] = str(place + 1)
-    return pages

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 Calls = tuple[str, ...]
 
-# Of a function that is new, and of each about once a minute: pages of ten parameters.
-SETTINGS: Calls = ("ssm GetParametersByPath",) * 2
+# Of a function that is new, and of each about once a minute, if it has what the stack made in its environment.
+SETTINGS: Calls = ("ssm GetParameters",)
 
 _FENCE_AND_ITEM: Calls = ("dynamodb GetItem",) * 2  # each read of the table looks at a fence, too
 _CHANGED: Calls = ("dynamodb GetItem", "dynamodb TransactWriteItems")  # a transaction checks one by itself

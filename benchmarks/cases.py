@@ -156,7 +156,7 @@ CASES: Mapping[str, Case] = {
 }
 
 # Beyond a case's own calls, apps may read their settings and take messages off the queue in whatever way they do.
-_FREE_CALLS = frozenset({"GetParametersByPath", "DeleteMessage", "DeleteMessageBatch"})
+_FREE_CALLS = frozenset({"GetParameters", "DeleteMessage", "DeleteMessageBatch"})
 
 
 def fault_of_calls(case: Case, made: Sequence[str]) -> Fault:

@@ -58,7 +58,7 @@ QUOTAS: Mapping[str, Quota] = {
 # A message's row has less than 1 KiB, and its company's objects have one prefix. A page of 100 dragons is read
 # consistently: a unit for each 4 KiB, as tests/integration/test_growth.py counts them. (The fences are spread.)
 USES: Mapping[str, Mapping[str, tuple[str, float]]] = {
-    "settings": {"ssm GetParametersByPath": ("Parameter Store", 1)},
+    "settings": {"ssm GetParameters": ("Parameter Store", 1)},
     "GET /dragons": {"s3 GetObject": ("an S3 prefix's reads", 1)},
     "GET /dragons, in DynamoDB": {"dynamodb Query": ("a partition's reads", 11)},
     "POST /dragons": {"stepfunctions start_execution": ("StartExecution", 1)},

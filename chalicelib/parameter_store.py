@@ -1,4 +1,4 @@
-"""The stage's parameters: one cached read of Parameter Store under `/dragonpost/<stage>/`.
+"""Some of the stage's parameters: one cached read of Parameter Store, by their names under `/dragonpost/<stage>/`.
 
 They are refreshed about once a minute. A refresh that fails keeps the old values, so an outage of Parameter Store
 changes nothing for a function that has read them once.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from chalicelib import aws
 from chalicelib.telemetry import logger
@@ -22,28 +22,33 @@ REFRESH_S = 60.0
 RETRY_AFTER_FAILURE_S = 30.0
 # A function that finds something moved asks at once where it is; Parameter Store answers 40 calls a second in all.
 ANEW_AFTER_S = 2.0
-# Enough for one attempt, and for a further page only if it begins within this time: the caller has earlier values to
+# Enough for one attempt, and for a further call only if it begins within this time: the caller has earlier values to
 # use, and a request to answer.
 REFRESH_BEGINS_WITHIN_S = 0.2
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
+NAMES_A_CALL = 10
 
 Values = Mapping[str, str]
 
 
 class ParameterStore:
-    """Reads the parameters below one path and keeps them; safe to share between threads."""
+    """Reads these parameters and keeps them; safe to share between threads."""
 
     def __init__(
         self,
         path: str,
+        names: Iterable[str],
         is_usable: Callable[[str, str], bool],
         ssm: Callable[[], SSMClient] = aws.ssm,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the path (`/dragonpost/<stage>/`), and a function that tells whether a parameter may have a value.
+        """Take the path (`/dragonpost/<stage>/`), the parameters' names below it, and a function that tells whether a
+        parameter may have a value.
 
         A value that it refuses is kept only if there is no earlier one.
         """
         self.path = path
+        self._names = list(names)
         self._is_usable = is_usable
         self._ssm = ssm
         self._clock = clock
@@ -53,7 +58,7 @@ class ParameterStore:
         self._anew_at = 0.0
 
     def values(self) -> Values:
-        """Return the parameters by their names below the path. Reads them again when they are due.
+        """Return those of the parameters that exist, by their names below the path. Reads them again when they are due.
 
         Raises `aws.calling`'s errors, but only if there are no earlier values.
         """
@@ -97,18 +102,10 @@ class ParameterStore:
         return {**found, **kept}
 
     def _read(self) -> dict[str, str]:
+        found = {}
         with aws.calling("Parameter Store"):
-            return {name.removeprefix(self.path): value.strip() for name, value in self._parameters()}
-
-    def _parameters(self) -> Iterator[tuple[str, str]]:
-        """Yield the path's parameters. One call usually returns all; it may return fewer, even none, and a token.
-
-        https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
-        """
-        following: dict[str, Any] = {}
-        while True:
-            answer = self._ssm().get_parameters_by_path(Path=self.path, MaxResults=10, **following)
-            yield from ((entry["Name"], entry["Value"]) for entry in answer["Parameters"])
-            if not answer.get("NextToken"):
-                return
-            following = {"NextToken": answer["NextToken"]}
+            for begin in range(0, len(self._names), NAMES_A_CALL):
+                asked = [self.path + name for name in self._names[begin : begin + NAMES_A_CALL]]
+                for entry in self._ssm().get_parameters(Names=asked)["Parameters"]:
+                    found[entry["Name"].removeprefix(self.path)] = entry["Value"].strip()
+        return found

@@ -136,7 +136,12 @@ class Settings:
         """Take the function's environment, a function that returns the SSM client (called if needed), and a clock."""
         self._environment = environment
         self._given: dict[Setting, str] = {}  # by the environment, which does not change
-        self._parameters = ParameterStore(f"/dragonpost/{self.stage}/", _is_usable, ssm, clock)
+        path = f"/dragonpost/{self.stage}/"
+        # Apart, because a function that has the resources' names in its environment needs only the others.
+        self._parameters = {
+            source: ParameterStore(path, _names(source), _is_usable, ssm, clock)
+            for source in (Source.STACK, Source.PARAMETER_STORE)
+        }
 
     @classmethod
     def table(cls) -> dict[str, Setting]:
@@ -155,11 +160,12 @@ class Settings:
                 return given
             if setting.default is not None:
                 return setting.default
-        return setting.parameter(self._parameters.path, self._parameters.values())
+        parameters = self._parameters[setting.source]
+        return setting.parameter(parameters.path, parameters.values())
 
     def read_anew(self) -> None:
-        """Read Parameter Store again when a setting is next asked for, unless somebody has just had that done."""
-        self._parameters.read_anew()
+        """Read what may change while the service runs again when it is next asked for, unless that was just done."""
+        self._parameters[Source.PARAMETER_STORE].read_anew()
 
     def sms_allowed_to(self, phone_number: str) -> bool:
         """Tell whether this stage may text the number (E.164), which must begin with a listed prefix."""
@@ -167,7 +173,9 @@ class Settings:
         return any(phone_number.startswith(prefix) for prefix in prefixes)
 
 
+def _names(source: Source) -> list[str]:
+    return [name for name, setting in Settings.table().items() if setting.source is source]
+
+
 def _is_usable(name: str, value: str) -> bool:
-    """Tell whether a parameter may have this value. A parameter that is not in the table may have any."""
-    setting = Settings.table().get(name)
-    return setting is None or bool(setting.form.fullmatch(value))
+    return bool(Settings.table()[name].form.fullmatch(value))

@@ -13,7 +13,7 @@ from asyncio import constants
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ministack.core import iam_actions, lambda_runtime, tls  # type: ignore[import-untyped]
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, tls  # type: ignore[import-untyped]
 from ministack.services import apigateway, apigateway_v1, lambda_svc  # type: ignore[import-untyped]
 from ministack.services.cloudformation import stacks  # type: ignore[import-untyped]
 
@@ -24,7 +24,7 @@ CALL_LOOKED_AT_EVERY_S = 0.05
 
 def apply(app: Any) -> None:
     """Apply those that this run needs, before MiniStack serves. Takes the module `ministack.app`."""
-    authorize_by_path(iam_actions)
+    authorize_parameters(iam_actions, iam_evaluator)
     authorize_batches(iam_actions)
     keep_changed_buckets(stacks)
     let_calls_end(lambda_runtime)
@@ -35,14 +35,15 @@ def apply(app: Any) -> None:
         serve_one_port(app)
 
 
-def authorize_by_path(module: Any) -> None:
-    """Authorize `GetParametersByPath` by the path that it asks for, as Parameter Store does.
+def authorize_parameters(actions: Any, evaluator: Any) -> None:
+    """Authorize reads of several parameters by each name, or by the path, as Parameter Store does.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-retrieval-authorization.html
     `extract_resource_arn` (ministack/core/iam_actions.py) looks for a `Name`, finds none, and takes `*`: only a policy
-    that allows every parameter would let the call through.
+    that allows every parameter would let the calls through. And `enforce` (iam_evaluator.py) is asked once for a call.
     """
-    otherwise: Callable[..., str] = module.extract_resource_arn
+    otherwise: Callable[..., str] = actions.extract_resource_arn
+    enforce_one: Callable[..., Any] = evaluator.enforce
 
     def extract_resource_arn(  # noqa: PLR0913, PLR0917 - these are MiniStack's
         service: str,
@@ -54,19 +55,42 @@ def authorize_by_path(module: Any) -> None:
         region: str,
         account_id: str,
     ) -> str:
-        if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
-            asked = _path(body)
-            return f"arn:aws:ssm:{region}:{account_id}:parameter/{asked.lstrip('/')}" if asked else "*"
-        return otherwise(service, method, path, headers, body, query_params, region, account_id)
+        member = _SEVERAL.get(headers.get("x-amz-target", "")) if service == "ssm" else None
+        if not member:
+            return otherwise(service, method, path, headers, body, query_params, region, account_id)
+        before = f"arn:aws:ssm:{region}:{account_id}:parameter/"
+        return _Arns([before + name.lstrip("/") for name in _named(body, member)])
 
-    module.extract_resource_arn = extract_resource_arn
+    def enforce(*request: Any, resource_arn: str = "*", **about: Any) -> Any:
+        each = resource_arn.each if isinstance(resource_arn, _Arns) else [resource_arn]
+        return next(filter(None, (enforce_one(*request, resource_arn=arn, **about) for arn in each)), None)
+
+    actions.extract_resource_arn = extract_resource_arn
+    evaluator.enforce = enforce
 
 
-def _path(body: bytes) -> str:
+# The calls, and the member that has the names.
+_SEVERAL = {"AmazonSSM.GetParameters": "Names", "AmazonSSM.GetParametersByPath": "Path"}
+
+
+class _Arns(str):
+    """The ARNs of the resources of one call. As a text it is the first, which a refusal names."""
+
+    __slots__ = ("each",)
+    each: list[str]
+
+    def __new__(cls, arns: list[str]) -> _Arns:
+        made = super().__new__(cls, arns[0] if arns else "*")
+        made.each = arns or ["*"]
+        return made
+
+
+def _named(body: bytes, member: str) -> list[str]:
     try:
-        return str(json.loads(body)["Path"])
+        named = json.loads(body)[member]
     except (ValueError, TypeError, LookupError):  # the call itself is going to be refused
-        return ""
+        return []
+    return [str(name) for name in named] if isinstance(named, list) else [str(named)]
 
 
 def authorize_batches(module: Any) -> None:

@@ -18,7 +18,7 @@ CALLS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"GetItem", "PutItem", "Query", "TransactWriteItems"}),
     "s3": frozenset({"GetObject", "PutObject"}),
     "sqs": frozenset({"DeleteMessageBatch", "SendMessage"}),
-    "ssm": frozenset({"GetParametersByPath"}),
+    "ssm": frozenset({"GetParameters"}),
     "stepfunctions": frozenset({"DescribeExecution", "GetExecutionHistory", "StartExecution"}),
 }
 

@@ -15,9 +15,11 @@ import pytest
 import app as declared
 from benchmarks.calls import CALLS, SETTINGS
 from chalicelib import aws
+from chalicelib.settings import Settings
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import CLERK, OPERATOR, Service
 from tests.integration.stage import Stage
+from tests.lambda_events import AUDIENCE
 from tests.samples import COMPANY, MESSAGE_ID, dragon_body, dragon_members, message_body
 
 OTHER_ID = {"message_id": '"0a3d6a53-6a3e-4c0e-8f62-0a4e3a9d6f11"'}
@@ -179,11 +181,22 @@ def test_every_route_has_its_cost() -> None:
     }
 
 
-def test_a_function_that_is_new_reads_its_settings_once(service: Service, calls: list[str]) -> None:
+def test_a_function_that_is_new_reads_its_settings_once(
+    service: Service, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(Settings.user_pool_client_id.variable, AUDIENCE)
     for _ in range(2):
         service.get("/dragons")
 
     assert tuple(calls) == SETTINGS + CALLS["GET /dragons"] * 2
+
+
+def test_a_function_that_chalice_deploy_made_reads_them_twice(service: Service, calls: list[str]) -> None:
+    """It has nothing in its environment, so it reads what the stack made apart from what people may change."""
+    for _ in range(2):
+        service.get("/dragons")
+
+    assert tuple(calls) == SETTINGS * 2 + CALLS["GET /dragons"] * 2
 
 
 def test_a_client_that_waits_for_five_seconds_costs_six_looks(warm: Service, calls: list[str]) -> None:

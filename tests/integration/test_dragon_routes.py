@@ -413,7 +413,7 @@ class TestIdempotencyKey:
         body = dragon_body(reportingPhoneNumber=PHONE, confirmationRequired=True)
         service.post("/dragons", body, Idempotency_Key="key-1")
         stage.put_parameters(sms_allowed_prefixes="none")
-        service.app.settings._parameters._refresh_at = 0.0
+        service.app.settings.read_anew()
 
         assert service.post("/dragons", body, Idempotency_Key="key-1").status == 202
 
@@ -501,6 +501,6 @@ def test_the_file_may_move_while_the_service_runs(service: Service, stage: Stage
         Body=json.dumps([dragon_members("Ash")]).encode(),
     )
     stage.put_parameters(dragon_data_file_name="elsewhere.json")
-    service.app.settings._parameters._refresh_at = 0.0
+    service.app.settings.read_anew()
 
     assert [found["dragon_name_str"] for found in service.get("/dragons").json()] == ["Ash"]

@@ -62,13 +62,20 @@ FUNCTION_POLICIES = (
         )
         for action in ("sqs:ReceiveMessage", "sqs:GetQueueAttributes")
     ),
-    Beyond(
-        READERS_OF_PARAMETERS,
-        "ssm:GetParametersByPath",
-        "arn:aws:ssm:*:*:parameter/dragonpost/prod",
-        "Access to a path is access to the path's own ARN; whether AWS drops the slash that the request ends with "
-        "is not documented, so both forms are granted.",
-        "https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html",
+    *(
+        Beyond(
+            READERS_OF_PARAMETERS,
+            "ssm:GetParametersByPath",
+            resource,
+            "An upgrade changes a role before its function, which reads by path in 0.1.0: started between the two, it "
+            "would be refused, and a report would fail. (Whether AWS drops the slash that a path ends with is not "
+            "documented.) The version after this one does without.",
+            "https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html",
+        )
+        for resource in (
+            "arn:aws:ssm:*:*:parameter/dragonpost/prod",
+            "arn:aws:ssm:*:*:parameter/dragonpost/prod/*",
+        )
     ),
 )
 

@@ -48,7 +48,7 @@ class Fault(StrEnum):
 class Request:
     """What a request asks for, as far as it shows from outside.
 
-    `resource` is `bucket/key` for S3, and the table, queue URL, path, state machine or execution for the others;
+    `resource` is `bucket/key` for S3, and the table, queue URL, parameters, state machine or execution for others;
     `access_key` says who asked. The SDK numbers the attempts of a call, and gives each call an id: `sdk_call`.
     """
 
@@ -350,11 +350,12 @@ def _s3_operation(method: str, path: str, query: str) -> str:
 
 
 # The members that name a call's resource, in all services that this project uses.
-_NAMING = ("TableName", "QueueUrl", "Path", "Name", "stateMachineArn", "executionArn", "TopicArn", "FunctionName")
+_NAMING = ("TableName", "QueueUrl", "Names", "Name", "stateMachineArn", "executionArn", "TopicArn", "FunctionName")
 
 
 def _resource(members: dict[str, Any]) -> str:
-    return next((str(members[name]) for name in _NAMING if name in members), "")
+    found = next((members[name] for name in _NAMING if name in members), "")
+    return ",".join(map(str, found)) if isinstance(found, list) else str(found)
 
 
 def _json(body: bytes) -> dict[str, Any]:

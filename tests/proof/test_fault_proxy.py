@@ -96,7 +96,7 @@ def test_it_recognises_who_asks_which_service_for_what(proxy: FaultProxy) -> Non
     send(proxy)
     client(proxy, "s3").get_object(Bucket="bbb", Key="k")
     client(proxy, "dynamodb").get_item(TableName="t", Key={"a": {"S": "b"}})
-    client(proxy, "ssm").get_parameters_by_path(Path="/a/")
+    client(proxy, "ssm").get_parameters(Names=["/a/b", "/a/c"])
     client(proxy, "stepfunctions").describe_execution(executionArn="arn:aws:states:us-east-1:1:execution:a:b")
 
     seen = [(call.request.service, call.request.operation, call.request.resource) for call in proxy.calls]
@@ -104,7 +104,7 @@ def test_it_recognises_who_asks_which_service_for_what(proxy: FaultProxy) -> Non
         ("sqs", "SendMessage", QUEUE),
         ("s3", "GetObject", "bbb/k"),
         ("dynamodb", "GetItem", "t"),
-        ("ssm", "GetParametersByPath", "/a/"),
+        ("ssm", "GetParameters", "/a/b,/a/c"),
         ("states", "DescribeExecution", "arn:aws:states:us-east-1:1:execution:a:b"),
     ]
     assert {call.request.access_key for call in proxy.calls} == {"AKIDTEST"}
@@ -117,7 +117,7 @@ def test_refusals_have_the_form_of_the_service(proxy: FaultProxy, service: str, 
         "s3": lambda: client(proxy, "s3").get_object(Bucket="bbb", Key="k"),
         "sqs": lambda: send(proxy),
         "dynamodb": lambda: client(proxy, "dynamodb").get_item(TableName="t", Key={"a": {"S": "b"}}),
-        "ssm": lambda: client(proxy, "ssm").get_parameters_by_path(Path="/a/"),
+        "ssm": lambda: client(proxy, "ssm").get_parameters(Names=["/a/b", "/a/c"]),
         "states": lambda: client(proxy, "stepfunctions").list_state_machines(),
     }
     with proxy.misbehaving(Rule(fault, service)), pytest.raises(ClientError, match=f"(?i){kind}") as raised:

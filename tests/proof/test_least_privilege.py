@@ -162,8 +162,8 @@ class TestStagesKeptApart:
         """
         tour = Tour(proving_apis["gateway"])
         foreign = together(
-            without(policy("api_handler", "dev"), "ssm:GetParametersByPath"),
-            only(policy("api_handler", "local"), "ssm:GetParametersByPath"),
+            without(policy("api_handler", "dev"), "ssm:GetParameters"),
+            only(policy("api_handler", "local"), "ssm:GetParameters"),
         )
         probes = {
             ("s3", "GetObject"): lambda: tour.api.get("/dragons"),
@@ -223,7 +223,7 @@ class TestDeletions:
             "states:GetExecutionHistory": lambda: tour.api.get(f"{submission}?steps=true"),
             "dynamodb:GetItem": tour.get_message,
             "dynamodb:Query": lambda: tour.api.get(f"/message/{tour.message_id}"),
-            "ssm:GetParametersByPath": lambda: tour.api.get("/dragons"),
+            "ssm:GetParameters": lambda: tour.api.get("/dragons"),
         }
         chosen = list(probes)
         for action in chosen:
@@ -243,7 +243,7 @@ class TestDeletions:
     def test_a_dragon_is_not_added_without_an_action(
         self, report: Report, proving_ground: Devstack, proving_apis: dict[str, Api]
     ) -> None:
-        chosen = ["s3:PutObject", "s3:GetObject", "ssm:GetParametersByPath"]
+        chosen = ["s3:PutObject", "s3:GetObject", "ssm:GetParameters"]
         for action in chosen:
             tour = Tour(proving_apis["gateway"])
             with under_policy(proving_ground, "add_dragon", without(policy("add_dragon", "local"), action)):

@@ -106,6 +106,8 @@ def _resources(action: str, event: dict[str, Any]) -> list[str]:
     if "TransactItems" in asked:
         kind = _OF_A_TRANSACTION[action]
         return [_resource(service, event, item[kind]) for item in asked["TransactItems"] if kind in item]
+    if service == "ssm":
+        return [f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{name}" for name in asked["Names"]]
     return [_resource(service, event, asked)]
 
 
@@ -116,7 +118,6 @@ def _resource(service: str, event: dict[str, Any], asked: dict[str, Any]) -> str
     if service == "states":
         return str(asked.get("executionArn") or asked["stateMachineArn"])
     names = {
-        "ssm": lambda: "parameter" + asked["Path"],
         "sqs": lambda: asked["QueueUrl"].rpartition("/")[2],
         "dynamodb": lambda: "/index/".join(("table/" + asked["TableName"], *filter(None, [asked.get("IndexName")]))),
     }

@@ -87,7 +87,7 @@ class TestCases:
     def test_an_app_that_makes_other_calls_fails(self) -> None:
         case = CASES["post"]
 
-        assert fault_of_calls(case, ["GetParametersByPath", "GetItem", "SendMessage"]) is None
+        assert fault_of_calls(case, ["GetParameters", "GetItem", "SendMessage"]) is None
         assert fault_of_calls(case, ["SendMessage"]) == "it called SendMessage"
 
     def test_an_app_that_shows_other_dragons_fails(self) -> None:

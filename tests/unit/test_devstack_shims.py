@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import re
 import threading
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,7 +18,8 @@ import pytest
 
 from devstack.aws import shims
 
-CALL = {"x-amz-target": "AmazonSSM.GetParametersByPath"}
+BY_NAME = {"x-amz-target": "AmazonSSM.GetParameters"}
+BY_PATH = {"x-amz-target": "AmazonSSM.GetParametersByPath"}
 ISSUER = {"jwtConfiguration": {"issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_a"}}
 
 
@@ -48,30 +50,62 @@ def test_they_were_written_for_the_emulator_that_is_installed() -> None:
     assert version("ministack") == shims.WRITTEN_FOR
 
 
-class TestParametersByPath:
-    def test_without_the_shim_the_path_does_not_count(self) -> None:
-        assert resource(ministack("core.iam_actions"), CALL, {"Path": "/dragonpost/dev/"}) == "*"
+PARAMETER = "arn:aws:ssm:us-east-1:000000000000:parameter/dragonpost"
+
+
+def asked_of_policies(headers: dict[str, str], asked: object, *refused: str) -> tuple[list[str], str | None]:
+    """Return the ARNs by which a call is authorized with the shim, and the first one that is refused."""
+    made: list[str] = []
+
+    def enforce(_key: str, *, resource_arn: str = "*") -> str | None:
+        made.append(str(resource_arn))
+        return resource_arn if resource_arn in refused else None
+
+    actions = SimpleNamespace(extract_resource_arn=ministack("core.iam_actions").extract_resource_arn)
+    evaluator = SimpleNamespace(enforce=enforce)
+    shims.authorize_parameters(actions, evaluator)
+    return made, evaluator.enforce("key", resource_arn=resource(actions, headers, asked))
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("headers", "asked"), [(BY_NAME, {"Names": ["/dragonpost/dev/a"]}), (BY_PATH, {"Path": "/dragonpost/dev/"})]
+    )
+    def test_without_the_shim_neither_names_nor_path_count(self, headers: dict[str, str], asked: object) -> None:
+        assert resource(ministack("core.iam_actions"), headers, asked) == "*"
 
     @pytest.mark.parametrize(
-        ("headers", "asked", "arn"),
+        ("headers", "asked", "arns"),
         [
-            (CALL, {"Path": "/dragonpost/dev/"}, "arn:aws:ssm:us-east-1:000000000000:parameter/dragonpost/dev/"),
-            (CALL, {"Path": "/"}, "arn:aws:ssm:us-east-1:000000000000:parameter/"),
-            (CALL, {}, "*"),
-            (CALL, [], "*"),
-            (
-                {"x-amz-target": "AmazonSSM.GetParameter"},
-                {"Name": "/dragonpost/dev/a"},
-                "arn:aws:ssm:us-east-1:000000000000:parameter/dragonpost/dev/a",
-            ),
+            (BY_NAME, {"Names": ["/dragonpost/a/b", "/dragonpost/c"]}, [f"{PARAMETER}/a/b", f"{PARAMETER}/c"]),
+            (BY_NAME, {"Names": []}, ["*"]),
+            (BY_NAME, {}, ["*"]),
+            (BY_PATH, {"Path": "/dragonpost/dev/"}, [f"{PARAMETER}/dev/"]),
+            (BY_PATH, {}, ["*"]),
+            (BY_PATH, [], ["*"]),
+            ({"x-amz-target": "AmazonSSM.GetParameter"}, {"Name": "/dragonpost/dev/a"}, [f"{PARAMETER}/dev/a"]),
         ],
     )
-    def test_with_it_the_path_is_the_resource(self, headers: dict[str, str], asked: object, arn: str) -> None:
-        module = SimpleNamespace(extract_resource_arn=ministack("core.iam_actions").extract_resource_arn)
+    def test_with_it_each_name_or_the_path_is_a_resource(
+        self, headers: dict[str, str], asked: object, arns: list[str]
+    ) -> None:
+        assert asked_of_policies(headers, asked) == (arns, None)
 
-        shims.authorize_by_path(module)
+    @pytest.mark.parametrize("refused", ["a", "b", "c"])
+    def test_with_it_one_name_that_a_policy_refuses_refuses_all(self, refused: str) -> None:
+        names = [f"/dragonpost/{name}" for name in "abc"]
 
-        assert resource(module, headers, asked) == arn
+        _, denied = asked_of_policies(BY_NAME, {"Names": names}, f"{PARAMETER}/{refused}")
+
+        assert denied == f"{PARAMETER}/{refused}"
+
+    def test_the_emulator_asks_for_each_call_where_the_shim_is(self) -> None:
+        """Its app takes both functions from their modules anew, or it would have those from before the shim."""
+        app = source("ministack.app")
+        for name, module in (("extract_resource_arn", "iam_actions"), ("enforce", "iam_evaluator")):
+            imports = re.findall(rf"^( *)from ministack\.core\.{module} import[^)]*?\b{name}\b", app, re.MULTILINE)
+            assert imports, name
+            assert all(imports), "it is imported where the module begins"
 
 
 class TestBatches:

@@ -18,6 +18,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.parameter_store import FakeParameterStore
 
 PATH = "/dragonpost/local/"
+NAMES = [str(number) for number in range(9)]
 
 
 def is_usable(name: str, value: str) -> bool:
@@ -28,7 +29,7 @@ def is_usable(name: str, value: str) -> bool:
 @pytest.fixture
 def store() -> FakeParameterStore:
     """Nine parameters."""
-    return FakeParameterStore(PATH, {name: f"value of {name}" for name in map(str, range(9))})
+    return FakeParameterStore(PATH, {name: f"value of {name}" for name in NAMES})
 
 
 @pytest.fixture
@@ -40,17 +41,42 @@ def clock() -> FakeClock:
 @pytest.fixture
 def parameters(store: FakeParameterStore, clock: FakeClock) -> ParameterStore:
     """A reader that has read nothing yet."""
-    return ParameterStore(PATH, is_usable, lambda: store, clock)  # type: ignore[arg-type,return-value]
+    return ParameterStore(PATH, NAMES, is_usable, lambda: store, clock)  # type: ignore[arg-type,return-value]
 
 
-@pytest.mark.parametrize("sizes", [[4, 5], [0, 9], [8, 0, 1]], ids=str)
-def test_parameters_on_several_pages_are_read_completely(
-    parameters: ParameterStore, store: FakeParameterStore, sizes: list[int]
-) -> None:
-    """GetParametersByPath may return fewer parameters than asked for, even none, and the rest with the next token."""
-    store.page_sizes = sizes
-    assert parameters.values()["8"] == "value of 8"
-    assert store.reads == len(sizes)
+@pytest.mark.parametrize(("count", "calls"), [(1, 1), (10, 1), (11, 2), (20, 2), (23, 3)])
+def test_parameters_are_read_completely_ten_in_a_call(count: int, calls: int) -> None:
+    """GetParameters refuses more than ten names, and none."""
+    values = {f"name{number}": f"value of {number}" for number in range(count)}
+    store = FakeParameterStore(PATH, values)
+
+    assert ParameterStore(PATH, values, is_usable, lambda: store).values() == values  # type: ignore[arg-type,return-value]
+    assert store.reads == calls
+
+
+def test_a_batch_that_fails_leaves_the_others_unused(clock: FakeClock) -> None:
+    """Half of what is new beside half of what is old may belong to two places of the registry."""
+
+    class Breaking(FakeParameterStore):
+        def get_parameters(self, **parameters: Any) -> dict[str, Any]:
+            if self.reads == 3:
+                self.failure = client_error("ThrottlingException")
+            return super().get_parameters(**parameters)
+
+    store = Breaking(PATH, {f"name{number}": "old" for number in range(11)})
+    parameters = ParameterStore(PATH, list(store.values), is_usable, lambda: store, clock)  # type: ignore[arg-type,return-value]
+    before = parameters.values()
+    store.values = dict.fromkeys(before, "new")
+    clock.now += 100
+
+    assert parameters.values() is before
+    assert store.reads == 4
+
+
+def test_parameters_that_do_not_exist_are_left_out(parameters: ParameterStore, store: FakeParameterStore) -> None:
+    del store.values["4"]
+
+    assert parameters.values() == store.values
 
 
 def test_parameters_are_read_once_for_many_uses(parameters: ParameterStore, store: FakeParameterStore) -> None:
@@ -91,7 +117,7 @@ def test_changes_are_seen_at_once_by_whoever_asks_for_that_but_not_again_and_aga
 
 
 def test_readers_do_not_all_refresh_in_the_same_second(store: FakeParameterStore, clock: FakeClock) -> None:
-    readers = [ParameterStore(PATH, is_usable, lambda: store, clock) for _ in range(50)]  # type: ignore[arg-type,return-value]
+    readers = [ParameterStore(PATH, NAMES, is_usable, lambda: store, clock) for _ in range(50)]  # type: ignore[arg-type,return-value]
     for reader in readers:
         reader.values()
 
@@ -192,7 +218,7 @@ def test_whether_a_value_is_usable_depends_on_its_name(store: FakeParameterStore
         asked.append((name, value))
         return True
 
-    ParameterStore(PATH, remembered, lambda: store, clock).values()  # type: ignore[arg-type,return-value]
+    ParameterStore(PATH, NAMES, remembered, lambda: store, clock).values()  # type: ignore[arg-type,return-value]
 
     assert asked == list(store.values.items())
 
@@ -227,19 +253,19 @@ def test_parameters_that_the_service_does_not_know_are_left_alone(
 ) -> None:
     store.values["later"] = "x"
 
-    assert parameters.values()["3"]
+    assert parameters.values().keys() == set(NAMES)
 
 
 def test_threads_that_start_together_read_once(store: FakeParameterStore) -> None:
     together = threading.Barrier(8)
 
     class Slow(FakeParameterStore):
-        def get_parameters_by_path(self, **parameters: Any) -> dict[str, Any]:
+        def get_parameters(self, **parameters: Any) -> dict[str, Any]:
             together.wait(5)
-            return super().get_parameters_by_path(**parameters)
+            return super().get_parameters(**parameters)
 
     slow = Slow(store.path, store.values)
-    parameters = ParameterStore(PATH, is_usable, lambda: slow)  # type: ignore[arg-type,return-value]
+    parameters = ParameterStore(PATH, NAMES, is_usable, lambda: slow)  # type: ignore[arg-type,return-value]
 
     def use(number: int) -> Values:
         if number:
@@ -260,15 +286,15 @@ def test_a_refresh_makes_one_short_attempt_and_other_threads_do_not_wait_for_it(
     beginnings = []
 
     class Hanging(FakeParameterStore):
-        def get_parameters_by_path(self, **parameters: Any) -> dict[str, Any]:
+        def get_parameters(self, **parameters: Any) -> dict[str, Any]:
             if self.reads:
                 beginnings.append(aws._no_call_after.get() - time.monotonic())
                 asked.set()
                 answer.wait(5)
-            return super().get_parameters_by_path(**parameters)
+            return super().get_parameters(**parameters)
 
     hanging = Hanging(store.path, store.values)
-    parameters = ParameterStore(PATH, is_usable, lambda: hanging, clock)  # type: ignore[arg-type,return-value]
+    parameters = ParameterStore(PATH, NAMES, is_usable, lambda: hanging, clock)  # type: ignore[arg-type,return-value]
     before = parameters.values()
     clock.now += 100
     with ThreadPoolExecutor(1) as pool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from chalicelib.settings import Setting, SettingError, Settings, Source
@@ -77,11 +75,6 @@ def parameters() -> dict[str, str]:
     return {row.name: VALUES[row.name] for row in of_source(Source.STACK, Source.PARAMETER_STORE)}
 
 
-# GetParametersByPath returns ten at most:
-# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
-PAGES = math.ceil(len(parameters()) / 10)
-
-
 def test_every_setting_has_samples_here() -> None:
     assert TABLE.keys() == VALUES.keys() == MALFORMED.keys()
 
@@ -91,7 +84,7 @@ def test_every_setting_is_found_if_environment_and_parameter_store_are_complete(
     settings, store = settings_of(variables(), parameters())
 
     assert getattr(settings, setting.name) == VALUES[setting.name]
-    assert store.reads == (PAGES if setting.source is Source.PARAMETER_STORE else 0)
+    assert store.reads == (setting.source is Source.PARAMETER_STORE)
 
 
 @pytest.mark.parametrize("setting", of_source(Source.STACK), ids=lambda setting: setting.name)
@@ -100,7 +93,7 @@ def test_a_setting_of_the_stack_is_read_from_parameter_store_if_the_environment_
         settings, store = settings_of(environment, parameters())
 
         assert getattr(settings, setting.name) == VALUES[setting.name]
-        assert store.reads == PAGES
+        assert store.reads == 1
 
 
 @pytest.mark.parametrize("setting", TABLE.values(), ids=lambda setting: setting.name)
@@ -127,17 +120,40 @@ def test_a_setting_of_the_deployment_has_a_default_and_is_never_read_from_parame
     assert store.reads == 0
 
 
-def test_all_parameters_are_read_at_once() -> None:
+@pytest.mark.parametrize("source", [Source.STACK, Source.PARAMETER_STORE])
+def test_all_parameters_of_a_source_are_read_in_one_call(source: Source) -> None:
+    """The environment may have those of the stack, so they are read apart. GetParameters takes ten names."""
     settings, store = settings_of({}, parameters())
 
-    assert {name: getattr(settings, name) for name in parameters()} == parameters()
-    assert store.reads == PAGES
+    for row in of_source(source):
+        assert getattr(settings, row.name) == VALUES[row.name]
+    assert store.reads == 1
+
+
+def test_what_a_function_has_in_its_environment_is_not_read_with_what_people_may_change() -> None:
+    """It would be a second call of each new function: Parameter Store answers 40 a second."""
+    settings, store = settings_of(variables(), parameters())
+    for row in of_source(Source.STACK):
+        del store.values[row.name]
+
+    assert {row.name for row in of_source(Source.PARAMETER_STORE) if getattr(settings, row.name)} == set(store.values)
+    assert store.reads == 1
+
+
+def test_only_what_people_may_change_is_read_anew() -> None:
+    settings, store = settings_of({}, parameters())
+    _ = settings.dragon_store, settings.dragon_table_name
+    store.values |= {"dragon_store": "s3", "dragon_table_name": "another"}
+    settings.read_anew()
+
+    assert (settings.dragon_store, settings.dragon_table_name) == ("s3", VALUES["dragon_table_name"])
+    assert store.reads == 3
 
 
 def test_another_stages_parameters_are_not_read() -> None:
     settings, _ = settings_of({"DRAGONPOST_STAGE": "dev"}, parameters())
 
-    with pytest.raises(AssertionError, match="/dragonpost/dev/ was asked for"):
+    with pytest.raises(AssertionError, match="/dragonpost/dev/user_pool_client_id was asked for"):
         _ = settings.message_table_name
 
 
