@@ -112,7 +112,7 @@ def requirements(project: Path) -> Iterator[Requirement]:
     """Yield the requirements that the package must contain."""
     for name in ("requirements.txt", "requirements-vendor.txt"):
         for line in (project / name).read_text(encoding="utf-8").splitlines():
-            specification = line.partition(" --")[0].partition("#")[0].strip()  # without pip's options, such as --hash
+            specification = line.partition(" --")[0].partition("#")[0].rstrip("\\ ").strip()  # without hashes
             if specification and not specification.startswith("-"):
                 yield Requirement(specification)
 

@@ -39,7 +39,6 @@ def clone(tmp_path: Path) -> Path:
     (clone / "node_modules").mkdir()
     for source in [PROJECT / "Makefile", *PROJECT.glob("requirements*.txt"), *PROJECT.glob("package*.json")]:
         shutil.copy(source, clone)
-    shutil.copy(PROJECT / "constraints.txt", clone)
     return clone
 
 
