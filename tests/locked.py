@@ -21,10 +21,10 @@ def locked(*files: Path) -> dict[str, str]:
     return {canonicalize_name(pin[1]): pin[2] for pin in pins}
 
 
-def hashes(file: Path) -> dict[str, int]:
-    """Return how many hashes each requirement of a file has, by its name."""
+def hashes(file: Path) -> list[tuple[str, int]]:
+    """Return each pin of a file, and how many hashes it has. A package may have several, for different machines."""
     pins = _PIN.finditer(file.read_text(encoding="utf-8"))
-    return {canonicalize_name(pin[1]): len(_HASH.findall(pin[3])) for pin in pins}
+    return [(f"{pin[1]}=={pin[2]}", len(_HASH.findall(pin[3]))) for pin in pins]
 
 
 # What `make install` installs, and so what the tests run on.

@@ -28,7 +28,7 @@ def test_nothing_is_installed_without_a_hash(file: Path) -> None:
 
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line[:1].isalnum()]
     assert len(lines) == len(found) > 0, "a line that is no pin"
-    assert not [name for name, count in found.items() if count == 0]
+    assert not [pin for pin, count in found if count == 0]
 
 
 @pytest.mark.parametrize("file", ASKED, ids=lambda file: file.name)
