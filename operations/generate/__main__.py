@@ -15,12 +15,13 @@ from operations.generate import (
     chalice_config,
     characters,
     differences,
+    licences,
     openapi,
     policies,
     workflow_graph,
 )
 
-GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences)
+GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences, licences)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -266,6 +266,19 @@ class TestContents:
             {"python-dateutil": "dateutil"}.get(name, name.replace("-", "_")) for name in packed
         }
 
+    def test_its_bill_of_materials_names_all_of_it_and_its_hash(self, package: Package) -> None:
+        made = json.loads(package.zipped.with_name("bom.json").read_text(encoding="utf-8"))
+        packed = {(canonicalize_name(each.name), each.version) for each in distributions(path=[str(package.unzipped)])}
+        project = made["metadata"]["component"]
+
+        assert {(part["name"], part["version"]) for part in made["components"]} == packed | {
+            ("chalice", importlib.metadata.version("chalice"))
+        }
+        assert project["hashes"] == [{"alg": "SHA-256", "content": digest(package)}]
+        for part in (project, *made["components"]):
+            for inside in part.get("components", ()):
+                assert (package.unzipped / inside["bom-ref"].partition("#")[2]).exists()
+
     def test_nothing_of_development_is_in_it(self, package: Package) -> None:
         names = {part for path in package.unzipped.rglob("*") for part in path.relative_to(package.unzipped).parts}
 
