@@ -109,7 +109,7 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
-	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml
+	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml infrastructure/deployer.yaml
 	$(HERE) node_modules/.bin/asl-validator --json-definition "$$(sed 's/$${Partition}/aws/' infrastructure/dragons.asl.json)"
 	$(RUN) -m operations.generate --check
 	$(RUN) -m operations.breaking_changes
