@@ -41,11 +41,11 @@ endef
 REQUIREMENTS_RUN := requirements.txt requirements-run.txt
 REQUIREMENTS_DEV := $(REQUIREMENTS_RUN) requirements-dev.txt
 REQUIREMENTS_MUTANTS := $(REQUIREMENTS_DEV) requirements-mutants.txt
-# $(call lock,NAME,THE FILES BEFORE IT)
+# $(call lock,NAME,THE FILES BEFORE IT,OPTIONS)
 define lock
 @$(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(if $(UPGRADE),--upgrade) \
   --custom-compile-command "make lock" --output-file $(1).txt $(addprefix -c ,$(2)) \
-  $(if $(2),$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(2))) $(1).in
+  $(if $(2),$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(2))) $(3) $(1).in
 endef
 
 # For what cannot be taken back: the default stage is not meant.
@@ -97,6 +97,10 @@ lock: .venv/.made ## pin what requirements*.in ask for, with hashes, in requirem
 	$(call lock,requirements-dev,$(REQUIREMENTS_RUN))
 	$(call lock,requirements-mutants,$(REQUIREMENTS_DEV))
 	$(call lock,requirements-checkov)
+	$(call lock,benchmarks/peers/runtime,,--no-deps)
+	$(call lock,benchmarks/peers/chalice/requirements,,--no-deps)
+	$(call lock,benchmarks/peers/fastapi/requirements,,--no-deps)
+	$(call lock,benchmarks/peers/powertools/requirements,,--no-deps)
 
 sbom: .venv/.run ## print what the Lambda package is made of, as CycloneDX
 	@exec $(TOOLS) $(PYTHON) -m operations.materials

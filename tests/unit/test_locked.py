@@ -12,8 +12,10 @@ from packaging.utils import canonicalize_name
 from operations import PROJECT
 from tests.locked import hashes, locked
 
-FILES = sorted(PROJECT.glob("requirements*.txt"))
-ASKED = sorted(PROJECT.glob("requirements*.in"))
+PEERS = PROJECT / "benchmarks" / "peers"
+NOTHING = PEERS / "raw" / "requirements.txt"  # of the peer that needs no package
+FILES = sorted({*PROJECT.glob("requirements*.txt"), *PEERS.rglob("*.txt")} - {NOTHING})
+ASKED = sorted({*PROJECT.glob("requirements*.in"), *PEERS.rglob("*.in")})
 INSTALLS = re.compile(r"(?:pip|\$\(UV\)) install\b[^\n]*(?:\\\n[^\n]*)*")
 
 
@@ -22,7 +24,7 @@ def asked(file: Path) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PROJECT)))
 def test_nothing_is_installed_without_a_hash(file: Path) -> None:
     found = hashes(file)
 
@@ -31,7 +33,7 @@ def test_nothing_is_installed_without_a_hash(file: Path) -> None:
     assert not [pin for pin, count in found if count == 0]
 
 
-@pytest.mark.parametrize("file", ASKED, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", ASKED, ids=lambda file: str(file.relative_to(PROJECT)))
 def test_what_is_asked_for_is_what_is_locked(file: Path) -> None:
     """After a change of a pin, run `make lock`."""
     versions = locked(file.with_suffix(".txt"))
@@ -42,14 +44,14 @@ def test_what_is_asked_for_is_what_is_locked(file: Path) -> None:
 
 
 def test_every_file_that_is_installed_has_a_source() -> None:
-    by_hand = {"requirements-vendor.txt"}  # one hash for each: whatever the machine, it is the same wheel
+    by_hand = PROJECT / "requirements-vendor.txt"  # one hash for each: whatever the machine, it is the same wheel
 
-    assert {file.name for file in FILES} - by_hand == {file.with_suffix(".txt").name for file in ASKED}
+    assert {*FILES} - {by_hand} == {file.with_suffix(".txt") for file in ASKED}
 
 
 def test_no_two_files_pin_one_package_differently() -> None:
-    """Checkov has an environment of its own, where it pins another SDK."""
-    files = [file for file in FILES if file.name != "requirements-checkov.txt"]
+    """Checkov has an environment of its own, where it pins another SDK, and so have the peers."""
+    files = [file for file in FILES if file.parent == PROJECT and file.name != "requirements-checkov.txt"]
     versions = [locked(file) for file in files]
 
     names = {name for each in versions for name in each}
