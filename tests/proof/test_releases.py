@@ -100,9 +100,15 @@ def deploy_while_visited(stage: Prod, held: Holdings, report: Report, what: str)
     assert deployed.returncode == 0, deployed.stderr
     assert visitors.broken == []
     assert visitors.wrong == []
-    held.messages |= {place: str(until(lambda at=place: held.message(at))) for place in visitors.posted}
-    lost = {kind: gone for kind, (_, gone) in held.lost().items() if gone}
-    assert lost == {}
+    arrived = [place for place in visitors.posted if until(lambda at=place: held.message(at))]
+    assert len(arrived) == len(visitors.posted)
+    assert {kind: gone for kind, gone in lost(held).items() if gone} == {}
+
+
+def lost(held: Holdings) -> dict[str, list[str]]:
+    """Return what the stage does not have any more, or not as it was, by its kind."""
+    gone = {kind: each for kind, (_, each) in held.lost().items() if kind != "submissions"}
+    return gone | {"submissions": [at for at, was in held.submissions.items() if held.submission(at) != was]}
 
 
 def edit(project: Path, before: str, after: str) -> None:
