@@ -66,6 +66,14 @@ def holdings(stage: Prod) -> Holdings:
     return held
 
 
+@pytest.fixture(scope="module")
+def chosen(stage: Prod) -> Prod:
+    """The stage with everything chosen that the embedded AWS can show."""
+    deployed = stage.deploy(*(f"--set={name}={value}" for name, value in CHOSEN.items()))
+    assert deployed.returncode == 0, deployed.stderr
+    return stage
+
+
 def versions(stage: Prod, function: str) -> list[str]:
     listed = stage.client("lambda").list_versions_by_function(FunctionName=function)["Versions"]
     return [version["Version"] for version in listed if version["Version"] != "$LATEST"]
@@ -166,13 +174,6 @@ class TestReleases:
 
 
 class TestParameters:
-    @pytest.fixture(scope="class")
-    def chosen(self, stage: Prod) -> Prod:
-        """The stage with everything chosen that the embedded AWS can show."""
-        deployed = stage.deploy(*(f"--set={name}={value}" for name, value in CHOSEN.items()))
-        assert deployed.returncode == 0, deployed.stderr
-        return stage
-
     def test_they_are_set(self, chosen: Prod) -> None:
         [limits] = chosen.client("apigateway").get_stages(
             restApiId=chosen.running["gateway_url"].split("/")[-2]
