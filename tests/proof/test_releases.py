@@ -1,4 +1,4 @@
-"""Suite 15: a stage that `make stage` has made is released to under load, and goes back to the version before.
+"""Suite 14: a stage that `make stage` has made is released to under load, and goes back to the version before.
 
 It is on an embedded AWS over TLS, which has no CodeDeploy: the alias moves at once (docs/operations.md, Releases).
 """
@@ -22,7 +22,7 @@ from tests.proof.report import Report
 from tests.proof.tour import Tour
 from tests.proof.visitors import Visitors, visiting
 
-SUITE = "15 releases"
+SUITE = "14 releases"
 STAGE = "unheardof"
 RELEASED = [deployed_name(function, STAGE) for function in (API, "store_messages")]
 ROUNDS_AROUND_IT = 3
