@@ -55,15 +55,24 @@ def health() -> Reply:
 
 @app.get("/dragons", users)
 def list_dragons(caller: Caller) -> Reply:
-    """List the dragons, a page at a time, filtered by family and name."""
-    parameters = requests.parameters(app.request, paging.PARAMETERS)
+    """List the dragons, a page at a time, filtered by family, name and the beginning of the name."""
+    parameters = requests.parameters(app.request, paging.DRAGON_PARAMETERS)
     query = paging.query_from(parameters)
     page = dragons.page(query)
-    headers = {}
-    if page.next_after is not None:
-        path = requests.path_prefix(app.request) + "/dragons"
-        headers["Link"] = paging.next_link(path, parameters.values, query, page.next_after)
-    return revalidated(page.shown, requests.header(app.request, "If-None-Match"), headers)
+    shown = paging.filters_of(query)
+    return paging.page_of(app.request, "/dragons", parameters.values, page.shown, *shown, next_after=page.next_after)
+
+
+@app.get("/families", users)
+def list_families(caller: Caller) -> Reply:
+    """List the families that have dragons, a page at a time, each with how many it has."""
+    parameters = requests.parameters(app.request, paging.PARAMETERS)
+    limit = paging.limit_from(parameters)
+    after = paging.after_from(parameters, "families")
+    parameters.check()
+    page = dragons.families(after, limit)
+    body = msgspec.json.encode(page.families)
+    return paging.page_of(app.request, "/families", parameters.values, body, "families", next_after=page.next_after)
 
 
 @app.get("/dragons/{dragon_name}", users)

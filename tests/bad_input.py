@@ -453,12 +453,16 @@ def _queries() -> Iterable[Case]:
     yield _get("unknown parameter", "/dragons?name=Ember", 400, "parameter name")
     yield _get("a parameter in another case", "/dragons?Limit=1", 400, "parameter Limit")
     yield _get("unknown parameter of one dragon", "/dragons/Ember?family=red", 400, "parameter family")
-    for name in ("dragonName", "family", "limit", "cursor"):
+    for name in ("dragonName", "namePrefix", "family", "limit", "cursor"):
         for encoded in ("Bl%E5vinge", "%C3", "%ED%A0%80", "Bl%EF%BF%BDvinge"):
             yield _get(f"{name} {encoded} is not UTF-8", f"/dragons?{name}={encoded}", 400, f"parameter {name}")
     yield _get("a parameter whose name is not UTF-8", "/dragons?dragonNam%E5=x", 400, "parameter dragonNam\ufffd")
     for name, cursor in CURSORS_REFUSED.items():
         yield _get(f"cursor {name}", f"/dragons?{urlencode({'cursor': cursor})}", 400, "parameter cursor")
+    yield _get("prefix twice", "/dragons?namePrefix=a&namePrefix=b", 400, "parameter namePrefix")
+    yield _get("families with a filter", "/families?family=red", 400, "parameter family")
+    yield _get("families with a cursor of dragons", f"/families?cursor={CURSOR_OF_NO_FILTER}&limit=0", 400,
+               "parameter cursor", "parameter limit")  # fmt: skip
     foreign = urlencode({"cursor": CURSOR_OF_NO_FILTER, "family": "red"})
     yield _get("cursor of no filter with a filter", f"/dragons?{foreign}", 400, "parameter cursor")
     yield _get(

@@ -102,6 +102,20 @@ def _wants_steps(text: str) -> None:
     parameters.check()
 
 
+def _of_list(given: dict[str, str], *shown: str) -> None:
+    parameters = requests.Parameters(given)
+    paging.limit_from(parameters)
+    paging.after_from(parameters, *shown)
+    parameters.check()
+
+
+_PAGE_NOT_VALID = problem_answer(
+    "A parameter is unknown, repeated or not valid, or the cursor belongs to another list.",
+    limit=refused(_of_list, {"limit": "0"}),
+    cursor=refused(_of_list, {"cursor": paging.cursor_after("amberwick", _GOLDEN)}, "families"),
+)
+
+
 def _page(description: str, media_type: str) -> Json:
     return {
         "description": description,
@@ -115,9 +129,9 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "listDragons",
         "summary": "List dragons",
         "description": (
-            "A page of the registry, in the order of the normalised names. Filters match whole values, regardless of "
-            "case and Unicode form, and combine with AND. Follow `Link` to the next page; its `cursor` only works with "
-            "the same filters. Large answers are compressed for clients that accept gzip."
+            "A page of the registry, in the order of the normalised names. Filters match regardless of case and "
+            "Unicode form, whole values (but for `namePrefix`), and combine with AND. Follow `Link` to the next page; "
+            "its `cursor` only works with the same filters. Large answers are compressed for clients that accept gzip."
         ),
         "tags": ["Dragons"],
         "parameters": [
@@ -134,23 +148,16 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "schema": {**_UTF_8, "examples": [examples.DRAGON["dragon_name_str"]]},
             },
             {
-                "name": "limit",
+                "name": "namePrefix",
                 "in": "query",
-                "description": f"How many dragons a page has at most; {paging.LIMIT_DEFAULT} if you don't say.",
-                "schema": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "maximum": paging.LIMIT_MAX,
-                    "default": paging.LIMIT_DEFAULT,
-                    "examples": [10],
-                },
+                "description": (
+                    "Only dragons whose names begin so, for search as one types. White space at its end counts; an "
+                    "empty prefix finds every dragon."
+                ),
+                "schema": {**_UTF_8, "examples": [examples.DRAGON["dragon_name_str"][:2]]},
             },
-            {
-                "name": "cursor",
-                "in": "query",
-                "description": "Where the page begins. It is opaque: take it from `Link`, and keep the filters.",
-                "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
-            },
+            ref("parameters", "Limit"),
+            ref("parameters", "Cursor"),
             ref("parameters", "IfNoneMatch"),
         ],
         "responses": {
@@ -172,6 +179,30 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 limit=refused(_query, {"limit": "0"}),
                 cursor=refused(_query, {"cursor": paging.cursor_after("amberwick", _GOLDEN), "family": "red"}),
             ),
+        },
+    },
+    ("GET", "/families"): {
+        "operationId": "listFamilies",
+        "summary": "List the families",
+        "description": (
+            "The families that have dragons, in the order of their normalised names, and how many dragons each has. A "
+            "family is written as most of its dragons have it; of as many, the first by code points. Follow `Link` to "
+            "the next page."
+        ),
+        "tags": ["Dragons"],
+        "parameters": [ref("parameters", "Limit"), ref("parameters", "Cursor"), ref("parameters", "IfNoneMatch")],
+        "responses": {
+            "200": {
+                "description": "The page: an array, empty if there are no dragons.",
+                "headers": headers_of("ETag", "Cache-Control", "Link"),
+                "content": json_content(
+                    {"type": "array", "maxItems": paging.LIMIT_MAX, "items": ref("schemas", "CountedFamily")},
+                    page=examples.FAMILIES,
+                    no_dragons=[],
+                ),
+            },
+            "304": ref("responses", "NotModified"),
+            "400": _PAGE_NOT_VALID,
         },
     },
     ("POST", "/dragons"): {

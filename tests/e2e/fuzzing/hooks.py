@@ -14,7 +14,7 @@ import schemathesis
 
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.conditional import is_list_of_tags
-from chalicelib.web.paging import cursor_after
+from chalicelib.web.paging import cursor, cursor_after
 from tests.e2e.waiting import until
 
 STORED_WITHIN_S = 90  # longer than the queue hides a message whose consumer was killed
@@ -48,8 +48,15 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case, respo
 def _with_cursor_of_its_filters(case: schemathesis.Case) -> None:
     """Give a query a cursor of its own filters, because a cursor is opaque and belongs to them."""
     if "cursor" in case.query:
-        query = DragonQuery.of(case.query.get("family"), case.query.get("dragonName"))
+        filters = (case.query.get(name) for name in ("family", "dragonName"))
+        query = DragonQuery.of(*filters, prefix=case.query.get("namePrefix"))
         case.query["cursor"] = cursor_after("ember", query)
+
+
+def _with_cursor_of_the_families(case: schemathesis.Case) -> None:
+    """Do the same for the families, which have no filters."""
+    if "cursor" in case.query:
+        case.query["cursor"] = cursor("red", "families")
 
 
 def _with_assigned_characters(case: schemathesis.Case) -> None:
@@ -91,6 +98,7 @@ def _with_an_entity_tag(case: schemathesis.Case) -> None:
 
 _MENDED = {
     "listDragons": _with_cursor_of_its_filters,
+    "listFamilies": _with_cursor_of_the_families,
     "reportDragon": _with_a_key_of_its_own,
     "correctDragon": _with_the_name_of_its_path,
     "removeDragon": _with_an_entity_tag,
