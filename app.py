@@ -17,7 +17,7 @@ from chalicelib.dragons.dynamodb import DynamoDBDragonRepository
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.registry import DragonRegistry
 from chalicelib.dragons.s3 import S3DragonRepository
-from chalicelib.dragons.submission_table import SubmissionTable
+from chalicelib.dragons.submission_table import SubmissionTable, is_sort_key
 from chalicelib.dragons.submissions import Origin
 from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
@@ -33,7 +33,7 @@ from chalicelib.web.bodies import Health
 from chalicelib.web.messages import posted
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply, revalidated
-from chalicelib.web.submissions import accepted, settled, status_document
+from chalicelib.web.submissions import accepted, list_document, settled, status_document
 
 settings = Settings()
 dragons = DragonRegistry(settings, {"s3": S3DragonRepository(settings), "dynamodb": DynamoDBDragonRepository(settings)})
@@ -127,6 +127,19 @@ def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
     unchanged = corrections.precondition(requests.if_match(app.request), required=False)
     corrections.check(dragons.remove(dragon_name, unchanged))
     return Reply(b"", 204)
+
+
+@app.get("/submissions", users)
+def list_submissions(caller: Caller) -> Reply:
+    """List what the caller has reported in the last 90 days, newest first, and what became of it."""
+    parameters = requests.parameters(app.request, paging.PARAMETERS)
+    shown = ("submissions", caller.sub)
+    limit = paging.limit_from(parameters)
+    before = paging.after_from(parameters, *shown, form=is_sort_key)
+    parameters.check()
+    page = submissions.page(caller.sub, before, limit)
+    body = list_document(page.submissions)
+    return paging.page_of(app.request, "/submissions", parameters.values, body, *shown, next_after=page.next_before)
 
 
 @app.get("/submissions/{submission_id}", users)

@@ -463,6 +463,9 @@ def _queries() -> Iterable[Case]:
     yield _get("families with a filter", "/families?family=red", 400, "parameter family")
     yield _get("families with a cursor of dragons", f"/families?cursor={CURSOR_OF_NO_FILTER}&limit=0", 400,
                "parameter cursor", "parameter limit")  # fmt: skip
+    yield _get("submissions of somebody", "/submissions?sub=somebody", 400, "parameter sub")
+    yield _get("submissions with a cursor of dragons", f"/submissions?cursor={CURSOR_OF_NO_FILTER}&limit=1001", 400,
+               "parameter cursor", "parameter limit")  # fmt: skip
     foreign = urlencode({"cursor": CURSOR_OF_NO_FILTER, "family": "red"})
     yield _get("cursor of no filter with a filter", f"/dragons?{foreign}", 400, "parameter cursor")
     yield _get(

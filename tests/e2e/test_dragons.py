@@ -332,6 +332,18 @@ class TestReporting:
         assert api.get(location, "cobalt").status_code == 404
         assert api.get(location, "cobalt").json()["detail"] == api.get("/submissions/none", "cobalt").json()["detail"]
 
+    def test_callers_see_what_became_of_their_own_reports_newest_first(self, api: Api) -> None:
+        dragon = a_dragon()
+        reports = [api.post("/dragons", "cobalt", json=dragon) for _ in range(2)]
+        ended = [settled(api, report.headers["Location"], "cobalt") for report in reports]
+        newest = sorted(ended, key=lambda submission: str(submission["started_at"]), reverse=True)
+
+        first = api.get("/submissions", "cobalt", params={"limit": 1})
+        second = api.get(first.links["next"]["url"], "cobalt")
+        assert [*first.json(), *second.json()] == newest
+        assert {submission["status"] for submission in newest} == {"added", "rejected"}
+        assert ended[0]["submission_id"] not in api.get("/submissions", "amber", params={"limit": 1000}).text
+
     @pytest.mark.devstack_only(BY_HAND)
     def test_an_execution_that_is_started_by_hand_is_refused_with_a_reason(self, api: Api, devstack: Served) -> None:
         (dragon,) = api.get("/dragons?limit=1").json()

@@ -90,6 +90,8 @@ COSTS: list[tuple[str, str, dict[str, Any], int | None, list[str]]] = [
     ),
     ("DELETE", "/dragons/Ember", {}, 204, ["s3 GetObject", "s3 PutObject"]),
     ("DELETE", "/dragons/nobody", {}, 404, ["s3 GetObject"]),
+    ("GET", "/submissions", {}, 200, ["dynamodb Query"]),
+    ("GET", "/submissions?cursor=x", {}, 400, []),
     ("GET", "/submissions/nobody", {}, 404, ["dynamodb Query", "stepfunctions describe_execution"]),
     (
         "POST",

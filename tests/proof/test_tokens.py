@@ -38,6 +38,8 @@ ROUTES = (
     ("POST", "/dragons"),
     ("PUT", "/dragons/Ember"),
     ("DELETE", "/dragons/Ember"),
+    ("GET", "/families"),
+    ("GET", "/submissions"),
     ("GET", "/submissions/x"),
     ("POST", "/post-message"),
     ("GET", "/message/e0721e56-fb09-4273-ae74-7bcbc92d43eb"),

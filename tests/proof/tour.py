@@ -51,7 +51,10 @@ class Tour:
         self._keep("GET /submissions/{id}", self.api.get(pending.headers["Location"]))
         self._keep("GET /submissions/{id}: its steps", self.api.get(f"{pending.headers['Location']}?steps=true"))
         self._keep("GET /submissions/{id}: unknown", self.api.get(f"/submissions/{uuid.uuid4()}"))
+        self._keep("GET /submissions", self.api.get("/submissions?limit=1"))
+        self._keep("GET /families", self.api.get("/families?limit=1"))
         self._keep("GET /dragons", self.api.get("/dragons?limit=1"))
+        self._keep("GET /dragons: a prefix", self.api.get("/dragons?limit=1&namePrefix=to"))
         self._keep("GET /dragons/{name}", self.api.get(self.dragon_path))
         self._keep("HEAD /dragons/{name}", self.api.request("HEAD", self.dragon_path))
 

@@ -344,6 +344,36 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "412": ref("responses", "PreconditionFailed"),
         },
     },
+    ("GET", "/submissions"): {
+        "operationId": "listSubmissions",
+        "summary": "List what you have reported",
+        "description": (
+            "Your own reports of the last 90 days, newest first, and what became of each: what `GET "
+            "/submissions/{submission_id}` shows without steps. A report is listed a moment after it was accepted. "
+            "Follow `Link` to the next page."
+        ),
+        "tags": ["Dragons"],
+        "parameters": [ref("parameters", "Limit"), ref("parameters", "Cursor"), ref("parameters", "IfNoneMatch")],
+        "responses": {
+            "200": {
+                "description": "The page: an array, empty if you have reported nothing.",
+                "headers": headers_of("ETag", "Cache-Control", "Link"),
+                "content": json_content(
+                    {"type": "array", "maxItems": paging.LIMIT_MAX, "items": ref("schemas", "SubmissionStatus")},
+                    page=[examples.PENDING_SUBMISSION, examples.REJECTED_SUBMISSION],
+                    nothing_reported=[],
+                ),
+                "links": {
+                    "getSubmission": {
+                        **_GET_SUBMISSION,
+                        "parameters": {"submission_id": "$response.body#/0/submission_id"},
+                    }
+                },
+            },
+            "304": ref("responses", "NotModified"),
+            "400": _PAGE_NOT_VALID,
+        },
+    },
     ("GET", "/submissions/{submission_id}"): {
         "operationId": "getSubmission",
         "summary": "Show how far a reported dragon is",
