@@ -30,7 +30,7 @@ from chalicelib.settings import Settings
 from chalicelib.web import corrections, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.bodies import Health
-from chalicelib.web.messages import posted
+from chalicelib.web.messages import MESSAGE_PARAMETERS, messages_asked, posted, shown_by
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply, revalidated
 from chalicelib.web.submissions import accepted, list_document, settled, status_document
@@ -159,11 +159,24 @@ def post_message(caller: Caller) -> Reply:
     """Accept an order message, unless its id is taken; when this answers 202, the queue has it."""
     caller.check_may_use_messages()
     message = message_from(requests.json_object(app.request))
-    caller.check_may_post_for(message.metadata.company_id)
+    caller.check_may_act_for(message.metadata.company_id)
     seen = messages.look_for(message)
     if seen is Seen.UNKNOWN:
         queue.send(message, app.request_id)
     return posted(message, seen, requests.path_prefix(app.request))
+
+
+@app.get("/messages", users)
+def list_messages(caller: Caller) -> Reply:
+    """List a company's messages, newest first. Operators name the company; everybody else's comes from their token."""
+    caller.check_may_use_messages()
+    parameters = requests.parameters(app.request, MESSAGE_PARAMETERS)
+    query = messages_asked(parameters, caller)
+    page = messages.page(query)
+    shown = shown_by(query)
+    return paging.page_of(
+        app.request, "/messages", parameters.values, page.as_json(), *shown, next_after=page.next_before
+    )
 
 
 @app.get("/message/{message_id}", users)

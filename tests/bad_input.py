@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from chalicelib.dragons.model import FIELDS, DragonName
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.paging import cursor_after
-from tests.samples import MESSAGE_METADATA, ORDER_DATA, dragon_body, message_body, raw_object
+from tests.samples import COMPANY, MESSAGE_METADATA, ORDER_DATA, dragon_body, message_body, raw_object
 
 BODY_BYTES_MAX = 256 * 1024
 JSON = {"Content-Type": "application/json"}
@@ -283,6 +283,22 @@ def _message_faults() -> Iterable[Case]:
 def _message_reads() -> Iterable[Case]:
     for name in ("not-a-uuid", "e0721e56fb094273ae747bcbc92d43eb", quote("{e0721e56-fb09-4273-ae74-7bcbc92d43eb}")):
         yield _get(f"message id {name}", f"/message/{name}", 400, "parameter message_id")
+    for name in ("from", "to"):
+        for value in ("", "yesterday", "2026-11-24", "2026-11-24T07:20:01", "2026-02-30T00:00:00Z", "1795504801"):
+            given = urlencode({name: value, "company_id": COMPANY})
+            yield _get(f"messages {name} {value}", f"/messages?{given}", 400, f"parameter {name}")
+    yield _get("messages of no company", "/messages?company_id=42", 400, "parameter company_id")
+    yield _get(
+        "messages: everything wrong at once",
+        f"/messages?company_id=1&from=x&to=y&limit=0&cursor={CURSOR_OF_NO_FILTER}&since=z",
+        400,
+        "parameter company_id",
+        "parameter from",
+        "parameter to",
+        "parameter limit",
+        "parameter cursor",
+        "parameter since",
+    )
     yield _get(
         "message: unknown parameter, and an id that is not a UUID",
         "/message/1?x=1",

@@ -118,6 +118,7 @@ def routes(api: Api, herd: Herd) -> list[Route]:
         Route("GET /submissions", lambda: api.get("/submissions?limit=5"), frozenset({200})),
         # Without a look in the index, the message is accepted all the same.
         Route("POST /post-message", lambda: post(api, a_message()), frozenset({202}), frozenset({"GetItem"})),
+        Route("GET /messages", lambda: api.get("/messages?limit=5", "amber"), frozenset({200})),
         Route("GET /message/{id}", lambda: api.get(location, "amber"), frozenset({200})),
         Route("GET /message/{id} of any company", lambda: api.get(location), frozenset({200})),
     ]

@@ -71,6 +71,7 @@ class Tour:
         self._keep("POST /post-message", self.post_message())
         until(lambda: self.get_message().status_code == 200)
         self._keep("GET /message/{id}", self.get_message())
+        self._keep("GET /messages", self.api.get("/messages?limit=1", "amber"))
         self._keep("GET /message/{id}: any company", self.api.get(f"/message/{self.message_id}"))
         forget_row(self.api.devstack, self.message_id, AMBER)
         before = self._dead_letters()

@@ -104,6 +104,12 @@ STORED_MESSAGE: dict[str, Any] = {
     "digest": DIGEST,
 }
 
+LISTED_MESSAGE: dict[str, Any] = {
+    **MESSAGE["metadata"],
+    **MESSAGE["data"],
+    "accepted_at": "2023-12-10T22:02:38.512Z",
+}
+
 ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted", "digest": DIGEST}
 
 REPEATED_MESSAGE: dict[str, Any] = {**ACCEPTED_MESSAGE, "status": "stored"}

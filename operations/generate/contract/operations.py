@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.checked import Uuid
+from chalicelib.checked import Timestamp, Uuid
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.dragons.submissions import WHY_FAILED
 from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
+from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
 from chalicelib.web import paging, problems, requests
+from chalicelib.web.messages import messages_asked
 from operations.generate.contract import examples
 from operations.generate.contract.components import headers_of, json_content, problem_answer, ref
 from operations.generate.contract.examples import refused
@@ -107,6 +109,10 @@ def _of_list(given: dict[str, str], *shown: str) -> None:
     paging.limit_from(parameters)
     paging.after_from(parameters, *shown)
     parameters.check()
+
+
+def _messages(given: dict[str, str]) -> None:
+    messages_asked(requests.Parameters(given), Caller("sub", None, is_operator=True))
 
 
 _PAGE_NOT_VALID = problem_answer(
@@ -446,6 +452,70 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             ),
             "413": ref("responses", "ContentTooLarge"),
             "415": ref("responses", "UnsupportedMediaType"),
+        },
+    },
+    ("GET", "/messages"): {
+        "operationId": "listMessages",
+        "summary": "List a company's messages",
+        "description": (
+            "Stored messages, newest first by when they were accepted: ids, times and amount, without the rest of "
+            "`data`. A message is listed a moment after it was stored. Follow `Link` to the next page."
+        ),
+        "tags": ["Messages"],
+        "parameters": [
+            {
+                "name": "company_id",
+                "in": "query",
+                "description": (
+                    "Whose messages. Operators without a company need it; everybody else may leave it out, or name "
+                    "their own company."
+                ),
+                "schema": {"type": "string", "format": "uuid", "examples": [examples.COMPANY_ID]},
+            },
+            {
+                "name": "from",
+                "in": "query",
+                "description": "Only messages that were accepted at this time or later.",
+                "schema": {**Timestamp.schema, "examples": ["2023-12-10T00:00:00Z"]},
+            },
+            {
+                "name": "to",
+                "in": "query",
+                "description": "Only messages that were accepted before this time.",
+                "schema": {**Timestamp.schema, "examples": ["2023-12-11T00:00:00Z"]},
+            },
+            ref("parameters", "Limit"),
+            ref("parameters", "Cursor"),
+            ref("parameters", "IfNoneMatch"),
+        ],
+        "responses": {
+            "200": {
+                "description": "The page: an array, empty if the company has no such messages.",
+                "headers": headers_of("ETag", "Cache-Control", "Link"),
+                "content": json_content(
+                    {"type": "array", "maxItems": paging.LIMIT_MAX, "items": ref("schemas", "ListedMessage")},
+                    page=[examples.LISTED_MESSAGE],
+                    no_messages=[],
+                ),
+                "links": {
+                    "getMessage": {
+                        **_GET_MESSAGE,
+                        "parameters": {
+                            "path.message_id": "$response.body#/0/message_id",
+                            "query.company_id": "$response.body#/0/company_id",
+                        },
+                        "description": "The whole message. Only operators may name the company.",
+                    }
+                },
+            },
+            "304": ref("responses", "NotModified"),
+            "400": problem_answer(
+                "A parameter is unknown, repeated or not valid, the cursor belongs to another list, or it takes a "
+                "`company_id`.",
+                no_company=refused(_messages, {}),
+                no_time=refused(_messages, {"company_id": examples.COMPANY_ID, "from": "yesterday"}),
+            ),
+            "403": ref("responses", "ForbiddenCompany"),
         },
     },
     ("GET", "/message/{message_id}"): {
