@@ -21,7 +21,7 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
 $(foreach name,COMPANY FROM FUNCTION HOURS ID NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench bench-growth simulate mutants lock sbom generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench bench-growth simulate mutants lock sbom generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -185,6 +185,10 @@ migrate-dragons: .venv/.run ## move the registry of dragons (STAGE=…, FROM=s3,
 
 expire: .venv/.run ## align when a stage's stored messages expire, after ArchiveRetentionDays changed (STAGE=…; run it again to go on)
 	@exec $(TOOLS) $(PYTHON) -m operations.expire --stage $(STAGE)
+
+backfill-messages: .venv/.run ## list a stage's messages that were stored before GET /messages (STAGE=…; DO=yes, else it only counts)
+	@$(call named_stage)
+	@exec $(TOOLS) $(PYTHON) -m operations.backfill --stage $(STAGE) $(if $(filter yes,$(DO)),--yes)
 
 forget: .venv/.run ## forget a company or a person (STAGE=…, COMPANY=id, PERSON=address or sub; DO=yes, else it only counts)
 	@$(call named_stage)

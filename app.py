@@ -17,7 +17,7 @@ from chalicelib.dragons.dynamodb import DynamoDBDragonRepository
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.registry import DragonRegistry
 from chalicelib.dragons.s3 import S3DragonRepository
-from chalicelib.dragons.submission_table import SubmissionTable
+from chalicelib.dragons.submission_table import SubmissionTable, is_sort_key
 from chalicelib.dragons.submissions import Origin
 from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
@@ -30,10 +30,10 @@ from chalicelib.settings import Settings
 from chalicelib.web import corrections, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.bodies import Health
-from chalicelib.web.messages import posted
+from chalicelib.web.messages import MESSAGE_PARAMETERS, messages_asked, posted, shown_by
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply, revalidated
-from chalicelib.web.submissions import accepted, settled, status_document
+from chalicelib.web.submissions import accepted, list_document, settled, status_document
 
 settings = Settings()
 dragons = DragonRegistry(settings, {"s3": S3DragonRepository(settings), "dynamodb": DynamoDBDragonRepository(settings)})
@@ -55,15 +55,24 @@ def health() -> Reply:
 
 @app.get("/dragons", users)
 def list_dragons(caller: Caller) -> Reply:
-    """List the dragons, a page at a time, filtered by family and name."""
-    parameters = requests.parameters(app.request, paging.PARAMETERS)
+    """List the dragons, a page at a time, filtered by family, name and the beginning of the name."""
+    parameters = requests.parameters(app.request, paging.DRAGON_PARAMETERS)
     query = paging.query_from(parameters)
     page = dragons.page(query)
-    headers = {}
-    if page.next_after is not None:
-        path = requests.path_prefix(app.request) + "/dragons"
-        headers["Link"] = paging.next_link(path, parameters.values, query, page.next_after)
-    return revalidated(page.shown, requests.header(app.request, "If-None-Match"), headers)
+    shown = paging.filters_of(query)
+    return paging.page_of(app.request, "/dragons", parameters.values, page.shown, *shown, next_after=page.next_after)
+
+
+@app.get("/families", users)
+def list_families(caller: Caller) -> Reply:
+    """List the families that have dragons, a page at a time, each with how many it has."""
+    parameters = requests.parameters(app.request, paging.PARAMETERS)
+    limit = paging.limit_from(parameters)
+    after = paging.after_from(parameters, "families")
+    parameters.check()
+    page = dragons.families(after, limit)
+    body = msgspec.json.encode(page.families)
+    return paging.page_of(app.request, "/families", parameters.values, body, "families", next_after=page.next_after)
 
 
 @app.get("/dragons/{dragon_name}", users)
@@ -120,6 +129,19 @@ def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
     return Reply(b"", 204)
 
 
+@app.get("/submissions", users)
+def list_submissions(caller: Caller) -> Reply:
+    """List what the caller has reported in the last 90 days, newest first, and what became of it."""
+    parameters = requests.parameters(app.request, paging.PARAMETERS)
+    shown = ("submissions", caller.sub)
+    limit = paging.limit_from(parameters)
+    before = paging.after_from(parameters, *shown, form=is_sort_key)
+    parameters.check()
+    page = submissions.page(caller.sub, before, limit)
+    body = list_document(page.submissions)
+    return paging.page_of(app.request, "/submissions", parameters.values, body, *shown, next_after=page.next_before)
+
+
 @app.get("/submissions/{submission_id}", users)
 def get_submission(caller: Caller, submission_id: str) -> Reply:
     """Show the progress of a reported dragon, to its reporter and to operators; its steps only if they are wanted."""
@@ -137,11 +159,24 @@ def post_message(caller: Caller) -> Reply:
     """Accept an order message, unless its id is taken; when this answers 202, the queue has it."""
     caller.check_may_use_messages()
     message = message_from(requests.json_object(app.request))
-    caller.check_may_post_for(message.metadata.company_id)
+    caller.check_may_act_for(message.metadata.company_id)
     seen = messages.look_for(message)
     if seen is Seen.UNKNOWN:
         queue.send(message, app.request_id)
     return posted(message, seen, requests.path_prefix(app.request))
+
+
+@app.get("/messages", users)
+def list_messages(caller: Caller) -> Reply:
+    """List a company's messages, newest first. Operators name the company; everybody else's comes from their token."""
+    caller.check_may_use_messages()
+    parameters = requests.parameters(app.request, MESSAGE_PARAMETERS)
+    query = messages_asked(parameters, caller)
+    page = messages.page(query)
+    shown = shown_by(query)
+    return paging.page_of(
+        app.request, "/messages", parameters.values, page.as_json(), *shown, next_after=page.next_before
+    )
 
 
 @app.get("/message/{message_id}", users)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chalicelib.messages import listing
+
 Calls = tuple[str, ...]
 
 # Of a function that is new, and of each about once a minute, if it has what the stack made in its environment.
 SETTINGS: Calls = ("ssm GetParameters",)
 
 _FENCE_AND_ITEM: Calls = ("dynamodb GetItem",) * 2  # each read of the table looks at a fence, too
+_FENCE_AND_PAGE: Calls = ("dynamodb GetItem", "dynamodb Query")
 _CHANGED: Calls = ("dynamodb GetItem", "dynamodb TransactWriteItems")  # a transaction checks one by itself
 _SWAPPED: Calls = ("s3 GetObject", "s3 PutObject")
 
@@ -26,8 +29,14 @@ CALLS: Mapping[str, Calls] = {
     "GET /dragons": ("s3 GetObject",),
     "GET /dragons, malformed": (),
     "GET /dragons, without a token": (),
-    "GET /dragons, in DynamoDB": ("dynamodb GetItem", "dynamodb Query"),
+    "GET /dragons of a prefix": ("s3 GetObject",),
+    "GET /dragons, in DynamoDB": _FENCE_AND_PAGE,
     "GET /dragons of a name, in DynamoDB": _FENCE_AND_ITEM,
+    "GET /dragons of a name with another prefix, in DynamoDB": ("dynamodb GetItem",),
+    "GET /dragons of a prefix, in DynamoDB": _FENCE_AND_PAGE,
+    "GET /families": ("s3 GetObject",),
+    "GET /families, malformed": (),
+    "GET /families, in DynamoDB": _FENCE_AND_PAGE,
     "GET /dragons/{dragon_name}": ("s3 GetObject",),
     "GET /dragons/{dragon_name}, in DynamoDB": _FENCE_AND_ITEM,
     "POST /dragons": ("stepfunctions start_execution",),
@@ -38,11 +47,16 @@ CALLS: Mapping[str, Calls] = {
     "DELETE /dragons/{dragon_name}, absent": ("s3 GetObject",),
     "DELETE /dragons/{dragon_name}, in DynamoDB": _CHANGED,
     "DELETE /dragons/{dragon_name}, absent, in DynamoDB": _FENCE_AND_ITEM,
+    "GET /submissions": ("dynamodb Query",),
+    "GET /submissions, malformed": (),
     "GET /submissions/{submission_id}, without a row": ("dynamodb Query", "stepfunctions describe_execution"),
     "POST /post-message": ("dynamodb GetItem", "sqs SendMessage"),
     "POST /post-message, stored before": ("dynamodb GetItem",),
     "POST /post-message, in conflict": ("dynamodb GetItem",),
     "POST /post-message, malformed": (),
+    "GET /messages": ("dynamodb Query",) * listing.PARTS,
+    "GET /messages, between times without any between them": (),
+    "GET /messages, malformed": (),
     "GET /message/{message_id}": ("dynamodb GetItem",),
     "GET /message/{message_id}, of a company that an operator names": ("dynamodb GetItem",),
     "GET /message/{message_id}, of any company": ("dynamodb Query",),
@@ -53,3 +67,6 @@ CALLS: Mapping[str, Calls] = {
     "store_messages, each message": ("dynamodb GetItem", "s3 PutObject", "dynamodb PutItem"),
     "store_messages, the batch": ("sqs DeleteMessageBatch",),
 }
+
+# What makes its calls at the same time. Everything else makes one after another.
+SIDE_BY_SIDE = frozenset({"GET /messages"})

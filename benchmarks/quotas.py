@@ -56,13 +56,20 @@ QUOTAS: Mapping[str, Quota] = {
 
 # Which quota a call counts towards, by what it is made for, and with how many units. Whatever is not listed has none.
 # A message's row has less than 1 KiB, and its company's objects have one prefix. A page of 100 dragons is read
-# consistently: a unit for each 4 KiB, as tests/integration/test_growth.py counts them. (The fences are spread.)
+# consistently: a unit for each 4 KiB, as tests/integration/test_growth.py counts them. (The fences are spread.) Other
+# pages are as operations/generate/cost.py has them. An index of a new table is as new.
 USES: Mapping[str, Mapping[str, tuple[str, float]]] = {
     "settings": {"ssm GetParameters": ("Parameter Store", 1)},
     "GET /dragons": {"s3 GetObject": ("an S3 prefix's reads", 1)},
     "GET /dragons, in DynamoDB": {"dynamodb Query": ("a partition's reads", 11)},
+    "GET /dragons of a prefix": {"s3 GetObject": ("an S3 prefix's reads", 1)},
+    "GET /dragons of a prefix, in DynamoDB": {"dynamodb Query": ("a partition's reads", 11)},
+    "GET /families": {"s3 GetObject": ("an S3 prefix's reads", 1)},
+    "GET /families, in DynamoDB": {"dynamodb Query": ("a partition's reads", 27)},
     "POST /dragons": {"stepfunctions start_execution": ("StartExecution", 1)},
+    "GET /submissions": {"dynamodb Query": ("a new table's reads", 16)},
     "POST /post-message": {"dynamodb GetItem": ("a new table's reads", 0.5)},  # eventually consistent
+    "GET /messages": {"dynamodb Query": ("a new table's reads", 4.5)},
     "GET /message/{message_id}": {"dynamodb GetItem": ("a new table's reads", 1)},
     "store_messages, each message": {
         "dynamodb GetItem": ("a new table's reads", 1),
@@ -70,5 +77,16 @@ USES: Mapping[str, Mapping[str, tuple[str, float]]] = {
         "dynamodb PutItem": ("a new table's writes", 1),
     },
 }
-# Whatever takes these from Parameter Store: posting and reading messages has all its settings in the environment.
-READ_SETTINGS = frozenset({"GET /dragons", "GET /dragons, in DynamoDB", "store_messages, each message"})
+# Whatever takes these from Parameter Store: posting and reading messages has all its settings in the
+# environment, and so has reading submissions.
+READ_SETTINGS = frozenset(
+    {
+        "GET /dragons",
+        "GET /dragons, in DynamoDB",
+        "GET /dragons of a prefix",
+        "GET /dragons of a prefix, in DynamoDB",
+        "GET /families",
+        "GET /families, in DynamoDB",
+        "store_messages, each message",
+    }
+)

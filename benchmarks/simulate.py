@@ -11,7 +11,7 @@ from benchmarks.quotas import QUOTAS, Quota
 from benchmarks.simulation import POST, Scenario, Simulation
 
 GET_DRAGONS, GET_FROM_TABLE, REPORT = "GET /dragons", "GET /dragons, in DynamoDB", "POST /dragons"
-GET_MESSAGE = "GET /message/{message_id}"
+GET_MESSAGE, GET_MESSAGES = "GET /message/{message_id}", "GET /messages"
 RAMP_S, HELD_S = 10.0, 10.0
 
 # The stage's throttle at what the account allows, so that the account's limits show; and then those raised, too.
@@ -41,7 +41,7 @@ def scenarios() -> Iterator[Scenario]:
     """Yield what docs/scaling.md shows, in its order."""
     seconds = RAMP_S + HELD_S
     for route, rates in ((POST, (100, 1_000, 10_000)), (GET_DRAGONS, (1_000,)), (GET_FROM_TABLE, (100, 1_000)),
-                         (REPORT, (300, 1_000))):  # fmt: skip
+                         (REPORT, (300, 1_000)), (GET_MESSAGES, (100, 1_000))):  # fmt: skip
         for per_s in rates:
             yield Scenario(f"as deployed, {per_s:,}/s", route, _steady(per_s), seconds)
     yield Scenario("as deployed, 0 to 1,000/s at once", GET_DRAGONS, _burst(1_000), HELD_S)

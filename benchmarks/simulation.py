@@ -2,9 +2,9 @@
 
 Requests arrive at random, at a rate that changes. Each has to pass the stage's throttle and the account's, needs an
 environment of its function (a new one starts cold, and only so many may), and makes the calls to AWS that
-`benchmarks/calls.py` lists. A call takes some time, and counts towards a quota; the SDK tries it three times, as
-`chalicelib/aws.py` has it. A message that is accepted is on the queue, off which the consumer takes batches, as many
-side by side as its mapping allows.
+`benchmarks/calls.py` lists, one after another or side by side. A call takes some time, and counts towards a quota; the
+SDK tries it three times, as `chalicelib/aws.py` has it. A message that is accepted is on the queue, off which the
+consumer takes batches, as many side by side as its mapping allows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import simpy
 
-from benchmarks.calls import CALLS, SETTINGS
+from benchmarks.calls import CALLS, SETTINGS, SIDE_BY_SIDE
 from benchmarks.quotas import CONSUMER_CONCURRENCY, LAMBDA_CONCURRENCY, QUOTAS, READ_SETTINGS, USES, Quota
 
 Process = Generator[simpy.Event, Any, str | None]  # what it returns is the limit that it met, or None
@@ -138,7 +138,7 @@ class Simulation:
             if not self.buckets[throttle].take():
                 self.refused[f"429, {throttle}"] += 1
                 return throttle
-        limit = yield from self._invoked(self.api, self._calls(route, CALLS[route]))
+        limit = yield from self._invoked(self.api, self._answer(route))
         if limit:
             self.refused[f"503, {limit}"] += 1
             return limit
@@ -172,6 +172,14 @@ class Simulation:
         self.running -= 1
         function.idle.append(anew_at or 0)
         return limit
+
+    def _answer(self, route: str) -> Process:
+        """Make the calls of an answer."""
+        if route not in SIDE_BY_SIDE:
+            return (yield from self._calls(route, CALLS[route]))
+        calls = [self.env.process(self._calls(route, [call])) for call in CALLS[route]]
+        yield self.env.all_of(calls)
+        return next((call.value for call in calls if call.value), None)
 
     def _calls(self, made_for: str, calls: Sequence[str]) -> Process:
         """Make calls, one after another."""

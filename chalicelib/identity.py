@@ -61,8 +61,8 @@ class Caller(msgspec.Struct, frozen=True):
     company_id: str | None
     is_operator: bool
 
-    def check_may_post_for(self, company_id: str) -> None:
-        """Raise `CompanyOfOthers` unless the caller may post messages for this company."""
+    def check_may_act_for(self, company_id: str) -> None:
+        """Raise `CompanyOfOthers` unless the caller may post messages for this company, and list them."""
         if not self.is_operator and self.company_id != company_id:
             raise CompanyOfOthers
 

@@ -22,6 +22,7 @@ from chalicelib.dragons.dynamodb import (
     PART,
     REGISTRY_IS_IN,
     SORT_KEY,
+    SPELLING,
     WAIT_MAX_S,
     Row,
     addition,
@@ -31,7 +32,6 @@ from chalicelib.dragons.dynamodb import (
     removal,
 )
 from chalicelib.dragons.model import Dragon
-from chalicelib.dragons.names import normalised_name
 
 # Others hinder a transaction that fails for these reasons, or it has no fault of its own.
 _MAY_PASS = frozenset({"None", "TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
@@ -47,7 +47,9 @@ class Outcome(StrEnum):
 
 @dataclass
 class Holding:
-    """What a table holds: entries by their keys, the families' copies by part and key, and how many each family has."""
+    """What a table holds: entries by their keys, the families' copies by part and key, and how many dragons have each
+    spelling of a family.
+    """
 
     dragons: dict[str, bytes] = field(default_factory=dict)
     copies: dict[tuple[str, str], bytes] = field(default_factory=dict)
@@ -60,7 +62,7 @@ class Holding:
         for key, entry in entries.items():
             family = msgspec.json.decode(entry, type=Dragon).family_str
             holding.dragons[key] = holding.copies[family_part(family), key] = entry
-            holding.counts[normalised_name(family)] += 1
+            holding.counts[family] += 1
         return holding
 
     @classmethod
@@ -77,7 +79,7 @@ class Holding:
         if part == DRAGONS:
             self.dragons[key] = row[ENTRY]["S"].encode()
         elif part == FAMILIES:
-            self.counts[key.rpartition("#")[0]] += int(row[COUNT]["N"])
+            self.counts[row.get(SPELLING, {}).get("S", key)] += int(row[COUNT]["N"])
         elif key != FENCE:
             self.copies[part, key] = row[ENTRY]["S"].encode()
 

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from chalicelib.dragons.model import FIELDS, DragonName
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.paging import cursor_after
-from tests.samples import MESSAGE_METADATA, ORDER_DATA, dragon_body, message_body, raw_object
+from tests.samples import COMPANY, MESSAGE_METADATA, ORDER_DATA, dragon_body, message_body, raw_object
 
 BODY_BYTES_MAX = 256 * 1024
 JSON = {"Content-Type": "application/json"}
@@ -283,6 +283,22 @@ def _message_faults() -> Iterable[Case]:
 def _message_reads() -> Iterable[Case]:
     for name in ("not-a-uuid", "e0721e56fb094273ae747bcbc92d43eb", quote("{e0721e56-fb09-4273-ae74-7bcbc92d43eb}")):
         yield _get(f"message id {name}", f"/message/{name}", 400, "parameter message_id")
+    for name in ("from", "to"):
+        for value in ("", "yesterday", "2026-11-24", "2026-11-24T07:20:01", "2026-02-30T00:00:00Z", "1795504801"):
+            given = urlencode({name: value, "company_id": COMPANY})
+            yield _get(f"messages {name} {value}", f"/messages?{given}", 400, f"parameter {name}")
+    yield _get("messages of no company", "/messages?company_id=42", 400, "parameter company_id")
+    yield _get(
+        "messages: everything wrong at once",
+        f"/messages?company_id=1&from=x&to=y&limit=0&cursor={CURSOR_OF_NO_FILTER}&since=z",
+        400,
+        "parameter company_id",
+        "parameter from",
+        "parameter to",
+        "parameter limit",
+        "parameter cursor",
+        "parameter since",
+    )
     yield _get(
         "message: unknown parameter, and an id that is not a UUID",
         "/message/1?x=1",
@@ -453,12 +469,19 @@ def _queries() -> Iterable[Case]:
     yield _get("unknown parameter", "/dragons?name=Ember", 400, "parameter name")
     yield _get("a parameter in another case", "/dragons?Limit=1", 400, "parameter Limit")
     yield _get("unknown parameter of one dragon", "/dragons/Ember?family=red", 400, "parameter family")
-    for name in ("dragonName", "family", "limit", "cursor"):
+    for name in ("dragonName", "namePrefix", "family", "limit", "cursor"):
         for encoded in ("Bl%E5vinge", "%C3", "%ED%A0%80", "Bl%EF%BF%BDvinge"):
             yield _get(f"{name} {encoded} is not UTF-8", f"/dragons?{name}={encoded}", 400, f"parameter {name}")
     yield _get("a parameter whose name is not UTF-8", "/dragons?dragonNam%E5=x", 400, "parameter dragonNam\ufffd")
     for name, cursor in CURSORS_REFUSED.items():
         yield _get(f"cursor {name}", f"/dragons?{urlencode({'cursor': cursor})}", 400, "parameter cursor")
+    yield _get("prefix twice", "/dragons?namePrefix=a&namePrefix=b", 400, "parameter namePrefix")
+    yield _get("families with a filter", "/families?family=red", 400, "parameter family")
+    yield _get("families with a cursor of dragons", f"/families?cursor={CURSOR_OF_NO_FILTER}&limit=0", 400,
+               "parameter cursor", "parameter limit")  # fmt: skip
+    yield _get("submissions of somebody", "/submissions?sub=somebody", 400, "parameter sub")
+    yield _get("submissions with a cursor of dragons", f"/submissions?cursor={CURSOR_OF_NO_FILTER}&limit=1001", 400,
+               "parameter cursor", "parameter limit")  # fmt: skip
     foreign = urlencode({"cursor": CURSOR_OF_NO_FILTER, "family": "red"})
     yield _get("cursor of no filter with a filter", f"/dragons?{foreign}", 400, "parameter cursor")
     yield _get(

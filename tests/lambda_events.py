@@ -94,6 +94,7 @@ def received_record(message: Mapping[str, Any]) -> dict[str, Any]:
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
         "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
         "messageAttributes": attributes,
     }
 

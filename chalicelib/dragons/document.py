@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import codecs
 import threading
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -18,7 +19,7 @@ import msgspec
 
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
-from chalicelib.dragons.repository import DragonPage, DragonQuery
+from chalicelib.dragons.repository import CountedFamily, DragonPage, DragonQuery, FamilyPage, counted_family
 
 # How many dragons may be on the pages that are kept with a version; a page counts as one more. A dragon takes about
 # 1 kB of memory there (as bytes, text and gzip), and at most 20 kB if the API has accepted it: 5 MB in all, or 100.
@@ -131,6 +132,14 @@ class Document:
             self._keep(query, page)
         return page
 
+    def families(self, after: str | None, limit: int) -> FamilyPage:
+        """Return the families after this one, in the order of their normalised names."""
+        names = list(self._counted)
+        begin = 0 if after is None else bisect_right(names, after)
+        shown = names[begin : begin + limit]
+        more = begin + limit < len(names)
+        return FamilyPage([self._counted[name] for name in shown], shown[-1] if more else None)
+
     def namesakes(self) -> list[str]:
         """Return the names of the entries that are not shown because an earlier one has their name."""
         return [entry.dragon_name_str for _, *others in self.several.values() for entry in others]
@@ -180,11 +189,12 @@ class Document:
 
     def _found(self, query: DragonQuery) -> DragonPage:
         keys = self._matching(query)
-        begin = 0 if query.after is None else bisect_right(keys, query.after)
-        end = begin + query.limit
+        first, last = _beginning_with(query.prefix, keys)
+        begin = first if query.after is None else max(first, bisect_right(keys, query.after))
+        end = min(begin + query.limit, last)
         shown = [self.dragons[key] for key in keys[begin:end]]
         dragons = msgspec.convert(shown, list[Dragon], from_attributes=True)
-        return DragonPage(dragons, keys[end - 1] if end < len(keys) else None)
+        return DragonPage(dragons, keys[end - 1] if end < last else None)
 
     def _matching(self, query: DragonQuery) -> list[str]:
         """Return the keys of the dragons that the query's filters let through, in their order."""
@@ -208,12 +218,26 @@ class Document:
         return self._ordered[family]
 
     @cached_property
-    def _spellings(self) -> dict[str, set[str]]:
-        """How each family is written, by its normalised name."""
-        spellings: dict[str, set[str]] = {}
-        for family in {dragon.family_str for dragon in self.dragons.values()}:
-            spellings.setdefault(normalised_name(family), set()).add(family)
+    def _spellings(self) -> dict[str, dict[str, int]]:
+        """How each family is written, by its normalised name, and how many dragons have it so."""
+        spellings: dict[str, dict[str, int]] = {}
+        for family, dragons in Counter(dragon.family_str for dragon in self.dragons.values()).items():
+            spellings.setdefault(normalised_name(family), {})[family] = dragons
         return spellings
+
+    @cached_property
+    def _counted(self) -> dict[str, CountedFamily]:
+        """The families in their order, by their normalised names."""
+        counted = {name: counted_family(spellings) for name, spellings in sorted(self._spellings.items())}
+        return {name: family for name, family in counted.items() if family is not None}
+
+
+def _beginning_with(prefix: str | None, keys: Sequence[str]) -> tuple[int, int]:
+    """Return where the keys that begin so are among sorted ones: the first one's place, and that after the last."""
+    if prefix is None:
+        return 0, len(keys)
+    first = bisect_left(keys, prefix)
+    return first, bisect_right(keys, prefix, first, key=lambda key: key[: len(prefix)])
 
 
 def entries_in(body: bytes) -> list[bytes]:

@@ -5,7 +5,9 @@ An item's key is (`part`, `sort_key`):
 - (`dragon`, key): the dragon, and a version that each change replaces. Its `entry` is what the document in S3 would
   hold, to the byte: the submission's id and members that are not ours included.
 - (`family#<family>`, key): a copy of the entry, for pages of one family.
-- (`families`, `<family>#<number>`): a part of how many dragons a family has.
+- (`families`, `<family>`, a tab, `<spelling><number>`): a part of how many dragons have their family written so. The
+  spelling is an attribute, and the key has a hash of it, so that it is never too long. A tab comes before whatever a
+  family may be written with, so the rows of a family are together, and families are in their order.
 - (`fence#<number>`, `fence`): where the registry is.
 
 Each write is one transaction, so the copy and the count are never behind the dragon. There is no index of the table's
@@ -26,10 +28,13 @@ added before it. Nothing is kept between calls.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
@@ -38,7 +43,16 @@ from chalicelib import aws
 from chalicelib.dragons.document import Entry, changed_entry, entry_of
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
-from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery, RegistryMoved
+from chalicelib.dragons.repository import (
+    Addition,
+    Change,
+    CountedFamily,
+    DragonPage,
+    DragonQuery,
+    FamilyPage,
+    RegistryMoved,
+    counted_family,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,6 +62,7 @@ PART, SORT_KEY = "part", "sort_key"
 ENTRY = "entry"
 VERSION = "entry_version"
 COUNT = "dragons"
+SPELLING = "family_written"
 REGISTRY_IS_IN = "registry_is_in"
 
 DRAGONS = "dragon"
@@ -57,6 +72,7 @@ HERE = "dynamodb"
 
 FENCES = 64
 COUNTS_OF_A_FAMILY = 16
+_BEFORE_A_SPELLING, _AFTER_A_FAMILY = "\t", "\n"  # neighbours: what begins with the first ends before the second
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (partition keys and sort keys)
 PART_BYTES_MAX = 2048
@@ -131,13 +147,25 @@ class DynamoDBDragonRepository:
         """See `DragonRepository.page`."""
         self._check_is_here()
         part = DRAGONS if query.family is None else family_part(query.family)
-        if query.name is None:
-            rows = self._ordered(part, query.after, query.limit + 1)
-        else:
-            rows = self._named(part, query.name, query.after)
+        rows = self._ordered(part, query) if query.name is None else self._named(part, query.name, query)
         shown = rows[: query.limit]
         more = len(rows) > query.limit
         return DragonPage([self._decoded(row, Dragon) for row in shown], shown[-1][SORT_KEY]["S"] if more else None)
+
+    def families(self, after: str | None, limit: int) -> FamilyPage:
+        """See `DragonRepository.families`. What is added or removed meanwhile may or may not be counted."""
+        self._check_is_here()
+        asked = _begins_after(FAMILIES, None if after is None else after + _AFTER_A_FAMILY)
+        asked |= {"ProjectionExpression": ", ".join((PART, SORT_KEY, SPELLING, COUNT))}
+        asked |= {"Limit": (limit + 1) * COUNTS_OF_A_FAMILY}
+        shown: dict[str, CountedFamily] = {}
+        for name, rows in groupby(chain.from_iterable(self._queried(asked)), self._family_of):
+            if len(shown) > limit:
+                break
+            if (family := counted_family(_summed(rows))) is not None:
+                shown[name] = family
+        names = list(shown)[:limit]
+        return FamilyPage([shown[name] for name in names], names[-1] if len(shown) > limit else None)
 
     def get(self, name: str) -> Dragon | None:
         """See `DragonRepository.get`."""
@@ -203,30 +231,45 @@ class DynamoDBDragonRepository:
             answer = self._dynamodb().get_item(TableName=self._table.dragon_table_name, Key=key, ConsistentRead=True)
         return answer.get("Item")
 
-    def _named(self, part: str, key: str, after: str | None) -> list[Row]:
-        row = None if after is not None and key <= after else self._row(part, key)
+    def _named(self, part: str, key: str, query: DragonQuery) -> list[Row]:
+        is_before = query.after is not None and key <= query.after
+        row = None if is_before or not query.begins(key) else self._row(part, key)
         return [] if row is None else [row]
 
-    def _ordered(self, part: str, after: str | None, rows_max: int) -> list[Row]:
-        """Return a part's first items after a key, in the order of their keys."""
-        if _bytes(part) > PART_BYTES_MAX:
+    def _ordered(self, part: str, query: DragonQuery) -> list[Row]:
+        """Return a page's items and the one after them, in the order of their keys."""
+        asked = (
+            _begins_after(part, query.after) if query.prefix is None else _begins_so(part, query.prefix, query.after)
+        )
+        if asked is None or _bytes(part) > PART_BYTES_MAX:
             return []
+        asked |= {"ProjectionExpression": ", ".join((PART, SORT_KEY, ENTRY)), "Limit": query.limit + 1}
         rows: list[Row] = []
-        asked = _begins_after(part, after)
+        for found in self._queried(asked):
+            rows += found
+            asked["Limit"] = query.limit + 1 - len(rows)
+            if not asked["Limit"]:
+                break
+        return rows
+
+    def _queried(self, asked: dict[str, Any]) -> Iterator[Sequence[Row]]:
+        """Yield what is found, a query after the other: each ends after a megabyte, or at its limit.
+
+        `asked` has the members of a Query, and is what the next one is made of.
+        """
         while True:
             with aws.calling("DynamoDB"):
-                answer = self._dynamodb().query(
-                    TableName=self._table.dragon_table_name,
-                    **asked,
-                    ProjectionExpression=f"{PART}, {SORT_KEY}, {ENTRY}",
-                    ConsistentRead=True,
-                    Limit=rows_max - len(rows),
-                )
-            rows += answer["Items"]
-            # A query ends after a megabyte, too.
-            if len(rows) == rows_max or "LastEvaluatedKey" not in answer:
-                return rows
+                answer = self._dynamodb().query(TableName=self._table.dragon_table_name, ConsistentRead=True, **asked)
+            yield answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
             asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _family_of(self, row: Row) -> str:
+        """Return the normalised name of the family that a row counts."""
+        if SPELLING not in row:
+            raise RowCorrupt(self._table.dragon_table_name, row)
+        return normalised_name(row[SPELLING]["S"])
 
     def _transact(self, actions: Sequence[Action]) -> list[Row] | None:
         """Carry out all of these if the registry is here, or nothing.
@@ -283,8 +326,10 @@ def removal(row: Row, present: Dragon) -> list[Action]:
 def _replacement(row: Row, present: Dragon, wanted: Dragon) -> list[Action]:
     changed = _row_of(row[SORT_KEY]["S"], changed_entry(row[ENTRY]["S"].encode(), wanted))
     actions = [{"Put": {"Item": changed, **_unless_changed(row)}}, _copied(changed, wanted)]
+    if present.family_str != wanted.family_str:
+        actions += [_counted(present, -1), _counted(wanted, 1)]
     if family_part(present.family_str) != family_part(wanted.family_str):
-        actions += [_uncopied(row, present), _counted(present, -1), _counted(wanted, 1)]
+        actions += [_uncopied(row, present)]
     return actions
 
 
@@ -303,11 +348,12 @@ def _uncopied(row: Row, dragon: Dragon) -> Action:
 
 def _counted(dragon: Dragon, change: int) -> Action:
     number = random.randrange(COUNTS_OF_A_FAMILY)  # noqa: S311 - no secret
+    spelling = hashlib.sha256(dragon.family_str.encode()).hexdigest()[:16]
     return {
         "Update": {
-            "Key": _key(FAMILIES, f"{normalised_name(dragon.family_str)}#{number:02}"),
-            "UpdateExpression": f"ADD {COUNT} :change",
-            "ExpressionAttributeValues": {":change": {"N": str(change)}},
+            "Key": _key(FAMILIES, f"{normalised_name(dragon.family_str)}{_BEFORE_A_SPELLING}{spelling}{number:02}"),
+            "UpdateExpression": f"SET {SPELLING} = :spelling ADD {COUNT} :change",
+            "ExpressionAttributeValues": {":spelling": {"S": dragon.family_str}, ":change": {"N": str(change)}},
         }
     }
 
@@ -353,13 +399,43 @@ def _reasons(refused: aws.DependencyFault) -> list[Row]:
 
 def _begins_after(part: str, after: str | None) -> dict[str, Any]:
     """Return the members of a Query for what a part has after a key. DynamoDB takes no key that is empty or longer."""
-    beginning = (after or "").encode()[:SORT_KEY_BYTES_MAX].decode(errors="ignore")
+    beginning = _as_sort_key(after or "")
     if not beginning:
         return {"KeyConditionExpression": f"{PART} = :part", "ExpressionAttributeValues": {":part": {"S": part}}}
     return {
         "KeyConditionExpression": f"{PART} = :part AND {SORT_KEY} > :after",
         "ExpressionAttributeValues": {":part": {"S": part}, ":after": {"S": beginning}},
     }
+
+
+def _begins_so(part: str, prefix: str, after: str | None) -> dict[str, Any] | None:
+    """Return the members of a Query for the items of a part whose keys begin so, those after a key.
+
+    Returns None if there can be none. A Query takes one condition on the sort key, so it starts after an item; there
+    need not be one, but its key has to begin so, too.
+    """
+    if _bytes(prefix) > SORT_KEY_BYTES_MAX or (after is not None and after > prefix and not after.startswith(prefix)):
+        return None
+    asked: dict[str, Any] = {
+        "KeyConditionExpression": f"{PART} = :part AND begins_with({SORT_KEY}, :prefix)",
+        "ExpressionAttributeValues": {":part": {"S": part}, ":prefix": {"S": prefix}},
+    }
+    if after is not None and after.startswith(prefix):
+        asked["ExclusiveStartKey"] = _key(part, _as_sort_key(after))
+    return asked
+
+
+def _as_sort_key(key: str) -> str:
+    """Return a key as long as DynamoDB takes it."""
+    return key.encode()[:SORT_KEY_BYTES_MAX].decode(errors="ignore")
+
+
+def _summed(rows: Iterable[Row]) -> Counter[str]:
+    """Return how many dragons have each spelling of their family, given the rows that count them."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row[SPELLING]["S"]] += int(row[COUNT]["N"])
+    return counts
 
 
 def _any_fence() -> Row:

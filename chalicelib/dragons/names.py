@@ -90,8 +90,20 @@ def normalised_name(text: str) -> str:
     Case is folded (Unicode 14.0, D145), what has no appearance of its own is left out, apostrophes and hyphens are
     plain, and white space around the text is gone. The result is in NFC.
     """
+    return _plain(text).strip()
+
+
+def normalised_prefix(text: str) -> str:
+    """Return the form in which the beginning of a name is compared with normalised names.
+
+    White space at its end counts, because more may follow: `Ember ` begins `Ember 2`, and not `Emberwick`. A letter and
+    its accent are one letter wherever NFC makes one of them, so that `E` does not begin `Élan`.
+    """
+    return _plain(text).lstrip()
+
+
+def _plain(text: str) -> str:
     if text.isascii():
-        return text.strip().lower()
+        return text.lower()
     folded = unicodedata.normalize("NFD", text).casefold()
-    plain = _ignorable().sub("", folded).translate(_TO_PLAIN)
-    return unicodedata.normalize("NFC", plain.strip())
+    return unicodedata.normalize("NFC", _ignorable().sub("", folded).translate(_TO_PLAIN))

@@ -17,6 +17,7 @@ from chalicelib.dragons.repository import (
     DragonPage,
     DragonQuery,
     DragonRepository,
+    FamilyPage,
     RegistryMoved,
 )
 
@@ -57,6 +58,10 @@ class DragonRegistry:
     def page(self, query: DragonQuery) -> DragonPage:
         """See `DragonRepository.page`."""
         return self._asked(lambda home: home.page(query))
+
+    def families(self, after: str | None, limit: int) -> FamilyPage:
+        """See `DragonRepository.families`."""
+        return self._asked(lambda home: home.families(after, limit))
 
     def get(self, name: str) -> Dragon | None:
         """See `DragonRepository.get`."""

@@ -22,7 +22,7 @@ from chalicelib import aws
 from chalicelib.dragons.document import Document, DocumentCorrupt, Entry, moved_to
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
-from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery, RegistryMoved
+from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery, FamilyPage, RegistryMoved
 from chalicelib.telemetry import logger
 
 if TYPE_CHECKING:
@@ -106,6 +106,10 @@ class S3DragonRepository:
     def page(self, query: DragonQuery) -> DragonPage:
         """See `DragonRepository.page`."""
         return self._read().document.page(query)
+
+    def families(self, after: str | None, limit: int) -> FamilyPage:
+        """See `DragonRepository.families`."""
+        return self._read().document.families(after, limit)
 
     def get(self, name: str) -> Dragon | None:
         """See `DragonRepository.get`."""

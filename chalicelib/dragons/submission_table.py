@@ -7,10 +7,13 @@ before the first write is visible, after a write that failed, and for an executi
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from chalicelib import aws
 from chalicelib.dragons.submissions import NotASubmission, Submission, is_expired, submission_of_row
@@ -24,10 +27,19 @@ POLL_FIRST_S = 0.3
 POLL_MAX_S = 2.0
 # The index that finds a row by the submission's id (infrastructure/resources.yaml).
 INDEX = "by-id"
+SORT_KEY_BYTES_MAX = 1024  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 # The time limit of infrastructure/dragons.asl.json: no execution that is older still runs.
 WORKFLOW_ENDS_WITHIN_S = 3600
 
+# So many submissions of a page are asked of Step Functions at most. The others are shown as their rows are.
+ASKED_FOR_A_PAGE_MAX = 5
+
 _SUBMISSION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+def is_sort_key(text: str) -> bool:
+    """Tell whether a row can have this sort key."""
+    return 1 <= len(text.encode()) <= SORT_KEY_BYTES_MAX
 
 
 class Table(Protocol):
@@ -37,6 +49,13 @@ class Table(Protocol):
     def submission_table_name(self) -> str:
         """The table's name."""
         ...
+
+
+class SubmissionPage(msgspec.Struct, frozen=True):
+    """A user's submissions, newest first; `next_before` is the last one's sort key if older ones follow."""
+
+    submissions: Sequence[Submission]
+    next_before: str | None
 
 
 class SubmissionTable:
@@ -69,10 +88,22 @@ class SubmissionTable:
         found = self._row(submission_id)
         if found is None:
             return self._workflow.find(submission_id)
-        if found.status == "pending" and found.started_s() + WORKFLOW_ENDS_WITHIN_S < self._clock():
-            # It was stopped, ran out of time, or its last write failed. If nobody knows of it any more, it cannot end.
-            return self._workflow.find(submission_id) or found.as_failed()
-        return found
+        return self._settled(found) if self._is_overdue(found) else found
+
+    def page(self, sub: str, before: str | None, limit: int) -> SubmissionPage:
+        """Return at most `limit` submissions of a user, newest first: those before this sort key, or the newest.
+
+        A page asks Step Functions about the first `ASKED_FOR_A_PAGE_MAX` that are overdue, and about none if it has no
+        time to answer. Raises `aws.calling`'s errors.
+        """
+        rows = self._rows(sub, before, limit + 1)
+        shown = [submission for _, submission in rows[:limit]]
+        try:
+            for place in [place for place, found in enumerate(shown) if self._is_overdue(found)][:ASKED_FOR_A_PAGE_MAX]:
+                shown[place] = self._settled(shown[place])
+        except aws.DependencyUnavailable:
+            logger.warning("overdue submissions are shown as pending", exc_info=True)
+        return SubmissionPage(shown, rows[limit - 1][0] if len(rows) > limit else None)
 
     def wait(self, submission: Submission, timeout_s: float) -> Submission:
         """Wait until a submission that has just been started is settled, for at most `timeout_s`.
@@ -96,6 +127,43 @@ class SubmissionTable:
         except Exception:  # noqa: BLE001 - a client that gets an error would report the dragon again
             logger.warning("nobody waits any longer for a submission", exc_info=True)
         return seen or submission
+
+    def _is_overdue(self, found: Submission) -> bool:
+        """Tell whether a row is pending although its execution has ended: it was stopped, ran out of time, or its last
+        write failed.
+        """
+        return found.status == "pending" and found.started_s() + WORKFLOW_ENDS_WITHIN_S < self._clock()
+
+    def _settled(self, overdue: Submission) -> Submission:
+        """Return what Step Functions says about a submission. If nobody knows of it any more, it cannot end."""
+        return self._workflow.find(overdue.submission_id) or overdue.as_failed()
+
+    def _rows(self, sub: str, before: str | None, rows_max: int) -> list[tuple[str, Submission]]:
+        """Return a user's newest rows before a sort key, each with its own."""
+        rows: list[tuple[str, Submission]] = []
+        asked: dict[str, Any] = {
+            "KeyConditionExpression": "#sub = :sub" if before is None else "#sub = :sub AND started_at_id < :before",
+            "ExpressionAttributeNames": {"#sub": "sub"},
+            "ExpressionAttributeValues": {":sub": {"S": sub}} | ({} if before is None else {":before": {"S": before}}),
+        }
+        while len(rows) < rows_max:
+            with aws.calling("DynamoDB"):
+                answer = self._dynamodb().query(
+                    TableName=self._table.submission_table_name,
+                    **asked,
+                    ConsistentRead=True,
+                    ScanIndexForward=False,
+                    Limit=rows_max - len(rows),
+                )
+            for item in answer["Items"]:
+                if is_expired(item, self._clock()):
+                    return rows  # and so are all that are older
+                with contextlib.suppress(NotASubmission):
+                    rows.append((item["started_at_id"]["S"], submission_of_row(item)))
+            if "LastEvaluatedKey" not in answer:
+                break
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return rows
 
     def _row(self, submission_id: str) -> Submission | None:
         """Return what the submission's newest row says, or None if there is no row, or none of a submission."""

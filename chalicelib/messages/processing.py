@@ -114,7 +114,7 @@ class Consumer:
         """Store, bury or leave one delivery. If its message is stored, it joins those that are stored under its id."""
         try:
             try:
-                return _Settled(opened, self._store(opened.content, stored))
+                return _Settled(opened, self._store(opened, stored))
             except _HOPELESS as hopeless:
                 kind = next(kind for error, kind in _KINDS.items() if isinstance(hopeless, error))
                 self._queue.bury(opened.delivery, f"{kind}: {hopeless}")
@@ -123,12 +123,13 @@ class Consumer:
             _log_as_left(opened, error)
             return None
 
-    def _store(self, content: Message | Exception, stored: list[Message]) -> Storing:
+    def _store(self, opened: _Opened, stored: list[Message]) -> Storing:
+        content = opened.content
         if isinstance(content, Exception):
             raise content
         if any(content.digest() == other.digest() for other in stored):
             return Storing.REPEATED
-        storing = self._messages.store(content)
+        storing = self._messages.store(content, opened.delivery.sent_ms)
         stored.append(content)
         return storing
 

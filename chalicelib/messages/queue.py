@@ -60,12 +60,13 @@ class QueueUrls(Protocol):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A message as SQS delivers it to the consumer."""
+    """A message as SQS delivers it to the consumer. `sent_ms` is when SQS took it (ms since 1970), if that is known."""
 
     sqs_message_id: str
     receipt_handle: str
     body: str
     correlation_id: str
+    sent_ms: int | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Delivery:
@@ -73,7 +74,9 @@ class Delivery(msgspec.Struct, frozen=True):
         (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)."""
         attributes = record.get("messageAttributes") or {}
         correlation_id = attributes.get("correlation_id", {}).get("stringValue") or record["messageId"]
-        return cls(record["messageId"], record["receiptHandle"], record["body"], correlation_id)
+        sent = (record.get("attributes") or {}).get("SentTimestamp")
+        sent_ms = None if sent is None else int(sent)
+        return cls(record["messageId"], record["receiptHandle"], record["body"], correlation_id, sent_ms)
 
 
 class MessageQueue:

@@ -3,19 +3,27 @@
 The archive is written first, so an index row never points at nothing. Both writes are conditional: the same message
 again changes nothing, and another payload under the same key never overwrites the first.
 
+Lists come from an index of the table, which the row's own write fills, and which shows it a moment later.
+
 If a stage keeps messages for so many days only, both end that long after the message was archived. DynamoDB deletes
 some days later, and S3 after the midnight that follows; until then, what has expired is taken for absent here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import aws, exact_json
 from chalicelib.faults import InvalidInput
+from chalicelib.messages import listing
+from chalicelib.messages.listing import ListedMessage, MessagePage, MessageQuery
 from chalicelib.messages.model import Message, message_from
 from chalicelib.messages.stored import DAY_S, NotARow, StoredMessage, has_expired
 from chalicelib.telemetry import count, logger
@@ -40,6 +48,13 @@ class MessageConflict(Exception):
 
 class MessageTooLarge(Exception):
     """The index cannot keep a message this large. The API accepts none, but the queue takes up to 1 MiB."""
+
+
+class ListsBeingMade(aws.DependencyUnavailable):
+    """DynamoDB has not finished the index of the lists. It makes it once, after the deployment that adds it."""
+
+    def __init__(self) -> None:
+        super().__init__("DynamoDB", "the index of the lists is being made")
 
 
 class Ambiguous(Exception):
@@ -103,14 +118,18 @@ class MessageRepository:
         self._hasty_dynamodb = hasty_dynamodb
         self._clock = clock
         self._no_look_before = clock()
+        self._threads = ThreadPoolExecutor(listing.PARTS)
 
-    def store(self, message: Message) -> Storing:
+    def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
         """Archive a message, then index it. Storing the same message again changes nothing and returns `REPEATED`.
 
-        Raises `MessageConflict` if another payload has the key, and `MessageTooLarge`.
+        Takes when the queue accepted it, in ms since 1970; None is now. Raises `MessageConflict` if another payload
+        has the key, and `MessageTooLarge`.
         """
         days = int(self._stores.archive_retention_days)
         row = StoredMessage.of(message).kept_for(days, self._clock())
+        accepted_ms = int(self._clock() * 1000) if accepted_ms is None else accepted_ms
+        row = row.listed_under(listing.keys(row.company_id, row.message_id, accepted_ms))
         if row.size_bytes > ROW_BYTES_MAX:
             raise MessageTooLarge(f"the index keeps at most {ROW_BYTES_MAX:,} bytes of a message")
         # The index is read first: rows from before retention was set outlive their archived objects until `make expire`
@@ -148,6 +167,57 @@ class MessageRepository:
         if len(rows) > 1:
             raise Ambiguous
         return StoredMessage.from_item(rows[0]) if rows else None
+
+    def page(self, query: MessageQuery) -> MessagePage:
+        """Return a company's messages, newest first. One that was stored a moment ago may be missing.
+
+        Raises `ListsBeingMade` while DynamoDB makes the index.
+        """
+        low, high = query.range
+        if low > high:
+            return MessagePage([], None)
+        reads = [
+            self._threads.submit(copy_context().run, self._of_part, part, query)
+            for part in listing.parts(query.company_id)
+        ]
+        found = dict(chain.from_iterable(read.result() for read in reads))
+        newest = sorted(found, reverse=True)
+        shown = newest[: query.limit]
+        return MessagePage([found[key] for key in shown], shown[-1] if len(newest) > query.limit else None)
+
+    def _of_part(self, part: str, query: MessageQuery) -> list[tuple[str, ListedMessage]]:
+        """Return the newest messages of a part by their sort keys: those of a page, and one more."""
+        low, high = query.range
+        rows_max = query.limit + 1
+        found: list[tuple[str, ListedMessage]] = []
+        following: dict[str, Any] = {}
+        while True:
+            with _index_there(), aws.calling("DynamoDB"):
+                answer = self._dynamodb().query(
+                    TableName=self._stores.message_table_name,
+                    IndexName=listing.INDEX,
+                    KeyConditionExpression=(
+                        f"{listing.COMPANY_PART} = :part AND {listing.ACCEPTED_AT_ID} BETWEEN :low AND :high"
+                    ),
+                    ExpressionAttributeValues={":part": {"S": part}, ":low": {"S": low}, ":high": {"S": high}},
+                    ScanIndexForward=False,
+                    Limit=rows_max + 1 - len(found),  # the key that the page comes before may be among them
+                    **following,
+                )
+            found += self._listed(answer["Items"], query.before)
+            if len(found) >= rows_max or "LastEvaluatedKey" not in answer:
+                return found[:rows_max]
+            following = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _listed(
+        self, items: Iterable[dict[str, AttributeValueTypeDef]], before: str | None
+    ) -> Iterator[tuple[str, ListedMessage]]:
+        """Yield what is to be listed of a part's items, with its sort key."""
+        for item in items:
+            key = item[listing.ACCEPTED_AT_ID]["S"]
+            if key != before and self._unless_expired(item):
+                with contextlib.suppress(NotARow):
+                    yield key, ListedMessage.from_item(item)
 
     def _archive(self, message: Message, days: int) -> float:
         """Archive a message that is not archived yet; return when it was archived, in seconds since 1970."""
@@ -251,6 +321,19 @@ class MessageRepository:
 
     def _unless_expired(self, item: dict[str, AttributeValueTypeDef] | None) -> dict[str, AttributeValueTypeDef] | None:
         return None if item is None or has_expired(item, self._clock()) else item
+
+
+@contextlib.contextmanager
+def _index_there() -> Iterator[None]:
+    """Raise `ListsBeingMade` if DynamoDB says so in this block, in nothing but words:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.OnlineOps.html
+    """
+    try:
+        yield
+    except aws.DependencyFault as refused:
+        if "backfilling" in str(refused.answer.get("Error", {}).get("Message", "")):
+            raise ListsBeingMade from refused
+        raise
 
 
 def _check_is_same(archived: bytes, message: Message) -> None:

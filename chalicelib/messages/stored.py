@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 EXPIRES_AT = "expires_at"
+_NOT_OF_EVERY_ROW = frozenset({"digest", EXPIRES_AT, "company_part", "accepted_at_id"})
 DAY_S = 86_400
 
 
@@ -25,8 +26,9 @@ class NotARow(Exception):
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     """The attributes that queries may want, `data` whole, as the exact JSON text that was accepted, and the digest.
 
-    `expires_at` is when the row's time is over, in seconds since 1970, or None for never. It is only written:
-    `has_expired` reads it.
+    `expires_at` is when the row's time is over, in seconds since 1970, or None for never. `company_part` and
+    `accepted_at_id` are the keys under which it is listed (see `messages/listing`), which older rows lack until
+    somebody fills them in. These three are only written: others read them.
     """
 
     message_id: str
@@ -39,6 +41,8 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     digest: str
     expires_at: int | None = None
+    company_part: str | None = None
+    accepted_at_id: str | None = None
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -64,7 +68,7 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             attributes = {
-                name: item[name][_type_of(name)] for name in cls.__struct_fields__ if name not in ("digest", EXPIRES_AT)
+                name: item[name][_type_of(name)] for name in cls.__struct_fields__ if name not in _NOT_OF_EVERY_ROW
             }
             digest = item["digest"]["S"] if "digest" in item else _computed_digest(attributes)
         except (KeyError, exact_json.MalformedJson) as error:
@@ -77,6 +81,10 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         0 days are for ever.
         """
         return msgspec.structs.replace(self, expires_at=expiry(days, since_s))
+
+    def listed_under(self, keys: Mapping[str, str]) -> Self:
+        """Return the row with the keys under which it is listed."""
+        return msgspec.structs.replace(self, **keys)
 
     def as_item(self) -> dict[str, UniversalAttributeValueTypeDef]:
         """Return the row as a DynamoDB item."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from chalicelib.checked import Amount, Timestamp
 from chalicelib.dragons.submissions import Notification, Status, Step
 from chalicelib.messages.model import Metadata, Order
 
@@ -61,6 +62,21 @@ class RepeatedMessage(msgspec.Struct, frozen=True, kw_only=True):
     message_id: Id
     status: Literal["stored"]
     digest: Digest
+
+
+class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored message as lists show it: without its `data`. Its amount is the same by value, not as it was written.
+
+    `accepted_at` is when the queue accepted it; for messages from before that was kept, when they were archived.
+    """
+
+    message_id: Id
+    company_id: Id
+    message_time: Timestamp
+    accepted_at: Moment
+    order_id: Id
+    order_time: Timestamp
+    order_amount: Amount
 
 
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):

@@ -116,7 +116,7 @@ TOKEN_FOR_ANOTHER_CLIENT = _unauthorized("The token was issued to another client
 TOKEN_WITHOUT_USER = _unauthorized("The token names no user.")
 
 # 403: may they do this?
-OTHER_COMPANY = Problem(403, "You may post messages for your own company only.", COMPANY_NOT_ALLOWED)
+OTHER_COMPANY = Problem(403, "You may post and list messages of your own company only.", COMPANY_NOT_ALLOWED)
 NO_COMPANY = Problem(
     403, "Your account belongs to no company, so it may use the dragon registry only.", COMPANY_NOT_ALLOWED
 )

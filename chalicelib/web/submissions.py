@@ -39,7 +39,18 @@ def status_document(submission: Submission, steps: Sequence[Step] | None) -> Rep
 
     It never shows the reporter's phone number, which is not part of a submission.
     """
-    body = SubmissionStatus(
+    body = _status(submission, msgspec.UNSET if steps is None else steps)
+    pending = {"Retry-After": str(RETRY_AFTER_S)} if submission.status == "pending" else {}
+    return Reply(msgspec.json.encode(body), 200, {"Cache-Control": "no-cache"} | pending)
+
+
+def list_document(submissions: Sequence[Submission]) -> bytes:
+    """Return what `GET /submissions` shows: each as `GET /submissions/{id}` does without steps."""
+    return msgspec.json.encode([_status(submission, msgspec.UNSET) for submission in submissions])
+
+
+def _status(submission: Submission, steps: Sequence[Step] | msgspec.UnsetType) -> SubmissionStatus:
+    return SubmissionStatus(
         submission_id=submission.submission_id,
         status=submission.status,
         dragon_name_str=submission.dragon.dragon_name_str,
@@ -47,10 +58,8 @@ def status_document(submission: Submission, steps: Sequence[Step] | None) -> Rep
         notification=submission.notification,
         started_at=submission.started_at,
         finished_at=submission.finished_at,
-        steps=msgspec.UNSET if steps is None else steps,
+        steps=steps,
     )
-    pending = {"Retry-After": str(RETRY_AFTER_S)} if submission.status == "pending" else {}
-    return Reply(msgspec.json.encode(body), 200, {"Cache-Control": "no-cache"} | pending)
 
 
 def _problem(submission: Submission, location: str, waited_s: int) -> problems.Problem:

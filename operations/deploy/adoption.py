@@ -162,7 +162,7 @@ def _adopt(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept]
     cloudformation.create_change_set(
         **named,
         ChangeSetType="IMPORT",
-        TemplateBody=json.dumps(_template_of(template, kept)),
+        TemplateBody=json.dumps(_template_of(template, kept, clients)),
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value}
             for key, value in _parameters(target, template, kept, cloudformation).items()
@@ -186,7 +186,7 @@ def _adopt(target: Target, template: Mapping[str, Any], kept: Mapping[str, Kept]
     target.say(f"{name} holds it")
 
 
-def _template_of(template: Mapping[str, Any], kept: Mapping[str, Kept]) -> dict[str, Any]:
+def _template_of(template: Mapping[str, Any], kept: Mapping[str, Kept], clients: Clients) -> dict[str, Any]:
     """Return the template with these resources alone: an import may make nothing else, and has no outputs.
 
     Each has to have a deletion policy. Until the deployment sets it as the stage has it, none is ever deleted.
@@ -198,8 +198,31 @@ def _template_of(template: Mapping[str, Any], kept: Mapping[str, Kept]) -> dict[
             for part in ("AWSTemplateFormatVersion", "Parameters", "Conditions")
             if part in template
         },
-        "Resources": {logical: {**template["Resources"][logical], **policies} for logical in kept},
+        "Resources": {
+            logical: {**_with_its_indexes(template["Resources"][logical], each, clients), **policies}
+            for logical, each in kept.items()
+        },
     }
+
+
+def _with_its_indexes(resource: Mapping[str, Any], kept: Kept, clients: Clients) -> Mapping[str, Any]:
+    """Return a resource with the indexes that a table has by now.
+
+    The deployment makes those that an earlier version did not have. If the import named them, it would not.
+    """
+    properties = resource.get("Properties", {})
+    if kept.type != TABLE or "GlobalSecondaryIndexes" not in properties:
+        return resource
+    table = clients("dynamodb").describe_table(TableName=kept.name)["Table"]
+    standing = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", [])}
+    indexes = [index for index in properties["GlobalSecondaryIndexes"] if index["IndexName"] in standing]
+    keys = {key["AttributeName"] for each in (properties, *indexes) for key in each["KeySchema"]}
+    as_it_stands = {
+        **{name: value for name, value in properties.items() if name != "GlobalSecondaryIndexes"},
+        "AttributeDefinitions": [each for each in properties["AttributeDefinitions"] if each["AttributeName"] in keys],
+        **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
+    }
+    return {**resource, "Properties": as_it_stands}
 
 
 def _parameters(

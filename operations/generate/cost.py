@@ -11,15 +11,17 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.calls import CALLS
+from benchmarks.calls import CALLS, SIDE_BY_SIDE
 from chalicelib import exact_json
-from chalicelib.messages.model import message_from
+from chalicelib.messages import listing
+from chalicelib.messages.model import Message, message_from
 from chalicelib.messages.stored import StoredMessage
+from chalicelib.web import paging
 from operations import PROJECT, functions
 from operations.generate import CannotGenerate
 from operations.generate.contract import examples
@@ -33,7 +35,7 @@ MILLION = 1_000_000
 GB = 10**9
 # What DynamoDB adds to each item: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 ITEM_OVERHEAD_BYTES = 100
-WRITE_UNIT_BYTES = 1024
+READ_UNIT_BYTES, WRITE_UNIT_BYTES = 4096, 1024
 
 ADDED = "a report, from its request until the dragon is added"
 ADDED_IN_DYNAMODB = f"{ADDED}, in DynamoDB"
@@ -113,8 +115,8 @@ class Inputs:
 
     def _counted(self, asked: str, call: str) -> float | None:
         """Return how many units a call takes, where it is not as many as its kind takes elsewhere."""
-        if (asked, call) == ("GET /dragons, in DynamoDB", "dynamodb Query"):
-            return self.assumed["page"]
+        if call == "dynamodb Query" and asked in _PAGES:
+            return _PAGES[asked](self)
         return _OTHER_UNITS.get((asked, call))
 
 
@@ -134,13 +136,25 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "stepfunctions start_execution": {},
     "stepfunctions describe_execution": {},
 }
+# What a query reads for a page of 100. Those of messages are eventually consistent; each looks for a whole page.
+_PAGES: Mapping[str, Callable[[Inputs], float]] = {
+    "GET /dragons, in DynamoDB": lambda inputs: inputs.assumed["page"],
+    "GET /dragons of a prefix, in DynamoDB": lambda inputs: inputs.assumed["page"],
+    "GET /families, in DynamoDB": lambda inputs: inputs.assumed["families_page"],
+    "GET /submissions": lambda _: read_units(paging.LIMIT_DEFAULT + 1, submission_bytes()),
+    "GET /messages": lambda _: read_units(paging.LIMIT_DEFAULT + 2, message_bytes()[1]) / 2,
+}
 _OTHER_UNITS: Mapping[tuple[str, str], float] = {
     # Eventually consistent reads take half of a unit.
     **{(asked, "dynamodb GetItem"): 0.5 for asked in CALLS if asked.startswith("POST /post-message")},
     ("GET /submissions/{submission_id}, without a row", "dynamodb Query"): 0.5,
     # A correction that leaves the family alone counts nothing.
     ("PUT /dragons/{dragon_name}, in DynamoDB", "dynamodb TransactWriteItems"): 6,
+    # A message's row is written into the table and into its index.
+    ("store_messages", "dynamodb PutItem"): 2,
 }
+# What of a row its item in the index of lists lacks (infrastructure/resources.yaml).
+_NOT_LISTED = frozenset({"message_s3_key", "data", "digest"})
 # The workflow writes each row twice, into the table and into its index.
 _ROWS_OF_A_REPORT: Units = Counter({"dynamodb-write": 4})
 
@@ -167,7 +181,8 @@ def pipelines(inputs: Inputs) -> dict[str, Units]:
 def _answer(inputs: Inputs, asked: str) -> Units:
     calls = CALLS[asked]
     of_the_gateway: Units = Counter({"api-request": 1, "trace": inputs.assumed["traced"]})
-    return of_the_gateway + inputs.run(functions.API, len(calls)) + inputs.calls(asked, calls)
+    in_a_row = 1 if asked in SIDE_BY_SIDE else len(calls)
+    return of_the_gateway + inputs.run(functions.API, in_a_row) + inputs.calls(asked, calls)
 
 
 def _stored(inputs: Inputs, batch: int) -> Units:
@@ -222,19 +237,36 @@ def designs(inputs: Inputs) -> Iterator[tuple[Design, float]]:
 
 def storage(inputs: Inputs) -> Iterator[tuple[str, int, float]]:
     """Yield what is stored of a message and of a report: what, how many bytes, and a million's price for a month."""
-    message = message_from(exact_json.parse_object(exact_json.encode(examples.MESSAGE)))
-    archived, row = len(message.as_json()), StoredMessage.of(message).size_bytes
+    archived, row, listed = len(_message().as_json()), *message_bytes()
     if row > WRITE_UNIT_BYTES:
         raise CannotGenerate(f"a message's row has {row} bytes, and takes more than one write unit")
     of_a_row = {"dynamodb-gb-month", "dynamodb-recovery-gb-month"}
     yield "a message in the archive", archived, _kept(inputs, archived, {"s3-gb-month"})
     yield "a message's row in the index", row, _kept(inputs, row + ITEM_OVERHEAD_BYTES, of_a_row)
-    report = _submission_bytes()
+    yield "its item in the index of lists", listed, _kept(inputs, listed + ITEM_OVERHEAD_BYTES, of_a_row)
+    report = submission_bytes()
     twice = 2 * (report + ITEM_OVERHEAD_BYTES)
     yield "a report's row, in the table and in its index (for 90 days)", 2 * report, _kept(inputs, twice, of_a_row)
 
 
-def _submission_bytes() -> int:
+def read_units(items: int, size: int) -> int:
+    """Return the units that a consistent query takes for so many items of a size."""
+    return math.ceil(items * size / READ_UNIT_BYTES)
+
+
+def message_bytes() -> tuple[int, int]:
+    """Return the size of a message's row, and of its item in the index of lists."""
+    row = StoredMessage.of(_message())
+    item: Mapping[str, Any] = row.listed_under(listing.keys(row.company_id, row.message_id, 0)).as_item()
+    texts = {name: str(text) for name, value in item.items() for text in value.values()}
+    return _bytes(texts), _bytes({name: text for name, text in texts.items() if name not in _NOT_LISTED})
+
+
+def _message() -> Message:
+    return message_from(exact_json.parse_object(exact_json.encode(examples.MESSAGE)))
+
+
+def submission_bytes() -> int:
     """Return the size of a submission's row, with ids and times as long as they are."""
     members = {
         "sub": "x" * 36, "started_at_id": "2026-11-26T10:00:00.000Z#" + "x" * 36, "id": "x" * 36,
@@ -242,7 +274,12 @@ def _submission_bytes() -> int:
         "dragon": json.dumps(examples.DRAGON), "status": "added", "notification": "sent",
         "finished_at": "2026-11-26T10:00:00.000Z", "expires_at": "x" * 10,
     }  # fmt: skip
-    return sum(len(name) + len(text.encode()) for name, text in members.items())
+    return _bytes(members)
+
+
+def _bytes(attributes: Mapping[str, str]) -> int:
+    """Return an item's size as DynamoDB counts it, or a little more: a number counts as a text."""
+    return sum(len(name) + len(text.encode()) for name, text in attributes.items())
 
 
 def _kept(inputs: Inputs, size: int, prices: Iterable[str]) -> float:
@@ -364,6 +401,7 @@ _MEANINGS = {
     "traced": "traces for each request, by X-Ray's default rule",
     "batch": "messages that the consumer gets at once under load",
     "page": "read units of a page of 100 dragons in DynamoDB",
+    "families_page": "read units of a page of 100 families in DynamoDB",
 }
 
 

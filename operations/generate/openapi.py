@@ -20,6 +20,7 @@ import msgspec
 from app import app
 from chalicelib.checked import CheckedText
 from chalicelib.dragons import model as dragon_model
+from chalicelib.dragons import repository as dragon_repository
 from chalicelib.dragons.model import ALIASES
 from chalicelib.messages import model as message_model
 from chalicelib.web import bodies
@@ -150,7 +151,7 @@ def _completed(answer: Json) -> Json:
 def _models() -> list[type[msgspec.Struct]]:
     """Return the structs whose names the operations refer to; msgspec adds those that these are made of."""
     referred = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(list(OPERATIONS.values()))))
-    known = {**vars(dragon_model), **vars(message_model), **vars(bodies)}
+    known = {**vars(dragon_model), **vars(dragon_repository), **vars(message_model), **vars(bodies)}
     named = [known[name] for name in sorted(referred & known.keys())]
     return [item for item in named if isinstance(item, type) and issubclass(item, msgspec.Struct)]
 

@@ -72,8 +72,7 @@ def change_type(document: Document) -> None:
 
 
 def narrow_limit(document: Document) -> None:
-    limit = next(item for item in document["paths"]["/dragons"]["get"]["parameters"] if item.get("name") == "limit")
-    limit["schema"]["maximum"] = 10
+    document["components"]["parameters"]["Limit"]["schema"]["maximum"] = 10
 
 
 def require_parameter(document: Document) -> None:

@@ -124,12 +124,14 @@ def clan(apis: dict[str, Api]) -> Clan:
 
 def pages_of(api: Api, reference: str) -> Iterator[list[dict[str, Any]]]:
     """Yield a page after the other, by the links between them."""
-    while reference:
-        answer = api.get(reference)
+    first, following = reference, reference
+    while following:
+        answer = api.get(following)
+        assert answer.status_code == 200, answer.text
         yield answer.json()
-        link = answer.headers.get("Link")
-        assert link is None or link.startswith(f"<{api.stage_prefix}/dragons?")
-        reference = link[1 : link.index(">")] if link else ""
+        links = answer.links
+        assert not links or links["first"]["url"] == api.stage_prefix + first
+        following = links["next"]["url"] if links else ""
 
 
 class TestReading:
@@ -150,6 +152,26 @@ class TestReading:
         assert len(pages) == -(-len(clan.names) // limit)
         assert (set(names), len(names)) == (clan.names, len(clan.names))
         assert names == [dragon["dragon_name_str"] for dragon in whole]
+
+    def test_a_prefix_finds_the_names_that_begin_so_page_by_page(self, api: Api, clan: Clan) -> None:
+        asked = {"family": clan.family, "namePrefix": " PROOFWING ", "limit": 3}
+        pages = list(pages_of(api, f"/dragons?{urlencode(asked)}"))
+        accented = api.get("/dragons", params={"namePrefix": unicodedata.normalize("NFD", clan.accented[:-1]).upper()})
+        nothing = api.get("/dragons", params={"family": clan.family, "namePrefix": "Proofwing  "})
+
+        assert [len(page) for page in pages] == [3, 3, 1]
+        assert {dragon["dragon_name_str"] for page in pages for dragon in page} == clan.names - {clan.accented}
+        assert [dragon["dragon_name_str"] for dragon in accented.json()] == [clan.accented]
+        assert nothing.json() == []
+
+    def test_families_are_listed_with_their_counts_page_by_page(self, api: Api, clan: Clan) -> None:
+        families = [family for page in pages_of(api, "/families?limit=10") for family in page]
+        whole = api.get("/families", params={"limit": 1000})
+        again = api.get("/families", params={"limit": 1000}, headers={"If-None-Match": whole.headers["ETag"]})
+
+        theirs = {"family_str": clan.family, "count": len(clan.names)}
+        assert families.count(theirs) == whole.json().count(theirs) == 1
+        assert (again.status_code, again.content) == (304, b"")
 
     def test_filters_compare_normalised_names_and_combine(self, api: Api, clan: Clan) -> None:
         theirs = api.get("/dragons", params={"family": f" {clan.family.upper()} "}).json()
@@ -311,6 +333,18 @@ class TestWorkflow:
         assert api.get(location, "operator").status_code == 200
         assert api.get(location, "cobalt").status_code == 404
         assert api.get(location, "cobalt").json()["detail"] == api.get("/submissions/none", "cobalt").json()["detail"]
+
+    def test_callers_see_what_became_of_their_own_reports_newest_first(self, api: Api) -> None:
+        dragon = a_dragon()
+        reports = [api.post("/dragons", "cobalt", json=dragon) for _ in range(2)]
+        ended = [settled(api, report.headers["Location"], "cobalt") for report in reports]
+        newest = sorted(ended, key=lambda submission: str(submission["started_at"]), reverse=True)
+
+        first = api.get("/submissions", "cobalt", params={"limit": 1})
+        second = api.get(first.links["next"]["url"], "cobalt")
+        assert [*first.json(), *second.json()] == newest
+        assert {submission["status"] for submission in newest} == {"added", "rejected"}
+        assert ended[0]["submission_id"] not in api.get("/submissions", "amber", params={"limit": 1000}).text
 
     @pytest.mark.devstack_only(BY_HAND)
     def test_an_execution_that_is_started_by_hand_is_refused_with_a_reason(self, api: Api, devstack: Served) -> None:

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.messages import a_message, dead, digest_of, exactly, forget_row, post, queue_unseen, stored
-from tests.e2e.running import Api, Served
+from tests.e2e.operating import run
+from tests.e2e.running import Api, Devstack, Served
+from tests.e2e.waiting import until
 from tests.people import COMPANIES
+
+LISTED = {"message_id", "company_id", "message_time", "accepted_at", "order_id", "order_time", "order_amount"}
 
 
 @pytest.mark.parametrize("amount", ["20", "19.99", "0.1", "1e-7", "12345678901234567890.12", "0", "-0", "1e100"])
@@ -133,6 +137,62 @@ def test_the_correlation_id_travels_with_the_message(apis: Any, devstack: Served
 
     assert conflicting.headers["X-Request-Id"] == correlation_id
     assert letter["MessageAttributes"]["correlation_id"]["StringValue"] == correlation_id
+
+
+class TestListing:
+    def test_a_company_finds_its_messages_newest_first_page_by_page(self, api: Api) -> None:
+        locations = [post(api, a_message(str(number))).headers["Location"] for number in range(5)]
+        for location in locations:
+            stored(api, location)
+        ids = {location.rpartition("/")[2] for location in locations}
+
+        def listed() -> list[dict[str, Any]] | None:
+            """DynamoDB's indexes are eventually consistent."""
+            newest: list[dict[str, Any]] = api.get("/messages", "amber", params={"limit": 5}).json()
+            return newest if {message["message_id"] for message in newest} == ids else None
+
+        newest = until(listed)
+        times = [message["accepted_at"] for message in newest]
+        assert times == sorted(times, reverse=True)
+        assert all(set(message) == LISTED and message["company_id"] == COMPANIES["amber"] for message in newest)
+        assert sorted(message["order_amount"] for message in newest) == [0, 1, 2, 3, 4]
+
+        pages = [api.get("/messages", "amber", params={"limit": 2, "from": times[-1]})]
+        while "next" in pages[-1].links:
+            pages.append(api.get(pages[-1].links["next"]["url"], "amber"))
+        assert [message for page in pages for message in page.json()][:5] == newest
+        before = api.get("/messages", "amber", params={"to": times[-1], "limit": 1000}).json()
+        assert not ids & {message["message_id"] for message in before}
+
+    def test_operators_name_the_company_and_nobody_lists_anothers(self, api: Api) -> None:
+        location = post(api, a_message()).headers["Location"]
+        stored(api, location)
+        message_id = location.rpartition("/")[2]
+
+        unnamed = api.get("/messages")
+        assert (unnamed.status_code, unnamed.json()["errors"][0]["parameter"]) == (400, "company_id")
+        until(lambda: message_id in api.get("/messages", params={"company_id": COMPANIES["amber"], "limit": 5}).text)
+        refused = api.get("/messages", "cobalt", params={"company_id": COMPANIES["amber"]})
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:dragonpost:problem:company-not-allowed")
+        assert message_id not in api.get("/messages", "cobalt", params={"limit": 1000}).text
+
+    @pytest.mark.devstack_only("it takes the keys from rows, and runs a command on this machine")
+    def test_messages_from_before_are_listed_once_they_are_filled_in(
+        self, apis: dict[str, Api], devstack: Devstack
+    ) -> None:
+        api, table = apis["local"], devstack.running["outputs"]["MessageTableName"]
+        location = post(api, a_message()).headers["Location"]
+        stored(api, location)
+        ids = {"message_id": {"S": location.rpartition("/")[2]}, "company_id": {"S": COMPANIES["amber"]}}
+        devstack.client("dynamodb").update_item(
+            TableName=table, Key=ids, UpdateExpression="REMOVE company_part, accepted_at_id"
+        )
+        newest = {"limit": 10}
+        assert ids["message_id"]["S"] not in api.get("/messages", "amber", params=newest).text
+
+        assert "1 would be filled in" in run(devstack, "backfill")
+        assert "1 filled in" in run(devstack, "backfill", "--yes")
+        until(lambda: ids["message_id"]["S"] in api.get("/messages", "amber", params=newest).text)
 
 
 class TestCompanies:

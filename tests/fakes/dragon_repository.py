@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
-from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery
+from chalicelib.dragons.repository import Addition, Change, DragonPage, DragonQuery, FamilyPage, counted_family
 
 
 @dataclass
@@ -32,10 +33,21 @@ class InMemoryDragonRepository:
                 for key, kept in sorted(self._kept.items())
                 if query.family in (None, normalised_name(kept.dragon.family_str))
                 and query.name in (None, key)
+                and query.begins(key)
                 and (query.after is None or key > query.after)
             ]
         shown = matching[: query.limit]
         return DragonPage([dragon for _, dragon in shown], shown[-1][0] if len(matching) > query.limit else None)
+
+    def families(self, after: str | None, limit: int) -> FamilyPage:
+        """See `DragonRepository.families`."""
+        counts: dict[str, Counter[str]] = {}
+        with self._lock:
+            for kept in self._kept.values():
+                counts.setdefault(normalised_name(kept.dragon.family_str), Counter())[kept.dragon.family_str] += 1
+        there = [(name, counted_family(counts[name])) for name in sorted(counts) if after is None or name > after]
+        shown = there[:limit]
+        return FamilyPage([family for _, family in shown if family], shown[-1][0] if len(there) > limit else None)
 
     def get(self, name: str) -> Dragon | None:
         """See `DragonRepository.get`."""

@@ -40,8 +40,14 @@ class FakeDynamoDB:
         ExclusiveStartKey: Item | None = None,  # noqa: N803
     ) -> dict[str, Any]:
         assert (TableName, ConsistentRead) == (self.table, True)
-        assert KeyConditionExpression in ("part = :part", "part = :part AND sort_key > :after")
+        assert KeyConditionExpression in (
+            "part = :part",
+            "part = :part AND sort_key > :after",
+            "part = :part AND begins_with(sort_key, :prefix)",
+        )
+        prefix = ExpressionAttributeValues.get(":prefix", {}).get("S", "")
         after = ExclusiveStartKey["sort_key"] if ExclusiveStartKey else ExpressionAttributeValues.get(":after", {})
+        assert not ExclusiveStartKey or after["S"].startswith(prefix), "AWS: outside the query's boundaries"
         with self._lock:
             # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.CoreComponents.html: in the
             # order of their UTF-8 bytes
@@ -50,7 +56,8 @@ class FakeDynamoDB:
                 key=lambda item: item["sort_key"]["S"].encode(),
             )
         begin = after.get("S", "").encode()
-        shown = [item for item in found if item["sort_key"]["S"].encode() > begin][:Limit]
+        beginning = [item for item in found if item["sort_key"]["S"].startswith(prefix)]
+        shown = [item for item in beginning if item["sort_key"]["S"].encode() > begin][:Limit]
         names = ProjectionExpression.split(", ")
         last = {"LastEvaluatedKey": _key(shown[-1])} if len(shown) == Limit else {}
         return {"Items": [{name: item[name] for name in names} for item in shown], **last}
@@ -74,11 +81,12 @@ class FakeDynamoDB:
         elif kind == "Delete":
             self.items.pop(place, None)
         elif kind == "Update":
-            verb, name, value = what["UpdateExpression"].split()
-            assert verb == "ADD"
+            verbs_set, written, equals, text, verb, name, value = what["UpdateExpression"].split()
+            assert (verbs_set, equals, verb) == ("SET", "=", "ADD")
+            values = what["ExpressionAttributeValues"]
             present = self.items.get(place, what["Key"])
-            number = int(present.get(name, {"N": "0"})["N"]) + int(what["ExpressionAttributeValues"][value]["N"])
-            self.items[place] = {**present, name: {"N": str(number)}}
+            number = int(present.get(name, {"N": "0"})["N"]) + int(values[value]["N"])
+            self.items[place] = {**present, written: values[text], name: {"N": str(number)}}
         else:
             assert kind == "ConditionCheck"
 

@@ -53,12 +53,16 @@ def _evaluated(template: Any, states: Mapping[str, Any]) -> Any:
 
 
 class FakeSubmissionRows:
-    """Keeps rows, and answers the one query that the service makes. `failures` are as in FakeStepFunctions."""
+    """Keeps rows, and answers the queries that the service makes: by id, and of a user's newest.
+
+    `failures` are as in FakeStepFunctions. A query returns `rows_max` rows at most, as one that ends after a megabyte.
+    """
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], dict[str, Any]] = {}
         self.failures: list[Exception | None] = []
         self.queries = 0
+        self.rows_max = 1_000
 
     def write(self, state: str, given: Mapping[str, Any], **context: str) -> None:
         """Do what a state of the workflow does, whose conditions hold."""
@@ -76,7 +80,10 @@ class FakeSubmissionRows:
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             raise failure
-        submission_id = asked.pop("ExpressionAttributeValues")[":id"]["S"]
+        values = {name: value["S"] for name, value in asked.pop("ExpressionAttributeValues").items()}
+        if "IndexName" not in asked:
+            return self._of_a_user(values, **asked)
+        submission_id = values[":id"]
         assert asked == {
             "TableName": "submissions",
             "IndexName": "by-id",
@@ -87,6 +94,25 @@ class FakeSubmissionRows:
         found = [item for item in self.items.values() if item["id"]["S"] == submission_id]
         newest = sorted(found, key=lambda item: item["started_at_id"]["S"], reverse=True)
         return {"Items": newest[:1]}
+
+    def _of_a_user(self, values: Mapping[str, str], **asked: Any) -> dict[str, Any]:
+        before = (":before" in values) * " AND started_at_id < :before"
+        start, limit = asked.pop("ExclusiveStartKey", None), asked.pop("Limit")
+        assert asked == {
+            "TableName": "submissions",
+            "KeyConditionExpression": "#sub = :sub" + before,
+            "ExpressionAttributeNames": {"#sub": "sub"},
+            "ScanIndexForward": False,
+            "ConsistentRead": True,
+        }
+        bounds = [values.get(":before"), _key(start)[1] if start else None]
+        found = [
+            self.items[key]
+            for key in sorted(self.items, reverse=True)
+            if key[0] == values[":sub"] and all(bound is None or key[1] < bound for bound in bounds)
+        ]
+        shown = found[: min(limit, self.rows_max)]
+        return {"Items": shown, **({"LastEvaluatedKey": shown[-1]} if shown and len(shown) < len(found) else {})}
 
 
 def _key(item: Mapping[str, Any]) -> tuple[str, str]:

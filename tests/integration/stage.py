@@ -58,10 +58,20 @@ class Stage:
             TableName=TABLE,
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[
-                {"AttributeName": "message_id", "AttributeType": "S"},
-                {"AttributeName": "company_id", "AttributeType": "S"},
+                {"AttributeName": name, "AttributeType": "S"}
+                for name in ("message_id", "company_id", "company_part", "accepted_at_id")
             ],
             KeySchema=_key("message_id", "company_id"),
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "by-acceptance",
+                    "KeySchema": _key("company_part", "accepted_at_id"),
+                    "Projection": {
+                        "ProjectionType": "INCLUDE",
+                        "NonKeyAttributes": ["message_time", "order_id", "order_time", "order_amount", "expires_at"],
+                    },
+                }
+            ],
         )
         aws.dynamodb().create_table(
             TableName=SUBMISSIONS,
@@ -161,7 +171,11 @@ class Stage:
         found: list[Any] = []
         while True:
             answer = aws.sqs().receive_message(
-                QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=0
+                QueueUrl=queue_url,
+                MaxNumberOfMessages=10,
+                AttributeNames=["SentTimestamp"],
+                MessageAttributeNames=["All"],
+                WaitTimeSeconds=0,
             )
             if not answer.get("Messages"):
                 return found

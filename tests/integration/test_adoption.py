@@ -109,6 +109,30 @@ def test_the_import_names_what_it_imports_and_nothing_else_and_keeps_it_whatever
     )  # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 
 
+@pytest.mark.parametrize("has_it", [False, True])
+def test_a_table_is_taken_with_the_indexes_that_it_has_and_the_deployment_makes_the_others(
+    clients: Callable[[str], Any], kept: str, has_it: bool
+) -> None:
+    assert kept
+    table, index = "dragonpost-prod-messages", {"IndexName": "by-acceptance", "Projection": {"ProjectionType": "ALL"}}
+    keys = [
+        {"AttributeName": "company_part", "KeyType": "HASH"},
+        {"AttributeName": "accepted_at_id", "KeyType": "RANGE"},
+    ]
+    if has_it:
+        clients("dynamodb").update_table(
+            TableName=table,
+            AttributeDefinitions=[{"AttributeName": key["AttributeName"], "AttributeType": "S"} for key in keys],
+            GlobalSecondaryIndexUpdates=[{"Create": index | {"KeySchema": keys}}],
+        )
+    properties = json.loads(resume(clients).asked["TemplateBody"])["Resources"]["MessageTable"]["Properties"]
+
+    attributes = [each["AttributeName"] for each in properties["AttributeDefinitions"]]
+    more = ["company_part", "accepted_at_id"] if has_it else []
+    assert attributes == ["message_id", "company_id", *more]
+    assert [each["IndexName"] for each in properties.get("GlobalSecondaryIndexes", [])] == ["by-acceptance"] * has_it
+
+
 def test_the_new_stack_has_the_parameters_of_the_one_that_was_deleted_last(
     clients: Callable[[str], Any], kept: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ from tests.samples import COMPANY, MESSAGE_ID, dragon_body, dragon_members, mess
 
 OTHER_ID = {"message_id": '"0a3d6a53-6a3e-4c0e-8f62-0a4e3a9d6f11"'}
 OTHER = {"order_amount": "1"}
+NO_TIME = "from=2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z"
 JSON = {"Content-Type": "application/json"}
 CORRECTION = {"body": dragon_body("Ember"), "headers": JSON | {"If-Match": "*"}}
 
@@ -87,17 +88,26 @@ ASKED: list[tuple[str, str, dict[str, Any], int | None]] = [
     ("GET /dragons", "/dragons", {}, 200),
     ("GET /dragons, malformed", "/dragons?limit=0", {}, 400),
     ("GET /dragons, without a token", "/dragons", {"token_claims": None}, 401),
+    ("GET /dragons of a prefix", "/dragons?namePrefix=E", {}, 200),
+    ("GET /families", "/families", {}, 200),
+    ("GET /families, malformed", "/families?limit=0", {}, 400),
     ("GET /dragons/{dragon_name}", "/dragons/Ember", {}, 200),
     ("POST /dragons", "/dragons", {"body": dragon_body("Ash"), "headers": JSON}, 202),
     ("POST /dragons, malformed", "/dragons", {"body": b"{}", "headers": JSON}, 400),
     ("PUT /dragons/{dragon_name}", "/dragons/Ember", CORRECTION, 200),
     ("DELETE /dragons/{dragon_name}", "/dragons/Ember", {}, 204),
     ("DELETE /dragons/{dragon_name}, absent", "/dragons/nobody", {}, 404),
+    ("GET /submissions", "/submissions", {}, 200),
+    ("GET /submissions, malformed", "/submissions?cursor=x", {}, 400),
     ("GET /submissions/{submission_id}, without a row", "/submissions/nobody", {}, 404),
     ("POST /post-message", "/post-message", {"body": message_body(OTHER_ID), "headers": JSON}, 202),
     ("POST /post-message, stored before", "/post-message", {"body": message_body(), "headers": JSON}, 200),
     ("POST /post-message, in conflict", "/post-message", {"body": message_body(data=OTHER), "headers": JSON}, 409),
     ("POST /post-message, malformed", "/post-message", {"body": b"{}", "headers": JSON}, 400),
+    ("GET /messages", "/messages", {"token_claims": CLERK}, 200),
+    ("GET /messages", f"/messages?company_id={COMPANY}&limit=1000", {}, 200),
+    ("GET /messages, between times without any between them", f"/messages?{NO_TIME}", {"token_claims": CLERK}, 200),
+    ("GET /messages, malformed", "/messages", {}, 400),
     ("GET /message/{message_id}", f"/message/{MESSAGE_ID}", {"token_claims": CLERK}, 200),
     (
         "GET /message/{message_id}, of a company that an operator names",
@@ -112,7 +122,10 @@ ASKED: list[tuple[str, str, dict[str, Any], int | None]] = [
 ASKED_OF_DYNAMODB: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET /dragons, in DynamoDB", "/dragons", {}, 200),
     ("GET /dragons, in DynamoDB", "/dragons?family=red", {}, 200),
+    ("GET /dragons of a prefix, in DynamoDB", "/dragons?namePrefix=E", {}, 200),
     ("GET /dragons of a name, in DynamoDB", "/dragons?dragonName=Ember", {}, 200),
+    ("GET /dragons of a name with another prefix, in DynamoDB", "/dragons?dragonName=Ember&namePrefix=ash", {}, 200),
+    ("GET /families, in DynamoDB", "/families", {}, 200),
     ("GET /dragons/{dragon_name}, in DynamoDB", "/dragons/Ember", {}, 200),
     ("PUT /dragons/{dragon_name}, in DynamoDB", "/dragons/Ember", CORRECTION, 200),
     ("DELETE /dragons/{dragon_name}, in DynamoDB", "/dragons/Ember", {}, 204),

@@ -65,7 +65,13 @@ def test_a_message_is_archived_indexed_and_taken_off_the_queue(consume: Any, sta
     key = f"{COMPANY}/{MESSAGE_ID}.json"
     assert stage.archived(key) == message_body()
     assert aws.s3().head_object(Bucket=MESSAGE_BUCKET, Key=key)["ContentType"] == "application/json"
-    assert stage.rows() == [
+    [row] = stage.rows()
+    listed = {name: row.pop(name)["S"] for name in ("company_part", "accepted_at_id")}
+    assert [listed["company_part"].rpartition("#")[0], listed["accepted_at_id"].rpartition("#")[2]] == [
+        COMPANY,
+        MESSAGE_ID,
+    ]
+    assert [row] == [
         {
             "message_id": {"S": MESSAGE_ID},
             "company_id": {"S": COMPANY},

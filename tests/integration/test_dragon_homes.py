@@ -57,8 +57,18 @@ def told(app: ModuleType) -> list[Any]:
         seen.append(shown(answer))
         following = answer.headers.get("Link", "<>").split(">")[0].removeprefix("<").removeprefix("/prod")
     found += seen
-    for query in ("family=red", "family=GR%C3%9CN&limit=1", "dragonName=%C3%89LAN", "dragonName=Zed&family=Gr%C3%BCn"):
+    for query in (
+        "family=red",
+        "family=GR%C3%9CN&limit=1",
+        "dragonName=%C3%89LAN",
+        "dragonName=Zed&family=Gr%C3%BCn",
+        "namePrefix=E&limit=1",
+        "namePrefix=e&family=red",
+    ):
         found.append(shown(service.get(f"/dragons?{query}")))
+    families = service.get("/families?limit=1")
+    found += [shown(families), shown(service.get("/families"))]
+    found.append(shown(service.get("/families?limit=1", headers={"If-None-Match": families.headers["ETag"]})))
     every = service.get("/dragons")
     found.append(shown(service.get("/dragons", headers={"If-None-Match": every.headers["ETag"]})))
     found += [shown(service.get(f"/dragons/{name}")) for name in ("Ember", "Cinder", "%E9%BE%8D")]
@@ -72,7 +82,12 @@ def told(app: ModuleType) -> list[Any]:
         )
     for name in ("Zed", "Zed", "Cinder"):
         found.append(shown(service.request("DELETE", f"/dragons/{name}")))
-    return [*found, shown(service.get("/dragons")), shown(service.get("/dragons?family=black"))]
+    return [
+        *found,
+        shown(service.get("/dragons")),
+        shown(service.get("/dragons?family=black")),
+        shown(service.get("/families")),
+    ]
 
 
 def test_both_homes_give_the_same_answers(

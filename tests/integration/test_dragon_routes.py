@@ -73,10 +73,15 @@ class TestListing:
             ("dragonName=Zed&family=red", []),
             ("dragonName=Ze", []),
             ("family=%25", []),
+            ("namePrefix=A", ["Amber", "ash 2"]),
+            ("namePrefix=%C3%89L", ["Élan"]),
+            ("namePrefix=ash%20", ["ash 2"]),
+            ("namePrefix=a&family=red", ["Amber"]),
+            ("namePrefix=e", []),
         ],
     )
     @pytest.mark.usefixtures("registry")
-    def test_filters_compare_whole_normalised_names(self, service: Service, query: str, names: list[str]) -> None:
+    def test_filters_compare_normalised_names(self, service: Service, query: str, names: list[str]) -> None:
         assert [found["dragon_name_str"] for found in service.get(f"/dragons?{query}").json()] == names
 
     @pytest.mark.parametrize("stage_name", ["prod", ""])
@@ -100,6 +105,14 @@ class TestListing:
         reference = _next_of(service.get("/dragons?limit=1&family=GR%C3%9CN").headers, "prod")
         assert reference is not None
         assert [found["dragon_name_str"] for found in service.get(reference).json()] == ["Zed"]
+
+    @pytest.mark.usefixtures("registry")
+    def test_the_first_link_leads_back_to_the_first_page(self, service: Service) -> None:
+        first = service.get("/dragons?limit=2")
+        second = service.get(_next_of(first.headers, "prod") or "")
+        link = second.headers["Link"].split(", ")[1]
+
+        assert link == '</prod/dragons?limit=2>; rel="first"'
 
     def test_a_hundred_dragons_make_a_page(self, service: Service, stage: Stage) -> None:
         stage.put_document(json.dumps([dragon_members(f"dragon {number}") for number in range(101)]).encode())
@@ -127,7 +140,7 @@ def test_a_page_that_has_not_changed_is_neither_decoded_nor_encoded_nor_compress
 def _next_of(headers: Any, stage_name: str) -> str | None:
     if "Link" not in headers:
         return None
-    target, relation = headers["Link"].split("; ")
+    target, relation = headers["Link"].split(", ")[0].split("; ")
     assert relation == 'rel="next"'
     prefix = f"</{stage_name}/dragons?" if stage_name else "</dragons?"
     assert target.startswith(prefix)

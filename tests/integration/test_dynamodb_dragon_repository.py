@@ -18,7 +18,7 @@ from chalicelib.dragons.dynamodb import (
     TableContended,
 )
 from chalicelib.dragons.model import Dragon
-from chalicelib.dragons.repository import Addition, Change, DragonQuery, RegistryMoved
+from chalicelib.dragons.repository import Addition, Change, CountedFamily, DragonQuery, FamilyPage, RegistryMoved
 from tests.fakes.atomic_dynamodb import AtomicDynamoDB
 from tests.fakes.aws_errors import client_error
 from tests.fakes.settings import FakeSettings
@@ -30,6 +30,7 @@ TABLE = FakeSettings(dragon_table_name=DRAGONS)
 
 USES: dict[str, Callable[[DynamoDBDragonRepository], Any]] = {
     "page": lambda dragons: dragons.page(DragonQuery()),
+    "families": lambda dragons: dragons.families(None, 10),
     "get": lambda dragons: dragons.get("Ember"),
     "add": lambda dragons: dragons.add(dragon("Ember"), "s1"),
     "replace": lambda dragons: dragons.replace(dragon("Ember"), always),
@@ -57,10 +58,10 @@ def rows(part: str) -> dict[str, dict[str, Any]]:
 
 
 def counts() -> dict[str, int]:
-    """Return how many dragons each family is said to have."""
+    """Return how many dragons are said to have each spelling of a family."""
     found: dict[str, int] = {}
-    for key, item in rows("families").items():
-        family = key.rpartition("#")[0]
+    for item in rows("families").values():
+        family = item["family_written"]["S"]
         found[family] = found.get(family, 0) + int(item["dragons"]["N"])
     return found
 
@@ -90,8 +91,8 @@ class TestRows:
         dragons.replace(dragon("DRAGON 2", family_str="red"), always)
         dragons.remove("dragon 3", always)
 
-        assert counts() == {"red": 38, "green": 1}
-        for family, there in counts().items():
+        assert counts() == {"RED": 37, "red": 1, "green": 1}
+        for family, there in {"red": 38, "green": 1}.items():
             copies = rows(f"family#{family}")
             assert len(copies) == there
             for key, copy in copies.items():
@@ -108,6 +109,13 @@ class TestRows:
         assert "12345678901234567890.12" in kept
         assert "1e-7" in kept
         assert dragons.get("Ember") == dragon("Ember", family_str="black")
+
+    def test_a_count_of_no_family_is_named(self, dragons: DynamoDBDragonRepository) -> None:
+        row = {"part": {"S": "families"}, "sort_key": {"S": "red"}, "dragons": {"N": "1"}}
+        aws.dynamodb().put_item(TableName=DRAGONS, Item=row)
+
+        with pytest.raises(RowCorrupt, match=rf"The item \(families, red\) of the table {DRAGONS}"):
+            dragons.families(None, 10)
 
     def test_one_that_holds_no_dragon_is_named_and_left_as_it_is(self, dragons: DynamoDBDragonRepository) -> None:
         dragons.add(dragon("Ember"), "s1")
@@ -161,7 +169,26 @@ class TestPages:
         client.calls.clear()
         dragons.page(DragonQuery(limit=2))
 
-        assert [(name, asked.get("Limit")) for name, asked in client.calls] == [("get_item", None), ("query", 3)]
+        dragons.page(DragonQuery.of("red", None, limit=2, prefix="dragon 0"))
+        dragons.families(None, 2)
+
+        looked, fence = [("query", 3)], [("get_item", None)]
+        assert [(name, asked.get("Limit")) for name, asked in client.calls] == [
+            *fence, *looked, *fence, *looked, *fence, ("query", 3 * dynamodb.COUNTS_OF_A_FAMILY)
+        ]  # fmt: skip
+
+    def test_families_that_have_more_rows_than_a_query_returns_are_read_in_several(
+        self, dragons: DynamoDBDragonRepository, client: AtomicDynamoDB
+    ) -> None:
+        for number in range(40):
+            row = {"family_written": {"S": ("red", "RED")[number % 2]}, "dragons": {"N": "3"}}
+            place = {"part": {"S": "families"}, "sort_key": {"S": f"red\t{number:02}"}}
+            aws.dynamodb().put_item(TableName=DRAGONS, Item=place | row)
+        dragons.add(dragon("Ash", family_str="white"), "s1")
+        client.calls.clear()
+
+        assert dragons.families(None, 1) == FamilyPage([CountedFamily(family_str="RED", count=120)], "red")
+        assert [name for name, _ in client.calls].count("query") > 1
 
     def test_all_reads_are_consistent(self, dragons: DynamoDBDragonRepository, client: AtomicDynamoDB) -> None:
         dragons.add(dragon("Ember"), "s1")

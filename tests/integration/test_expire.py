@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.messages.stored import DAY_S
-from operations import expire
+from operations import expire, index_walk
 from tests.fakes.aws_errors import client_error
 from tests.integration.stage import MESSAGE_BUCKET, TABLE, Stage
 
@@ -121,7 +121,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     stage.put_parameters(archive_retention_days="30")
     for number in range(6):
         put(number)
-    monkeypatch.setattr(expire, "PAGE", 2)
+    monkeypatch.setattr(index_walk, "PAGE", 2)
     seen: list[str] = []
     align = expire.Alignment.align
 
@@ -131,7 +131,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
         seen.append(row["message_id"]["S"])
         return align(self, row)
 
-    monkeypatch.setattr(expire, "WORKERS", 1)
+    monkeypatch.setattr(index_walk, "WORKERS", 1)
     monkeypatch.setattr(expire.Alignment, "align", interrupted)
     assert expire.main(ARGUMENTS) == 130
     assert "run it again" in capsys.readouterr().err
@@ -150,7 +150,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize(
-    "kept", ["", "{", '{"table": "dragonpost-local-messages", "days": 7, "after": {}, "counts": {}}']
+    "kept", ["", "{", '{"purpose": {"table": "dragonpost-local-messages", "days": 7}, "after": {}, "counts": {}}']
 )
 def test_progress_that_cannot_be_read_or_is_of_other_days_counts_for_nothing(
     stage: Stage, folder: Path, kept: str
@@ -175,7 +175,7 @@ def test_a_denied_call_is_one_error_and_ends_nothing(
     def denied(*_: Any) -> None:
         raise client_error("AccessDenied", 403)
 
-    monkeypatch.setattr(expire.Alignment, "_archived_at", denied)
+    monkeypatch.setattr(expire, "archived_at", denied)
 
     assert expire.main(ARGUMENTS) == 1
 

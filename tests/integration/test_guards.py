@@ -39,8 +39,11 @@ DECIDED: Mapping[tuple[str, str], tuple[int, int, int]] = {
     ("GET", "/dragons/{dragon_name}"): (404, 404, 404),
     ("PUT", "/dragons/{dragon_name}"): (403, 403, 415),
     ("DELETE", "/dragons/{dragon_name}"): (403, 403, 404),
+    ("GET", "/families"): (200, 200, 200),
+    ("GET", "/submissions"): (200, 200, 200),
     ("GET", "/submissions/{submission_id}"): (404, 404, 404),
     ("POST", "/post-message"): (403, 415, 415),
+    ("GET", "/messages"): (403, 200, 400),  # an operator has to name a company
     ("GET", "/message/{message_id}"): (403, 404, 404),
 }
 

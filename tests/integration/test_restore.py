@@ -174,6 +174,18 @@ class TestTable:
         assert "1 rows stand" in capsys.readouterr().out
         assert copy in aws.dynamodb().list_tables()["TableNames"]
 
+    def test_a_row_that_has_got_more_since_is_no_other_content(
+        self, stage: Stage, clients: Callable[[str], Any], to: datetime, copy: str
+    ) -> None:
+        """The keys under which a message is listed, for example, which a command has filled in."""
+        more = {**ROWS[0], "accepted_at_id": {"S": "2026"}, "company_part": {"S": "c#1"}}
+        aws.dynamodb().put_item(TableName=TABLE_NAME, Item=more)
+
+        assert run(clients, "table", to, "--yes") == 0
+
+        assert more in stage.rows()
+        assert copy not in aws.dynamodb().list_tables()["TableNames"]
+
     def test_an_interrupted_copying_is_finished_by_the_next_run(
         self,
         stage: Stage,

@@ -88,6 +88,7 @@ class TestSeveralFunctions(DragonRepositoryContract):
 
         class Each:
             page = staticmethod(lambda *arguments: mine().page(*arguments))
+            families = staticmethod(lambda *arguments: mine().families(*arguments))
             get = staticmethod(lambda *arguments: mine().get(*arguments))
             add = staticmethod(lambda *arguments: mine().add(*arguments))
             replace = staticmethod(lambda *arguments: mine().replace(*arguments))

@@ -1,14 +1,18 @@
 """Reading what happened to a report: from the row that the workflow writes, or else from Step Functions."""
 
+import json
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chalicelib import aws
+from chalicelib.web.paging import cursor
 from chalicelib.web.problems import INVALID_REQUEST
 from tests.fakes.aws_errors import client_error
-from tests.fakes.step_functions import FakeStepFunctions, history
-from tests.fakes.submission_rows import arguments
+from tests.fakes.step_functions import STARTED_AT, FakeStepFunctions, history
+from tests.fakes.submission_rows import arguments, as_text
 from tests.integration.service import CLERK, OPERATOR, OTHER_CLERK, Service
 from tests.integration.stage import SUBMISSIONS
 from tests.samples import dragon_body
@@ -131,6 +135,73 @@ def test_failures_of_step_functions_reveal_nothing_of_it(
 
     assert answer.status == status
     assert "secret" not in answer.body.decode()
+
+
+class TestList:
+    """On rows in DynamoDB as moto has it, which the workflow's own state has written."""
+
+    @pytest.fixture
+    def reported(self, service: Service, step_functions: FakeStepFunctions) -> list[str]:
+        """Three submissions by the clerk, the newest first."""
+        ids = []
+        for number in range(3):
+            submission_id = service.post("/dragons", dragon_body(f"dragon {number}"), CLERK).json()["submission_id"]
+            given = json.loads(step_functions.executions[submission_id]["input"])
+            row = arguments("RecordPending", given, started=as_text(STARTED_AT + timedelta(seconds=number)))
+            aws.dynamodb().put_item(**{**row, "TableName": SUBMISSIONS})
+            ids.append(submission_id)
+        return ids[::-1]
+
+    def test_callers_see_their_own_alone_and_newest_first(self, service: Service, reported: list[str]) -> None:
+        own = service.get("/submissions", CLERK)
+
+        assert (own.status, [each["submission_id"] for each in own.json()]) == (200, reported)
+        assert own.json()[0] == {
+            "submission_id": reported[0],
+            "status": "pending",
+            "dragon_name_str": "dragon 2",
+            "reason": None,
+            "notification": None,
+            "started_at": "2026-11-24T07:20:03.500Z",
+            "finished_at": None,
+        }
+        for who in (OPERATOR, OTHER_CLERK):
+            assert service.get("/submissions", who).body == b"[]"
+
+    def test_pages_follow_each_other_by_their_links(self, service: Service, reported: list[str]) -> None:
+        first = service.get("/submissions?limit=2", CLERK)
+        following = re.findall(
+            r'</prod([^>]*)>; rel="next", </prod/submissions\?limit=2>; rel="first"', first.headers["Link"]
+        )
+        second = service.get(following[0], CLERK)
+
+        assert [each["submission_id"] for each in (*first.json(), *second.json())] == reported
+        assert "Link" not in second.headers
+        assert service.get(following[0], OTHER_CLERK).json()["errors"] == [
+            {"parameter": "cursor", "detail": "belongs to a query with other filters; start from the first page"}
+        ]
+
+    @pytest.mark.usefixtures("reported")
+    def test_a_page_is_revalidated(self, service: Service) -> None:
+        etag = service.get("/submissions", CLERK).headers["ETag"]
+        again = service.get("/submissions", CLERK, headers={"If-None-Match": etag})
+
+        assert (again.status, again.body) == (304, b"")
+
+    @pytest.mark.parametrize("key", ["", "x" * 1_025])
+    def test_a_cursor_with_a_key_that_dynamodb_does_not_take_is_a_400(self, service: Service, key: str) -> None:
+        answer = service.get(f"/submissions?cursor={cursor(key, 'submissions', CLERK['sub'])}", CLERK)
+
+        assert (answer.status, answer.json()["type"]) == (400, INVALID_REQUEST)
+
+    @pytest.mark.parametrize("key", ["x", "2026", "é" * 512, "\x00"])
+    def test_a_cursor_that_somebody_made_up_begins_at_its_key(
+        self, service: Service, reported: list[str], key: str
+    ) -> None:
+        answer = service.get(f"/submissions?cursor={cursor(key, 'submissions', CLERK['sub'])}", CLERK)
+
+        assert answer.status == 200
+        assert len(answer.json()) == (len(reported) if key > "2027" else 0)
 
 
 class TestSteps:

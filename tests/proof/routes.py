@@ -99,6 +99,7 @@ def routes(api: Api, herd: Herd) -> list[Route]:
 
     return [
         Route("GET /dragons", lambda: api.get("/dragons?limit=5"), frozenset({200})),
+        Route("GET /families", lambda: api.get("/families?limit=5"), frozenset({200})),
         Route("GET /dragons/{name}", lambda: api.get("/dragons/" + quote(seen)), frozenset({200})),
         Route("PUT /dragons/{name}", correct, frozenset({200})),
         Route("DELETE /dragons/{name}", lambda: api.request("DELETE", place(herd.one())), frozenset({204})),
@@ -114,8 +115,10 @@ def routes(api: Api, herd: Herd) -> list[Route]:
         Route("POST /dragons, repeated", lambda: api.post("/dragons", json=reported, headers=once), frozenset({202})),
         Route("GET /submissions/{id}", lambda: api.get(submission), frozenset({200})),
         Route("GET /submissions/{id}, its steps", lambda: api.get(f"{submission}?steps=true"), frozenset({200})),
+        Route("GET /submissions", lambda: api.get("/submissions?limit=5"), frozenset({200})),
         # Without a look in the index, the message is accepted all the same.
         Route("POST /post-message", lambda: post(api, a_message()), frozenset({202}), frozenset({"GetItem"})),
+        Route("GET /messages", lambda: api.get("/messages?limit=5", "amber"), frozenset({200})),
         Route("GET /message/{id}", lambda: api.get(location, "amber"), frozenset({200})),
         Route("GET /message/{id} of any company", lambda: api.get(location), frozenset({200})),
     ]

@@ -166,7 +166,7 @@ class TestAnswers:
             assert added.status_code in (201, 202, 409), added.text
             places.append(added.headers["Location"])
         page = api.get("/dragons?limit=1&", headers=elsewhere)
-        places.append(re.fullmatch(r'<([^>]*)>; rel="next"', page.headers["Link"])[1])  # type: ignore[index]
+        places += re.findall(r'<([^>]*)>; rel="(?:next|first)"', page.headers["Link"])
         places.append(api.get("/docs/", None, headers=elsewhere, allow_redirects=False).headers.get("Location", "/"))
 
         for place in places:

@@ -125,8 +125,9 @@ def test_nobody_reads_infers_or_overwrites_another_companys_messages(
             lost += what_is_wrong(answer, tenant, expected.get((tenant.company_id, message_id)))
     lost += unlike_missing(apis, tenants, ids, set(expected), rng)
     lost += archive_differs(proving_ground, expected)
+    lost += [fault for tenant in tenants for fault in list_differs(rng.choice(apis), tenant, set(expected), rng)]
 
-    tried = len(tenants) * len(ids) + len(intrusions)
+    tried = len(tenants) * (len(ids) + 1) + len(intrusions)
     note = f"{len(tenants)} users, {len(owners)} companies, {len(ids)} shared ids; {len(intrusions)} intrusions"
     report.add(SUITE, "own messages are exact, others' seem not to exist, and posting for others is a 403",
                tried=tried, survived=tried - len(lost), lost=len(lost), note=note)  # fmt: skip
@@ -173,6 +174,21 @@ def unlike_missing(
             if hinted.status not in (400, 403) or COMPANIES["amber"] in hinted.body:
                 found.append(f"{tenant.email} named a company: {hinted}")
     return found
+
+
+def list_differs(api: Api, tenant: Tenant, expected: set[tuple[str, str]], rng: Random) -> list[str]:
+    """Compare what a user's company can list with what it has posted; nobody else can be listed."""
+    victim = rng.choice([company_id for company_id, _ in expected if company_id != tenant.company_id])
+    named = read(api, tenant, f"/messages?company_id={victim}")
+    found = [] if named.status_code == 403 else [f"{tenant.email} listed {victim}: {named.status_code} {named.text}"]
+    answer = read(api, tenant, "/messages?limit=1000")
+    if not tenant.company_id:
+        return [*found, *([] if answer.status_code == 403 else [f"{tenant.email} listed: {answer.status_code}"])]
+    listed = {(message["company_id"], message["message_id"]) for message in answer.json()}
+    own = {key for key in expected if key[0] == tenant.company_id}
+    others = {key for key in listed if key[0] != tenant.company_id}
+    return [*found, *([f"{tenant.email} listed {len(others)} of others, and {len(listed & own)} of {len(own)}"]
+                      if others or not own <= listed else [])]  # fmt: skip
 
 
 def archive_differs(stack: Devstack, expected: Mapping[tuple[str, str], Any]) -> list[str]:
@@ -248,10 +264,19 @@ def test_somebody_elses_submission_seems_not_to_exist(
                 wrong.append(f"{tenant.email}: {seen} for another's, {nobodys} for nobody's")
         if rng.choice(apis).get(f"/submissions/{submission_id}").status_code != 200:
             wrong.append("the operator cannot see it")
+    tried += len(tenants)
+    wrong += [fault for tenant in tenants for fault in submissions_differ(rng.choice(apis), tenant, made)]
 
     report.add(SUITE, "somebody else's submission is a 404 like any other", tried=tried, survived=tried - len(wrong),
                lost=len(wrong), note="all users send the same idempotency key")  # fmt: skip
     assert not wrong
+
+
+def submissions_differ(api: Api, tenant: Tenant, made: Mapping[str, Tenant]) -> list[str]:
+    """Compare the submissions that a user can list with those that they made."""
+    own = {submission_id for submission_id, owner in made.items() if owner is tenant}
+    listed = {each["submission_id"] for each in read(api, tenant, "/submissions?limit=1000").json()}
+    return [] if listed & made.keys() == own else [f"{tenant.email} listed {listed} instead of {own}"]
 
 
 @dataclass

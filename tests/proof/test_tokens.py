@@ -38,8 +38,11 @@ ROUTES = (
     ("POST", "/dragons"),
     ("PUT", "/dragons/Ember"),
     ("DELETE", "/dragons/Ember"),
+    ("GET", "/families"),
+    ("GET", "/submissions"),
     ("GET", "/submissions/x"),
     ("POST", "/post-message"),
+    ("GET", "/messages"),
     ("GET", "/message/e0721e56-fb09-4273-ae74-7bcbc92d43eb"),
 )
 MEMBERS = {"type", "title", "status", "detail", "request_id"}

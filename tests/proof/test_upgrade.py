@@ -227,6 +227,22 @@ class TestWhatWasThereBefore:
             "submissions": REPORTED,
         }
 
+    def test_messages_are_listed_once_they_are_filled_in(self, upgrade: Upgrade, report: Report) -> None:
+        """The index came with the upgrade, and their rows have no keys for it."""
+        wanted = {id_in(place) for place in upgrade.before.messages}
+
+        def listed() -> set[str]:
+            answer = upgrade.before.api.get("/messages", "amber", params={"limit": 1000})
+            assert answer.status_code == 200, answer.text
+            return {message["message_id"] for message in answer.json()}
+
+        assert not wanted & listed()
+        filled = upgrade.prod.run("operations.backfill", "--yes")
+        assert filled.returncode == 0, filled.stderr
+        until(lambda: wanted <= listed(), SETTLED_WITHIN_S)
+        report.add(SUITE, "messages from before an upgrade are listed", tried=len(wanted),
+                   survived=len(wanted & listed()), lost=len(wanted - listed()))  # fmt: skip
+
     def test_a_submission_takes_one_question_to_step_functions(self, upgrade: Upgrade) -> None:
         """It has no row: the table came with the upgrade."""
         with recording(upgrade.prod) as trail:

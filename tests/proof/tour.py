@@ -51,7 +51,10 @@ class Tour:
         self._keep("GET /submissions/{id}", self.api.get(pending.headers["Location"]))
         self._keep("GET /submissions/{id}: its steps", self.api.get(f"{pending.headers['Location']}?steps=true"))
         self._keep("GET /submissions/{id}: unknown", self.api.get(f"/submissions/{uuid.uuid4()}"))
+        self._keep("GET /submissions", self.api.get("/submissions?limit=1"))
+        self._keep("GET /families", self.api.get("/families?limit=1"))
         self._keep("GET /dragons", self.api.get("/dragons?limit=1"))
+        self._keep("GET /dragons: a prefix", self.api.get("/dragons?limit=1&namePrefix=to"))
         self._keep("GET /dragons/{name}", self.api.get(self.dragon_path))
         self._keep("HEAD /dragons/{name}", self.api.request("HEAD", self.dragon_path))
 
@@ -68,6 +71,7 @@ class Tour:
         self._keep("POST /post-message", self.post_message())
         until(lambda: self.get_message().status_code == 200)
         self._keep("GET /message/{id}", self.get_message())
+        self._keep("GET /messages", self.api.get("/messages?limit=1", "amber"))
         self._keep("GET /message/{id}: any company", self.api.get(f"/message/{self.message_id}"))
         forget_row(self.api.devstack, self.message_id, AMBER)
         before = self._dead_letters()

@@ -15,7 +15,8 @@ from tests.fakes.dragon_repository import InMemoryDragonRepository
 from tests.samples import dragon
 
 NAMES = st.sampled_from([*ONE_NAME, "Elan", "Ember", "ember", "Ash", "a.b-c'd 2", "龍"])
-FAMILIES = st.sampled_from(["red", "RED", "green", "É"])
+PREFIXES = st.builds(lambda name, length: name[:length], NAMES, st.integers(0, 5))
+FAMILIES = st.sampled_from(["red", "RED", "red dwarf", "red!", "red#1", "green", "É", "E\u0301"])
 KEYS = NAMES.map(lambda name: dragon(name).key)
 DRAGONS = st.builds(lambda name, family: dragon(name, family_str=family), NAMES, FAMILIES)
 SUBMISSIONS = st.sampled_from(["s1", "s2", "s3"])
@@ -59,11 +60,27 @@ class DragonHistory(RuleBasedStateMachine):
     def get(self, name: str) -> None:
         assert self.real.get(name) == self.model.get(name)
 
-    @rule(family=st.none() | FAMILIES, name=st.none() | NAMES, after=st.none() | KEYS, limit=st.integers(1, 4))
-    def filter(self, family: str | None, name: str | None, after: str | None, limit: int) -> None:
-        query = DragonQuery.of(family, name, after, limit)
+    @rule(
+        family=st.none() | FAMILIES,
+        name=st.none() | NAMES,
+        after=st.none() | KEYS,
+        limit=st.integers(1, 4),
+        prefix=st.none() | PREFIXES,
+    )
+    def filter(self, family: str | None, name: str | None, after: str | None, limit: int, prefix: str | None) -> None:
+        query = DragonQuery.of(family, name, after, limit, prefix)
 
         assert self.real.page(query) == self.model.page(query)
+
+    @rule(limit=st.integers(1, 3))
+    def count_page_by_page(self, limit: int) -> None:
+        after = None
+        while True:
+            page = self.model.families(after, limit)
+
+            assert self.real.families(after, limit) == page
+            if (after := page.next_after) is None:
+                return
 
     @rule(limit=st.integers(1, 4))
     def read_page_by_page(self, limit: int) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.dragons.model import Dragon
-from chalicelib.dragons.repository import Addition, Change, DragonQuery, DragonRepository
+from chalicelib.dragons.repository import Addition, Change, DragonQuery, DragonRepository, FamilyPage
 from tests.bad_input import ONE_NAME
 from tests.samples import dragon
 
@@ -17,6 +17,11 @@ WRITERS = 8
 def names(dragons: DragonRepository, query: DragonQuery | None = None) -> list[str]:
     """Return the names on one page."""
     return [found.dragon_name_str for found in dragons.page(query or DragonQuery(limit=1000)).dragons]
+
+
+def counted(dragons: DragonRepository) -> dict[str, int]:
+    """Return how many dragons each family has, by the spelling that is shown."""
+    return {family.family_str: family.count for family in dragons.families(None, 1000).families}
 
 
 def always(_: Dragon) -> bool:
@@ -92,6 +97,111 @@ class DragonRepositoryContract:
         assert names(dragons, DragonQuery.of("Fée", "Moss")) == []
         assert names(dragons, DragonQuery.of("", None)) == []
         assert names(dragons, DragonQuery.of("' OR '1'='1", "' OR '1'='1")) == []
+
+    def test_a_prefix_finds_what_begins_so(self, dragons: DragonRepository) -> None:
+        every = ["Amber", "Amber 2", "Amberwick", "Ash", "O'Brien", "Élan"]
+        for name in sorted(every, key=len, reverse=True):
+            dragons.add(dragon(name), name)
+
+        begins = {
+            "AM": ["Amber", "Amber 2", "Amberwick"],
+            " amber": ["Amber", "Amber 2", "Amberwick"],
+            "Amber ": ["Amber 2"],
+            "amber 2 ": [],
+            "amc": [],
+            "a": ["Amber", "Amber 2", "Amberwick", "Ash"],
+            "E": [],
+            "E\u0301L": ["Élan"],
+            "\u200dÉ": ["Élan"],
+            "o\u2019b": ["O'Brien"],
+            "z": [],
+            "": every,
+            " ": every,
+            "\U0010ffff": [],
+            "x" * 2_000: [],
+        }
+        assert {prefix: names(dragons, DragonQuery.of(None, None, prefix=prefix)) for prefix in begins} == begins
+
+    def test_a_prefix_combines_with_the_other_filters(self, dragons: DragonRepository) -> None:
+        for name, family in (("Amber", "red"), ("Amberwick", "green"), ("Ash", "red")):
+            dragons.add(dragon(name, family_str=family), name)
+
+        assert names(dragons, DragonQuery.of("RED", None, prefix="am")) == ["Amber"]
+        assert names(dragons, DragonQuery.of("blue", None, prefix="am")) == []
+        assert names(dragons, DragonQuery.of(None, "Amberwick", prefix="am")) == ["Amberwick"]
+        assert names(dragons, DragonQuery.of(None, "Ash", prefix="am")) == []
+
+    @pytest.mark.parametrize("family", [None, "red"])
+    def test_pages_of_a_prefix_hold_every_dragon_once(self, dragons: DragonRepository, family: str | None) -> None:
+        for name in ("Al", "Amber", "Ambo", "Amen", "An", "Ashen"):
+            dragons.add(dragon(name, family_str="red"), name)
+
+        pages = []
+        after = None
+        while True:
+            page = dragons.page(DragonQuery.of(family, None, after, 2, "am"))
+            pages.append([found.dragon_name_str for found in page.dragons])
+            if (after := page.next_after) is None:
+                break
+
+        assert pages == [["Amber", "Ambo"], ["Amen"]]
+
+    def test_a_page_of_a_prefix_may_begin_after_any_key(self, dragons: DragonRepository) -> None:
+        """A cursor is no secret, so anybody may make one."""
+        for name in ("Al", "Amber", "Amen", "An"):
+            dragons.add(dragon(name), name)
+
+        following = {"": ["Amber", "Amen"], "a": ["Amber", "Amen"], "am": ["Amber", "Amen"], "amc": ["Amen"], "amf": [],
+                     "am" + "z" * 2_000: [], "an": [], "b": []}  # fmt: skip
+        assert {key: names(dragons, DragonQuery.of(None, None, key, prefix="am")) for key in following} == following
+
+    def test_an_empty_registry_has_no_families(self, dragons: DragonRepository) -> None:
+        assert dragons.families(None, 10) == FamilyPage([], None)
+
+    def test_families_are_counted_as_dragons_come_and_go(self, dragons: DragonRepository) -> None:
+        for number, family in enumerate(("red", "RED", "green", "É", "E\u0301", "blue")):
+            dragons.add(dragon(f"dragon {number}", family_str=family), str(number))
+        dragons.add(dragon("dragon 0", family_str="blue"), "again")
+        dragons.remove("dragon 2", always)
+        dragons.replace(dragon("dragon 5", family_str="gold"), always)
+
+        assert counted(dragons) == {"RED": 2, "gold": 1, "E\u0301": 2}
+
+    def test_a_family_is_written_as_most_of_its_dragons_have_it(self, dragons: DragonRepository) -> None:
+        for number, family in enumerate(("red", "Red", "Red")):
+            dragons.add(dragon(f"dragon {number}", family_str=family), str(number))
+        assert counted(dragons) == {"Red": 3}
+
+        dragons.replace(dragon("dragon 1", family_str="red"), always)
+        assert counted(dragons) == {"red": 3}
+
+        dragons.remove("dragon 0", always)
+        assert counted(dragons) == {"Red": 2}, "of as many, the first by code points"
+
+    def test_pages_hold_every_family_once_and_in_the_order_of_their_normalised_names(
+        self, dragons: DragonRepository
+    ) -> None:
+        families = ["Red", "red dwarf", "red#1", "RED2", "élan"]
+        for number, family in enumerate((*reversed(families), "red")):
+            dragons.add(dragon(f"dragon {number}", family_str=family), str(number))
+        dragons.add(dragon("gone", family_str="red!"), "gone")
+        dragons.remove("gone", always)
+
+        for limit in range(1, 7):
+            pages = [dragons.families(None, limit)]
+            while (after := pages[-1].next_after) is not None:
+                pages.append(dragons.families(after, limit))
+            assert [family.family_str for page in pages for family in page.families] == families
+            assert [len(page.families) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+
+    def test_a_page_of_families_may_begin_after_any_name(self, dragons: DragonRepository) -> None:
+        for family in ("red", "blue"):
+            dragons.add(dragon(family, family_str=family), family)
+
+        following = {"": ["blue", "red"], "b": ["blue", "red"], "blue": ["red"], "x" * 2_000: []}
+        assert {
+            after: [family.family_str for family in dragons.families(after, 10).families] for after in following
+        } == following
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
     def test_pages_hold_every_dragon_once(self, dragons: DragonRepository, limit: int) -> None:

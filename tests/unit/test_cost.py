@@ -10,9 +10,13 @@ import pytest
 
 import app as declared
 from benchmarks.calls import CALLS
+from benchmarks.quotas import USES
+from chalicelib.dragons import dynamodb
+from chalicelib.dragons.model import Dragon
 from operations import PROJECT
 from operations.generate import CannotGenerate, cost
 from operations.generate.cost import Inputs, pipelines, routes, transitions
+from tests.samples import dragon_members
 
 INPUTS = Inputs.read()
 PAGE = (PROJECT / "docs" / "cost.md").read_text(encoding="utf-8")
@@ -39,9 +43,11 @@ def test_an_answer_is_the_gateway_the_run_its_calls_its_log_and_its_trace() -> N
 
 
 def test_a_message_costs_its_own_calls_and_its_part_of_the_batchs() -> None:
-    """Beside its request: a read, an object, a row; and a tenth of a run of five calls, of receiving, of deleting."""
+    """Beside its request: a read, an object, a row and its item in the index of lists; and a tenth of a run of five
+    calls, of receiving, of deleting.
+    """
     run = 0.20 + (0.003 + 4 * 0.015) * 13.3334 + 700e-9 * 0.50 * 1e6
-    by_hand = a_million(routes(INPUTS)["POST /post-message"]) + 0.125 + 5.00 + 0.625 + (run + 2 * 0.40) / 10
+    by_hand = a_million(routes(INPUTS)["POST /post-message"]) + 0.125 + 5.00 + 2 * 0.625 + (run + 2 * 0.40) / 10
 
     assert a_million(pipelines(INPUTS)[cost.STORED.format(batch=10)]) == pytest.approx(by_hand)
 
@@ -101,9 +107,38 @@ def test_a_page_without_a_place_for_a_table_is_told(tmp_path: Path, monkeypatch:
 
 def test_a_message_row_is_one_write_unit() -> None:
     """The price of storing rests on that."""
-    [(_, archived, _), (_, row, _), _] = cost.storage(INPUTS)
+    [(_, archived, _), (_, row, _), (_, listed, _), _] = cost.storage(INPUTS)
 
-    assert archived < row < 1024
+    assert archived < listed < row < 1024
+
+
+def test_a_list_of_messages_is_eight_queries_at_once_each_for_a_whole_page() -> None:
+    """Worked out by hand: 1 GB for 3 ms and one call of 15 ms; 102 items of 339 bytes take 9 units, and half of them
+    are paid for.
+    """
+    by_hand = 3.50 + 0.20 + 0.018 * 13.3334 + 8 * 4.5 * 0.125 + 700e-9 * 0.50 * 1e6 + 0.05 * 5.00
+
+    assert a_million(routes(INPUTS)["GET /messages"]) == pytest.approx(by_hand)
+
+
+def test_a_page_takes_as_many_units_in_the_simulation() -> None:
+    for asked, uses in USES.items():
+        if "dynamodb Query" in uses:
+            queries = CALLS[asked].count("dynamodb Query")
+            assert INPUTS.calls(asked, ["dynamodb Query"] * queries)["dynamodb-read"] == (
+                queries * uses["dynamodb Query"][1]
+            ), asked
+
+
+def test_a_page_of_families_takes_as_many_units_as_is_assumed() -> None:
+    """Each of 101 families has 16 rows of so many bytes."""
+    update = dynamodb.addition(Dragon(**dragon_members("Ember")), b"")[2]["Update"]
+    written = update["ExpressionAttributeValues"][":spelling"]["S"]
+    texts = [value["S"] for value in update["Key"].values()] + [written]
+    names = (dynamodb.PART, dynamodb.SORT_KEY, dynamodb.SPELLING, dynamodb.COUNT)
+    size = sum(map(len, names)) + sum(len(text.encode()) for text in texts) + 2
+
+    assert cost.read_units(101 * dynamodb.COUNTS_OF_A_FAMILY, size) == INPUTS.assumed["families_page"]
 
 
 def test_what_the_other_designs_are_said_to_take_is_no_more_than_ours() -> None:

@@ -105,6 +105,10 @@ def test_the_first_entry_of_a_name_is_the_dragon_and_the_others_are_known() -> N
         (DragonQuery(family="green"), ["Ash"], None),
         (DragonQuery(family="red", limit=1), ["Ember"], "ember"),
         (DragonQuery(name="ember"), ["Ember"], None),
+        (DragonQuery(prefix="e"), ["Ember"], None),
+        (DragonQuery(prefix="e", after="ember"), [], None),
+        (DragonQuery(prefix="z", after="ash", limit=1), ["Zed"], None),
+        (DragonQuery(family="green", prefix="e"), [], None),
         (DragonQuery(family="green", name="ember"), [], None),
     ],
 )

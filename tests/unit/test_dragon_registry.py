@@ -43,6 +43,7 @@ class Left:
 
 USES: dict[str, Callable[[DragonRegistry], Any]] = {
     "page": lambda dragons: dragons.page(DragonQuery()),
+    "families": lambda dragons: dragons.families(None, 10),
     "get": lambda dragons: dragons.get("Ember"),
     "add": lambda dragons: dragons.add(dragon("Ember"), "s1"),
     "replace": lambda dragons: dragons.replace(dragon("Ember"), always),

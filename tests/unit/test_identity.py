@@ -101,9 +101,9 @@ def test_a_caller_with_a_company_may_post_for_that_company_only() -> None:
     clerk = Caller("clerk", COMPANY, is_operator=False)
 
     clerk.check_may_use_messages()
-    clerk.check_may_post_for(COMPANY)
+    clerk.check_may_act_for(COMPANY)
     with pytest.raises(CompanyOfOthers):
-        clerk.check_may_post_for(OTHER_COMPANY)
+        clerk.check_may_act_for(OTHER_COMPANY)
 
 
 @pytest.mark.parametrize("company", [None, COMPANY])
@@ -111,7 +111,7 @@ def test_an_operator_may_post_for_every_company(company: str | None) -> None:
     operator = Caller("operator", company, is_operator=True)
 
     operator.check_may_use_messages()
-    operator.check_may_post_for(OTHER_COMPANY)
+    operator.check_may_act_for(OTHER_COMPANY)
 
 
 def test_a_caller_who_has_no_company_and_is_no_operator_may_not_use_messages() -> None:
@@ -120,7 +120,7 @@ def test_a_caller_who_has_no_company_and_is_no_operator_may_not_use_messages() -
     with pytest.raises(CompanyMissing):
         visitor.check_may_use_messages()
     with pytest.raises(CompanyOfOthers):
-        visitor.check_may_post_for(COMPANY)
+        visitor.check_may_act_for(COMPANY)
 
 
 def test_only_operators_may_change_dragons() -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.dragons.model import DragonName
-from chalicelib.dragons.names import _Kind, normalised_name
+from chalicelib.dragons.names import _Kind, normalised_name, normalised_prefix
 from operations.generate import characters
 
 PEOPLES_NAMES = [
@@ -54,6 +54,28 @@ def test_a_name_that_people_have_is_kept_as_it_is_written(name: str) -> None:
 )
 def test_what_looks_the_same_has_one_key(spelling: str, key: str) -> None:
     assert normalised_name(spelling) == key
+
+
+@pytest.mark.parametrize(
+    ("typed", "prefix"),
+    [
+        (" AM", "am"),
+        ("Amber ", "amber "),
+        ("\u00a0É\u00a0", "é\u00a0"),
+        ("E\u0301", "é"),
+        ("É\u200d \u200b", "é "),
+        ("O\u2019", "o'"),
+        ("", ""),
+        (" \u200b ", ""),
+    ],
+)
+def test_what_was_typed_of_a_name_is_compared_as_names_are(typed: str, prefix: str) -> None:
+    assert normalised_prefix(typed) == prefix
+
+
+@given(st.text(st.sampled_from("aEéß\u0149ΣςĲ龍가\u200d .'\u2019-2")), st.text(st.sampled_from("aé 龍.")))
+def test_a_name_is_found_by_whatever_it_begins_with(typed: str, more: str) -> None:
+    assert normalised_name(f"{typed}{more}z").startswith(normalised_prefix(typed))
 
 
 @pytest.mark.parametrize("name", ["\u3164", "\u115f\u1160", ".\u3164.", "\uffa0\u0301", "\u02bc", "\u02bc\u2019 -"])

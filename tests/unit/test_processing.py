@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,9 +33,11 @@ class Messages:
     def __init__(self) -> None:
         self.failures: dict[str, Exception] = {}
         self.stored: list[str] = []
+        self.accepted: list[int | None] = []
 
-    def store(self, message: Message) -> Storing:
+    def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
         message_id = str(message.metadata.message_id)
+        self.accepted.append(accepted_ms)
         if message_id in self.failures:
             raise self.failures[message_id]
         self.stored.append(message_id)
@@ -220,9 +223,9 @@ def test_a_batch_of_ten_is_stored_at_the_same_time(queue: Queue) -> None:
     together = threading.Barrier(10)
 
     class Slow(Messages):
-        def store(self, message: Message) -> Storing:
+        def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
             together.wait(5)
-            return super().store(message)
+            return super().store(message, accepted_ms)
 
     run(Slow(), queue, *map(delivery, IDS))
 
@@ -234,10 +237,10 @@ def test_the_threads_are_made_once_and_not_for_each_batch(queue: Queue) -> None:
     used: list[int] = []
 
     class Slow(Messages):
-        def store(self, message: Message) -> Storing:
+        def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
             together.wait(5)
             used.append(threading.get_ident())
-            return super().store(message)
+            return super().store(message, accepted_ms)
 
     consumer = Consumer(Slow(), queue)  # type: ignore[arg-type]
     for _ in range(2):
@@ -267,10 +270,10 @@ class TestASlowNeighbour:
                 return failures
 
         class Slow(Messages):
-            def store(self, message: Message) -> Storing:
+            def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
                 if str(message.metadata.message_id) == IDS[0]:
                     assert others_are_deleted.wait(5)
-                return super().store(message)
+                return super().store(message, accepted_ms)
 
         queue = Watched()
         with stdout() as written:
@@ -281,9 +284,9 @@ class TestASlowNeighbour:
 
     def test_is_waited_for_if_the_whole_batch_is_slow(self, queue: Queue) -> None:
         class Slow(Messages):
-            def store(self, message: Message) -> Storing:
+            def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
                 threading.Event().wait(0.2)
-                return super().store(message)
+                return super().store(message, accepted_ms)
 
         run(Slow(), queue, *map(delivery, IDS[:2]))
 
@@ -306,7 +309,7 @@ class TestTheSameIdWithinABatch:
         class Keeping(Messages):
             """Takes its time, so that the others would overtake the first if they did not wait for it."""
 
-            def store(self, message: Message) -> Storing:
+            def store(self, message: Message, _accepted_ms: int | None = None) -> Storing:
                 self.stored.append(str(message.order.order_amount))
                 time.sleep(0.05 / len(self.stored))
                 if message.order.order_amount != 1:
@@ -323,11 +326,11 @@ class TestTheSameIdWithinABatch:
 
     def test_a_failure_of_the_first_does_not_count_for_the_second(self, queue: Queue) -> None:
         class FailingOnce(Messages):
-            def store(self, message: Message) -> Storing:
+            def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
                 if not self.failures:
                     self.failures = {"was": aws.DependencyUnavailable("S3", "SlowDown")}
                     raise self.failures["was"]
-                return super().store(message)
+                return super().store(message, accepted_ms)
 
         messages = FailingOnce()
         with pytest.raises(BatchIncomplete, match="1 of 2"):
@@ -340,9 +343,9 @@ class TestTheSameIdWithinABatch:
         together = threading.Barrier(2)
 
         class Slow(Messages):
-            def store(self, message: Message) -> Storing:
+            def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
                 together.wait(5)
-                return super().store(message)
+                return super().store(message, accepted_ms)
 
         run(Slow(), queue, delivery(IDS[0]), delivery(IDS[0], body_of(IDS[0], company=OTHER_COMPANY), "other"))
 
@@ -360,9 +363,9 @@ def test_what_is_logged_of_a_message_does_not_show_in_the_lines_of_another(queue
     together = threading.Barrier(9)
 
     class Mixed(Messages):
-        def store(self, message: Message) -> Storing:
+        def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
             together.wait(5)
-            return super().store(message)
+            return super().store(message, accepted_ms)
 
     messages = Mixed()
     messages.failures = {IDS[8]: MessageConflict("indexed"), IDS[9]: aws.DependencyUnavailable("S3", "SlowDown")}
@@ -413,9 +416,9 @@ def test_every_delivery_is_settled_or_left_before_lambda_ends_the_function() -> 
         limits.append(aws._no_call_after.get())
 
     class WatchedMessages(Messages):
-        def store(self, message: Message) -> Storing:
+        def store(self, message: Message, accepted_ms: int | None = None) -> Storing:
             note()
-            return super().store(message)
+            return super().store(message, accepted_ms)
 
     class WatchedQueue(Queue):
         def bury(self, delivery: Delivery, reason: str) -> None:
@@ -452,3 +455,16 @@ class TestDelivery:
         found = Delivery.of({**RECORD, "messageAttributes": attributes})
 
         assert found == Delivery("m1", "r1", "{}", correlation_id)
+
+    @pytest.mark.parametrize(
+        ("attributes", "sent_ms"), [({"SentTimestamp": "1795504801007"}, 1_795_504_801_007), ({}, None), (None, None)]
+    )
+    def test_knows_when_sqs_took_it(self, attributes: Any, sent_ms: int | None) -> None:
+        assert Delivery.of({**RECORD, "attributes": attributes}).sent_ms == sent_ms
+
+
+def test_a_message_was_accepted_when_the_queue_took_it(messages: Messages, queue: Queue) -> None:
+    taken = [replace(delivery(IDS[0]), sent_ms=7), delivery(IDS[1])]
+    Consumer(messages, queue).process(taken)  # type: ignore[arg-type]
+
+    assert sorted(messages.accepted, key=str) == [7, None]

@@ -25,7 +25,7 @@ class Failing:
         self.failure = failure
         self.reasons: list[str] = []
 
-    def store(self, _: Message) -> Storing:
+    def store(self, _: Message, _accepted_ms: int | None = None) -> Storing:
         raise self.failure
 
     def bury(self, _: Delivery, reason: str) -> None:
@@ -69,7 +69,7 @@ def test_the_log_says_which_message_was_left_and_why(log: io.StringIO, failure: 
 @pytest.mark.parametrize("outcome", Storing)
 def test_the_log_says_what_happened_to_a_message(log: io.StringIO, outcome: Storing) -> None:
     class Settling:
-        def store(self, _: Message) -> Storing:
+        def store(self, _: Message, _accepted_ms: int | None = None) -> Storing:
             return outcome
 
         def delete(self, _: Sequence[Delivery]) -> dict[Delivery, aws.DependencyError]:

@@ -70,6 +70,14 @@ def test_a_row_says_when_it_expires_unless_it_is_kept_for_ever(days: int, expire
     assert StoredMessage.from_item(kept.as_item()) == row(), "when it ends does not matter once it was found"
 
 
+def test_the_keys_under_which_a_row_is_listed_are_written_and_do_not_matter_once_it_was_found() -> None:
+    listed = row().listed_under({"company_part": "c#1", "accepted_at_id": "2026#m"})
+
+    assert listed.as_item() == ITEM | {"company_part": {"S": "c#1"}, "accepted_at_id": {"S": "2026#m"}}
+    assert listed.size_bytes > row().size_bytes
+    assert StoredMessage.from_item(listed.as_item()) == row()
+
+
 def test_the_time_at_which_a_row_expires_counts_for_its_size() -> None:
     assert row().kept_for(30, 1_700_000_000).size_bytes == row().size_bytes + len("expires_at") + 10 + 1
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from chalicelib.dragons.submissions import Step, Submission
 from chalicelib.web.problems import ProblemRaised
-from chalicelib.web.submissions import RETRY_AFTER_S, accepted, settled, status_document
+from chalicelib.web.submissions import RETRY_AFTER_S, accepted, list_document, settled, status_document
 from tests.samples import dragon
 
 ADDED = Submission(
@@ -36,6 +36,7 @@ def test_the_status_document_has_each_member_from_its_place() -> None:
 
 def test_without_steps_there_is_no_member_for_them() -> None:
     assert "steps" not in json.loads(status_document(ADDED, None).body)
+    assert list_document([ADDED]) == b"[" + status_document(ADDED, None).body + b"]"
     assert json.loads(status_document(ADDED, []).body)["steps"] == []
 
 

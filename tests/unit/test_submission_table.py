@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chalicelib import aws
 from chalicelib.dragons.model import report_from
-from chalicelib.dragons.submission_table import POLL_FIRST_S, POLL_MAX_S, WORKFLOW_ENDS_WITHIN_S, SubmissionTable
+from chalicelib.dragons.submission_table import (
+    ASKED_FOR_A_PAGE_MAX,
+    POLL_FIRST_S,
+    POLL_MAX_S,
+    WORKFLOW_ENDS_WITHIN_S,
+    SubmissionPage,
+    SubmissionTable,
+    is_sort_key,
+)
 from chalicelib.dragons.submissions import WHY_FAILED, Origin, Submission, execution_input
 from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.settings import SettingError
@@ -18,7 +28,7 @@ from tests.fakes.aws_errors import client_error
 from tests.fakes.clock import FakeClock
 from tests.fakes.settings import FakeSettings
 from tests.fakes.step_functions import STARTED_AT, FakeStepFunctions
-from tests.fakes.submission_rows import STATES, FakeSubmissionRows, arguments
+from tests.fakes.submission_rows import STATES, FakeSubmissionRows, arguments, as_text
 from tests.samples import dragon, dragon_members
 
 PHONE = "+15555550100"
@@ -298,6 +308,140 @@ class TestARowThatStaysPending:
         submissions.find(begun.submission_id)
 
         assert step_functions.described == 0
+
+
+class TestPage:
+    @pytest.fixture
+    def several(
+        self, workflow: DragonWorkflow, step_functions: FakeStepFunctions, rows: FakeSubmissionRows
+    ) -> list[Submission]:
+        """Eight submissions whose rows are pending, the newest first. A row of somebody else is between them."""
+        found = []
+        for number in range(8):
+            submission = start(workflow, dragon_name_str=f"dragon {number}")
+            given = json.loads(step_functions.executions[submission.submission_id]["input"])
+            rows.write("RecordPending", given, started=as_text(STARTED_AT + timedelta(seconds=number)))
+            found.append(replace(submission, started_at=as_text(STARTED_AT + timedelta(seconds=number))))
+        others = {**given, "submission_id": "another", "requested_by": "somebody else"}
+        rows.write("RecordPending", others, started=as_text(STARTED_AT + timedelta(seconds=3)))
+        return found[::-1]
+
+    def test_it_has_the_users_own_submissions_newest_first(
+        self, submissions: SubmissionTable, step_functions: FakeStepFunctions, several: list[Submission]
+    ) -> None:
+        assert submissions.page("sub", None, 10) == SubmissionPage(several, None)
+        assert submissions.page("nobody", None, 10) == SubmissionPage([], None)
+        assert step_functions.described == 0
+
+    @pytest.mark.parametrize("limit", [1, 3, 7, 8])
+    @pytest.mark.parametrize("rows_max", [1, 2, 1_000])
+    def test_pages_hold_every_submission_once(
+        self,
+        submissions: SubmissionTable,
+        rows: FakeSubmissionRows,
+        several: list[Submission],
+        limit: int,
+        rows_max: int,
+    ) -> None:
+        rows.rows_max = rows_max
+        seen: list[Submission] = []
+        before = None
+        while True:
+            page = submissions.page("sub", before, limit)
+            assert len(page.submissions) <= limit
+            seen += page.submissions
+            if (before := page.next_before) is None:
+                break
+
+        assert seen == several
+
+    def test_what_is_none_of_a_submission_is_passed_over(
+        self, submissions: SubmissionTable, rows: FakeSubmissionRows, several: list[Submission]
+    ) -> None:
+        for key, row in list(rows.items.items()):
+            if row["id"]["S"] in (several[0].submission_id, several[2].submission_id):
+                rows.items[key] = {**row, "dragon": {"S": "{}"}}
+
+        page = submissions.page("sub", None, 2)
+        assert page.submissions == [several[1], several[3]]
+        assert submissions.page("sub", page.next_before, 10).submissions == several[4:]
+
+    def test_it_ends_before_what_has_expired(
+        self,
+        submissions: SubmissionTable,
+        clock: FakeClock,
+        several: list[Submission],
+        step_functions: FakeStepFunctions,
+    ) -> None:
+        clock.now = int(STARTED_AT.timestamp()) + 90 * DAYS_S + 3
+        for each in several:
+            step_functions.settle(each.submission_id, ADDED)
+
+        found = submissions.page("sub", None, 10)
+        assert [each.submission_id for each in found.submissions] == [each.submission_id for each in several[:4]]
+        assert submissions.page("sub", None, 4).next_before is None
+
+    def test_at_most_five_that_are_overdue_are_asked_of_step_functions(
+        self,
+        submissions: SubmissionTable,
+        step_functions: FakeStepFunctions,
+        clock: FakeClock,
+        several: list[Submission],
+    ) -> None:
+        clock.now += WORKFLOW_ENDS_WITHIN_S + 60
+        for each in several:
+            step_functions.settle(each.submission_id, ADDED)
+        del step_functions.executions[several[1].submission_id]
+
+        statuses = [each.status for each in submissions.page("sub", None, 10).submissions]
+        assert statuses == ["added", "failed", *["added"] * 3, *["pending"] * 3]
+        assert step_functions.described == ASKED_FOR_A_PAGE_MAX == 5
+
+    @pytest.mark.usefixtures("several")
+    def test_only_those_of_the_page_are_asked_for(
+        self,
+        submissions: SubmissionTable,
+        step_functions: FakeStepFunctions,
+        clock: FakeClock,
+    ) -> None:
+        clock.now = STARTED_AT.timestamp() + WORKFLOW_ENDS_WITHIN_S + 6.5
+        submissions.page("sub", None, 2)
+
+        assert step_functions.described == 1, "the newest is not overdue"
+
+    def test_a_throttled_step_functions_leaves_what_is_overdue_pending(
+        self,
+        submissions: SubmissionTable,
+        step_functions: FakeStepFunctions,
+        clock: FakeClock,
+        several: list[Submission],
+    ) -> None:
+        clock.now += WORKFLOW_ENDS_WITHIN_S + 60
+        step_functions.settle(several[0].submission_id, ADDED)
+        step_functions.failures = [None, client_error("ThrottlingException")]
+
+        statuses = [each.status for each in submissions.page("sub", None, 3).submissions]
+        assert statuses == ["added", "pending", "pending"]
+        assert step_functions.described == 2
+
+    @pytest.mark.usefixtures("several")
+    def test_what_a_person_has_to_mend_is_a_failure(
+        self,
+        submissions: SubmissionTable,
+        step_functions: FakeStepFunctions,
+        clock: FakeClock,
+    ) -> None:
+        clock.now += WORKFLOW_ENDS_WITHIN_S + 60
+        step_functions.failures = [client_error("AccessDeniedException")]
+
+        with pytest.raises(aws.DependencyFault, match="AccessDeniedException"):
+            submissions.page("sub", None, 3)
+
+    @pytest.mark.parametrize(
+        ("text", "may_be"), [("", False), ("x", True), ("é" * 512, True), ("é" * 512 + "x", False)]
+    )
+    def test_a_sort_key_is_as_long_as_dynamodb_takes_it(self, text: str, may_be: bool) -> None:
+        assert is_sort_key(text) is may_be
 
 
 class TestWait:

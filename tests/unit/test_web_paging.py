@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -29,7 +30,14 @@ def test_a_page_has_a_hundred_unless_the_query_says_otherwise() -> None:
 
 
 def test_filters_are_normalised() -> None:
-    assert query(family=" RED ", dragonName="E\u0301lan") == DragonQuery("red", "élan")
+    asked = query(family=" RED ", dragonName="E\u0301lan", namePrefix=" E\u0301L ")
+
+    assert asked == DragonQuery("red", "élan", prefix="él ")
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\u200b"])
+def test_an_empty_prefix_is_none(empty: str) -> None:
+    assert query(namePrefix=empty) == query()
 
 
 @pytest.mark.parametrize(("limit", "number"), [("1", 1), ("1000", 1000), ("007", 7)])
@@ -99,6 +107,10 @@ def test_the_error_for_a_refused_cursor_says_what_to_do(cursor: str, sentence: s
         (DragonQuery(name="ember"), {"dragonName": "ash"}),
         (DragonQuery("red", "ember"), {"family": "red"}),
         (DragonQuery("red", "ember"), {"dragonName": "ember"}),
+        (DragonQuery(prefix="am"), {}),
+        (DragonQuery(prefix="am"), {"namePrefix": "amb"}),
+        (DragonQuery(prefix="am"), {"dragonName": "am"}),
+        (DragonQuery(), {"namePrefix": "am"}),
     ],
 )
 def test_a_cursor_is_for_all_filters_of_its_query(made_for: DragonQuery, asked: dict[str, str]) -> None:
@@ -111,17 +123,45 @@ def test_a_cursor_is_not_valid_for_the_same_words_in_another_filter() -> None:
         query(dragonName="red", cursor=paging.cursor_after("ember", DragonQuery(family="red")))
 
 
-def test_a_link_keeps_the_query_and_replaces_the_cursor() -> None:
-    asked = DragonQuery.of("GRÜN & Co", None, "ember")
-    sent = {"family": "GRÜN & Co", "limit": "2", "cursor": "old"}
-    link = paging.next_link("/prod/dragons", sent, asked, "zed")
+def test_cursors_of_before_prefixes_are_still_those_of_their_filters() -> None:
+    assert paging.cursor_after("ember", DragonQuery()) == "WzIsIjk1Y2I5YjRmODRjZWZmMTMiLCJlbWJlciJd"
 
-    assert link.isascii()
-    assert link.endswith('>; rel="next"')
-    url = urlsplit(link[1:].split(">")[0])
-    assert url.path == "/prod/dragons"
-    assert parse_qs(url.query) == {
-        "family": ["GRÜN & Co"],
-        "limit": ["2"],
-        "cursor": [paging.cursor_after("zed", asked)],
-    }
+
+@pytest.mark.parametrize("shown", [("families",), ("submissions", "clerk")])
+def test_the_cursor_of_one_list_is_no_cursor_of_another(shown: tuple[str, ...]) -> None:
+    parameters = Parameters({"cursor": paging.cursor("ember", *shown)})
+
+    assert paging.after_from(parameters, *shown) == "ember"
+    for other in (("families",), ("submissions", "another"), (None, None)):
+        if other != shown:
+            assert paging.after_from(parameters, *other) is None
+    with pytest.raises(InvalidInput) as invalid:
+        parameters.check()
+    assert {fault.detail for fault in invalid.value.faults} == {OF_ANOTHER_QUERY}
+
+
+def test_a_cursor_whose_key_the_list_cannot_have_is_refused() -> None:
+    parameters = Parameters({"cursor": paging.cursor("ember", "a list")})
+
+    assert paging.after_from(parameters, "a list", form=str.isupper) is None
+    with pytest.raises(InvalidInput, match=r"^cursor: is not a cursor of this service$"):
+        parameters.check()
+
+
+def test_links_keep_the_query_and_replace_the_cursor() -> None:
+    sent = {"family": "GRÜN & Co", "limit": "2", "cursor": "old"}
+    header = paging.links("/prod/dragons", sent, "new")
+
+    assert header.isascii()
+    found = {relation: urlsplit(url) for url, relation in re.findall(r'<([^>]*)>; rel="([a-z]+)"(?:, |$)', header)}
+    assert list(found) == ["next", "first"], "clients may take the first link for the next page"
+    assert {url.path for url in found.values()} == {"/prod/dragons"}
+    assert parse_qs(found["next"].query) == {"family": ["GRÜN & Co"], "limit": ["2"], "cursor": ["new"]}
+    assert parse_qs(found["first"].query) == {"family": ["GRÜN & Co"], "limit": ["2"]}
+
+
+def test_the_link_to_the_first_page_of_everything_has_no_query() -> None:
+    assert (
+        paging.links("/dragons", {"cursor": "old"}, "new")
+        == '</dragons?cursor=new>; rel="next", </dragons>; rel="first"'
+    )

@@ -8,7 +8,8 @@ from typing import Any
 from app import users
 from chalicelib import aws
 from chalicelib.dragons.model import DragonName
-from chalicelib.web import problems, requests
+from chalicelib.dragons.repository import DragonQuery
+from chalicelib.web import paging, problems, requests
 from chalicelib.web.conditional import ENTITY_TAGS
 from chalicelib.web.problems import Problem
 from operations.generate.contract import examples
@@ -159,6 +160,24 @@ PARAMETERS: Json = {
         "schema": {"type": "string", "format": "uuid"},
         "example": examples.MESSAGE_ID,
     },
+    "Limit": {
+        "name": "limit",
+        "in": "query",
+        "description": f"How many entries a page has at most; {paging.LIMIT_DEFAULT} if you don't say.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": paging.LIMIT_MAX,
+            "default": paging.LIMIT_DEFAULT,
+            "examples": [10],
+        },
+    },
+    "Cursor": {
+        "name": "cursor",
+        "in": "query",
+        "description": "Where the page begins. It is opaque: take it from `Link`, and keep the other parameters.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+    },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
@@ -231,9 +250,12 @@ HEADERS: Json = {
         "example": "no-cache",
     },
     "Link": {
-        "description": 'The next page, if there is one (RFC 8288): `<…>; rel="next"`, relative to the server.',
+        "description": (
+            'The next page, if there is one, and the first (RFC 8288), relative to the server: `<…>; rel="next", <…>; '
+            'rel="first"`. The last page has no `Link`.'
+        ),
         "schema": {"type": "string"},
-        "example": '</prod/dragons?limit=1&cursor=WzEsIjljZjA0MWU0YjhjZjE3ZTkiLCJhbWJlcndpY2siXQ>; rel="next"',
+        "example": paging.links("/prod/dragons", {"limit": "1"}, paging.cursor_after("amberwick", DragonQuery())),
     },
     "Location": {
         "required": True,

@@ -24,6 +24,8 @@ ETAG = '"yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
 
 DRAGON, OTHER_DRAGON = map(msgspec.structs.asdict, example_dragons())
 
+FAMILIES: list[dict[str, Any]] = [{"family_str": "gold", "count": 12}, {"family_str": "Élan", "count": 1}]
+
 # The same dragon under the names of the course's web client. Examples share one dragon, so that what one of them sends
 # fits what the others ask for: a body that corrects a dragon has to hold the name in the path.
 WEB_CLIENT_DRAGON: dict[str, Any] = {alias: DRAGON[field] for alias, field in ALIASES.items()}
@@ -100,6 +102,12 @@ STORED_MESSAGE: dict[str, Any] = {
     "metadata": {**MESSAGE["metadata"], "message_s3_key": f"{COMPANY_ID}/{MESSAGE_ID}.json"},
     "data": MESSAGE["data"],
     "digest": DIGEST,
+}
+
+LISTED_MESSAGE: dict[str, Any] = {
+    **MESSAGE["metadata"],
+    **MESSAGE["data"],
+    "accepted_at": "2023-12-10T22:02:38.512Z",
 }
 
 ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted", "digest": DIGEST}

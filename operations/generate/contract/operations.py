@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.checked import Uuid
+from chalicelib.checked import Timestamp, Uuid
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.dragons.submissions import WHY_FAILED
 from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
+from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
 from chalicelib.web import paging, problems, requests
+from chalicelib.web.messages import messages_asked
 from operations.generate.contract import examples
 from operations.generate.contract.components import headers_of, json_content, problem_answer, ref
 from operations.generate.contract.examples import refused
@@ -102,6 +104,24 @@ def _wants_steps(text: str) -> None:
     parameters.check()
 
 
+def _of_list(given: dict[str, str], *shown: str) -> None:
+    parameters = requests.Parameters(given)
+    paging.limit_from(parameters)
+    paging.after_from(parameters, *shown)
+    parameters.check()
+
+
+def _messages(given: dict[str, str]) -> None:
+    messages_asked(requests.Parameters(given), Caller("sub", None, is_operator=True))
+
+
+_PAGE_NOT_VALID = problem_answer(
+    "A parameter is unknown, repeated or not valid, or the cursor belongs to another list.",
+    limit=refused(_of_list, {"limit": "0"}),
+    cursor=refused(_of_list, {"cursor": paging.cursor_after("amberwick", _GOLDEN)}, "families"),
+)
+
+
 def _page(description: str, media_type: str) -> Json:
     return {
         "description": description,
@@ -115,9 +135,9 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "listDragons",
         "summary": "List dragons",
         "description": (
-            "A page of the registry, in the order of the normalised names. Filters match whole values, regardless of "
-            "case and Unicode form, and combine with AND. Follow `Link` to the next page; its `cursor` only works with "
-            "the same filters. Large answers are compressed for clients that accept gzip."
+            "A page of the registry, in the order of the normalised names. Filters match regardless of case and "
+            "Unicode form, whole values (but for `namePrefix`), and combine with AND. Follow `Link` to the next page; "
+            "its `cursor` only works with the same filters. Large answers are compressed for clients that accept gzip."
         ),
         "tags": ["Dragons"],
         "parameters": [
@@ -134,23 +154,16 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "schema": {**_UTF_8, "examples": [examples.DRAGON["dragon_name_str"]]},
             },
             {
-                "name": "limit",
+                "name": "namePrefix",
                 "in": "query",
-                "description": f"How many dragons a page has at most; {paging.LIMIT_DEFAULT} if you don't say.",
-                "schema": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "maximum": paging.LIMIT_MAX,
-                    "default": paging.LIMIT_DEFAULT,
-                    "examples": [10],
-                },
+                "description": (
+                    "Only dragons whose names begin so, for search as one types. White space at its end counts; an "
+                    "empty prefix finds every dragon."
+                ),
+                "schema": {**_UTF_8, "examples": [examples.DRAGON["dragon_name_str"][:2]]},
             },
-            {
-                "name": "cursor",
-                "in": "query",
-                "description": "Where the page begins. It is opaque: take it from `Link`, and keep the filters.",
-                "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
-            },
+            ref("parameters", "Limit"),
+            ref("parameters", "Cursor"),
             ref("parameters", "IfNoneMatch"),
         ],
         "responses": {
@@ -172,6 +185,30 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 limit=refused(_query, {"limit": "0"}),
                 cursor=refused(_query, {"cursor": paging.cursor_after("amberwick", _GOLDEN), "family": "red"}),
             ),
+        },
+    },
+    ("GET", "/families"): {
+        "operationId": "listFamilies",
+        "summary": "List the families",
+        "description": (
+            "The families that have dragons, in the order of their normalised names, and how many dragons each has. A "
+            "family is written as most of its dragons have it; of as many, the first by code points. Follow `Link` to "
+            "the next page."
+        ),
+        "tags": ["Dragons"],
+        "parameters": [ref("parameters", "Limit"), ref("parameters", "Cursor"), ref("parameters", "IfNoneMatch")],
+        "responses": {
+            "200": {
+                "description": "The page: an array, empty if there are no dragons.",
+                "headers": headers_of("ETag", "Cache-Control", "Link"),
+                "content": json_content(
+                    {"type": "array", "maxItems": paging.LIMIT_MAX, "items": ref("schemas", "CountedFamily")},
+                    page=examples.FAMILIES,
+                    no_dragons=[],
+                ),
+            },
+            "304": ref("responses", "NotModified"),
+            "400": _PAGE_NOT_VALID,
         },
     },
     ("POST", "/dragons"): {
@@ -313,6 +350,36 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "412": ref("responses", "PreconditionFailed"),
         },
     },
+    ("GET", "/submissions"): {
+        "operationId": "listSubmissions",
+        "summary": "List what you have reported",
+        "description": (
+            "Your own reports of the last 90 days, newest first, and what became of each: what `GET "
+            "/submissions/{submission_id}` shows without steps. A report is listed a moment after it was accepted. "
+            "Follow `Link` to the next page."
+        ),
+        "tags": ["Dragons"],
+        "parameters": [ref("parameters", "Limit"), ref("parameters", "Cursor"), ref("parameters", "IfNoneMatch")],
+        "responses": {
+            "200": {
+                "description": "The page: an array, empty if you have reported nothing.",
+                "headers": headers_of("ETag", "Cache-Control", "Link"),
+                "content": json_content(
+                    {"type": "array", "maxItems": paging.LIMIT_MAX, "items": ref("schemas", "SubmissionStatus")},
+                    page=[examples.PENDING_SUBMISSION, examples.REJECTED_SUBMISSION],
+                    nothing_reported=[],
+                ),
+                "links": {
+                    "getSubmission": {
+                        **_GET_SUBMISSION,
+                        "parameters": {"submission_id": "$response.body#/0/submission_id"},
+                    }
+                },
+            },
+            "304": ref("responses", "NotModified"),
+            "400": _PAGE_NOT_VALID,
+        },
+    },
     ("GET", "/submissions/{submission_id}"): {
         "operationId": "getSubmission",
         "summary": "Show how far a reported dragon is",
@@ -385,6 +452,70 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             ),
             "413": ref("responses", "ContentTooLarge"),
             "415": ref("responses", "UnsupportedMediaType"),
+        },
+    },
+    ("GET", "/messages"): {
+        "operationId": "listMessages",
+        "summary": "List a company's messages",
+        "description": (
+            "Stored messages, newest first by when they were accepted: ids, times and amount, without the rest of "
+            "`data`. A message is listed a moment after it was stored. Follow `Link` to the next page."
+        ),
+        "tags": ["Messages"],
+        "parameters": [
+            {
+                "name": "company_id",
+                "in": "query",
+                "description": (
+                    "Whose messages. Operators without a company need it; everybody else may leave it out, or name "
+                    "their own company."
+                ),
+                "schema": {"type": "string", "format": "uuid", "examples": [examples.COMPANY_ID]},
+            },
+            {
+                "name": "from",
+                "in": "query",
+                "description": "Only messages that were accepted at this time or later.",
+                "schema": {**Timestamp.schema, "examples": ["2023-12-10T00:00:00Z"]},
+            },
+            {
+                "name": "to",
+                "in": "query",
+                "description": "Only messages that were accepted before this time.",
+                "schema": {**Timestamp.schema, "examples": ["2023-12-11T00:00:00Z"]},
+            },
+            ref("parameters", "Limit"),
+            ref("parameters", "Cursor"),
+            ref("parameters", "IfNoneMatch"),
+        ],
+        "responses": {
+            "200": {
+                "description": "The page: an array, empty if the company has no such messages.",
+                "headers": headers_of("ETag", "Cache-Control", "Link"),
+                "content": json_content(
+                    {"type": "array", "maxItems": paging.LIMIT_MAX, "items": ref("schemas", "ListedMessage")},
+                    page=[examples.LISTED_MESSAGE],
+                    no_messages=[],
+                ),
+                "links": {
+                    "getMessage": {
+                        **_GET_MESSAGE,
+                        "parameters": {
+                            "path.message_id": "$response.body#/0/message_id",
+                            "query.company_id": "$response.body#/0/company_id",
+                        },
+                        "description": "The whole message. Only operators may name the company.",
+                    }
+                },
+            },
+            "304": ref("responses", "NotModified"),
+            "400": problem_answer(
+                "A parameter is unknown, repeated or not valid, the cursor belongs to another list, or it takes a "
+                "`company_id`.",
+                no_company=refused(_messages, {}),
+                no_time=refused(_messages, {"company_id": examples.COMPANY_ID, "from": "yesterday"}),
+            ),
+            "403": ref("responses", "ForbiddenCompany"),
         },
     },
     ("GET", "/message/{message_id}"): {

@@ -14,8 +14,9 @@ import schemathesis
 
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web.conditional import is_list_of_tags
-from chalicelib.web.paging import cursor_after
+from chalicelib.web.paging import cursor, cursor_after
 from tests.e2e.waiting import until
+from tests.samples import COMPANY
 
 STORED_WITHIN_S = 90  # longer than the queue hides a message whose consumer was killed
 
@@ -48,8 +49,26 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case, respo
 def _with_cursor_of_its_filters(case: schemathesis.Case) -> None:
     """Give a query a cursor of its own filters, because a cursor is opaque and belongs to them."""
     if "cursor" in case.query:
-        query = DragonQuery.of(case.query.get("family"), case.query.get("dragonName"))
+        filters = (case.query.get(name) for name in ("family", "dragonName"))
+        query = DragonQuery.of(*filters, prefix=case.query.get("namePrefix"))
         case.query["cursor"] = cursor_after("ember", query)
+
+
+def _with_cursor_of_the_families(case: schemathesis.Case) -> None:
+    """Do the same for the families, which have no filters."""
+    if "cursor" in case.query:
+        case.query["cursor"] = cursor("red", "families")
+
+
+def _without_cursor(case: schemathesis.Case) -> None:
+    """Leave out the cursor of a list that is the caller's own: it is made of who that is."""
+    case.query.pop("cursor", None)
+
+
+def _of_a_company(case: schemathesis.Case) -> None:
+    """Name a company, as operators have to, and leave out the cursor, which is made of it and of the times."""
+    case.query.setdefault("company_id", COMPANY)
+    _without_cursor(case)
 
 
 def _with_assigned_characters(case: schemathesis.Case) -> None:
@@ -91,6 +110,9 @@ def _with_an_entity_tag(case: schemathesis.Case) -> None:
 
 _MENDED = {
     "listDragons": _with_cursor_of_its_filters,
+    "listFamilies": _with_cursor_of_the_families,
+    "listSubmissions": _without_cursor,
+    "listMessages": _of_a_company,
     "reportDragon": _with_a_key_of_its_own,
     "correctDragon": _with_the_name_of_its_path,
     "removeDragon": _with_an_entity_tag,
