@@ -157,7 +157,7 @@ class DynamoDBDragonRepository:
         self._check_is_here()
         asked = _begins_after(FAMILIES, None if after is None else after + _AFTER_A_FAMILY)
         asked |= {"ProjectionExpression": ", ".join((PART, SORT_KEY, SPELLING, COUNT))}
-        asked |= {"Limit": (limit + 1) * COUNTS_OF_A_FAMILY}
+        asked |= {"Limit": (limit + 1) * COUNTS_OF_A_FAMILY + 1}  # the next family's first row ends the last one
         shown: dict[str, CountedFamily] = {}
         for name, rows in groupby(chain.from_iterable(self._queried(asked)), self._family_of):
             if len(shown) > limit:

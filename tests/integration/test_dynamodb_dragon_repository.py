@@ -174,8 +174,21 @@ class TestPages:
 
         looked, fence = [("query", 3)], [("get_item", None)]
         assert [(name, asked.get("Limit")) for name, asked in client.calls] == [
-            *fence, *looked, *fence, *looked, *fence, ("query", 3 * dynamodb.COUNTS_OF_A_FAMILY)
+            *fence, *looked, *fence, *looked, *fence, ("query", 3 * dynamodb.COUNTS_OF_A_FAMILY + 1)
         ]  # fmt: skip
+
+    def test_a_page_of_families_that_have_one_spelling_each_takes_one_query(
+        self, dragons: DynamoDBDragonRepository, client: AtomicDynamoDB
+    ) -> None:
+        for number in range(3 * dynamodb.COUNTS_OF_A_FAMILY + 16):
+            row = {"family_written": {"S": f"f{number // 16}"}, "dragons": {"N": "1"}}
+            place = {"part": {"S": "families"}, "sort_key": {"S": f"f{number // 16}\t{number % 16:02}"}}
+            aws.dynamodb().put_item(TableName=DRAGONS, Item=place | row)
+        client.calls.clear()
+
+        page = dragons.families(None, 2)
+        assert (len(page.families), page.next_after) == (2, "f1")
+        assert [name for name, _ in client.calls] == ["get_item", "query"]
 
     def test_families_that_have_more_rows_than_a_query_returns_are_read_in_several(
         self, dragons: DynamoDBDragonRepository, client: AtomicDynamoDB
