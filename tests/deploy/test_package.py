@@ -219,7 +219,7 @@ print(seen)
         [
             ("app.app", []),
             ("app.validate_dragon", []),
-            ("app.add_dragon", ["ssm", "s3"]),
+            ("app.add_dragon", ["ssm", "s3", "dynamodb"]),
             ("app.store_messages", ["dynamodb", "s3", "sqs"]),
         ],
     )
