@@ -130,7 +130,6 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "dynamodb PutItem": {"dynamodb-write": 1},
     "dynamodb TransactWriteItems": {"dynamodb-write": 8},
     "ssm GetParameter": {},
-    "ssm GetParametersByPath": {},
     "stepfunctions start_execution": {},
     "stepfunctions describe_execution": {},
 }
