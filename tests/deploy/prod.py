@@ -15,6 +15,7 @@ from devstack.state import StateFolder, read_json
 from operations import PROJECT
 from operations.deploy.target import app_stack, resources_stack, this_machine
 from operations.stages import STAGES
+from tests.deploy.deployer import Deployer
 from tests.deploy.project import copy_of_project
 from tests.e2e.running import free_ports
 
@@ -37,7 +38,12 @@ class Prod:
         self.settings = Settings(*free_ports(), folder / "state", stage)
         self.state = StateFolder(self.settings.state)
         self.running: dict[str, Any] = {}
+        self.deployer: Deployer | None = None
         self._clients: dict[str, Any] = {}
+
+    def have_a_deployer(self) -> None:
+        """From now on, deploy and destroy as somebody who may do that alone, and not as the account's root."""
+        self.deployer = Deployer(self.stage, self.client, str(self.settings.ca_bundle))
 
     def deploy(self, *options: str, project: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run what `make deploy STAGE=…` runs. After a success, do what the emulator leaves undone.
@@ -54,11 +60,12 @@ class Prod:
     def run(
         self, module: str, *arguments: str, typed: str = "", project: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command on the stage, as an operator whose credentials are the account's root."""
+        """Run a command on the stage, as the account's root, or as the deployer what is the deployer's to run."""
+        deploys = self.deployer and module in {"operations.deploy", "operations.destroy"}
         return subprocess.run(
             [sys.executable, "-m", module, "--stage", self.stage, *arguments],
             cwd=project or (self.project if module.startswith("operations.") else PROJECT),
-            env=self.settings.child_environment(),
+            env={**self.settings.child_environment(), **(self.deployer.environment if deploys else {})},
             input=typed,
             capture_output=True,
             text=True,

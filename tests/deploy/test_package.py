@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -28,6 +30,8 @@ from samtranslator.translator.translator import Translator
 
 from app import app
 from operations import PROJECT
+from operations.deploy import commands
+from operations.deploy.commands import DeployError
 from operations.deploy.package import MACHINES, elf_machine, package_app, requirements
 from operations.deploy.target import Target, this_machine
 from operations.functions import deployed_name, logical_id, names
@@ -35,6 +39,7 @@ from operations.generate import live_alias
 from operations.stages import STAGES
 from operations.vendor import STAMP
 from tests.deploy.project import copy_of_project, without_aws_settings
+from tests.locked import INSTALLED
 
 POOL_ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_DragonPst"
 # Ours: a package that is larger takes longer to start. Lambda takes 50 MB, and 250 MB unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -43,6 +48,7 @@ UNZIPPED_BYTES_MAX = 20_000_000
 
 # What Lambda's Python has beyond the standard library: boto3, which the package does without, and what boto3 needs.
 OF_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+LONG_AGO = 1_000_000_000
 LOGICAL_IDS = {logical_id(function): function for function in names()}
 
 
@@ -78,11 +84,10 @@ def runnable(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Package
     return packaged(project, tmp_path_factory.mktemp("runnable"), this_machine())
 
 
-def packaged(project: Path, folder: Path, architecture: str | None = None) -> Package:
+def packaged(project: Path, folder: Path, architecture: str | None = None, **environment: str) -> Package:
     """Package stage prod into this folder."""
-    target = Target(
-        *("prod", folder / "build", "unused", without_aws_settings()), project=project, architecture=architecture
-    )
+    environment = without_aws_settings() | environment
+    target = Target(*("prod", folder / "build", "unused", environment), project=project, architecture=architecture)
     template_path = package_app(target, {"UserPoolArn": POOL_ARN})
     zipped = template_path.with_name("deployment.zip")
     with zipfile.ZipFile(zipped) as archive:
@@ -266,6 +271,19 @@ class TestContents:
             {"python-dateutil": "dateutil"}.get(name, name.replace("-", "_")) for name in packed
         }
 
+    def test_its_bill_of_materials_names_all_of_it_and_its_hash(self, package: Package) -> None:
+        made = json.loads(package.zipped.with_name("bom.json").read_text(encoding="utf-8"))
+        packed = {(canonicalize_name(each.name), each.version) for each in distributions(path=[str(package.unzipped)])}
+        project = made["metadata"]["component"]
+
+        assert {(part["name"], part["version"]) for part in made["components"]} == packed | {
+            ("chalice", importlib.metadata.version("chalice"))
+        }
+        assert project["hashes"] == [{"alg": "SHA-256", "content": digest(package)}]
+        for part in (project, *made["components"]):
+            for inside in part.get("components", ()):
+                assert (package.unzipped / inside["bom-ref"].partition("#")[2]).exists()
+
     def test_nothing_of_development_is_in_it(self, package: Package) -> None:
         names = {part for path in package.unzipped.rglob("*") for part in path.relative_to(package.unzipped).parts}
 
@@ -280,6 +298,18 @@ print([pages.asset(name, None).status_code for name in (*pages.ASSETS, *pages.SW
         statuses = json.loads(run_as_lambda_would(runnable, of_lambda, program))
 
         assert set(statuses) == {200}
+
+    def test_functions_can_read_every_file_whoever_checked_it_out(self, package: Package) -> None:
+        """https://docs.amazonaws.cn/en_us/lambda/latest/dg/lambda-deploy-functions.html"""
+        with zipfile.ZipFile(package.zipped) as archive:
+            assert {stat.filemode(file.external_attr >> 16) for file in archive.infolist()} == {"-rw-r--r--"}
+
+    def test_files_are_in_the_order_of_their_names_not_of_a_file_system(self, package: Package) -> None:
+        with zipfile.ZipFile(package.zipped) as archive:
+            modules = [name for name in archive.namelist() if Path(name).match("botocore/*.py")]
+
+        assert len(modules) > 20
+        assert modules == sorted(modules)
 
     def test_it_is_small(self, package: Package) -> None:
         unzipped = sum(path.stat().st_size for path in package.unzipped.rglob("*") if path.is_file())
@@ -299,25 +329,42 @@ class TestSdk:
         assert [file for file in files if file.endswith("botocore/__init__.py")] == ["botocore/__init__.py"]
         assert len(files) == len(set(files)), "a file that is in the zip twice is one that Chalice packed a second time"
 
-    def test_the_same_project_has_the_same_package_every_time(
-        self, project: Path, package: Package, tmp_path: Path
-    ) -> None:
-        shutil.rmtree(project / "vendor")
-        shutil.rmtree(project / ".chalice" / "deployments")
+    def test_a_wheel_that_has_another_hash_is_never_packed(self, tmp_path: Path) -> None:
+        """Chalice fetches wheels for this machine, and then for the functions'. Only the first hash is left."""
+        other = copy_of_project(tmp_path / "project")
+        pinned = (other / "requirements.txt").read_text(encoding="utf-8")
+        options = ("--no-deps", "--only-binary", ":all:", "--dest", str(tmp_path))
+        commands.run("pip", "download", *options, "-r", str(other / "requirements.txt"), env=without_aws_settings())
+        [wheel] = tmp_path.glob("*.whl")
+        kept = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        lines = [line for line in pinned.splitlines() if "--hash" not in line or kept in line]
+        (other / "requirements.txt").write_text("\n".join(lines).rstrip("\\ "), encoding="utf-8")
 
-        again = packaged(project, tmp_path)
+        with pytest.raises(DeployError, match="DO NOT MATCH THE HASHES"):
+            packaged(other, tmp_path, "arm64" if this_machine() == "x86_64" else "x86_64")
 
-        assert digest(again) == digest(package)
+    def test_two_builds_of_one_commit_have_one_hash(self, package: Package, tmp_path: Path) -> None:
+        """Elsewhere, by somebody with other habits, at another time, and with nothing left of an earlier build."""
+        again = copy_of_project(tmp_path / "elsewhere and later")
+        shutil.rmtree(again / "vendor")
+        for path in again.rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o600)
+            os.utime(path, (LONG_AGO, LONG_AGO))
+        before = os.umask(0o077)
+        try:
+            built = packaged(again, tmp_path, TZ="Pacific/Kiritimati", PYTHONHASHSEED="1")
+        finally:
+            os.umask(before)
+
+        assert digest(built) == digest(package)
 
     def test_every_version_is_the_one_that_the_tests_run_on(self, package: Package) -> None:
         packed = {found.name: found.version for found in distributions(path=[str(package.unzipped)])}
         del packed["star-openapi-swagger"]  # it is not installed here: only its files are used
-        lines = (PROJECT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-        pinned = {canonicalize_name(pin.name): str(pin.specifier) for pin in map(Requirement, lines[1:])}
 
         assert {"botocore", "urllib3", "msgspec"} <= set(packed)
         for name, version in packed.items():
-            assert pinned[canonicalize_name(name)] == f"=={version}"
+            assert INSTALLED[canonicalize_name(name)] == version
             assert importlib.metadata.version(name) == version
 
     def test_whatever_its_parts_require_is_in_it(self, package: Package) -> None:

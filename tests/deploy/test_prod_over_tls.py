@@ -19,15 +19,25 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from operations.functions import API, deployed_name
 from operations.stages import STAGES
+from tests.deploy.deployer import USER
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, STAGE, Prod
+from tests.deployer import OF_THE_APP, policies
 from tests.e2e.dragons import a_dragon
 from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
+from tests.proof.policies import grants
 from tests.proof.tour import Tour
 
 CONSUMER = deployed_name("store_messages", STAGE)
 RELEASED = (deployed_name(API, STAGE), CONSUMER)
+
+# What nothing here needs of what whoever deploys may call: tests/proof/test_prods_life.py destroys the stage and
+# deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py).
+OF_OTHER_COMMANDS = {
+    *("cloudformation:ListStacks", "cognito-idp:GetGroup", "s3:DeleteBucketPolicy", "lambda:ListFunctions"),
+    *("logs:DescribeLogGroups", "logs:DeleteLogGroup", "s3:DeleteObject"),
+}
 
 IN_THE_WAY = f"/dragonpost/{STAGE}/message_queue_url"
 
@@ -46,6 +56,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prod]:
     """Stage prod, not deployed yet, on an embedded AWS that nothing else uses."""
     stage = Prod(tmp_path_factory.mktemp("prod"))
     with embedded_aws(stage.settings):
+        stage.have_a_deployer()
         yield stage
 
 
@@ -79,6 +90,18 @@ def stacks_status(prod: Prod, stack: str) -> str:
     return str(prod.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"])
 
 
+def client_with(prod: Prod, keys: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return what makes clients with somebody's keys."""
+
+    def client(service: str) -> Any:
+        made: Any = boto3.Session(**keys, region_name="us-east-1").client(  # type: ignore[call-overload]
+            service, endpoint_url=prod.settings.aws_url, verify=str(prod.settings.ca_bundle)
+        )
+        return made
+
+    return client
+
+
 def refusal(prod: Prod, somebody: Mapping[str, str], output: str, forwarded: str | None) -> str:
     """Use what an output names, and return why that was refused, or "".
 
@@ -86,9 +109,7 @@ def refusal(prod: Prod, somebody: Mapping[str, str], output: str, forwarded: str
     """
 
     def client(service: str) -> Any:
-        made: Any = boto3.Session(**somebody, region_name="us-east-1").client(
-            service, endpoint_url=prod.settings.aws_url, verify=str(prod.settings.ca_bundle)
-        )
+        made = client_with(prod, somebody)(service)
         if forwarded:
             made.meta.events.register(
                 "before-send", lambda request, **_: request.headers.update({"X-Forwarded-Proto": forwarded})
@@ -302,11 +323,15 @@ class TestUpdate:
         deployed.edit("app.py", lambda text: f"{text}# another version\n")
 
         compared = deployed.run("operations.deploy.diff", "--set", "SmsAllowedPrefixes=+1,+44", "--set", "Canary=off")
+        deployed.client("ssm").delete_parameter(Name=IN_THE_WAY)  # as somebody might
+
         updated = deployed.deploy()
 
         assert "  change       MessageQueue  AWS::SQS::Queue: VisibilityTimeout\n" in compared.stdout, compared.stderr
         assert "  change       APIHandler  AWS::Lambda::Function: Code" in compared.stdout
         assert updated.returncode == 0, updated.stderr
+        assert f"put the parameter {IN_THE_WAY}" in updated.stderr
+        assert "old packages stay" not in updated.stderr
         assert stacks_status(deployed, RESOURCES_STACK) == "UPDATE_COMPLETE"
         outputs = deployed.running["outputs"]
         queue = {"QueueUrl": outputs["MessageQueueUrl"], "AttributeNames": ["VisibilityTimeout"]}
@@ -326,3 +351,40 @@ class TestUpdate:
 
         assert tour.answers["POST /dragons: added"].status_code == 201
         assert tour.answers["GET /message/{id}"].status_code == 200
+
+
+class TestWhoeverDeploys:
+    """Every deployment here is made under the policies of infrastructure/deployer.yaml, which the emulator enforces."""
+
+    def test_may_do_nothing_that_deploying_does_not(self, deployed: Prod) -> None:
+        assert deployed.deployer
+        granted = {grant.action for grant in grants(policies(STAGE)["Deploying"])}
+
+        called = deployed.deployer.called()
+
+        assert called - granted == {"sts:GetCallerIdentity"}  # anybody may
+        assert granted - called == OF_OTHER_COMMANDS
+
+    def test_cannot_touch_what_is_not_the_stages(self, deployed: Prod) -> None:
+        assert deployed.deployer
+        keys = {key.lower(): value for key, value in deployed.deployer.environment.items()}
+
+        for call in (
+            lambda client: client("s3").get_object(
+                Bucket=deployed.running["outputs"]["DragonBucketName"], Key="dragons.json"
+            ),
+            lambda client: client("dynamodb").scan(TableName=deployed.running["outputs"]["MessageTableName"]),
+            lambda client: client("ssm").put_parameter(Name="/dragonpost/dev/dragon_store", Value="s3", Type="String"),
+            lambda client: client("iam").attach_user_policy(
+                UserName=USER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
+            ),
+            lambda client: client("lambda").delete_function(FunctionName=deployed_name(API, STAGE)),
+        ):
+            with pytest.raises(ClientError) as refused:
+                call(client_with(deployed, keys))
+            assert "AccessDenied" in refused.value.response["Error"]["Code"]
+
+    def test_makes_what_the_policies_are_compared_with(self, deployed: Prod) -> None:
+        pages = deployed.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=APP_STACK)
+
+        assert {each["ResourceType"] for page in pages for each in page["StackResourceSummaries"]} == OF_THE_APP

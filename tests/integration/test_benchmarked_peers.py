@@ -46,4 +46,4 @@ def test_every_peer_has_a_source_that_pins_what_it_requires() -> None:
     for peer in PEERS[:-1]:
         lines = (peer.source / "requirements.txt").read_text(encoding="utf-8").splitlines()
 
-        assert all("==" in line for line in lines if line and not line.startswith("#")), peer.name
+        assert all("==" in line for line in lines if line[:1].isalnum()), peer.name

@@ -20,10 +20,12 @@ import pytest
 from operations.stores import STORES, WORKFLOW
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, Prod
+from tests.deployer import policies
 from tests.e2e.dragons import a_dragon, settled
 from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
+from tests.proof.policies import grants
 from tests.proof.report import Report
 from tests.proof.tour import Tour
 
@@ -36,6 +38,10 @@ DRAGONS = 4
 ALARM_EMAIL = "ada@dragonpost.example"
 KEPT = {name for name, store in STORES.items() if store.type != WORKFLOW}
 STACKS = (RESOURCES_STACK, APP_STACK)
+# Of the rights of whoever deploys: missing parameters are put in tests/deploy/test_prod_over_tls.py, and only packages
+# older than 90 days are deleted (tests/integration/test_artifacts.py).
+NOT_HERE = {"cloudformation:ListStackResources", "s3:DeleteObject", "ssm:PutParameter"}
+LATE_LOG = "/aws/lambda/dragonpost-prod-late"
 
 # The API's answers (status, body, ETag) by what is asked for, and the archive's objects by their keys. No route reads
 # the archive.
@@ -104,6 +110,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     """Stage prod, deployed and in use."""
     prod = Prod(tmp_path_factory.mktemp("prod"))
     with embedded_aws(prod.settings):
+        prod.have_a_deployer()
         first = prod.deploy("--set", f"AlarmEmail={ALARM_EMAIL}")
         assert first.returncode == 0, first.stderr
         made = Life(prod)
@@ -298,7 +305,20 @@ class TestDeployedAgain:
         assert life.api.base_url == url
 
     def test_another_deletion_keeps_the_same(self, life: Life) -> None:
+        life.prod.client("logs").create_log_group(logGroupName=LATE_LOG)  # of a function that ran last
         gone = life.prod.run("operations.destroy", typed="prod\n")
 
         assert gone.returncode == 0, gone.stderr
         assert stores_that_stay(gone.stderr) == KEPT
+        assert f"{LATE_LOG} outlived its stack" in gone.stderr
+
+    def test_whoever_deploys_and_destroys_needs_every_right(self, life: Life, report: Report) -> None:
+        """All of it was done under the policies of infrastructure/deployer.yaml, which the emulator enforces."""
+        assert life.prod.deployer
+        granted = {grant.action for grant in grants(policies("prod")["Deploying"])}
+
+        unused = granted - life.prod.deployer.called() - NOT_HERE
+
+        used = len(granted) - len(unused)
+        report.add(SUITE, "rights of whoever deploys, used", tried=len(granted), survived=used, lost=len(unused))
+        assert not unused

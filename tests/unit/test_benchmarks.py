@@ -16,11 +16,9 @@ from chalicelib.messages.model import message_from
 from chalicelib.messages.stored import StoredMessage
 from chalicelib.settings import Settings, Source
 from operations import PROJECT
+from tests.locked import INSTALLED, OF_THE_PACKAGE, locked
 
-
-def pins(file: str) -> set[str]:
-    lines = (PROJECT / file).read_text(encoding="utf-8").splitlines()
-    return {line.split(" --hash")[0].strip() for line in lines if "==" in line}
+PEERS = PROJECT / "benchmarks" / "peers"
 
 
 class TestStandIns:
@@ -39,13 +37,13 @@ class TestStandIns:
         assert aws.Aws().answer("GetItem", {"Key": {"message_id": {"S": aws.STORED_ID}}})["Item"] == stored.as_item()
 
     def test_the_peers_use_the_sdk_that_our_package_carries(self) -> None:
-        assert pins("benchmarks/peers/runtime.txt") <= pins("constraints.txt")
+        assert locked(PEERS / "runtime.txt").items() <= INSTALLED.items()
 
     def test_the_peers_framework_versions_are_those_of_the_service(self) -> None:
-        ours = pins("requirements.txt") | pins("requirements-vendor.txt")
+        ours = locked(*OF_THE_PACKAGE).items()
 
-        assert pins("benchmarks/peers/chalice/requirements.txt") < ours
-        assert pins("benchmarks/peers/powertools/requirements.txt") < ours
+        assert locked(PEERS / "chalice" / "requirements.txt").items() < ours
+        assert locked(PEERS / "powertools" / "requirements.txt").items() < ours
 
     def test_a_document_that_moves_has_another_etag_and_other_bytes_each_time(self) -> None:
         moving = aws.Aws(entries=10, moving=True)

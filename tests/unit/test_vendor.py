@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from operations import PROJECT, vendor
 from operations.deploy.commands import DeployError
 from operations.vendor import bytecode
+from tests.locked import INSTALLED, locked
 
 pytestmark = pytest.mark.slow
 
@@ -139,14 +138,8 @@ def test_a_version_that_pip_cannot_get_is_named_and_the_old_one_stays(project: P
 
 
 def test_what_is_vendored_has_the_versions_that_the_tests_run_on() -> None:
-    vendored, installed = pins("requirements-vendor.txt"), pins("constraints.txt")
+    vendored = locked(PROJECT / "requirements-vendor.txt")
     del vendored["star-openapi-swagger"]  # only its files are used
 
     assert {"aws-lambda-powertools", "botocore", "urllib3"} <= set(vendored)
-    assert vendored == {name: version for name, version in installed.items() if name in vendored}
-
-
-def pins(file: str) -> dict[str, str]:
-    """Return the version of each requirement of one of the project's files."""
-    lines = (line.partition("#")[0].partition(" --")[0] for line in (PROJECT / file).read_text("utf-8").splitlines())
-    return {canonicalize_name(pin.name): str(pin.specifier) for pin in map(Requirement, filter(str.strip, lines))}
+    assert vendored == {name: version for name, version in INSTALLED.items() if name in vendored}

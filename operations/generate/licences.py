@@ -1,0 +1,46 @@
+"""docs/licences.md: what the Lambda package is made of, and under which licences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from operations import materials
+from operations.deploy.commands import DeployError
+from operations.generate import CannotGenerate
+
+PAGE = Path("docs", "licences.md")
+
+_HEAD = """# Licences
+
+Dragonpost is under the [MIT licence](../LICENSE). Its Lambda package carries parts of others, whose licences allow
+it. The texts of the licences are in the package as the parts bring them (Chalice's runtime and star-openapi-swagger
+bring none). Of others are, in this repository itself, {ours}, and the certificates in `chalicelib/amazon_roots.crt`.
+What `make` installs to run, test and deploy does not ship: `requirements*.txt` and `package-lock.json` list it.
+
+`make generate` makes this page from the packages themselves, and fails at a licence that nobody has looked at
+(`operations/materials.py`). `make sbom` prints the same as [CycloneDX](https://cyclonedx.org/docs/1.6/json/), and
+deploying leaves it beside the package, with the package's hash: `.local/build/<stage>/app/bom.json`.
+
+| part | version | licence |
+| --- | --- | --- |
+"""
+
+
+def files() -> dict[Path, str]:
+    """Return the page by its path in the project. Raises CannotGenerate if a part has an unknown licence."""
+    try:
+        parts = materials.parts()
+    except DeployError as error:
+        raise CannotGenerate(str(error)) from error
+    rows = ""
+    for part in parts:
+        rows += f"| {part.name} | {part.version} | {part.licence} |\n"
+        rows += "".join(_row(each, part.name) for each in part.inside)
+    ours = " and ".join(
+        f"`{each.path}` (of the {each.name} {each.version}, {each.licence})" for each in materials.INSIDE["dragonpost"]
+    )
+    return {PAGE: _HEAD.format(ours=ours) + rows}
+
+
+def _row(inside: materials.Inside, part: str) -> str:
+    return f"| {inside.name}, in {part} | {inside.version or ''} | {inside.licence} |\n"

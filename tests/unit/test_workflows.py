@@ -1,0 +1,55 @@
+"""What GitHub runs, beyond what zizmor and actionlint look at in `make lint`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from operations import PROJECT
+
+FILES = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
+PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+
+
+def jobs(file: Path) -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_action_is_pinned_by_its_digest_and_says_its_version(file: Path) -> None:
+    used = [line.strip(" -") for line in file.read_text(encoding="utf-8").splitlines() if "uses:" in line]
+
+    assert used
+    assert not [line for line in used if not PINNED.match(line) and not line.startswith("uses: ./.github/")]
+
+
+def test_only_what_deploys_can_become_the_deployer_and_only_in_an_environment_that_can_ask_for_approval() -> None:
+    allowed = [
+        (file.name, name, job.get("environment"))
+        for file in FILES
+        for name, job in jobs(file).items()
+        if "id-token" in (job.get("permissions") or {})
+    ]
+
+    assert allowed == [("deploy.yml", "deploy", "${{ inputs.stage }}")]
+    assert not [file for file in FILES if "id-token" in yaml.safe_load(file.read_text("utf-8")).get("permissions", {})]
+
+
+def test_nothing_is_deployed_that_the_gate_has_not_passed() -> None:
+    deploy = jobs(PROJECT / ".github" / "workflows" / "deploy.yml")
+
+    assert deploy["deploy"]["needs"] == "test"
+    assert deploy["test"]["uses"] == "./.github/workflows/ci.yml"
+
+
+def test_nothing_is_installed_while_there_are_credentials() -> None:
+    steps = jobs(PROJECT / ".github" / "workflows" / "deploy.yml")["deploy"]["steps"]
+    said = [step.get("uses") or step["run"] for step in steps]
+    lent = next(place for place, step in enumerate(said) if step.startswith("aws-actions/"))
+
+    assert said.index("make .venv/.run") < lent
+    assert [step for step in said[lent:] if step.startswith("make")] == ['make deploy STAGE="$STAGE" SMOKE=no']
