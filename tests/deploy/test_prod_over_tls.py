@@ -33,6 +33,7 @@ from tests.proof.tour import Tour
 
 CONSUMER = deployed_name("store_messages", STAGE)
 RELEASED = (deployed_name(API, STAGE), CONSUMER)
+
 # What nothing here needs of what whoever deploys may call: tests/proof/test_prods_life.py destroys the stage and
 # deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py).
 OF_OTHER_COMMANDS = {
@@ -334,6 +335,7 @@ class TestUpdate:
 
         compared = deployed.run("operations.deploy.diff", "--set", "SmsAllowedPrefixes=+1,+44", "--set", "Canary=off")
         deployed.client("ssm").delete_parameter(Name=IN_THE_WAY)  # as somebody might
+
         updated = deployed.deploy()
 
         assert "  change       MessageQueue  AWS::SQS::Queue: VisibilityTimeout\n" in compared.stdout, compared.stderr
