@@ -78,7 +78,7 @@ def resources_parameters(target: Target, *, new: bool) -> dict[str, str]:
         check_name_fits(target.stage)
         parameters["BucketNamesHaveRegion"] = "true"  # one that stands keeps what it has
     template = target.project / "infrastructure" / "resources.yaml"
-    declared = yaml_parse(template.read_text(encoding="utf-8"))["Parameters"]
+    declared = yaml_parse(template.read_text(encoding="utf-8")).get("Parameters", {})
     return parameters | {name: value for name, value in _chosen(target).items() if name in declared}
 
 
