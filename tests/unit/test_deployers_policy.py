@@ -251,10 +251,23 @@ class TestNothingElse:
             "iam:PassedToService": ["codedeploy.amazonaws.com", "lambda.amazonaws.com", "states.amazonaws.com"]
         }
 
+    def test_a_stage_in_two_regions_can_have_its_deployers_in_one_account(self) -> None:
+        """IAM keeps names for each account, and not for each region."""
+        named = [
+            filled_in(name, "prod")
+            for resource in resources().values()
+            for key, name in resource["Properties"].items()
+            if key in {"ManagedPolicyName", "RoleName"}
+        ]
+
+        assert len(named) == 5
+        assert all(name.startswith(f"deployer-dragonpost-prod-{REGION}") for name in named)
+
     @pytest.mark.parametrize("stage", STAGES)
     def test_nobody_who_deploys_can_change_who_may_deploy(self, stage: str) -> None:
         granted = all_grants(stage, *policies(stage))
-        own = [f"role/deployer-dragonpost-{stage}", f"policy/deployer-dragonpost-{stage}-stores", "user/ada"]
+        name = f"deployer-dragonpost-{stage}-{REGION}"
+        own = [f"role/{name}", f"policy/{name}-stores", "user/ada"]
 
         for thing in (*(arn("iam", each, region="") for each in own), arn("cloudformation", "stack/deployer/1")):
             assert not [grant for grant in granted if grant.resource != "*" and grant.covers(Call(grant.action, thing))]
