@@ -136,7 +136,7 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
 _OTHER_UNITS: Mapping[tuple[str, str], float] = {
     # Eventually consistent reads take half of a unit.
     **{(asked, "dynamodb GetItem"): 0.5 for asked in CALLS if asked.startswith("POST /post-message")},
-    ("GET /submissions/{submission_id}, without a row", "dynamodb Query"): 0.5,
+    **{(asked, "dynamodb Query"): 0.5 for asked in CALLS if asked.startswith("GET /submissions/")},
     # A correction that leaves the family alone counts nothing.
     ("PUT /dragons/{dragon_name}, in DynamoDB", "dynamodb TransactWriteItems"): 6,
 }
