@@ -263,9 +263,18 @@ class TestTwoRuns:
         assert move(clients, THERE, "--yes") == 0
         assert "Ember" in names(in_table())
 
-    @pytest.mark.parametrize("step", ["_copy", "_leave", "_change"])
+    @pytest.mark.parametrize(
+        ("step", "says"),
+        [("_copy", "another run"), ("_change", "nothing was switched"), ("_leave", "somebody else writes")],
+    )
     def test_a_run_that_another_took_over_from_removes_and_adds_nothing(
-        self, clients: Callable[[str], Any], app: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, step: str
+        self,
+        clients: Callable[[str], Any],
+        app: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Any,
+        step: str,
+        says: str,
     ) -> None:
         carried_out = getattr(migrate, step)
         assert move(clients, THERE, "--yes") == 0
@@ -280,7 +289,7 @@ class TestTwoRuns:
 
         monkeypatch.setattr(migrate, step, overtaken)
         assert move(clients, THERE, "--yes") == 1
-        assert "error: " in capsys.readouterr().err
+        assert says in capsys.readouterr().err
         assert names(in_table()) == [*(f"dragon {n}" for n in range(5)), "Ember", "Élan"]
         assert move(clients, THERE, "--yes") == 0
         assert "Ember" in names(in_table())
@@ -320,6 +329,49 @@ class TestTwoRuns:
             one.close(unless_open=False)
         assert other.is_ours()
         assert fences_say() == {("s3", other.run)}
+
+    @pytest.mark.parametrize("at", range(FENCES))
+    def test_a_run_that_opens_the_table_stops_once_another_closes_it(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, at: int
+    ) -> None:
+        one, other = (Homes.of(Standing.found("local", clients)) for _ in range(2))
+        one.close(unless_open=True)
+        put, count = dragon_rows._put, iter(range(100))
+
+        def overtaken(*arguments: Any) -> None:
+            if next(count) == at:
+                monkeypatch.setattr(dragon_rows, "_put", put)
+                other.close(unless_open=False)
+            put(*arguments)
+
+        monkeypatch.setattr(dragon_rows, "_put", overtaken)
+        with pytest.raises(TakenOver):
+            one.open(begun=False)
+        assert fences_say() == {("s3", other.run)}
+
+    def test_a_way_back_writes_no_document_once_another_run_began_to_open_the_table(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        put, opening = Homes.put_document, Homes.open
+
+        def interrupted(homes: Homes, **how: bool) -> None:
+            opening(homes, **how)
+            raise KeyboardInterrupt
+
+        def overtaken(homes: Homes, body: bytes, etag: str) -> Any:
+            if body.startswith(b"["):
+                monkeypatch.setattr(Homes, "put_document", put)
+                monkeypatch.setattr(Homes, "open", interrupted)
+                assert move(clients, THERE, "--yes") == 130
+                monkeypatch.setattr(Homes, "open", opening)
+                assert in_table().add(dragon("Ember"), "s9") is Addition.ADDED
+            return put(homes, body, etag)
+
+        monkeypatch.setattr(Homes, "put_document", overtaken)
+        assert move(clients, BACK, "--yes") == 1
+        assert move(clients, BACK, "--yes") == 0
+        assert "Ember" in names(in_s3())
 
     @pytest.mark.parametrize("way", [THERE, BACK])
     @pytest.mark.parametrize("before", ["document", "dragons", "put_document"])
@@ -615,6 +667,16 @@ class TestWhatStandsInTheWay:
 
         assert move(clients, THERE, *options) == 1
         assert f"the item ({part}, zed) of the table" in capsys.readouterr().err
+
+    def test_a_document_that_somebody_put_back_while_the_table_is_open_does_not_replace_the_table(
+        self, stage: Stage, clients: Callable[[str], Any], capsys: Any
+    ) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        stage.put_document(b"[]")
+        stage.put_parameters(dragon_store="s3")
+
+        self.refused(clients, THERE, 'put {"moved_to":"dynamodb"} there instead', capsys)
+        assert len(names(in_table())) == len(ENTRIES)
 
     @pytest.mark.parametrize("options", [[], ["--yes"]], ids=["dry", "yes"])
     def test_a_document_of_which_no_version_would_stay_is_not_left(
