@@ -242,6 +242,19 @@ class TestMeanwhile:
         assert {"Ash", "Ember"} <= {entry["dragon_name_str"] for entry in stage.dragons()}
 
 
+def _overtaken(monkeypatch: pytest.MonkeyPatch, other: Homes, at: int) -> None:
+    """Have another run close the table before a fence is written: the first, if `at` is 0, and so on."""
+    put, count = dragon_rows._put, iter(range(100))
+
+    def overtaken(*arguments: Any) -> None:
+        if next(count) == at:
+            monkeypatch.setattr(dragon_rows, "_put", put)
+            other.close(unless_open=False)
+        put(*arguments)
+
+    monkeypatch.setattr(dragon_rows, "_put", overtaken)
+
+
 class TestTwoRuns:
     """Another run that was slow, or that somebody took for dead, must not remove what the registry has accepted."""
 
@@ -316,15 +329,7 @@ class TestTwoRuns:
         self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, at: int
     ) -> None:
         one, other = (Homes.of(Standing.found("local", clients)) for _ in range(2))
-        put, count = dragon_rows._put, iter(range(100))
-
-        def overtaken(*arguments: Any) -> None:
-            if next(count) == at:
-                monkeypatch.setattr(dragon_rows, "_put", put)
-                other.close(unless_open=False)
-            put(*arguments)
-
-        monkeypatch.setattr(dragon_rows, "_put", overtaken)
+        _overtaken(monkeypatch, other, at)
         with pytest.raises(TakenOver):
             one.close(unless_open=False)
         assert other.is_ours()
@@ -336,15 +341,7 @@ class TestTwoRuns:
     ) -> None:
         one, other = (Homes.of(Standing.found("local", clients)) for _ in range(2))
         one.close(unless_open=True)
-        put, count = dragon_rows._put, iter(range(100))
-
-        def overtaken(*arguments: Any) -> None:
-            if next(count) == at:
-                monkeypatch.setattr(dragon_rows, "_put", put)
-                other.close(unless_open=False)
-            put(*arguments)
-
-        monkeypatch.setattr(dragon_rows, "_put", overtaken)
+        _overtaken(monkeypatch, other, at)
         with pytest.raises(TakenOver):
             one.open(begun=False)
         assert fences_say() == {("s3", other.run)}
