@@ -19,7 +19,7 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
-$(foreach name,COMPANY FROM FUNCTION HOURS ID NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+$(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 .PHONY: help run token aws-env reset install quick test prove bench bench-growth simulate mutants lock sbom generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
 
@@ -181,7 +181,7 @@ namesakes: .venv/.run ## list a stage's dragons that are not shown, because othe
 
 migrate-dragons: .venv/.run ## move the registry of dragons (STAGE=…, FROM=s3, TO=dynamodb, or back; DO=yes, else it only counts)
 	@$(call named_stage)
-	@exec $(TOOLS) $(PYTHON) -m operations.migrate --stage $(STAGE) --from "$(FROM)" --to "$(TO)" $(if $(filter yes,$(DO)),--yes)
+	@exec $(TOOLS) $(PYTHON) -m operations.migrate --stage $(STAGE) --from "$(FROM)" --to "$(TO)" $(if $(filter yes,$(DO)),--yes) $(if $(filter yes,$(HOWEVER_LONG)),--however-long)
 
 expire: .venv/.run ## align when a stage's stored messages expire, after ArchiveRetentionDays changed (STAGE=…; run it again to go on)
 	@exec $(TOOLS) $(PYTHON) -m operations.expire --stage $(STAGE)

@@ -49,6 +49,7 @@ CALLS: Mapping[str, Calls] = {
     "DELETE /dragons/{dragon_name}, absent, in DynamoDB": _FENCE_AND_ITEM,
     "GET /submissions": ("dynamodb Query",),
     "GET /submissions, malformed": (),
+    "GET /submissions/{submission_id}": ("dynamodb Query",),
     "GET /submissions/{submission_id}, without a row": ("dynamodb Query", "stepfunctions describe_execution"),
     "POST /post-message": ("dynamodb GetItem", "sqs SendMessage"),
     "POST /post-message, stored before": ("dynamodb GetItem",),

@@ -21,7 +21,7 @@ RAISED: Mapping[str, Quota] = {
     "the stage's throttle": Quota(20_000, 10_000),
     "API Gateway's quota": Quota(20_000, 10_000),
     "Lambda's requests": Quota(10 * RAISED_CONCURRENCY, RAISED_CONCURRENCY),
-    "Parameter Store": Quota(100, 100),
+    "Parameter Store": Quota(1_000, 1_000),  # assumed of "higher throughput"
     "a new table's reads": Quota(40_000, 40_000),
     "a new table's writes": Quota(40_000, 40_000),
 }

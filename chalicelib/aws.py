@@ -15,7 +15,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -73,7 +73,8 @@ _no_call_after: ContextVar[float] = ContextVar("no_call_after", default=float("i
 _last_call: ContextVar[str] = ContextVar("last_call", default="")
 
 # The parameters that name a resource: an operator who reads the log has to find out which name is wrong.
-_NAMES_OF_RESOURCES = ("Bucket", "TableName", "QueueUrl", "stateMachineArn", "Path")
+_NAMES_OF_RESOURCES = ("Bucket", "TableName", "QueueUrl", "stateMachineArn", "Names")
+_NAMES_SHOWN_MAX = 3  # of a list, which a call for parameters has
 
 
 class DependencyError(Exception):
@@ -317,8 +318,16 @@ def _roots(session: Session) -> str | None:
 
 def _note_call(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
     """Keep for an error's message what is called, and the resource that is named."""
-    named = [str(params[name]) for name in _NAMES_OF_RESOURCES if name in params]
+    named = [_shown(params[name]) for name in _NAMES_OF_RESOURCES if name in params]
     _last_call.set(f", {model.name}" + "".join(f" of {name}" for name in named))
+
+
+def _shown(names: str | Sequence[str]) -> str:
+    """Return a resource's name, or the first of several, in one line."""
+    if isinstance(names, str):
+        return names
+    more = len(names) - _NAMES_SHOWN_MAX
+    return ", ".join(names[:_NAMES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _check_time(operation_name: str, **_: Any) -> None:

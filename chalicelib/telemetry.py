@@ -1,6 +1,7 @@
 """Structured logs and metrics, in the form that AWS Lambda Powertools gives them.
 
-Powertools itself is imported when there is an exception to write. What succeeds does without it.
+Powertools itself is imported when there is an exception to write. What succeeds does without it. A package without
+vendor/ lacks Powertools; an exception's line then has its traceback as text.
 
 Nothing here logs a request body, a token or a phone number; pass identifiers and reasons only.
 """
@@ -40,24 +41,30 @@ class LogLines(logging.Formatter):
     """Powertools' log lines, in a third of the time: messages are sentences, so none is tried as JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record. What has an exception or arguments is left to Powertools."""
+        """Return the line of a record. What has an exception or arguments is left to Powertools, if it is there."""
         vars(record).setdefault("correlation_id", _correlation_id.get())
-        if record.exc_info or record.args:
+        if (record.exc_info or record.args) and self._of_powertools:
             return str(self._of_powertools.format(record))
         line = {
             "level": record.levelname,
             "location": f"{record.funcName}:{record.lineno}",
-            "message": record.msg,
+            "message": record.getMessage() if record.args else record.msg,
             "timestamp": _utc(record.created),
             "service": SERVICE,
             "xray_trace_id": _trace_id(),
+            "exception": self.formatException(record.exc_info) if record.exc_info else None,
         }
         line |= {name: value for name, value in vars(record).items() if name not in _NO_EXTRAS}
         return _in_ascii({name: value for name, value in line.items() if value is not None})
 
     @cached_property
-    def _of_powertools(self) -> logging.Formatter:
-        from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter  # noqa: PLC0415 - see the module
+    def _of_powertools(self) -> logging.Formatter | None:
+        try:
+            from aws_lambda_powertools.logging.formatter import (  # noqa: PLC0415 - see the module
+                LambdaPowertoolsFormatter,
+            )
+        except ImportError:
+            return None
 
         class WithOurTime(LambdaPowertoolsFormatter):
             def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
@@ -125,7 +132,8 @@ def count(name: str, value: int = 1, **dimensions: str) -> None:
     """Emit a CloudWatch metric in units of Count, as one line in the embedded metric format
     (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 
-    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input.
+    Takes the metric's name, the amount and further dimensions, whose values must be few and never user input. If stdout
+    fails, the line is lost: what it counts is done all the same.
     """
     labels = {"service": SERVICE, **dimensions}
     described = {
@@ -134,4 +142,5 @@ def count(name: str, value: int = 1, **dimensions: str) -> None:
         "Metrics": [{"Name": name, "Unit": "Count"}],
     }
     envelope = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [described]}
-    sys.stdout.write(_in_ascii({"_aws": envelope, **labels, name: [float(value)]}) + "\n")
+    with suppress(OSError):
+        sys.stdout.write(_in_ascii({"_aws": envelope, **labels, name: [float(value)]}) + "\n")

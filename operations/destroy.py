@@ -3,7 +3,7 @@
 It deletes the app, then what the buckets hold, then the resources stack, then log groups that outlived them.
 CloudFormation deletes no bucket that holds anything, and in a versioned bucket every version and delete marker counts.
 A stage may keep its data stores (`keeps_data` in infrastructure/stages.toml, which deploying tells the stack): then
-nothing is emptied, and what stays is listed.
+nothing is emptied, and what stays is listed. If the file and the stack differ, nothing is done.
 
 What is gone already is no error, so an interrupted run is finished by the next one, which lists what stays, too.
 """
@@ -39,11 +39,10 @@ class DestroyError(Exception):
 
 def destroy(target: Target, clients: Clients) -> None:
     """Remove a stage, and say on stderr what is removed and what stays. Raises DestroyError, DeployError."""
-    cloudformation = clients("cloudformation")
+    keeps, cloudformation = STAGES[target.stage].keeps_data, clients("cloudformation")
+    _check_both_say(keeps, Stack.found(target.resources_stack, cloudformation), target.stage)
     _delete_app(target, clients)
     stack = Stack.found(target.resources_stack, cloudformation)
-    # The file may have changed since the stage was deployed. What either wants to keep is not emptied.
-    keeps = STAGES[target.stage].keeps_data or bool(stack and stack.parameters().get("KeepData") == "true")
     if stack and not keeps:
         for bucket in stack.of_types(EMPTIED_FIRST):
             _empty(clients("s3"), bucket, target.say)
@@ -59,6 +58,19 @@ def destroy(target: Target, clients: Clients) -> None:
         holds = f" ({STORES[name].holds})" if name in STORES else ""
         target.say(f"stays: {name} {physical}{holds}")
     target.say(f"stays: s3://{target.artifacts_bucket}, with templates and packages in {APP_NAME}-{target.stage}/")
+
+
+def _check_both_say(keeps: bool, stack: Stack | None, stage: str) -> None:
+    """Raise DestroyError if the stack that stands does with its data anything else than the file says.
+
+    The file may have changed since the stage was deployed, and stages of version 0.1.0 do not say what they do.
+    """
+    wanted = str(keeps).lower()
+    if stack and (said := stack.parameters().get("KeepData", "not said")) != wanted:
+        raise DestroyError(
+            f"KeepData is {said} in the stack of stage {stage}, and {wanted} by infrastructure/stages.toml: "
+            f"run `make deploy STAGE={stage}` first, then this again. Nothing was done."
+        )
 
 
 def _delete_app(target: Target, clients: Clients) -> None:

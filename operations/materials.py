@@ -66,6 +66,7 @@ INSIDE = {
         Inside("star_openapi_swagger/templates/swagger", "swagger-ui-dist", "Apache-2.0", "5.34.0", "npm"),
     ),
     "dragonpost": (
+        Inside("chalicelib/amazon_roots.crt", "Amazon's root certificates, as Mozilla has them", "MPL-2.0"),
         Inside("chalicelib/dragons/characters.py", "Unicode Character Database", "Unicode-3.0", UNICODE_VERSION),
     ),
 }

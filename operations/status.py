@@ -36,6 +36,7 @@ AGE_IS_OF = timedelta(minutes=10)
 _DEPLOYED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})
 # https://docs.aws.amazon.com/lambda/latest/api/API_GetEventSourceMapping.html (State)
 _READING = frozenset({"Creating", "Enabling", "Enabled", "Updating"})
+_TAKEN_BACK = "docs/operations.md#a-release-is-taken-back"
 _RUNBOOK = re.compile(r"Runbook: (\S+[^.\s])")
 
 
@@ -115,8 +116,7 @@ class Status:
             elif status.endswith("IN_PROGRESS"):
                 yield Finding(How.WELL, "deployed", f"{stack} is being deployed ({status}), since {at}")
             else:
-                redo = self._make("deploy") if self._name != EMBEDDED else "`make run` again"
-                yield Finding(How.ILL, "deployed", f"{stack} is {status}, since {at}", redo)
+                yield Finding(How.ILL, "deployed", f"{stack} is {status}, since {at}", after(self._name, stack, status))
 
     def consumer(self) -> Iterator[Finding]:
         """Tell whether the consumer gets messages."""
@@ -230,6 +230,17 @@ def _long(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def after(name: str, stack: str, status: str) -> str:
+    """Return what to do about a stack of a stage that is in a status which no deployment should end with."""
+    if name == EMBEDDED:
+        return "`make run` again"
+    if status == "UPDATE_ROLLBACK_FAILED":
+        return f".venv/bin/aws cloudformation continue-update-rollback --stack-name {stack}, {_TAKEN_BACK}"
+    if status == "UPDATE_ROLLBACK_COMPLETE" and stack == app_stack(name):
+        return _TAKEN_BACK
+    return f"make deploy STAGE={name}"
 
 
 def told(name: str, at: datetime, findings: Sequence[Finding]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
 from operations import PROJECT
+from operations.stages import STAGES
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 TEMPLATE = PROJECT / "infrastructure" / "deployer.yaml"
@@ -15,14 +16,21 @@ _OF_AWS = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::Region": RE
 # What lets an object be put only where there is none.
 ONLY_NEW = {"Null": {"s3:if-none-match": "false"}}
 # Those that allow a call only if CloudFormation makes it.
-THROUGH_CLOUDFORMATION = ("Stores", "Functions")
+THROUGH_CLOUDFORMATION = ("Stores", "Functions", "Releases")
 
 # The types that SAM makes of the app's template; tests/deploy/test_prod_over_tls.py compares them with what it made.
 OF_THE_APP = frozenset(
     {
         *("AWS::ApiGateway::Deployment", "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage", "AWS::IAM::Role"),
         *("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Function", "AWS::Lambda::Permission"),
-        *("AWS::CloudWatch::Alarm", "AWS::Logs::LogGroup"),
+        *("AWS::CloudWatch::Alarm", "AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::Logs::LogGroup"),
+    }
+)
+# Those that there are only if a stage's parameters say so, or that the embedded AWS goes without.
+CHOSEN = frozenset(
+    {
+        *("AWS::ApiGateway::BasePathMapping", "AWS::ApiGateway::DomainName", "AWS::WAFv2::WebACLAssociation"),
+        *("AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup"),
     }
 )
 
@@ -51,7 +59,12 @@ def filled_in(node: Any, stage: str) -> Any:
         return None
     if node.keys() == {"Fn::If"}:
         condition, yes, no = node["Fn::If"]
-        return filled_in(yes if {"IsProd": stage == "prod", "MakesProvider": False}[condition] else no, stage)
+        return filled_in(
+            yes
+            if {"KeepsData": stage not in STAGES or STAGES[stage].keeps_data, "MakesProvider": False}[condition]
+            else no,
+            stage,
+        )
     if node.keys() == {"Fn::Sub"}:
         known = {"Stage": stage, "Repository": "owner/name", **_OF_AWS}
         return re.sub(r"\$\{([\w:]+)\}", lambda match: known[match[1]], node["Fn::Sub"])

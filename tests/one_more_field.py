@@ -25,6 +25,7 @@ def project_with_one_more_field(folder: Path) -> Path:
     copy = folder / "project"
     shutil.copytree(PROJECT, copy, ignore=_not_copied)
     shutil.copytree(PROJECT / ".chalice", copy / ".chalice", ignore=shutil.ignore_patterns("deploy*", "venv"))
+    (copy / "vendor").symlink_to(PROJECT / "vendor")  # docs/licences.md lists what is in it
     model = copy / _MODEL
     model.write_text(with_one_more_field(model.read_text(encoding="utf-8")), encoding="utf-8")
     return copy

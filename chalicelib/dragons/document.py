@@ -35,11 +35,13 @@ class DocumentCorrupt(Exception):
 class Moved(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is left in the document's place once the registry was moved: no document, and no empty one.
 
-    `from_version` is there until the move is finished: the version of the object that is moved.
+    `from_version` is there until the move is finished: the version of the object that is moved. `run` is there while
+    the registry is moved back: it tells the object from what other runs have left.
     """
 
     moved_to: str
     from_version: str | None = None
+    run: str | None = None
 
 
 def moved(body: bytes) -> Moved | None:
@@ -56,9 +58,9 @@ def moved_to(body: bytes) -> str | None:
     return None if found is None else found.moved_to
 
 
-def left_for(place: str, from_version: str | None = None) -> bytes:
+def left_for(place: str, from_version: str | None = None, run: str | None = None) -> bytes:
     """Return what is to be left in the document's place."""
-    return msgspec.json.encode(Moved(place, from_version))
+    return msgspec.json.encode(Moved(place, from_version, run))
 
 
 class Entry(Dragon, frozen=True, kw_only=True, gc=False):

@@ -50,7 +50,8 @@ def _deploy(options: argparse.Namespace) -> None:
         print(stage.chalice_deploy(target, outputs), end="")
         artifacts.tidy(target, contents.of_this_environment)
     else:
-        print(stage.deploy_app(target, outputs, package.package_app(target, outputs)))
+        template = package.package_app(target, outputs)
+        print(stage.deploy_app(target, outputs, template, contents.of_this_environment))
         artifacts.tidy(target, contents.of_this_environment)
 
 

@@ -76,7 +76,7 @@ class Comparison:
         elif not known:
             yield from _made(target.app_stack, json.loads(app_file.read_text(encoding="utf-8")))
         else:
-            given = stage.prepare_app(target, known, app_file)
+            given = stage.prepare_app(target, known, app_file, clients)
             yield from self._of(target.app_stack, self._exported(app_file), given)
 
     def _resources_parameters(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from operations.deploy import commands, failures, losses, package, release
 from operations.deploy.commands import DeployError
 from operations.deploy.target import APP_NAME, Target, app_environment
 from operations.stages import NAME_LETTERS_MAX, STAGES
+from operations.stores import Clients
 
 # What the templates take: they name roles, and have transforms.
 CAPABILITIES = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
@@ -78,7 +79,7 @@ def resources_parameters(target: Target, *, new: bool) -> dict[str, str]:
         check_name_fits(target.stage)
         parameters["BucketNamesHaveRegion"] = "true"  # one that stands keeps what it has
     template = target.project / "infrastructure" / "resources.yaml"
-    declared = yaml_parse(template.read_text(encoding="utf-8"))["Parameters"]
+    declared = yaml_parse(template.read_text(encoding="utf-8")).get("Parameters", {})
     return parameters | {name: value for name, value in _chosen(target).items() if name in declared}
 
 
@@ -104,19 +105,22 @@ def check_partition(target: Target, outputs: Mapping[str, str]) -> None:
         )
 
 
-def deploy_app(target: Target, outputs: Mapping[str, str], template: Path) -> str:
+def deploy_app(target: Target, outputs: Mapping[str, str], template: Path, clients: Clients | None = None) -> str:
     """Deploy the packaged app and return the URL of its API. Raises DeployError."""
     target.say(f"deploying {target.app_stack}")
-    _deploy_template(target, target.app_stack, template, prepare_app(target, outputs, template))
+    _deploy_template(target, target.app_stack, template, prepare_app(target, outputs, template, clients))
     made = stack_outputs(target, target.app_stack)
     if domain := made.get("ApiDomainTarget"):
         target.say(f"the DNS record of the API's own name has to point to {domain}")
     return made["EndpointURL"]
 
 
-def prepare_app(target: Target, outputs: Mapping[str, str], template: Path) -> dict[str, str]:
+def prepare_app(
+    target: Target, outputs: Mapping[str, str], template: Path, clients: Clients | None = None
+) -> dict[str, str]:
     """Make a packaged template ready to be deployed. Return the parameters that it is deployed with.
 
+    `clients` tell what earlier deployments left; the embedded AWS, which refuses no version, goes without.
     Raises DeployError.
     """
     chosen = _chosen(target)
@@ -130,7 +134,7 @@ def prepare_app(target: Target, outputs: Mapping[str, str], template: Path) -> d
     }
     declared = json.loads(template.read_text(encoding="utf-8")).get("Parameters", {})
     parameters = {name: known[name] for name in declared if name in known}
-    release.prepare(template, parameters)
+    release.prepare(template, parameters, release.earlier(target.stage, clients) if clients else None)
     return parameters
 
 

@@ -2,7 +2,8 @@
 
 Two templates: that of the resources, and that of the app, as `chalice package` makes it and the overrides are merged
 into it. Nothing is sent anywhere. Without a stage that stands, or without credentials, nobody knows the user pool that
-the app's template names; then it names none, and the command says so.
+the app's template names, nor the parameters that it would be deployed with. Then it names none and is not made ready to
+be released (operations/deploy/release.py), and the command says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from operations import PROJECT, resources
 from operations.contents import of_this_environment
 from operations.deploy import package
+from operations.deploy import stage as stacks
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target, resources_stack
 from operations.stages import STAGES
@@ -74,7 +76,10 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     except (ClientError, BotoCoreError) as error:
         known, why = {}, str(error)
     try:
-        written = write(target_of(stage, "synth"), known)
+        target = target_of(stage, "synth")
+        written = write(target, known)
+        if known:
+            stacks.prepare_app(target, known, written[1], clients)
     except DeployError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -84,7 +89,7 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     for what, file in zip(("resources", "app"), written, strict=True):
         print(f"{what:9}  {os.path.relpath(file)}")
     if why:
-        print(f"the app's authorizer names no user pool: {why}", file=sys.stderr)
+        print(f"the app's authorizer names no user pool, and its versions no parameters: {why}", file=sys.stderr)
     return 0
 
 

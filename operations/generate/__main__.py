@@ -22,17 +22,7 @@ from operations.generate import (
     workflow_graph,
 )
 
-GENERATORS = (
-    characters,
-    openapi,
-    workflow_graph,
-    app_overrides,
-    chalice_config,
-    policies,
-    differences,
-    cost,
-    licences,
-)
+GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences, cost, licences)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -132,7 +132,6 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "dynamodb PutItem": {"dynamodb-write": 1},
     "dynamodb TransactWriteItems": {"dynamodb-write": 8},
     "ssm GetParameter": {},
-    "ssm GetParametersByPath": {},
     "stepfunctions start_execution": {},
     "stepfunctions describe_execution": {},
 }
@@ -147,7 +146,7 @@ _PAGES: Mapping[str, Callable[[Inputs], float]] = {
 _OTHER_UNITS: Mapping[tuple[str, str], float] = {
     # Eventually consistent reads take half of a unit.
     **{(asked, "dynamodb GetItem"): 0.5 for asked in CALLS if asked.startswith("POST /post-message")},
-    ("GET /submissions/{submission_id}, without a row", "dynamodb Query"): 0.5,
+    **{(asked, "dynamodb Query"): 0.5 for asked in CALLS if asked.startswith("GET /submissions/")},
     # A correction that leaves the family alone counts nothing.
     ("PUT /dragons/{dragon_name}, in DynamoDB", "dynamodb TransactWriteItems"): 6,
     # A message's row is written into the table and into its index.

@@ -14,7 +14,8 @@ _HEAD = """# Licences
 
 Dragonpost is under the [MIT licence](../LICENSE). Its Lambda package carries parts of others, whose licences allow
 it. The texts of the licences are in the package as the parts bring them (Chalice's runtime and star-openapi-swagger
-bring none). Of others are, in this repository itself, {ours}, and the certificates in `chalicelib/amazon_roots.crt`.
+bring none). Of others are, in this repository itself, {ours}.
+What Swagger UI's bundle was made from is not listed: the file does not say it.
 What `make` installs to run, test and deploy does not ship: `requirements*.txt` and `package-lock.json` list it.
 
 `make generate` makes this page from the packages themselves, and fails at a licence that nobody has looked at
@@ -37,7 +38,8 @@ def files() -> dict[Path, str]:
         rows += f"| {part.name} | {part.version} | {part.licence} |\n"
         rows += "".join(_row(each, part.name) for each in part.inside)
     ours = " and ".join(
-        f"`{each.path}` (of the {each.name} {each.version}, {each.licence})" for each in materials.INSIDE["dragonpost"]
+        f"`{each.path}` ({', '.join(filter(None, (each.name, each.version, each.licence)))})"
+        for each in materials.INSIDE["dragonpost"]
     )
     return {PAGE: _HEAD.format(ours=ours) + rows}
 

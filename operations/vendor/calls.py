@@ -38,8 +38,9 @@ def made(project: Path) -> dict[tuple[str, str], str]:
     """Return the calls that the project's code makes (`("dynamodb", "get_item")`), each with a place that makes it.
 
     A call is an operation of what a function of `chalicelib/aws.py` returns: `aws.s3().get_object(…)`, or
-    `self._s3().get_object(…)`. Raises DeployError for code that is no Python, and if a client is used in any other
-    way, because its calls could not be found.
+    `self._s3().get_object(…)`. Raises DeployError for code that is no Python, and for a client that is kept, or has
+    another name, because its calls could not be found: a function of `chalicelib/aws.py` may be called, be the default
+    of a parameter of its name, or be in a tuple (of clients to make early). A parameter is not followed any further.
     """
     clients = project / "chalicelib" / "aws.py"
     if not clients.exists():
@@ -52,9 +53,15 @@ def made(project: Path) -> dict[tuple[str, str], str]:
         for client, service in _clients(tree, services):
             place = f"{path.relative_to(project)}:{client.lineno}"
             if id(client) not in called:
-                raise DeployError(f"{place}: call an operation of the client at once, as in aws.s3().get_object(…)")
+                raise _hidden(place)
             found[service, called[id(client)]] = place
+        for node in _other_names(tree, services):
+            raise _hidden(f"{path.relative_to(project)}:{node.lineno}")
     return found
+
+
+def _hidden(place: str) -> DeployError:
+    return DeployError(f"{place}: call an operation of the client at once, as in aws.s3().get_object(…)")
 
 
 def _parsed(path: Path, project: Path) -> ast.Module:
@@ -83,3 +90,35 @@ def _clients(tree: ast.Module, services: Mapping[str, str]) -> Iterator[tuple[as
             service = services.get(node.func.attr.removeprefix("_"))
             if service:
                 yield node, service
+
+
+def _other_names(tree: ast.Module, services: Mapping[str, str]) -> Iterator[ast.stmt | ast.expr]:
+    """Yield what makes a client, or gives the function that makes it another name, where its calls are not found."""
+    named = {"_client", *services}
+    expected = {id(node) for node in _expected(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "chalicelib.aws":
+            if not named.isdisjoint(alias.name for alias in node.names) or node.names[0].name == "*":
+                yield node
+        elif isinstance(node, ast.Attribute) and id(node) not in expected:
+            is_ours = isinstance(node.value, ast.Name) and node.value.id == "aws"
+            if node.attr == "_client" or (is_ours and node.attr in named):
+                yield node
+
+
+def _expected(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield what is called, is the default of a parameter of its name, or is in a tuple."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr != "_client":
+            yield node.func
+        elif isinstance(node, ast.Tuple):
+            yield from node.elts
+        elif isinstance(node, ast.arguments):
+            positional = [*node.posonlyargs, *node.args]
+            with_default = [
+                *zip(reversed(positional), reversed(node.defaults), strict=False),
+                *zip(node.kwonlyargs, node.kw_defaults, strict=True),
+            ]
+            for parameter, default in with_default:
+                if isinstance(default, ast.Attribute) and default.attr == parameter.arg:
+                    yield default

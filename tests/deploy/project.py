@@ -15,7 +15,7 @@ RUNS_WITHIN_S = 300
 # What Chalice reads and what is generated from, and also what must not get into the package.
 _COPIED = (
     *("app.py", "chalicelib", ".chalice", "requirements.txt", "requirements-vendor.txt", "infrastructure"),
-    *("devstack", "operations", "tests", "vendor", "docs", "pyproject.toml"),
+    *("devstack", "operations", "benchmarks", "tests", "vendor", "docs", "pyproject.toml"),
 )
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "deployed", "deployments", "venv")
 

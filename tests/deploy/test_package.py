@@ -33,7 +33,7 @@ from operations import PROJECT
 from operations.deploy import commands
 from operations.deploy.commands import DeployError
 from operations.deploy.package import MACHINES, elf_machine, package_app, requirements
-from operations.deploy.target import Target, this_machine
+from operations.deploy.target import Target, app_environment, this_machine
 from operations.functions import deployed_name, logical_id, names
 from operations.generate import live_alias
 from operations.stages import STAGES
@@ -219,7 +219,7 @@ print(seen)
         [
             ("app.app", []),
             ("app.validate_dragon", []),
-            ("app.add_dragon", ["ssm", "s3"]),
+            ("app.add_dragon", ["ssm", "s3", "dynamodb"]),
             ("app.store_messages", ["dynamodb", "s3", "sqs"]),
         ],
     )
@@ -311,6 +311,24 @@ print([pages.asset(name, None).status_code for name in (*pages.ASSETS, *pages.SW
         assert len(modules) > 20
         assert modules == sorted(modules)
 
+    def test_a_bare_chalice_packs_the_same_files(self, package: Package, project: Path, tmp_path: Path) -> None:
+        """Without chalice_command.py, as a bare `chalice deploy` does; docs/operations.md says what it does without."""
+        shutil.rmtree(project / ".chalice" / "deployments")  # or it would only update the package that is there
+        command = [sys.executable, "-P", str(Path(sys.executable).with_name("chalice")), "package", "--stage", "prod"]
+        environment = without_aws_settings() | app_environment({"UserPoolArn": POOL_ARN})
+        ran = subprocess.run(
+            [*command, str(tmp_path)],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+
+        assert contents(tmp_path / "deployment.zip") == contents(package.zipped)
+
     def test_it_is_small(self, package: Package) -> None:
         unzipped = sum(path.stat().st_size for path in package.unzipped.rglob("*") if path.is_file())
         print(f"package: {package.zipped.stat().st_size:,} bytes, unzipped {unzipped:,}")
@@ -396,6 +414,12 @@ print(json.dumps([botocore.__file__, "IfMatch" in put, "IfNoneMatch" in put, pro
         assert Path(file) == runnable.unzipped / "botocore" / "__init__.py"
         assert conditions == [True, True]
         assert protocols == ["rest-xml", "json", "json", "json", "json"]
+
+
+def contents(zipped: Path) -> dict[str, str]:
+    """Return the hash of each file in a package."""
+    with zipfile.ZipFile(zipped) as archive:
+        return {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
 
 
 def digest(package: Package) -> str:

@@ -33,11 +33,14 @@ from tests.proof.tour import Tour
 
 CONSUMER = deployed_name("store_messages", STAGE)
 RELEASED = (deployed_name(API, STAGE), CONSUMER)
+
 # What nothing here needs of what whoever deploys may call: tests/proof/test_prods_life.py destroys the stage and
-# deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py).
+# deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py). No
+# template is refused before anything is made, and no rollback fails.
 OF_OTHER_COMMANDS = {
     *("cloudformation:ListStacks", "cognito-idp:GetGroup", "s3:DeleteBucketPolicy", "lambda:ListFunctions"),
     *("logs:DescribeLogGroups", "logs:DeleteLogGroup", "s3:DeleteObject"),
+    *("cloudformation:DescribeEvents", "cloudformation:ContinueUpdateRollback"),
 }
 
 IN_THE_WAY = f"/dragonpost/{STAGE}/message_queue_url"
@@ -334,6 +337,7 @@ class TestUpdate:
 
         compared = deployed.run("operations.deploy.diff", "--set", "SmsAllowedPrefixes=+1,+44", "--set", "Canary=off")
         deployed.client("ssm").delete_parameter(Name=IN_THE_WAY)  # as somebody might
+
         updated = deployed.deploy()
 
         assert "  change       MessageQueue  AWS::SQS::Queue: VisibilityTimeout\n" in compared.stdout, compared.stderr

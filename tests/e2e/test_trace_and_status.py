@@ -5,16 +5,13 @@ all well?
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import uuid
 
 import pytest
 
-from operations import PROJECT
+from tests.e2e import operating
 from tests.e2e.dragons import a_dragon, settled
 from tests.e2e.messages import a_message, dead, post, queue_unseen, stored
-from tests.e2e.operating import ENDS_WITHIN_S
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.people import COMPANIES
@@ -27,15 +24,7 @@ LETTERS = "queue dragonpost-local-messages-dead"
 
 def asked(devstack: Devstack, command: str, *arguments: str) -> tuple[int, str]:
     """Run a command on the devstack's stage; return its exit status and what it printed."""
-    ran = subprocess.run(
-        [sys.executable, "-m", f"operations.{command}", "--stage", "local", *arguments],
-        cwd=PROJECT,
-        env=devstack.environment,
-        capture_output=True,
-        text=True,
-        timeout=ENDS_WITHIN_S,
-        check=False,
-    )
+    ran = operating.asked(devstack, command, *arguments)
     assert ran.stderr == ""
     return ran.returncode, ran.stdout
 
@@ -128,6 +117,8 @@ def test_whether_all_is_well(devstack: Devstack) -> None:
 
     well = [line.split()[1] for line in screen.splitlines() if line.startswith("ok ")]
     assert len(screen.splitlines()) <= 24, "it is one screen"
-    assert [each for each in well if each != "dead"] == [
-        "health", "version", "deployed", "deployed", "consumer", "queue", "alarms",
+    # Another test may have left a dead letter, or have made an alarm go off.
+    assert [each for each in well if each not in {"dead", "alarms"}] == [
+        "health", "version", "deployed", "deployed", "consumer", "queue",
     ]  # fmt: skip
+    assert re.search(r"^(ok   alarms|ILL  alarm) ", screen, re.MULTILINE)

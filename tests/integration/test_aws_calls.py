@@ -17,8 +17,9 @@ from benchmarks.calls import CALLS, SETTINGS
 from chalicelib import aws
 from chalicelib.settings import Settings
 from tests.fakes.step_functions import FakeStepFunctions
+from tests.fakes.submission_rows import arguments
 from tests.integration.service import CLERK, OPERATOR, Service
-from tests.integration.stage import Stage
+from tests.integration.stage import SUBMISSIONS, Stage
 from tests.lambda_events import AUDIENCE
 from tests.samples import COMPANY, MESSAGE_ID, dragon_body, dragon_members, message_body
 
@@ -58,7 +59,11 @@ def calls(stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.M
 
 @pytest.fixture
 def warm(service: Service, stage: Stage, calls: list[str]) -> Service:
-    """A service that has answered before, with a dragon, and two messages: one stored, one queued."""
+    """A service that has answered before, with a dragon, a submission, and two messages: one stored, one queued."""
+    given = {"submission_id": "of-a-row", "requested_by": OPERATOR["sub"], "dragon": dragon_members("Ash")}
+    written = {"TableName": SUBMISSIONS}
+    aws.dynamodb().put_item(**arguments("RecordPending", given) | written)
+    aws.dynamodb().update_item(**arguments("RecordFailed", given) | written)
     stage.put_document(json.dumps([dragon_members("Ember")]).encode())
     service.post("/post-message", message_body())
     service.consume(stage.received(stage.queue_url))
@@ -99,6 +104,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int | None]] = [
     ("DELETE /dragons/{dragon_name}, absent", "/dragons/nobody", {}, 404),
     ("GET /submissions", "/submissions", {}, 200),
     ("GET /submissions, malformed", "/submissions?cursor=x", {}, 400),
+    ("GET /submissions/{submission_id}", "/submissions/of-a-row", {}, 200),
     ("GET /submissions/{submission_id}, without a row", "/submissions/nobody", {}, 404),
     ("POST /post-message", "/post-message", {"body": message_body(OTHER_ID), "headers": JSON}, 202),
     ("POST /post-message, stored before", "/post-message", {"body": message_body(), "headers": JSON}, 200),

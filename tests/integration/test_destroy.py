@@ -55,7 +55,11 @@ def stacks(stage: Stage) -> FakeCloudFormation:
     return FakeCloudFormation(
         s3,
         {
-            f"dragonpost-{name}-{part}": FakeStack(dict(resources), frozenset(resources if name == "prod" else ()))
+            f"dragonpost-{name}-{part}": FakeStack(
+                dict(resources),
+                frozenset(resources if name == "prod" else ()),
+                parameters={"KeepData": str(name == "prod").lower()},
+            )
             for name in ("dev", "prod")
             for part, resources in (("app", {}), ("resources", STORES))
         },
@@ -155,16 +159,24 @@ def test_log_groups_that_outlive_the_stacks_go_and_other_stages_stay(
     assert left == set(OTHERS_LOGS)
 
 
-def test_a_stage_that_was_deployed_to_keep_its_data_keeps_it_whatever_the_file_says_now(
-    tmp_path: Path, stacks: FakeCloudFormation, clients: Callable[[str], Any]
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("prod", {"KeepData": "false"}),  # its data would go, although the operator was told that it stays
+        ("prod", {}),  # of version 0.1.0
+        ("dev", {"KeepData": "true"}),  # its stores would stay, and be empty
+        ("dev", {}),
+    ],
+)
+def test_nothing_is_done_to_a_stage_whose_stack_does_with_data_what_the_file_does_not_say(
+    tmp_path: Path, stacks: FakeCloudFormation, clients: Callable[[str], Any], name: str, parameters: dict[str, str]
 ) -> None:
-    """Its template keeps the stores all the same: they would stay, and be empty."""
-    standing = stacks.stacks["dragonpost-dev-resources"]
-    standing.keeps, standing.parameters = frozenset(STORES), {"KeepData": "true"}
+    stacks.stacks[f"dragonpost-{name}-resources"].parameters = parameters
 
-    destroy.destroy(target(tmp_path), clients)
+    with pytest.raises(DestroyError, match=f"run `make deploy STAGE={name}` first"):
+        destroy.destroy(target(tmp_path, name), clients)
 
-    assert standing.status == "DELETE_COMPLETE"
+    assert stacks.deleted == []
     assert (held(DRAGON_BUCKET), held(MESSAGE_BUCKET)) == (10, 9)
 
 

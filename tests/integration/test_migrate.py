@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import threading
 import time
@@ -17,10 +19,10 @@ from chalicelib.dragons.document import left_for
 from chalicelib.dragons.dynamodb import DynamoDBDragonRepository, TableContended
 from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.registry import BeingMoved
-from chalicelib.dragons.repository import Addition, Change, DragonQuery
+from chalicelib.dragons.repository import Addition, Change, DragonQuery, RegistryMoved
 from chalicelib.dragons.s3 import DocumentContended, S3DragonRepository
-from operations import migrate
-from operations.dragon_rows import Holding
+from operations import dragon_rows, migrate
+from operations.dragon_rows import Holding, TakenOver
 from operations.migrate import Homes
 from operations.stores import Standing
 from tests.e2e.waiting import until
@@ -38,6 +40,7 @@ PLACES = FakeSettings(
 )
 THERE = ("s3", "dynamodb")
 BACK = ("dynamodb", "s3")
+FENCES = 8  # moto is slow with transactions
 
 # As people and the course write them, and as the service does.
 ENTRIES = [
@@ -50,6 +53,7 @@ ENTRIES = [
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command runs in this process. moto's transactions undo each other's writes, so there is one at a time."""
+    monkeypatch.setattr("chalicelib.dragons.dynamodb.FENCES", FENCES)
     monkeypatch.setattr(migrate, "reach", lambda _: None)
     monkeypatch.setattr(migrate, "WORKERS", 1)
 
@@ -95,6 +99,14 @@ def rows() -> dict[tuple[str, str], dict[str, Any]]:
         if item["part"]["S"] == "dragon" or item["part"]["S"].startswith("family#"):
             found[item["part"]["S"], item["sort_key"]["S"]] = item["entry"]
     return found
+
+
+def fences_say() -> set[tuple[str, str]]:
+    """Return what the fences say: where the registry is, and which run has closed it."""
+    items = aws.dynamodb().scan(TableName=DRAGONS)["Items"]
+    fences = [item for item in items if item["sort_key"]["S"] == "fence"]
+    assert len(fences) == FENCES
+    return {(fence["registry_is_in"]["S"], fence.get("moved_by", {}).get("S", "")) for fence in fences}
 
 
 def report(app: ModuleType, name: str) -> str:
@@ -181,7 +193,7 @@ class TestMeanwhile:
             lambda: dragons.add(dragon("Ember"), "s9") is Addition.ADDED,
         ]
 
-        def put_after_a_change(homes: Homes, body: bytes, etag: str) -> bool:
+        def put_after_a_change(homes: Homes, body: bytes, etag: str) -> Any:
             if changes:
                 assert changes.pop()()
             return put(homes, body, etag)
@@ -213,7 +225,9 @@ class TestMeanwhile:
         put = Homes.put_document
         failures: list[str] = []
 
-        def put_after_a_report(homes: Homes, body: bytes, etag: str) -> bool:
+        def put_after_a_report(homes: Homes, body: bytes, etag: str) -> Any:
+            if not body.startswith(b"["):
+                return put(homes, body, etag)
             try:
                 report(app, "Ember")
             except Exception as error:  # noqa: BLE001 - its name is what the workflow sees
@@ -226,6 +240,185 @@ class TestMeanwhile:
         assert failures == ["BeingMoved"]
         assert report(app, "Ember") == "added"
         assert {"Ash", "Ember"} <= {entry["dragon_name_str"] for entry in stage.dragons()}
+
+
+def _overtaken(monkeypatch: pytest.MonkeyPatch, other: Homes, at: int) -> None:
+    """Have another run close the table before a fence is written: the first, if `at` is 0, and so on."""
+    put, count = dragon_rows._put, iter(range(100))
+
+    def overtaken(*arguments: Any) -> None:
+        if next(count) == at:
+            monkeypatch.setattr(dragon_rows, "_put", put)
+            other.close(unless_open=False)
+        put(*arguments)
+
+    monkeypatch.setattr(dragon_rows, "_put", overtaken)
+
+
+class TestTwoRuns:
+    """Another run that was slow, or that somebody took for dead, must not remove what the registry has accepted."""
+
+    def test_a_run_that_read_the_document_before_another_moved_it_changes_nothing(
+        self, clients: Callable[[str], Any], app: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        close = Homes.close
+
+        def overtaken(homes: Homes, **how: bool) -> None:
+            monkeypatch.setattr(Homes, "close", close)
+            assert move(clients, THERE, "--yes") == 0
+            assert report(app, "Ember") == "added"
+            close(homes, **how)
+
+        monkeypatch.setattr(Homes, "close", overtaken)
+        assert move(clients, THERE, "--yes") == 1
+        assert "another run" in capsys.readouterr().err
+        assert "Ember" in names(in_table())
+        assert move(clients, THERE, "--yes") == 0
+        assert "Ember" in names(in_table())
+
+    @pytest.mark.parametrize(
+        ("step", "says"),
+        [("_copy", "another run"), ("_change", "nothing was switched"), ("_leave", "somebody else writes")],
+    )
+    def test_a_run_that_another_took_over_from_removes_and_adds_nothing(
+        self,
+        clients: Callable[[str], Any],
+        app: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Any,
+        step: str,
+        says: str,
+    ) -> None:
+        carried_out = getattr(migrate, step)
+        assert move(clients, THERE, "--yes") == 0
+        assert move(clients, BACK, "--yes") == 0
+        in_s3().remove("Zed", always)
+
+        def overtaken(homes: Homes, *arguments: Any) -> None:
+            monkeypatch.setattr(migrate, step, carried_out)
+            assert move(clients, THERE, "--yes") == 0
+            assert report(app, "Ember") == "added"
+            carried_out(homes, *arguments)
+
+        monkeypatch.setattr(migrate, step, overtaken)
+        assert move(clients, THERE, "--yes") == 1
+        assert says in capsys.readouterr().err
+        assert names(in_table()) == [*(f"dragon {n}" for n in range(5)), "Ember", "Élan"]
+        assert move(clients, THERE, "--yes") == 0
+        assert "Ember" in names(in_table())
+
+    def test_a_run_whose_last_changes_another_copied_does_not_open_what_that_one_closed(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opening, other = Homes.open, Homes.of(Standing.found("local", clients))
+
+        def overtaken(homes: Homes, **how: bool) -> None:
+            other.close(unless_open=True)
+            opening(homes, **how)
+
+        with monkeypatch.context() as patching:
+            patching.setattr(Homes, "open", overtaken)
+            assert move(clients, THERE, "--yes") == 1
+        with pytest.raises(RegistryMoved):
+            names(in_table())
+        assert move(clients, THERE, "--yes") == 0
+        assert len(names(in_table())) == len(ENTRIES)
+
+    @pytest.mark.parametrize("at", [1, 2, FENCES - 1])
+    def test_two_that_close_the_table_at_once_do_not_both_have_it(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, at: int
+    ) -> None:
+        one, other = (Homes.of(Standing.found("local", clients)) for _ in range(2))
+        _overtaken(monkeypatch, other, at)
+        with pytest.raises(TakenOver):
+            one.close(unless_open=False)
+        assert other.is_ours()
+        assert fences_say() == {("s3", other.run)}
+
+    @pytest.mark.parametrize("at", range(FENCES))
+    def test_a_run_that_opens_the_table_stops_once_another_closes_it(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, at: int
+    ) -> None:
+        one, other = (Homes.of(Standing.found("local", clients)) for _ in range(2))
+        one.close(unless_open=True)
+        _overtaken(monkeypatch, other, at)
+        with pytest.raises(TakenOver):
+            one.open(begun=False)
+        assert fences_say() == {("s3", other.run)}
+
+    def test_a_way_back_writes_no_document_once_another_run_began_to_open_the_table(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        put, opening = Homes.put_document, Homes.open
+
+        def interrupted(homes: Homes, **how: bool) -> None:
+            opening(homes, **how)
+            raise KeyboardInterrupt
+
+        def overtaken(homes: Homes, body: bytes, etag: str) -> Any:
+            if body.startswith(b"["):
+                monkeypatch.setattr(Homes, "put_document", put)
+                monkeypatch.setattr(Homes, "open", interrupted)
+                assert move(clients, THERE, "--yes") == 130
+                monkeypatch.setattr(Homes, "open", opening)
+                assert in_table().add(dragon("Ember"), "s9") is Addition.ADDED
+            return put(homes, body, etag)
+
+        monkeypatch.setattr(Homes, "put_document", overtaken)
+        assert move(clients, BACK, "--yes") == 1
+        assert move(clients, BACK, "--yes") == 0
+        assert "Ember" in names(in_s3())
+
+    @pytest.mark.parametrize("way", [THERE, BACK])
+    @pytest.mark.parametrize("before", ["document", "dragons", "put_document"])
+    def test_a_way_back_that_was_overtaken_writes_no_document(
+        self,
+        stage: Stage,
+        clients: Callable[[str], Any],
+        app: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        way: tuple[str, str],
+        before: str,
+    ) -> None:
+        """The other opens the table again, or moves the registry, and a report is added, before this one goes on."""
+        assert move(clients, THERE, "--yes") == 0
+        carried_out, close = getattr(Homes, before), Homes.close
+
+        def overtaken(*arguments: Any) -> Any:
+            monkeypatch.setattr(Homes, before, carried_out)
+            assert move(clients, way, "--yes") == 0
+            assert report(app, "Ember") == "added"
+            return carried_out(*arguments)
+
+        def closed(homes: Homes, **how: bool) -> None:
+            monkeypatch.setattr(Homes, "close", close)
+            close(homes, **how)
+            monkeypatch.setattr(Homes, before, overtaken)
+
+        monkeypatch.setattr(Homes, "close", closed)
+        assert move(clients, BACK, "--yes") == 1
+        assert stage.parameters()["dragon_store"] == way[1]
+        assert "Ember" in names(in_table() if way == THERE else in_s3())
+        assert move(clients, BACK, "--yes") == 0
+        assert "Ember" in names(in_s3())
+
+    def test_an_answer_that_was_lost_when_the_document_was_left_does_no_harm(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put, lost = Homes.put_document, []
+
+        def put_twice(homes: Homes, body: bytes, etag: str) -> Any:
+            done = put(homes, body, etag)
+            if lost:
+                return done
+            lost.append(done)
+            return put(homes, body, etag)
+
+        monkeypatch.setattr(Homes, "put_document", put_twice)
+        assert move(clients, THERE, "--yes") == 0
+        assert lost[0]
+        assert len(names(in_table())) == len(ENTRIES)
 
 
 class TestUnderTraffic:
@@ -294,8 +487,15 @@ class TestUnderTraffic:
 
 class TestInterrupted:
     @pytest.mark.parametrize("after", [False, True])
-    @pytest.mark.parametrize("step", ["set_fences", "put_document", "set_store", "dragons", "document"])
-    @pytest.mark.parametrize("way", [THERE, BACK])
+    @pytest.mark.parametrize(
+        ("way", "step"),
+        [
+            (way, step)
+            for way in (THERE, BACK)
+            for step in ("close", "open", "put_document", "set_store", "dragons", "document")
+            if (way, step) != (BACK, "open")
+        ],
+    )
     def test_a_run_is_finished_by_the_next(
         self,
         stage: Stage,
@@ -309,9 +509,9 @@ class TestInterrupted:
             assert move(clients, THERE, "--yes") == 0
         carried_out = getattr(Homes, step)
 
-        def interrupted(*arguments: Any) -> Any:
+        def interrupted(*arguments: Any, **how: bool) -> Any:
             if after:
-                carried_out(*arguments)
+                carried_out(*arguments, **how)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patching:
@@ -323,26 +523,26 @@ class TestInterrupted:
         dragons = in_table() if way == THERE else in_s3()
         assert len(names(dragons)) == len(ENTRIES)
 
-    @pytest.mark.parametrize("step", ["_change", "set_fences"])
+    @pytest.mark.parametrize("step", ["_change", "open"])
     def test_what_was_changed_just_before_the_document_was_left_is_not_lost(
         self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: Any, step: str
     ) -> None:
         """The run ends once the document is left, and before the last changes are copied or the table is opened."""
         put, where = Homes.put_document, migrate if step == "_change" else Homes
         carried_out = getattr(where, step)
-        left: list[bool] = []
+        left: list[Any] = []
 
-        def put_after_an_addition(homes: Homes, body: bytes, etag: str) -> bool:
+        def put_after_an_addition(homes: Homes, body: bytes, etag: str) -> Any:
             if not left and in_s3().add(dragon("Ember"), "s9") is Addition.ADDED:
                 etag = homes.document().etag  # as if it had been read just after that
                 body = left_for("dynamodb", homes.document().version)
             left.append(put(homes, body, etag))
             return left[-1]
 
-        def interrupted(*arguments: Any) -> Any:
+        def interrupted(*arguments: Any, **how: bool) -> Any:
             if left:
                 raise KeyboardInterrupt
-            return carried_out(*arguments)
+            return carried_out(*arguments, **how)
 
         with monkeypatch.context() as patching:
             patching.setattr(Homes, "put_document", put_after_an_addition)
@@ -353,6 +553,28 @@ class TestInterrupted:
         assert "finish it first" in capsys.readouterr().err
         assert move(clients, THERE, "--yes") == 0
         assert "Ember" in names(in_table())
+
+    def test_what_was_added_while_the_table_was_being_opened_is_not_removed(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put = dragon_rows._put
+
+        def interrupted(client: Any, table: str, row: Any, *conditions: Any) -> None:
+            if row["registry_is_in"]["S"] == "dynamodb" and row["part"]["S"] == "fence#05":
+                raise KeyboardInterrupt
+            put(client, table, row, *conditions)
+
+        with monkeypatch.context() as patching:
+            patching.setattr(dragon_rows, "_put", interrupted)
+            assert move(clients, THERE, "--yes") == 130
+        for _ in range(50):
+            with contextlib.suppress(RegistryMoved):
+                assert in_table().add(dragon("Ember"), "s9") is Addition.ADDED
+                break
+
+        assert move(clients, THERE, "--yes") == 0
+        assert "Ember" in names(in_table())
+        assert {place for place, _ in fences_say()} == {"dynamodb"}
 
     def test_a_move_that_was_finished_is_not_done_again(self, clients: Callable[[str], Any]) -> None:
         assert move(clients, THERE, "--yes") == 0
@@ -426,8 +648,98 @@ class TestWhatStandsInTheWay:
         row = {"part": {"S": part}, "sort_key": {"S": "red#03"}, "entry": {"S": "{}"}, "dragons": {"N": "1"}}
         aws.dynamodb().put_item(TableName=DRAGONS, Item=row)
 
-        self.refused(clients, THERE, "does not hold what the document holds", capsys)
+        assert move(clients, THERE) == 1, "the dry run tells, too"
+        assert "no dragon" in capsys.readouterr().err
+        self.refused(clients, THERE, "no dragon", capsys)
         assert (stage.document(), stage.parameters()["dragon_store"]) == (before, "s3")
+
+    @pytest.mark.parametrize("part", ["dragon", "other", "families"])
+    @pytest.mark.parametrize("entry", [None, "{}", json.dumps(dragon_members("Ash"))], ids=["none", "no dragon", "Ash"])
+    @pytest.mark.parametrize("options", [[], ["--yes"]], ids=["dry", "yes"])
+    def test_a_row_that_somebody_else_wrote_is_named(
+        self, clients: Callable[[str], Any], capsys: Any, part: str, entry: str | None, options: list[str]
+    ) -> None:
+        row = {"part": {"S": part}, "sort_key": {"S": "zed"}, **({"entry": {"S": entry}} if entry else {})}
+        aws.dynamodb().put_item(TableName=DRAGONS, Item=row)
+
+        assert move(clients, THERE, *options) == 1
+        assert f"the item ({part}, zed) of the table" in capsys.readouterr().err
+
+    def test_a_document_that_somebody_put_back_while_the_table_is_open_does_not_replace_the_table(
+        self, stage: Stage, clients: Callable[[str], Any], capsys: Any
+    ) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        stage.put_document(b"[]")
+        stage.put_parameters(dragon_store="s3")
+
+        self.refused(clients, THERE, 'put {"moved_to":"dynamodb"} there instead', capsys)
+        assert len(names(in_table())) == len(ENTRIES)
+
+    @pytest.mark.parametrize("options", [[], ["--yes"]], ids=["dry", "yes"])
+    def test_a_document_of_which_no_version_would_stay_is_not_left(
+        self, stage: Stage, clients: Callable[[str], Any], capsys: Any, options: list[str]
+    ) -> None:
+        aws.s3().create_bucket(Bucket="unversioned")
+        aws.s3().put_object(Bucket="unversioned", Key=DRAGON_FILE, Body=stage.document())
+        stage.put_parameters(dragon_data_bucket_name="unversioned")
+
+        assert move(clients, THERE, *options) == 1
+        assert "enable its versioning" in capsys.readouterr().err
+        assert rows() == {}
+
+    def test_a_document_that_becomes_unversioned_meanwhile_is_not_left(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        copy = migrate._copy
+
+        def suspended(homes: Homes, entries: Any) -> None:
+            copy(homes, entries)
+            suspending = {"Status": "Suspended"}
+            aws.s3().put_bucket_versioning(Bucket=DRAGON_BUCKET, VersioningConfiguration=suspending)
+            in_s3().add(dragon("Ember"), "s9")
+
+        monkeypatch.setattr(migrate, "_copy", suspended)
+        self.refused(clients, THERE, "enable its versioning", capsys)
+        assert "Ember" in names(in_s3())
+
+    def test_a_table_that_takes_long_to_read_is_not_closed_unless_told_to(
+        self, stage: Stage, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        seconds = itertools.count(0, 100.5)
+        monkeypatch.setattr(migrate, "monotonic", lambda: next(seconds))
+        capsys.readouterr()
+
+        assert move(clients, BACK) == 1
+        told = capsys.readouterr()
+        assert f"7 dragons ({sum(len(entry.encode()) for entry in ENTRIES):,} bytes) are in" in told.out
+        assert "took 100.5 s" in told.out
+        self.refused(clients, BACK, "HOWEVER_LONG=yes", capsys)
+        assert len(names(in_table())) == len(ENTRIES)
+        assert move(clients, BACK, "--yes", "--however-long") == 0
+        assert stage.parameters()["dragon_store"] == "s3"
+
+    def test_a_document_that_s3_does_not_hold_as_it_was_written_is_found(
+        self, stage: Stage, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        put = Homes.put_document
+
+        def put_less(homes: Homes, body: bytes, etag: str) -> Any:
+            return put(homes, b"[]" if body.startswith(b"[") else body, etag)
+
+        monkeypatch.setattr(Homes, "put_document", put_less)
+        self.refused(clients, BACK, "does not hold what the table holds", capsys)
+        assert stage.parameters()["dragon_store"] == "dynamodb"
+
+    def test_not_every_entry_waits_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(migrate, "CHUNK", 3)
+        begun: list[int] = []
+
+        made = migrate._each(lambda number: begun.append(number) or number, list(range(100)))
+        assert next(made) == 0
+        assert len(begun) <= 3
+        assert [0, *made] == list(range(100)) == begun
 
     def test_a_setting_that_somebody_changed_by_hand_is_told(
         self, stage: Stage, clients: Callable[[str], Any], capsys: Any
@@ -435,5 +747,5 @@ class TestWhatStandsInTheWay:
         stage.put_parameters(dragon_store="dynamodb")
 
         self.refused(clients, THERE, "set the parameter to s3", capsys)
-        self.refused(clients, BACK, "nothing was switched", capsys)
+        self.refused(clients, BACK, "by hand, set it to s3", capsys)
         assert stage.parameters()["dragon_store"] == "dynamodb"

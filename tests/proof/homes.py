@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Protocol
 import boto3
 from botocore.config import Config
 
-from chalicelib.dragons.dynamodb import HERE, PART, SORT_KEY, DynamoDBDragonRepository
+from chalicelib.dragons.dynamodb import PART, SORT_KEY, DynamoDBDragonRepository
 from chalicelib.dragons.repository import DragonRepository
 from chalicelib.dragons.s3 import S3DragonRepository
-from operations.dragon_rows import Holding, add, dragons, set_fences
+from operations.dragon_rows import Holding, add, close_fences, dragons, open_fences
 from operations.migrate import DYNAMODB, Homes
 from operations.stages import EMBEDDED
 from operations.stores import Standing
@@ -121,7 +121,8 @@ class Table:
                 {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
             ],
         )
-        set_fences(client, self.table, HERE)
+        close_fences(client, self.table, "s3", "made", unless_open=False)
+        open_fences(client, self.table, "made")
         for entry in entries:
             add(client, self.table, json.dumps(entry).encode())
 

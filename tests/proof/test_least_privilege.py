@@ -158,7 +158,8 @@ class TestStagesKeptApart:
     ) -> None:
         """The same, by the emulator's own evaluation: dev's policy in place of local's.
 
-        Reading the settings stays allowed, or the function would not get as far as asking for anything else.
+        Reading the settings is refused as well. It is then allowed, or the function would not get as far as asking for
+        anything else.
         """
         tour = Tour(proving_apis["gateway"])
         foreign = together(
@@ -175,20 +176,25 @@ class TestStagesKeptApart:
         # The API asks Step Functions about a submission only once it has found no row.
         rows_too = together(foreign, only(policy("api_handler", "local"), "dynamodb:Query"))
         beyond_rows = {("states", "DescribeExecution"): lambda: tour.api.get(f"/submissions/{uuid.uuid4()}")}
+        settings = {("ssm", "GetParameters"): lambda: tour.api.get("/dragons")}
         with (
             FaultProxy(proving_ground.running["aws_url"], rng) as proxy,
             functions.reaching_aws_at(proving_ground, proxy.url, functions.API),
         ):
+            with under_policy(proving_ground, "api_handler", policy("api_handler", "dev")):
+                answers = [probe() for probe in settings.values()]
+            seen = {asked: {call.status for call in proxy.since(0, *asked)} for asked in settings}
             with under_policy(proving_ground, "api_handler", foreign):
-                answers = [probe() for probe in probes.values()]
-            seen = {asked: {call.status for call in proxy.since(0, *asked)} for asked in probes}
+                answers += [probe() for probe in probes.values()]
+            seen |= {asked: {call.status for call in proxy.since(0, *asked)} for asked in probes}
             with under_policy(proving_ground, "api_handler", rows_too):
                 answers += [probe() for probe in beyond_rows.values()]
             seen |= {asked: {call.status for call in proxy.since(0, *asked)} for asked in beyond_rows}
-            probes |= beyond_rows
+            probes |= beyond_rows | settings
 
-        refused = [asked for asked, statuses in seen.items() if statuses == {403}]  # IAM denied it
-        opened = [asked for asked, statuses in seen.items() if statuses - {403}]
+        denied = {asked: {400 if asked in settings else 403} for asked in probes}  # by IAM, in the service's way
+        refused = [asked for asked, statuses in seen.items() if statuses == denied[asked]]
+        opened = [asked for asked, statuses in seen.items() if statuses - denied[asked]]
         tried = len(probes)
         report.add(SUITE, "dev's policy opens nothing of local's", tried=tried, survived=len(refused), lost=len(opened))
         assert not opened, seen

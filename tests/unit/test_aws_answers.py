@@ -121,6 +121,16 @@ def test_a_refusal_says_what_was_called_and_which_resource_was_named(answers: An
         S3DragonRepository(settings).get("Ember")
 
 
+def test_a_refusal_for_parameters_names_the_first_of_them(answers: Answers) -> None:
+    """All of them would make a line of some hundred characters, and they have one prefix."""
+    answers("ssm", lambda: (400, JSON_ID, b'{"__type": "AccessDeniedException"}'))
+    for names, told in (("abc", "/a, /b, /c"), ("abcde", "/a, /b, /c and 2 more")):
+        with pytest.raises(aws.DependencyFault) as refused, aws.calling("Parameter Store"):
+            aws.ssm().get_parameters(Names=[f"/{name}" for name in names])
+
+        assert str(refused.value) == f"Parameter Store refused: AccessDeniedException (400), GetParameters of {told}"
+
+
 def test_calls_without_an_output_may_have_an_empty_answer(answers: Answers) -> None:
     answers("sqs", lambda: (200, JSON_ID, b""))
 

@@ -31,8 +31,8 @@ def test_every_route_has_its_price_on_the_page() -> None:
         f"{method} {path}" for path, methods in declared.app.routes.items() for method in methods if method != "HEAD"
     }
 
-    assert {asked.partition(",")[0] for asked in routes(INPUTS)} >= wanted
-    assert not [route for route in wanted if f"| `{route}`" not in PAGE]
+    assert routes(INPUTS).keys() >= wanted, "what follows a comma is another answer than the usual one"
+    assert not [route for route in wanted if f"| `{route}` |" not in PAGE]
 
 
 def test_an_answer_is_the_gateway_the_run_its_calls_its_log_and_its_trace() -> None:

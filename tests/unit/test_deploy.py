@@ -33,6 +33,7 @@ from operations.deploy.commands import ARCHITECTURE, DeployError, run
 from operations.deploy.target import OLDEST_PYTHON, Target, check_python
 from operations.stages import STAGES
 from tests.e2e.waiting import WITHIN_S, until
+from tests.fakes.stacks import FakeCloudFormation
 
 DEPLOYING = (
     (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8").split("\n## Deploying\n")[1].split("\n## ")[0]
@@ -42,9 +43,12 @@ DOCUMENTED_COMMANDS = [
     for block in re.findall(r"^```\n(.*?)^```$", DEPLOYING, re.DOTALL | re.MULTILINE)
     for command in block.replace("\\\n", "").splitlines()
 ]
+# Chalice's own command fetches wheels without their hashes. With `-P`, no module of that folder is taken for another's.
+PACKAGING = "python -P operations/deploy/chalice_command.py package"
 OF_DEV = "Stage=dev KeepData=false Tracing=on"
 CREATED = "Changeset created successfully. Run:\naws cloudformation describe-change-set --change-set-name arn:cs\n"
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+NO_STAGE = {"cloudformation": FakeCloudFormation(None, {})}.__getitem__
 RESOURCES = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
 
 
@@ -538,7 +542,7 @@ class TestTheApisStage:
         made = self.deployment_of(target, packaged, {"UserPoolClientId": "one"})
         values = ["AllowOrigin=*", "UserPoolClientId=one", "Stage=dev", "WorkflowConcurrency=4", "Tracing=on"]
 
-        assert release.main([str(packaged), *values]) == 0
+        assert release.main([str(packaged), *values], NO_STAGE) == 0
 
         assert self.as_sam_makes_it(packaged) == made
 
@@ -547,9 +551,14 @@ class TestTheApisStage:
     ) -> None:
         (tmp_path / "sam.yaml").write_text("Resources: {}", encoding="utf-8")
 
-        assert release.main([str(tmp_path / "sam.yaml"), "Stage=dev"]) == 1
+        assert release.main([str(tmp_path / "sam.yaml"), "Stage=dev"], NO_STAGE) == 1
 
         assert "sam.yaml is not what `chalice package` makes as JSON" in capsys.readouterr().err
+
+    def test_the_command_has_to_know_the_stage(self, packaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert release.main([str(packaged), "AllowOrigin=*"], NO_STAGE) == 1
+
+        assert "Stage=… is missing" in capsys.readouterr().err
 
     def deployment_of(self, target: Target, packaged: Path, outputs: dict[str, str]) -> str:
         stage.deploy_app(chosen(target), outputs, packaged)
@@ -783,7 +792,7 @@ class TestDocumentedSteps:
         assert set(re.findall(r"(\w+)=", self.only("cloudformation deploy", file))) == needed
 
     def test_the_apis_stage_follows_the_parameters_that_the_app_is_deployed_with(self) -> None:
-        steps = [self.only(part) for part in ("chalice package", "operations.deploy.release", "sam.json --s3")]
+        steps = [self.only(part) for part in (PACKAGING, "operations.deploy.release", "sam.json --s3")]
         assert sorted(steps, key=DOCUMENTED_COMMANDS.index) == steps
 
         given = steps[1].split("sam.json")[1].split(), self.only("app.out.yaml --stack").split("overrides")[1].split()
@@ -802,7 +811,7 @@ class TestDocumentedSteps:
 
     def test_vendor_is_filled_before_the_app_is_packaged(self) -> None:
         """A package without it has no /docs."""
-        filled, packaged = self.only("operations.vendor"), self.only("chalice package")
+        filled, packaged = self.only("operations.vendor"), self.only(PACKAGING)
 
         assert DOCUMENTED_COMMANDS.index(filled) < DOCUMENTED_COMMANDS.index(packaged)
 

@@ -17,10 +17,20 @@ import pytest
 from operations import functions
 from operations.resources import template
 from operations.stages import EMBEDDED, STAGES
-from tests.deployer import ACCOUNT, OF_THE_APP, ONLY_NEW, REGION, THROUGH_CLOUDFORMATION, filled_in, policies, resources
+from tests.deployer import (
+    ACCOUNT,
+    CHOSEN,
+    OF_THE_APP,
+    ONLY_NEW,
+    REGION,
+    THROUGH_CLOUDFORMATION,
+    filled_in,
+    policies,
+    resources,
+)
 from tests.proof.policies import Call, Grant, grants
 
-TYPES = sorted({resource["Type"] for resource in template()["Resources"].values()} | OF_THE_APP)
+TYPES = sorted({resource["Type"] for resource in template()["Resources"].values()} | OF_THE_APP | CHOSEN)
 
 _SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
 _INDEX = json.loads((_SCHEMAS / "providers" / f"{REGION}.json").read_text(encoding="utf-8"))
@@ -31,7 +41,7 @@ UNUSED = {
         *("ec2:", "elasticfilesystem:", "s3files:", "lambda:AssociateRuntimeAlias", "lambda:PassCapacityProvider"),
         *("lambda:GetLayerVersion", "lambda:GetCodeSigningConfig", "lambda:PutFunctionCodeSigningConfig"),
         *("lambda:DeleteFunctionCodeSigningConfig", "lambda:PutFunctionRecursionConfig"),
-        *("lambda:PutFunctionScalingConfig", "lambda:PutRuntimeManagementConfig", "lambda:PublishVersion"),
+        *("lambda:PutFunctionScalingConfig", "lambda:PutRuntimeManagementConfig"),
     ),
     "a key of one's own for anything but the alarms' topic, which is not the deployer's to use": (
         *("kms:CreateGrant", "kms:RevokeGrant", "kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"),
@@ -39,7 +49,7 @@ UNUSED = {
     ),
     "a sign-in page under a domain of one's own": ("cloudfront:",),
     "texts or mails from a user pool, delivery of a topic to Firehose": (
-        *("iam:CreateServiceLinkedRole", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "firehose:"),
+        *("iam:CreateServiceLinkedRole", "firehose:"),
     ),
     "a boundary of a role": ("iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary"),
     "replicas, streams, imports, insights or a policy of a table": (
@@ -68,6 +78,11 @@ UNUSED = {
     ),
     "a policy of a topic's data": ("sns:PutDataProtectionPolicy",),
     "a policy of an API": ("apigateway:UpdateRestApiPolicy",),
+    "a web ACL of anything but an API, or of another account": (
+        *("elasticloadbalancing:", "appsync:", "apprunner:", "amplify:", "bedrock-agentcore:"),
+        *("wafv2:PutPermissionPolicy", "wafv2:GetPermissionPolicy"),
+    ),
+    "machines of one's own": ("codedeploy:RegisterOnPremisesInstance",),
 }
 # Of these types' permissions, the ones for features that others of the templates use.
 UNUSED_BY = {
@@ -83,6 +98,7 @@ UNUSED_BY = {
     "AWS::SNS::Subscription": ("iam:",),
     "AWS::SNS::Topic": ("iam:",),
     "AWS::StepFunctions::StateMachine": ("kms:",),
+    "AWS::WAFv2::WebACLAssociation": ("cognito-idp:",),
 }
 # What AWS's schemas lack and CloudFormation or a service needs all the same, each with AWS's page.
 BEYOND = {
@@ -100,6 +116,7 @@ def things(stage: str) -> dict[str, str]:
     return {
         "apigateway": arn("apigateway", "/restapis/a1", account=""),
         "cloudwatch": arn("cloudwatch", f"alarm:{name}-api-5xx"),
+        "codedeploy": arn("codedeploy", f"deploymentgroup:{name}-app-Application-A1/{name}-app-Group-A1"),
         "cognito-idp": arn("cognito-idp", "userpool/us-east-1_a"),
         "dynamodb": arn("dynamodb", f"table/{name}-messages"),
         "iam": arn("iam", f"role/{name}-app-APIHandlerRole-A1", region=""),
@@ -111,11 +128,12 @@ def things(stage: str) -> dict[str, str]:
         "sqs": arn("sqs", f"{name}-messages"),
         "ssm": arn("ssm", f"parameter/dragonpost/{stage}/dragon_store"),
         "states": arn("states", f"stateMachine:{name}-dragons"),
+        "wafv2": arn("wafv2", "regional/webacl/all/a1"),
     }
 
 
 # Of these services' resources, IAM knows no names that could tell stages apart.
-NAMELESS = frozenset({"apigateway", "cognito-idp", "kms"})
+NAMELESS = frozenset({"apigateway", "cognito-idp", "kms", "wafv2"})
 
 
 def needed(kind: str) -> set[str]:
@@ -207,7 +225,20 @@ class TestNothingElse:
             *(f"lambda:{what}EventSourceMapping" for what in ("Create", "Delete", "Update")),
         }
 
-    def test_only_lambda_and_the_workflow_get_roles_and_only_the_stages(self) -> None:
+    def test_a_role_gets_no_policy_of_others_but_codedeploys(self) -> None:
+        [statement] = [
+            each
+            for policy in policies("prod").values()
+            for each in policy["Statement"]
+            if "iam:AttachRolePolicy" in each["Action"]
+        ]
+
+        assert statement["Resource"] == arn("iam", "role/dragonpost-prod-*", region="")
+        assert statement["Condition"]["ArnLike"] == {
+            "iam:PolicyARN": "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda*"
+        }
+
+    def test_only_the_stages_roles_go_to_services_and_only_to_those_that_need_them(self) -> None:
         [statement] = [
             each
             for policy in policies("prod").values()
@@ -217,13 +248,26 @@ class TestNothingElse:
 
         assert statement["Resource"] == arn("iam", "role/dragonpost-prod-*", region="")
         assert statement["Condition"]["StringEquals"] == {
-            "iam:PassedToService": ["lambda.amazonaws.com", "states.amazonaws.com"]
+            "iam:PassedToService": ["codedeploy.amazonaws.com", "lambda.amazonaws.com", "states.amazonaws.com"]
         }
+
+    def test_a_stage_in_two_regions_can_have_its_deployers_in_one_account(self) -> None:
+        """IAM keeps names for each account, and not for each region."""
+        named = [
+            filled_in(name, "prod")
+            for resource in resources().values()
+            for key, name in resource["Properties"].items()
+            if key in {"ManagedPolicyName", "RoleName"}
+        ]
+
+        assert len(named) == 5
+        assert all(name.startswith(f"deployer-dragonpost-prod-{REGION}") for name in named)
 
     @pytest.mark.parametrize("stage", STAGES)
     def test_nobody_who_deploys_can_change_who_may_deploy(self, stage: str) -> None:
         granted = all_grants(stage, *policies(stage))
-        own = [f"role/deployer-dragonpost-{stage}", f"policy/deployer-dragonpost-{stage}-stores", "user/ada"]
+        name = f"deployer-dragonpost-{stage}-{REGION}"
+        own = [f"role/{name}", f"policy/{name}-stores", "user/ada"]
 
         for thing in (*(arn("iam", each, region="") for each in own), arn("cloudformation", "stack/deployer/1")):
             assert not [grant for grant in granted if grant.resource != "*" and grant.covers(Call(grant.action, thing))]

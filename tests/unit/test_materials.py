@@ -73,6 +73,13 @@ def test_what_is_inside_a_part_is_there(part: str, inside: materials.Inside) -> 
     assert ((PROJECT if part == "dragonpost" else VENDOR) / inside.path).exists()
 
 
+def test_what_this_repository_has_of_others_is_on_it() -> None:
+    """The file itself says that it is Amazon's, and the page that `make sbom` prints the same as the page."""
+    made = materials.bill(materials.parts())["metadata"]["component"]["components"]
+
+    assert "dragonpost#chalicelib/amazon_roots.crt" in [each["bom-ref"] for each in made]
+
+
 def test_what_is_inside_a_part_has_the_version_that_it_says() -> None:
     six, swagger = materials.INSIDE["botocore"][3], materials.INSIDE["star-openapi-swagger"][0]
     said = re.search(r'__version__ = "([^"]+)"', (VENDOR / six.path).read_text(encoding="utf-8"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import io
+import sys
 import threading
 from typing import Any
 
@@ -16,6 +19,7 @@ from tests.samples import message_body
 
 IDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(10)]
 LOOK, ARCHIVE, INDEX, LETTER, DELETION = "look", "archive", "index", "letter", "deletion"
+HELD_MAX = 450  # blocks of memory after 900 batches: less than one for two batches
 
 
 class Aws:
@@ -87,6 +91,26 @@ def test_a_batch_takes_the_time_of_four_calls() -> None:
 
     assert service.waves() == [(LOOK, 10), (ARCHIVE, 10), (INDEX, 10), (DELETION, 1)]
     assert service.calls[-1] == (DELETION, " ".join(IDS))
+
+
+def test_the_thousandth_batch_costs_what_the_first_did_and_leaves_nothing_behind(log: io.StringIO) -> None:
+    """10,000 messages, each another one, in one function: its rate must not fall as it goes on."""
+    service, settings = Aws(), FakeSettings()
+    messages = MessageRepository(settings, lambda: service, lambda: service)
+    consumer = Consumer(messages, MessageQueue(settings, lambda: service))
+    costs, held = set(), []
+    for batch in range(1_000):
+        consumer.process([delivery(f"00000000-0000-4000-8000-{batch:08}{number:04}") for number in range(10)])
+        costs.add((*sorted(kind for kind, _ in service.calls), log.getvalue().count("\n")))
+        service.calls.clear()
+        log.seek(0)
+        log.truncate()
+        if batch in {99, 999}:
+            gc.collect()
+            held.append(sys.getallocatedblocks())
+
+    assert costs == {(*[ARCHIVE] * 10, DELETION, *[INDEX] * 10, *[LOOK] * 10, 10)}
+    assert held[1] - held[0] < HELD_MAX
 
 
 def test_letters_are_sent_while_other_messages_are_looked_up() -> None:

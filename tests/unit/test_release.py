@@ -6,16 +6,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from operations import PROJECT
 from operations.deploy import release
 from operations.deploy.commands import DeployError
+from operations.deploy.release import Earlier
 from operations.generate import app_parameters, live_alias
+from tests.fakes.stacks import FakeCloudFormation, FakeStack
 
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
 PARAMETERS = {"Stage": "dev", "MessageTableName": "one"}
@@ -76,9 +79,9 @@ def as_cloudformation_gets_it(packaged: Path, **parameters: str) -> dict[str, An
     return dict(made["Resources"])
 
 
-def version(packaged: Path, **parameters: str) -> str:
+def version(packaged: Path, before: Earlier | None = None, **parameters: str) -> str:
     """Return the logical id of the API's version: with another one, CloudFormation publishes another."""
-    release.prepare(packaged, {**PARAMETERS, **parameters})
+    release.prepare(packaged, {**PARAMETERS, **parameters}, before)
     made = as_cloudformation_gets_it(packaged, **{**PARAMETERS, **parameters})
     [found] = [name for name in made if name.startswith("APIHandlerVersion")]
     return found
@@ -113,7 +116,7 @@ class TestVersions:
     @pytest.mark.parametrize("parameter", [{"MessageTableName": "another"}, {"ApiSnapStart": "on"}])
     def test_a_changed_parameter_gets_one(self, packaged: Path, parameter: dict[str, str]) -> None:
         """The template is the same, and so is the function, until CloudFormation puts the value in."""
-        assert version(packaged) != version(packaged, **parameter)
+        assert version(packaged) != version(packaged, None, **parameter)
 
     @pytest.mark.parametrize(
         "parameter",
@@ -123,7 +126,7 @@ class TestVersions:
         self, packaged: Path, parameter: dict[str, str]
     ) -> None:
         """A lower limit in the middle of an attack does not have to wait for a canary."""
-        assert version(packaged) == version(packaged, **parameter)
+        assert version(packaged) == version(packaged, None, **parameter)
 
     def test_what_is_the_same_gets_none(self, packaged: Path) -> None:
         assert version(packaged) == version(packaged)
@@ -159,6 +162,88 @@ class TestVersions:
 
         with pytest.raises(DeployError, match=r"sam\.json is not what .*deployment\.zip"):
             release.prepare(packaged, PARAMETERS)
+
+
+def described(packaged: Path) -> str:
+    """Return the API's description after a deployment, which the version has, too."""
+    return str(as_cloudformation_gets_it(packaged)["APIHandler"]["Properties"]["Description"])
+
+
+class TestAfterEarlierOnes:
+    def test_a_release_that_was_taken_back_gets_another_version_with_another_function(self, packaged: Path) -> None:
+        """Its version stays, and is the newest: Lambda would publish no other, and CloudFormation refuse that one."""
+        taken_back, orphan = version(packaged), described(packaged)
+        before = Earlier(functions={"APIHandler": ["as it was", "as it was", orphan]})
+
+        assert version(packaged, before) != taken_back
+        assert described(packaged) != orphan
+
+    def test_a_release_after_one_that_was_taken_back_is_then_the_same(self, packaged: Path) -> None:
+        """No version and no canary for nothing: what is live has the second digest."""
+        version(packaged)
+        orphan = described(packaged)
+        again = version(packaged, Earlier(functions={"APIHandler": ["as it was", orphan]}))
+        live = described(packaged)
+
+        assert version(packaged, Earlier(functions={"APIHandler": [live, orphan, live]})) == again
+
+    def test_a_release_may_be_taken_back_more_than_once(self, packaged: Path) -> None:
+        orphans: list[str] = []
+        for _ in range(3):
+            version(packaged, Earlier(functions={"APIHandler": ["as it was", *orphans]}))
+            assert described(packaged) not in orphans
+            orphans.append(described(packaged))
+
+    def test_what_is_live_gets_none(self, packaged: Path) -> None:
+        first, live = version(packaged), described(packaged)
+
+        assert version(packaged, Earlier(functions={"APIHandler": [live, "older", live]})) == first
+
+    def test_a_parameter_that_the_stack_keeps_gets_none(self, packaged: Path) -> None:
+        """SET=ApiSnapStart=on, and then a deployment that does not name it: CloudFormation keeps `on`."""
+        chosen = version(packaged, ApiSnapStart="on")
+
+        assert version(packaged, Earlier(parameters={"ApiSnapStart": "on", "GoneSince": "1"})) == chosen
+
+    def test_the_first_value_of_a_parameter_is_its_default(self, packaged: Path) -> None:
+        """A stack has them all after its first deployment, which was not given them all."""
+        defaults = {name: str(each["Default"]) for name, each in OVERRIDES["Parameters"].items() if "Default" in each}
+
+        assert version(packaged) == version(packaged, Earlier(parameters=defaults))
+
+
+class TestEarlier:
+    VERSIONS: ClassVar = {"dragonpost-dev": ["now", "1"], "dragonpost-dev-store_messages": ["then"]}
+
+    def clients(self, service: str) -> Any:
+        def pages(*, FunctionName: str) -> Any:  # noqa: N803
+            if FunctionName not in self.VERSIONS:
+                raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "ListVersionsByFunction")
+            return [{"Versions": [{"Description": text}]} for text in self.VERSIONS[FunctionName]]
+
+        stack = FakeStack({}, parameters={"ApiSnapStart": "on"})
+        return {
+            "cloudformation": FakeCloudFormation(None, {"dragonpost-dev-app": stack}),
+            "lambda": SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=pages)),
+        }[service]
+
+    def test_the_stack_and_its_functions_tell(self) -> None:
+        before = release.earlier("dev", self.clients)
+
+        assert before.parameters == {"ApiSnapStart": "on"}
+        assert before.functions["APIHandler"] == ["now", "1"]
+        assert before.functions["StoreMessages"] == ["then"]
+        assert before.functions["AddDragon"] == [], "a function that is not there yet"
+
+    def test_a_stage_that_does_not_stand_has_none(self) -> None:
+        assert release.earlier("prod", self.clients) == Earlier()
+
+    def test_a_deployment_that_may_not_ask_says_so(self) -> None:
+        def refused(_: str) -> Any:
+            raise NoCredentialsError
+
+        with pytest.raises(DeployError, match="earlier deployments of dev left cannot be told: Unable to locate"):
+            release.earlier("dev", refused)
 
 
 class TestCanary:

@@ -8,7 +8,7 @@ import pytest
 
 from operations import resources
 from operations.generate import alarms
-from operations.status import _RUNBOOK, Finding, How, _long, told
+from operations.status import _RUNBOOK, Finding, How, _long, after, told
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
 WELL = Finding(How.WELL, "dead letters", "none")
@@ -44,6 +44,29 @@ def test_every_alarms_description_ends_with_its_paragraph() -> None:
         assert found, name
         assert found[1].startswith("docs/operations.md#"), name
         assert not found[1].endswith("."), name
+
+
+@pytest.mark.parametrize(
+    ("stack", "status", "next_"),
+    [
+        ("dragonpost-prod-app", "UPDATE_ROLLBACK_COMPLETE", "docs/operations.md#a-release-is-taken-back"),
+        ("dragonpost-prod-resources", "UPDATE_ROLLBACK_COMPLETE", "make deploy STAGE=prod"),
+        ("dragonpost-prod-app", "ROLLBACK_COMPLETE", "make deploy STAGE=prod"),
+        (
+            "dragonpost-prod-app",
+            "UPDATE_ROLLBACK_FAILED",
+            (
+                ".venv/bin/aws cloudformation continue-update-rollback --stack-name dragonpost-prod-app, "
+                "docs/operations.md#a-release-is-taken-back"
+            ),
+        ),
+    ],
+)
+def test_a_release_that_was_taken_back_is_looked_at_before_it_goes_out_again(
+    stack: str, status: str, next_: str
+) -> None:
+    """And CloudFormation refuses to deploy a stack that it could not put back, until it has."""
+    assert after("prod", stack, status) == next_
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -170,6 +171,18 @@ def test_what_became_of_a_dragon_is_counted(
 
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert json.loads(line)[metric] == [1.0]
+
+
+def test_a_dragon_is_added_even_if_nothing_can_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or its report would end as failed, although the dragon is there."""
+
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+
+    assert steps.add(add_input(), Registry(Addition.ADDED)) == {"outcome": "added", "reason": None}
 
 
 def test_a_duplicate_is_an_outcome_with_its_reason() -> None:

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from operations import resources
-from operations.deploy import package, synth
+from operations.deploy import package, stage, synth
 from operations.deploy.commands import DeployError
 from operations.deploy.target import Target
 
@@ -35,6 +35,14 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[st
     return given
 
 
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The templates that were made ready to be released."""
+    made: list[Path] = []
+    monkeypatch.setattr(stage, "prepare_app", lambda *given: made.append(given[2]))
+    return made
+
+
 def clients(answer: Any) -> Callable[[str], Any]:
     """Return CloudFormation's client, which answers with a stack's outputs, or raises."""
 
@@ -48,7 +56,7 @@ def clients(answer: Any) -> Callable[[str], Any]:
 
 
 def test_both_templates_are_written_and_named(
-    packaged: list[Mapping[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    packaged: list[Mapping[str, str]], prepared: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert synth.main(["--stage", "dev"], clients([POOL])) == 0
 
@@ -61,6 +69,7 @@ def test_both_templates_are_written_and_named(
         "app": folder / "app" / "sam.json",
     }
     assert packaged == [{"UserPoolArn": POOL["OutputValue"]}]
+    assert prepared == [folder / "app" / "sam.json"], "or a parameter that changes alone is not served"
     assert said.err == ""
 
 
@@ -69,12 +78,19 @@ def test_both_templates_are_written_and_named(
     [(NoCredentialsError(), "Unable to locate credentials"), (MISSING, "stage dev does not stand yet")],
 )
 def test_without_a_stage_or_an_account_the_app_names_no_pool_and_the_command_says_so(
-    packaged: list[Mapping[str, str]], capsys: pytest.CaptureFixture[str], fault: Exception, why: str
+    packaged: list[Mapping[str, str]],
+    prepared: list[Path],
+    capsys: pytest.CaptureFixture[str],
+    fault: Exception,
+    why: str,
 ) -> None:
     assert synth.main(["--stage", "dev"], clients(fault)) == 0
 
-    assert capsys.readouterr().err == f"the app's authorizer names no user pool: {why}\n"
+    assert capsys.readouterr().err == (
+        f"the app's authorizer names no user pool, and its versions no parameters: {why}\n"
+    )
     assert packaged == [synth.NO_POOL]
+    assert prepared == []
 
 
 @pytest.mark.usefixtures("packaged")

@@ -95,6 +95,24 @@ def test_the_time_is_that_of_utc_wherever_the_function_runs(
     assert line["timestamp"] == told
 
 
+def test_no_exceptions_line_is_lost_without_powertools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that was made without vendor/ lacks it."""
+    monkeypatch.setitem(sys.modules, "aws_lambda_powertools.logging.formatter", None)
+    try:
+        raise KeyError("lost\u2028")
+    except KeyError:
+        record = logging.LogRecord("dragonpost", 40, "a.py", 12, "%s failed", ("it",), sys.exc_info(), "place")
+
+    with correlated("request-1"):
+        line = LogLines().format(record)
+
+    assert line.isprintable()
+    told = json.loads(line)
+    assert (told["level"], told["message"], told["correlation_id"]) == ("ERROR", "it failed", "request-1")
+    assert told["exception"].startswith("Traceback")
+    assert "KeyError: 'lost\\u2028'" in told["exception"]
+
+
 def test_an_exception_that_leaves_the_block_is_logged_with_its_request_and_goes_on(log: io.StringIO) -> None:
     with pytest.raises(KeyError, match="lost"), correlated("request-1"):
         raise KeyError("lost")

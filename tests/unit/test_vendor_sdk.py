@@ -277,6 +277,15 @@ class TestCalls:
             ("self._new().list_topics()", "app.py:1 calls sns.list_topics"),
             ("client = self._s3(", "app.py:1 is no Python: '.' was never closed"),
             ("client = self._s3()", "app.py:1: call an operation of the client at once"),
+            (
+                "from chalicelib.aws import s3\ns3().delete_object()",
+                "app.py:1: call an operation of the client at once",
+            ),
+            ("from chalicelib.aws import *\ns3().delete_object()", "app.py:1: call an operation of the client at once"),
+            ("client = aws.s3\nclient().delete_object()", "app.py:1: call an operation of the client at once"),
+            ("def f(client=aws.s3): client().delete_object()", "app.py:1: call an operation of the client at once"),
+            ("aws._client('sns').list_topics()", "app.py:1: call an operation of the client at once"),
+            ("self._client().list_topics()", "app.py:1: call an operation of the client at once"),
         ],
     )
     def test_a_call_that_is_not_declared_stops_packaging(self, code: str, says: str, tmp_path: Path) -> None:

@@ -46,6 +46,15 @@ def test_nothing_is_deployed_that_the_gate_has_not_passed() -> None:
     assert deploy["test"]["uses"] == "./.github/workflows/ci.yml"
 
 
+def test_a_deployment_of_one_stage_does_not_cancel_the_gate_of_anothers() -> None:
+    """In a called workflow, `github.workflow` is its caller's name, whatever the stage."""
+    gate = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    called = jobs(PROJECT / ".github" / "workflows" / "deploy.yml")["test"]
+
+    assert "${{ inputs.stage }}" in gate["concurrency"]["group"]
+    assert called["with"] == {"stage": "${{ inputs.stage }}"}
+
+
 def test_nothing_is_installed_while_there_are_credentials() -> None:
     steps = jobs(PROJECT / ".github" / "workflows" / "deploy.yml")["deploy"]["steps"]
     said = [step.get("uses") or step["run"] for step in steps]
