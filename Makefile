@@ -13,7 +13,8 @@ PYTHON := .venv/bin/python
 HERE = $(PYTHON) -IS operations/environment.py here
 RUN = $(HERE) $(PYTHON)
 TOOLS = $(PYTHON) -IS operations/environment.py tools
-WORKERS ?= 2
+# More than a small machine has processors: the tests of the deployed service wait most of the time.
+WORKERS ?= 3
 # These count on the command line alone: what you have exported under the same name may be about something else.
 STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)

@@ -243,7 +243,7 @@ def add_dragon(event: dict[str, Any], context: Any) -> steps.Outcome:
 # Lambda gives a function a whole processor while it starts, and then only its share: what it surely calls is made now.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (_HANDLER)
 _CALLS_SURELY = {
-    "app.store_messages": (aws.dynamodb, aws.s3, aws.sqs),
+    "app.store_messages": (aws.ssm, aws.dynamodb, aws.s3, aws.sqs),
     "app.add_dragon": (aws.ssm, aws.s3, aws.dynamodb),  # the registry is in either
 }
 aws.make_early(_CALLS_SURELY.get(os.environ.get("_HANDLER", ""), ()))

@@ -1,5 +1,6 @@
 """What all suites share. Nothing here touches AWS settings, because the e2e suite has its own."""
 
+import gc
 import io
 import signal
 import sys
@@ -19,12 +20,15 @@ from tests.turns import turn
 
 pytest.register_assert_rewrite("tests.protocols.dragon_repository")
 
-# Coverage measures the quick tests. In these folders, most of the service runs in other processes, which it cannot see.
-# Where the service runs in this process, tracing makes threads that race for a document three times as slow.
-NOT_MEASURED = {"deploy", "e2e", "proof"}
+# Coverage measures the unit and contract tests, which have to reach nearly everything alone. In these folders, the
+# service runs in other processes, or tracing would take half as long again, and threads that race for a document three
+# times as long.
+NOT_MEASURED = {"deploy", "e2e", "integration", "proof"}
 
-# The tests of each of these folders share a devstack, so one worker runs them all. They take longest.
+# The tests of each of these folders share a devstack, so one worker runs them all. They take longest, those in the
+# browser most of all, which another worker runs, on another devstack.
 SHARE_A_DEVSTACK = {"e2e", "proof"}
+ON_ANOTHER = {"test_browser.py"}
 
 # A worker that has to end waits 5 s for its test, then interrupts it, and has 10 s to end what the test started.
 NodeManager.EXIT_TIMEOUT = 20
@@ -35,7 +39,8 @@ class ByFolder(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        return str(file.parent if file.parent.name in SHARE_A_DEVSTACK else file)
+        shares = file.parent.name in SHARE_A_DEVSTACK and file.name not in ON_ANOTHER
+        return str(file.parent if shares else file)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,6 +91,12 @@ def _leave_out(items: list[pytest.Item]) -> None:
     for item in items:
         if marker := item.get_closest_marker("devstack_only"):
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of garbage collection what is there by now. It is a million objects, and all of them stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from chalicelib.dragons.model import Dragon
-from chalicelib.dragons.names import normalised_name
+from chalicelib.dragons.names import normalised_name, normalised_names
 from chalicelib.dragons.repository import CountedFamily, DragonPage, DragonQuery, FamilyPage, counted_family
 
 # How many dragons may be on the pages that are kept with a version; a page counts as one more. A dragon takes about
@@ -100,7 +100,7 @@ class Document:
         if not text.strip():
             raise DocumentCorrupt("not a JSON array of dragons: it is blank")
         entries = _decoded(text, list[Entry])
-        keys = [normalised_name(entry.dragon_name_str) for entry in entries]
+        keys = normalised_names([entry.dragon_name_str for entry in entries])
         dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
         return cls(text, dragons, {} if len(dragons) == len(entries) else _several(entries))
 
@@ -214,7 +214,8 @@ class Document:
                 self._ordered[family] = sorted(self.dragons)
             elif family in self._spellings:
                 written = self._spellings[family]
-                self._ordered[family] = sorted(k for k, dragon in self.dragons.items() if dragon.family_str in written)
+                keys = [key for key, dragon in self.dragons.items() if dragon.family_str in written]
+                self._ordered[family] = sorted(keys)
             else:  # there may be any number of families without dragons, so nothing is kept for them
                 return []
         return self._ordered[family]

@@ -103,7 +103,7 @@ class Dragonpost(Chalice):
     @property
     def request_id(self) -> str:
         """The id of the request that is being answered. It also correlates logs, queue messages and executions."""
-        return str(self.request.context["requestId"])
+        return self.request.id
 
     def get(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
         """Declare a view for GET and HEAD.
@@ -128,27 +128,25 @@ class Dragonpost(Chalice):
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Lambda passes it
         """Answer one request, given as API Gateway's Lambda proxy event. Never raises, whatever the event is."""
         started = time.perf_counter()
-        event = requests.completed(event)
-        request_id = event["requestContext"]["requestId"]
-        with correlated(request_id), aws.within(aws.CALLS_BEGIN_WITHIN_S):
+        request = Request(event)
+        with correlated(request.id), aws.within(aws.CALLS_BEGIN_WITHIN_S):
             try:
-                reply = self._dispatched(event)
+                reply = self._dispatched(request)
             except Exception:  # noqa: BLE001 - it must not become the gateway's 503
                 logger.exception("request failed outside its view")
-                reply = problem_reply(INTERNAL_ERROR, request_id)
-            answer = self._finished(reply, event)
-            _log(event, answer, started)
+                reply = problem_reply(INTERNAL_ERROR, request.id)
+            answer = self._finished(reply, request)
+            _log(request, answer, started)
         return answer
 
-    def _dispatched(self, event: dict[str, Any]) -> Reply:
+    def _dispatched(self, request: Request) -> Reply:
         """Return what the route's view replies. Raises whatever an event that is not API Gateway's leads to."""
-        request = event["requestContext"]
-        entries = self.routes[request["resourcePath"]]
-        entry = entries.get(request["httpMethod"])
+        entries = self.routes[request.context["resourcePath"]]
+        entry = entries.get(request.context["httpMethod"])
         if entry is None:
-            return problem_reply(method_not_allowed(list(entries)), request["requestId"])
-        self.current_request = Request(event)  # type: ignore[assignment] # it has what the views read
-        reply = entry.view_function(**{name: event["pathParameters"][name] for name in entry.view_args})
+            return problem_reply(method_not_allowed(list(entries)), request.id)
+        self.current_request = request  # type: ignore[assignment] # it has what the views read
+        reply = entry.view_function(**{name: request.path_parameters[name] for name in entry.view_args})
         if not isinstance(reply, Reply):
             raise TypeError(f"{entry.view_name} returned {type(reply).__name__} instead of a Reply")
         if "\n" in "".join(reply.headers.values()):
@@ -186,23 +184,21 @@ class Dragonpost(Chalice):
     def _caller(self) -> Caller:
         return caller_from_claims(requests.claims(self.request), self._clients.user_pool_client_id)
 
-    def _finished(self, reply: Reply, event: Mapping[str, Any]) -> dict[str, Any]:
-        answer = compressed(reply, event["headers"])
-        request = event["requestContext"]
+    def _finished(self, reply: Reply, request: Request) -> dict[str, Any]:
+        answer = compressed(reply, request.headers)
         answer["headers"].update(self._common_headers)
-        answer["headers"]["X-Request-Id"] = request["requestId"]
-        if request.get("httpMethod") == "HEAD":
+        answer["headers"]["X-Request-Id"] = request.id
+        if request.context.get("httpMethod") == "HEAD":
             answer |= {"body": "", "isBase64Encoded": False}
         return answer
 
 
-def _log(event: Mapping[str, Any], answer: Mapping[str, Any], started: float) -> None:
+def _log(request: Request, answer: Mapping[str, Any], started: float) -> None:
     if not logger.isEnabledFor(INFO):
         return
-    request = event["requestContext"]
     told = {
-        "method": request.get("httpMethod"),
-        "route": request.get("resourcePath"),
+        "method": request.context.get("httpMethod"),
+        "route": request.context.get("resourcePath"),
         "status": answer["statusCode"],
         "duration_ms": round((time.perf_counter() - started) * 1000, 1),
     }

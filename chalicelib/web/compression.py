@@ -29,7 +29,7 @@ def compressed(reply: Reply, request_headers: Mapping[str, str]) -> dict[str, An
     headers = answer["headers"]
     if reply.status_code == 304:
         headers |= {"Vary": "Accept-Encoding", "ETag": _tag_that_the_client_has(headers["ETag"], request_headers)}
-    elif _is_worth_it(reply):
+    elif len(reply.body) >= SIZE_MIN_BYTES and _is_compressible(reply):
         headers["Vary"] = "Accept-Encoding"
         if _accepts_gzip(request_headers):
             headers["Content-Encoding"] = "gzip"
@@ -39,9 +39,9 @@ def compressed(reply: Reply, request_headers: Mapping[str, str]) -> dict[str, An
     return answer
 
 
-def _is_worth_it(reply: Reply) -> bool:
-    """Tell whether the body is large enough, and text that can be compressed."""
-    if len(reply.body) < SIZE_MIN_BYTES or reply.representation.text is None:
+def _is_compressible(reply: Reply) -> bool:
+    """Tell whether the body is text that can be compressed."""
+    if reply.representation.text is None:
         return False
     return re.fullmatch(_COMPRESSIBLE, reply.headers["Content-Type"].split(";")[0]) is not None
 

@@ -35,24 +35,40 @@ _WAIT = r'(?i)wait\s*=\s*"?([0-9]{1,9})"?'
 
 
 class Request:
-    """One request, of an event that `completed` returned."""
+    """One request, as API Gateway's event has it. Whatever else comes is taken, too: what it lacks is empty.
 
-    __slots__ = ("_body", "_is_base64", "context", "headers", "path", "query")
+    Header names are in lower case, and each header has one value (see `_combined`). A missing `Accept` means any media
+    type (RFC 9110 §12.5.1), so it becomes `*/*`. The `id` is also the correlation id: the client's `X-Request-Id` if
+    that is well-formed (8 to 64 letters, digits, `.`, `_`, `-`), else API Gateway's own, else a new one.
+    """
 
-    def __init__(self, event: Mapping[str, Any]) -> None:
-        self._body: str | None = event["body"]
-        self._is_base64: bool = event.get("isBase64Encoded", False)
-        self.context: dict[str, Any] = event["requestContext"]
-        self.headers: Mapping[str, str] = event["headers"]
-        self.path: str = self.context["resourcePath"]
-        self.query: Mapping[str, list[str]] = event["multiValueQueryStringParameters"]
+    __slots__ = ("_event", "context", "headers", "id")
+
+    def __init__(self, event: object) -> None:
+        self._event = _members(event)
+        self.context = _members(self._event.get("requestContext"))
+        self.headers = _combined(self._event)
+        self.headers.setdefault("accept", "*/*")
+        self.id = _request_id(self.headers.get("x-request-id"), self.context.get("requestId"))
 
     @property
     def raw_body(self) -> bytes:
         """The body's bytes, which API Gateway passes on in base64, or as text."""
-        if not self._body:
+        body: str | None = self._event["body"]
+        if not body:
             return b""
-        return binascii.a2b_base64(self._body) if self._is_base64 else self._body.encode()
+        return binascii.a2b_base64(body) if self._event.get("isBase64Encoded", False) else body.encode()
+
+    @property
+    def query(self) -> Mapping[str, list[str]]:
+        """Every value of each query parameter."""
+        lists: dict[str, list[str]] | None = self._event.get("multiValueQueryStringParameters")
+        return lists or {name: [value] for name, value in _members(self._event.get("queryStringParameters")).items()}
+
+    @property
+    def path_parameters(self) -> Mapping[str, str]:
+        """The path's parameters, encoded as they are in the URL."""
+        return _members(self._event.get("pathParameters"))
 
 
 def json_object(request: Request) -> dict[str, Any]:
@@ -160,7 +176,7 @@ def path_text(value: str) -> str:
 
 def path_prefix(request: Request) -> str:
     """Return the part of the request's path before this service's routes: the API's stage, or nothing locally."""
-    return _before(request.path, request.context["path"])
+    return _before(request.context["resourcePath"], request.context["path"])
 
 
 @lru_cache(maxsize=16)
@@ -174,28 +190,6 @@ def claims(request: Request) -> Mapping[str, Any] | None:
     """Return the claims of the token that was verified before the request came here, or None."""
     found = _members(request.context.get("authorizer")).get("claims")
     return found if isinstance(found, dict) else None
-
-
-def completed(event: object) -> dict[str, Any]:
-    """Return API Gateway's event, completed with what Chalice and the views rely on. Takes whatever else comes, too.
-
-    Header names are in lower case, and each header has one value (see `_combined`). The request has an id, which is
-    also its correlation id: the client's `X-Request-Id` if that is well-formed (8 to 64 letters, digits, `.`, `_`,
-    `-`), else API Gateway's own, else a new one. A missing `Accept` means any media type (RFC 9110 §12.5.1), which
-    Chalice does not know, so it becomes `*/*`.
-    """
-    given = _members(event)
-    context = _members(given.get("requestContext"))
-    headers = _combined(given)
-    headers.setdefault("accept", "*/*")
-    return {
-        **given,
-        "headers": headers,
-        "requestContext": {**context, "requestId": _request_id(headers.get("x-request-id"), context.get("requestId"))},
-        "pathParameters": _members(given.get("pathParameters")),
-        "multiValueQueryStringParameters": given.get("multiValueQueryStringParameters")
-        or {name: [value] for name, value in _members(given.get("queryStringParameters")).items()},
-    }
 
 
 def _combined(event: Mapping[str, Any]) -> dict[str, str]:

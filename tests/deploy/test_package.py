@@ -220,7 +220,7 @@ print(seen)
             ("app.app", []),
             ("app.validate_dragon", []),
             ("app.add_dragon", ["ssm", "s3", "dynamodb"]),
-            ("app.store_messages", ["dynamodb", "s3", "sqs"]),
+            ("app.store_messages", ["ssm", "dynamodb", "s3", "sqs"]),
         ],
     )
     def test_a_function_makes_the_clients_that_it_surely_needs(

@@ -173,30 +173,32 @@ class TestBothPipelines:
 class TestTryingItOut:
     """On /docs, Execute gets what the document promises, and nobody has to fill anything in before."""
 
-    # It takes half a minute each time: Swagger UI draws slowly without a graphics card.
+    # Swagger UI draws slowly without a graphics card, so the second user tries what depends on the user, once.
     @pytest.mark.parametrize(
-        ("api", "user", "remaining"),
+        ("api", "user", "times", "remaining"),
         [
-            ("gateway", "operator", {"removeDragon": ["2xx", "404"]}),
-            ("local", "cobalt", {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}),
+            ("gateway", "operator", 2, {"removeDragon": ["2xx", "404"]}),
+            ("local", "cobalt", 1, {"correctDragon": ["403"], "removeDragon": ["403"]}),
         ],
         indirect=["api"],
     )
     def test_every_operation_succeeds_twice_in_a_row_or_is_refused_as_documented(
-        self, anywhere: Visit, user: str, remaining: dict[str, list[str]]
+        self, anywhere: Visit, user: str, times: int, remaining: dict[str, list[str]]
     ) -> None:
         trying = Trying(anywhere)
         trying.sign_in(user)
         got, promised = {}, {}
 
         for name, documented in documented_answers(anywhere.api).items():
+            if times == 1 and 401 not in documented:
+                continue
             for example, _ in enumerate(trying.bodies(name)):
                 if name in DONE_A_MOMENT_LATER:
                     until(lambda name=name: trying.execute(name) != 404)  # type: ignore[misc]
-                statuses = [trying.execute(name), trying.execute(name)]
+                statuses = [trying.execute(name) for _ in range(times)]
                 assert set(statuses) <= documented
                 got[name, example] = ["2xx" if 200 <= status < 300 else str(status) for status in statuses]
-                promised[name, example] = remaining.get(name, ["2xx", "2xx"])
+                promised[name, example] = remaining.get(name, ["2xx"] * times)
             trying.close(name)  # what is open is drawn again and again
 
         assert got == promised
@@ -231,6 +233,7 @@ class TestTryingItOut:
                     value for member, value in (body or {}).items() if member in ("dragon_name_str", "dragonName")
                 }
                 ids |= {body["metadata"]["message_id"]} if body and "metadata" in body else set()
+            trying.close(name)
         return names, ids
 
     def test_signing_in_gives_the_message_the_users_company_and_keeps_what_was_typed(self, local: Visit) -> None:

@@ -14,6 +14,7 @@ from moto import mock_aws
 from moto.core.models import MockAWS
 
 from chalicelib import aws
+from chalicelib.dragons import dynamodb
 from chalicelib.dragons.submission_table import SubmissionTable
 from chalicelib.dragons.workflow import DragonWorkflow
 from tests.fakes.clock import FakeClock
@@ -22,6 +23,7 @@ from tests.integration.service import Service, workflow_of
 from tests.integration.stage import Stage
 
 REGION = "us-east-1"
+FENCES = 4
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +42,12 @@ def moto_aws() -> Iterator[MockAWS]:
 
 
 @pytest.fixture
-def stage(moto_aws: MockAWS) -> Stage:
-    """An AWS account that holds the stage's empty resources and nothing else."""
+def stage(moto_aws: MockAWS, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """An AWS account that holds the stage's empty resources and nothing else.
+
+    Few fences, because moto copies all items for each transaction.
+    """
+    monkeypatch.setattr(dynamodb, "FENCES", FENCES)
     moto_aws.reset()
     return Stage.created()
 

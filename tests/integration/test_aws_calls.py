@@ -149,6 +149,18 @@ def test_an_answer_costs_these_calls_and_no_other(
     assert tuple(calls) == CALLS[asked]
 
 
+@pytest.mark.parametrize(
+    ("asked", "reference", "request_", "status"), [row for row in ASKED if row[0].startswith("GET ")]
+)
+def test_head_costs_what_get_costs(
+    warm: Service, calls: list[str], asked: str, reference: str, request_: dict[str, Any], status: int | None
+) -> None:
+    answer = warm.request("HEAD", reference, **({"token_claims": OPERATOR} | request_))
+
+    assert (answer.status, answer.body) == (status or answer.status, b"")
+    assert tuple(calls) == CALLS[asked]
+
+
 @pytest.mark.parametrize(("asked", "reference", "request_", "status"), ASKED_OF_DYNAMODB)
 def test_an_answer_of_the_other_home_costs_these_calls_and_no_other(
     warm_in_dynamodb: Service, calls: list[str], asked: str, reference: str, request_: dict[str, Any], status: int

@@ -29,7 +29,7 @@ from tests.e2e.waiting import until
 from tests.fakes.settings import FakeSettings
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
 from tests.fakes.step_functions import FakeStepFunctions
-from tests.integration.conftest import app_anew
+from tests.integration.conftest import FENCES, app_anew
 from tests.integration.service import Service
 from tests.integration.stage import DRAGON_BUCKET, DRAGON_FILE, DRAGONS, Stage
 from tests.protocols.dragon_repository import always, names
@@ -40,7 +40,6 @@ PLACES = FakeSettings(
 )
 THERE = ("s3", "dynamodb")
 BACK = ("dynamodb", "s3")
-FENCES = 8  # moto is slow with transactions
 
 # As people and the course write them, and as the service does.
 ENTRIES = [
@@ -53,7 +52,6 @@ ENTRIES = [
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command runs in this process. moto's transactions undo each other's writes, so there is one at a time."""
-    monkeypatch.setattr("chalicelib.dragons.dynamodb.FENCES", FENCES)
     monkeypatch.setattr(migrate, "reach", lambda _: None)
     monkeypatch.setattr(migrate, "WORKERS", 1)
 
@@ -560,7 +558,7 @@ class TestInterrupted:
         put = dragon_rows._put
 
         def interrupted(client: Any, table: str, row: Any, *conditions: Any) -> None:
-            if row["registry_is_in"]["S"] == "dynamodb" and row["part"]["S"] == "fence#05":
+            if row["registry_is_in"]["S"] == "dynamodb" and row["part"]["S"] == "fence#02":
                 raise KeyboardInterrupt
             put(client, table, row, *conditions)
 

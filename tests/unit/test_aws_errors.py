@@ -215,7 +215,7 @@ class TestClients:
         made: list[tuple[str, Any]] = []
 
         class Session:
-            get_config_variable = get_partition_for_region = Mock()
+            get_config_variable = get_partition_for_region = get_component = Mock()
 
             def create_client(self, name: str, config: Any, **_: Any) -> object:
                 made.append((name, config))

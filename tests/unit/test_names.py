@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.dragons.model import DragonName
-from chalicelib.dragons.names import _Kind, normalised_name, normalised_prefix
+from chalicelib.dragons.names import _Kind, normalised_name, normalised_names, normalised_prefix
 from operations.generate import characters
 
 PEOPLES_NAMES = [
@@ -145,3 +145,8 @@ def test_a_python_with_other_tables_leaves_the_table_as_it_is(monkeypatch: pytes
     monkeypatch.setattr(characters, "UNICODE_VERSION", "3.2.0")
 
     assert characters.files() == {}
+
+
+@pytest.mark.parametrize("names", [[], ["  Ada\n", "BERTA", "c\x1f"], [*PEOPLES_NAMES, " ADA "], ["Ada", "\u212a"]])
+def test_many_names_have_the_forms_that_each_has_by_itself(names: list[str]) -> None:
+    assert normalised_names(names) == [normalised_name(name) for name in names]

@@ -1,6 +1,7 @@
 """The package's botocore, whose data is trimmed, and the untouched one: they send the same and understand the same.
 
-Both are the same code here (the versions are compared in test_vendor.py), with the data of vendor/ and with its own.
+Both are the same code here (the versions are compared in test_vendor.py), with the data of vendor/ and with its own,
+the former read into plain dicts (`aws.PlainData`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.loaders import Loader
 from botocore.session import Session
 
+from chalicelib import aws
 from operations import PROJECT
 from operations.deploy.commands import DeployError
 from operations.vendor import calls, sdk, stand_ins
@@ -86,8 +88,9 @@ def session(data: Path) -> Session:
     class InPlace(Loader):
         BUILTIN_DATA_PATH = str(data)
 
+    files = aws.PlainData() if data == TRIMMED else None  # as the app reads it, or as botocore does
     made = Session()
-    made.register_component("data_loader", InPlace([str(data)], include_default_search_paths=False))
+    made.register_component("data_loader", InPlace([str(data)], files, include_default_search_paths=False))
     made.set_credentials("id", "key")
     return made
 

@@ -18,7 +18,7 @@ from tests.lambda_events import claims, proxy_event
 
 def request(reference: str = "/dragons", route: str | None = None, **options: Any) -> Request:
     """Return a request as the application makes it from the gateway's event."""
-    return Request(requests.completed(proxy_event("POST", reference, route or urlsplit(reference).path, **options)))
+    return Request(proxy_event("POST", reference, route or urlsplit(reference).path, **options))
 
 
 class TestBody:
@@ -97,7 +97,7 @@ class TestBody:
     def test_a_body_that_came_as_text_is_read_too(self) -> None:
         event = proxy_event("POST", "/dragons", "/dragons", headers={"Content-Type": "application/json"})
 
-        assert requests.json_object(Request(requests.completed(event | {"body": '{"a":"é"}'}))) == {"a": "é"}
+        assert requests.json_object(Request(event | {"body": '{"a":"é"}'})) == {"a": "é"}
 
 
 class TestParameters:
@@ -189,12 +189,12 @@ class TestClaims:
         event = proxy_event("GET", "/dragons", "/dragons")
         event["requestContext"]["authorizer"] = authorizer
 
-        assert requests.claims(Request(requests.completed(event))) is None
+        assert requests.claims(Request(event)) is None
 
 
 def request_id_of(event: dict[str, Any]) -> str:
     """Return the id that a request of this event gets."""
-    return str(requests.completed(event)["requestContext"]["requestId"])
+    return Request(event).id
 
 
 class TestRequestId:
@@ -235,11 +235,11 @@ class TestHeaderLines:
     def test_names_are_the_same_in_any_case(self) -> None:
         event = {"multiValueHeaders": {"Prefer": ["a"], "prefer": ["b"]}, "headers": {"PREFER": "b"}}
 
-        assert requests.completed(event)["headers"]["prefer"] == "a, b"
+        assert Request(event).headers["prefer"] == "a, b"
 
     def test_a_server_that_passes_on_one_line_only_is_understood(self) -> None:
         for lines in ({}, {"multiValueHeaders": None}, {"multiValueHeaders": {"Accept": ["x/y"]}}):
-            assert requests.completed({"headers": {"Prefer": "wait=1"}} | lines)["headers"]["prefer"] == "wait=1"
+            assert Request({"headers": {"Prefer": "wait=1"}} | lines).headers["prefer"] == "wait=1"
 
     @pytest.mark.parametrize("name", ["Idempotency-Key", "Content-Type"])
     def test_what_may_be_given_once_is_a_fault_if_it_is_given_twice(self, name: str) -> None:
@@ -278,7 +278,7 @@ def test_lines_are_combined_by_one_rule_however_many_there_are(
             combined.setdefault(name.lower(), []).extend(text for text in values if isinstance(text, str))
     expected |= {name: ", ".join(texts) for name, texts in combined.items() if texts}
 
-    found = requests.completed({"headers": headers, "multiValueHeaders": lines})["headers"]
+    found = Request({"headers": headers, "multiValueHeaders": lines}).headers
     assert found == {"accept": "*/*"} | expected
 
 
