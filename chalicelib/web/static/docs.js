@@ -81,6 +81,12 @@ async function start() {
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     docExpansion: "list",
+    requestInterceptor: async (request) => {
+      const { Authorization: header } = request.headers;
+      const { token } = session; // a user may also have typed in another one
+      if (token && header?.includes(token)) request.headers.Authorization = header.replace(token, await session.fresh());
+      return request;
+    },
     responseInterceptor: (answer) => {
       if (answer.headers?.location?.includes("/submissions/")) follow(ui, answer.headers.location);
       return answer;
@@ -89,16 +95,21 @@ async function start() {
     validatorUrl: null,
   });
   new MutationObserver(mend).observe(byId("swagger"), { childList: true, subtree: true });
-  session.addEventListener("start", () => {
-    schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
+  const authorize = () => schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
+  const begin = () => {
+    authorize();
     useOwnCompany(ui);
-  });
+  };
+  session.addEventListener("start", begin);
+  session.addEventListener("renew", authorize);
+  if (session.token) begin(); // somebody was signed in before the document was there
   session.addEventListener("end", () => {
     ui.authActions.logout(schemes);
     follow(ui, "");
   });
 }
 
+/** Show who is signed in. */
 function showWho() {
   const claims = session.claims;
   byId("sign-in").hidden = claims !== null;
@@ -110,11 +121,11 @@ function showWho() {
 dark.addEventListener("change", followTheme);
 followTheme();
 wireSignIn(byId("sign-in"));
+session.addEventListener("start", showWho);
+session.addEventListener("end", showWho);
 byId("sign-out").addEventListener("click", () => session.end("You are signed out."));
 try {
   await start();
 } catch (error) {
   byId("swagger").textContent = `The API's description cannot be shown (${error.message}).`;
 }
-session.addEventListener("start", showWho);
-session.addEventListener("end", showWho);
