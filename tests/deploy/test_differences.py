@@ -592,7 +592,6 @@ class TestUsers:
         written = users.aws.get_user(AccessToken=token)["UserAttributes"]
         assert {"Name": "custom:company_id", "Value": "another"} in written
 
-
     def test_a_refresh_token_is_good_for_any_number_of_renewals(self, users: Users) -> None:
         client = {"UserPoolId": users.pool["Id"], "ClientName": "rotating"}
         rotation = {"Feature": "ENABLED", "RetryGracePeriodSeconds": 0}
