@@ -22,7 +22,7 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
 $(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env reset install quick test prove bench bench-growth simulate mutants lock sbom generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
+.PHONY: help run token aws-env postman-environment reset install quick test prove bench bench-growth simulate mutants lock sbom generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -69,6 +69,9 @@ token: .venv/.run ## print an ID token (USER=operator, amber or cobalt); needs `
 
 aws-env: .venv/.run ## print what leads AWS clients to the embedded AWS: eval "$(make -s aws-env)"
 	@exec $(RUN) -m devstack aws-env
+
+postman-environment: .venv/.run ## write a Postman environment that is filled in, and print where it is (STAGE=local)
+	@exec $(TOOLS) $(PYTHON) -m operations.postman_environment --stage $(LOOKED_AT)
 
 reset: .venv/.run ## forget everything that `make run` keeps in .local
 	@exec $(RUN) -m devstack reset

@@ -33,7 +33,7 @@ ready  {local_url}  ({seconds:.1f} s)
 
   token        TOKEN=$({make} token)        the operator's; with USER=amber or USER=cobalt, a company's
   dragons      curl -H "Authorization: Bearer $TOKEN" '{local_url}/dragons?limit=3'
-  console      {local_url}/    docs {local_url}/docs    (operator@dragonpost.example; passwords in {state}/users.json)
+  console      {local_url}/    docs {local_url}/docs    (sign in with one click; passwords in {state}/users.json)
   more calls   README.md, docs/api.md
   deployed     {gateway_url}/
   AWS          eval "$({make} aws-env)"  and then, for instance, .venv/bin/aws s3 ls

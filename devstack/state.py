@@ -18,6 +18,7 @@ from devstack.settings import DevstackError
 PREDECESSOR_ENDS_WITHIN_S = 20
 FREE_BYTES_MIN = 192 * 1024 * 1024  # a run writes about 100 MiB, the package and the unpacked functions among them
 _SET_ASIDE = "set-aside-"
+_POSTMAN = ".postman_environment.json"
 START_IT = "Start it with `make run` in another terminal (with the same DRAGONPOST_STATE, if you set one)."
 
 
@@ -38,6 +39,10 @@ class StateFolder:
         self.deployed = path / "deployed.json"
         self.users = path / "users.json"
         self.run = path / "run.json"
+
+    def postman(self, stage: str) -> Path:
+        """The Postman environment that is filled in for a stage."""
+        return self.path / f"{stage}{_POSTMAN}"
 
     @contextlib.contextmanager
     def held(self) -> Iterator[int]:
@@ -75,7 +80,7 @@ class StateFolder:
             return
         with self.held():
             for entry in [*self.path.iterdir(), *self.build.parent.glob(self.build.name)]:
-                if entry in self._own() or entry.name.startswith(_SET_ASIDE):
+                if entry in self._own() or entry.name.startswith(_SET_ASIDE) or entry.name.endswith(_POSTMAN):
                     _remove(entry)
             self.lock.unlink()
         for folder in (self.build.parent, self.path):

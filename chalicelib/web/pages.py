@@ -101,6 +101,11 @@ def cognito_endpoint() -> str:
     return f"https://cognito-idp.{region}.amazonaws.com/"
 
 
+def _people() -> str:
+    """Return where the sign-in form finds people to offer, as the devstack's server has it, or nothing."""
+    return os.environ.get("DRAGONPOST_PEOPLE", "")
+
+
 def _dragon_fields() -> str:
     """Return a dragon's fields as JSON in the console's order: the address comes last, its nearest part first."""
     return msgspec.json.encode(
@@ -118,14 +123,13 @@ def _dragon_fields() -> str:
 
 
 def _page(name: str, request: Request, policy: str, **values: str) -> Reply:
-    """Return a page with these values filled in, and Cognito's endpoint."""
+    """Return a page with these values filled in, and with what the sign-in form needs."""
     import html  # noqa: PLC0415 - every cold start would import its table of entities
 
     endpoint = cognito_endpoint()
     template = Template((STATIC / name).read_text(encoding="utf-8"))
-    page = template.substitute(
-        {place: html.escape(value) for place, value in {**values, "cognito_endpoint": endpoint}.items()}
-    )
+    values |= {"cognito_endpoint": endpoint, "people": _people()}
+    page = template.substitute({place: html.escape(value) for place, value in values.items()})
     headers = {
         "Content-Type": _CONTENT_TYPES[".html"],
         "Content-Security-Policy": policy.format(cognito=endpoint),

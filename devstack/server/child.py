@@ -11,6 +11,7 @@ import os
 import socket
 import traceback
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,7 @@ from chalice.cli.factory import CLIFactory
 from chalice.local import CustomLocalChalice, LocalChalice
 
 from devstack.processes import end_with_parent
+from devstack.server import people
 from devstack.server.asgi import Answering, Application
 from devstack.server.authorizer import TokenVerifier
 from devstack.server.gateway import Answer, Gateway, Refused, Request, problem
@@ -40,7 +42,7 @@ def main() -> None:
     """Serve until SIGTERM or the end of stdin; tell the parent on the status pipe what became of the app."""
     options = _parse()
     end_with_parent()
-    gateway, status = _load()
+    gateway, status = _load(options.people)
     made = server(gateway)  # before the parent hears that all is well
     with os.fdopen(options.status, "w", encoding="utf-8") as pipe:
         pipe.write(status + "\n")
@@ -67,10 +69,13 @@ def server(gateway: Answering) -> uvicorn.Server:
     )
 
 
-def _load() -> tuple[Answering, str]:
+def _load(passwords: Path | None) -> tuple[Answering, str]:
     """Return what answers requests, and `ok` or what is wrong with the app."""
     try:
-        return _gateway_of_the_app(), "ok"
+        if passwords is None:
+            return _gateway_of_the_app(), "ok"
+        os.environ[people.VARIABLE] = people.PLACE
+        return people.PeopleOffered(_gateway_of_the_app(), passwords), "ok"
     except BaseException as error:  # noqa: BLE001 - whatever goes wrong while the app is imported and set up
         traceback.print_exc()
         last = traceback.format_exception_only(error)[-1].strip()
@@ -96,6 +101,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--status", type=int, required=True)
+    parser.add_argument("--people", type=Path, help="users.json, to offer its people to the sign-in form")
     return parser.parse_args()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from devstack.aws.deployment import Deployment
 from devstack.processes import Child
 from devstack.settings import HOST, DevstackError, Settings
+from devstack.state import StateFolder
 from operations.deploy.target import app_environment
 
 STARTS_WITHIN_S = 30
@@ -73,7 +74,10 @@ class ApiServer:
             try:
                 self.child = Child(
                     "devstack.server.child",
-                    arguments=["--socket", str(self._listening.fileno()), "--status", str(writing)],
+                    arguments=[
+                        *("--socket", str(self._listening.fileno()), "--status", str(writing)),
+                        *("--people", str(StateFolder(self._settings.state).users)),
+                    ],
                     environment=self._environment(deployment),
                     log=self._log,
                     pass_fds=(self._listening.fileno(), writing),

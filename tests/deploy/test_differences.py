@@ -592,6 +592,20 @@ class TestUsers:
         written = users.aws.get_user(AccessToken=token)["UserAttributes"]
         assert {"Name": "custom:company_id", "Value": "another"} in written
 
+    def test_a_refresh_token_is_good_for_any_number_of_renewals(self, users: Users) -> None:
+        client = {"UserPoolId": users.pool["Id"], "ClientName": "rotating"}
+        rotation = {"Feature": "ENABLED", "RetryGracePeriodSeconds": 0}
+        flows = ["ALLOW_USER_PASSWORD_AUTH"]
+        made = users.aws.create_user_pool_client(**client, ExplicitAuthFlows=flows, RefreshTokenRotation=rotation)
+        made_id = made["UserPoolClient"]["ClientId"]
+        asked = {"ClientId": made_id, "RefreshToken": users.tokens(made_id)["RefreshToken"]}
+
+        renewed = [users.aws.get_tokens_from_refresh_token(**asked)["AuthenticationResult"] for _ in range(2)]
+
+        assert not [each for each in renewed if "RefreshToken" in each]
+        allowed = {"REFRESH_TOKEN": asked["RefreshToken"]}
+        assert users.aws.initiate_auth(ClientId=made_id, AuthFlow="REFRESH_TOKEN_AUTH", AuthParameters=allowed)
+
 
 class TestLogs:
     def test_an_answer_ends_without_a_token_and_patterns_have_no_or(self, probe: Probe) -> None:

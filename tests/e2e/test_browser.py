@@ -292,14 +292,57 @@ class TestSession:
         page.reload()
         expect(page.get_by_role("form", name="Sign in")).to_be_visible()
 
-    def test_an_expired_session_says_so(self, local: Visit) -> None:
-        local.page.clock.install()
+    def test_a_session_outlives_a_reload_and_an_hour_and_is_one_for_both_pages_and_all_tabs(self, local: Visit) -> None:
         page = console(local)
+        page.reload()
         expect(page.locator(".card").first).to_be_visible()
+        held = page.evaluate("JSON.stringify(sessionStorage)")
+        assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
 
-        page.clock.fast_forward("25:00:00")
+        docs = page.context.new_page()
+        docs.clock.install()
+        docs.goto(local.api.base_url + "/docs")
+        expect(docs.get_by_role("button", name="Sign out")).to_be_visible()
+        docs.clock.fast_forward("01:00:00")
+        page.wait_for_function("held => JSON.stringify(sessionStorage) !== held", arg=held)  # docs has renewed it
+        page.get_by_role("button", name="Filter").click()
+        expect(page.locator(".card").first).to_be_visible()
+        expect(docs.get_by_role("form", name="Sign in")).to_be_hidden()
 
-        expect(page.get_by_text("Your session has expired. Sign in again.")).to_be_visible()
+        docs.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("You are signed out.")).to_be_visible()
+        expect(page.locator(".card")).to_have_count(0)
+
+    def test_a_sessions_end_loses_nothing_that_was_typed(self, local: Visit) -> None:
+        page = console(local, view="Report a dragon")
+        name = a_name("Kept")
+        form = page.get_by_role("form", name="Report")
+        form.get_by_role("button", name="Fill in an example").click()
+        form.get_by_label("Name").fill(name)
+        page.route(f"{local.api.base_url}/dragons", lambda route: route.fulfill(status=401, json={}), times=2)
+
+        form.get_by_role("button", name="Report").click()
+
+        again = page.get_by_role("dialog", name="Sign in again")
+        expect(again.get_by_text("The service no longer accepts your token.")).to_be_visible()
+        expect(again.get_by_label("User name")).to_have_value(local.api.devstack.email("operator"))
+        assert serious(page) == []
+        page.keyboard.press("Escape")
+        expect(again).to_be_visible()
+        expect(form.get_by_label("Name")).to_have_value(name)
+        again.get_by_label("Password", exact=True).fill(local.api.devstack.password("operator"))
+        again.get_by_role("button", name="Sign in").click()
+        expect(again).to_be_hidden()
+        expect(outcome(page)).to_contain_text(name)
+        expect(outcome(page)).to_contain_text("added")
+
+    def test_the_people_of_the_folder_are_let_in_with_one_click_and_only_by_the_local_server(
+        self, local: Visit, apis: dict[str, Api]
+    ) -> None:
+        page = local.open()
+        page.get_by_role("button", name="amber").click()
+        expect(page.locator("#who")).to_contain_text(local.api.devstack.email("amber"))
+        assert apis["gateway"].get("/devstack/people", None).status_code == 404
 
     def test_a_new_user_chooses_a_password_first(self, local: Visit) -> None:
         devstack = local.api.devstack

@@ -8,16 +8,18 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from operations import PROJECT
-from tests.e2e.running import TARGETS, Api
+from tests.e2e import operating
+from tests.e2e.running import TARGETS, Api, Devstack
 from tests.people import COMPANIES
 
 POSTMAN = PROJECT / "postman"
 COLLECTION = POSTMAN / "dragonpost.postman_collection.json"
+DEPLOYED = POSTMAN / "deployed.postman_environment.json"
 NEWMAN = PROJECT / "node_modules" / ".bin" / "newman"
 RUNS_WITHIN_S = 300
 
@@ -35,7 +37,7 @@ def requests_of(collection: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def environment_of(api: Api) -> dict[str, str]:
-    """What a person would fill in for this target."""
+    """What a person would fill in for the API behind the gateway."""
     running, served = api.devstack.running, api.devstack
     return {
         "base_url": api.base_url,
@@ -54,13 +56,15 @@ def environment_of(api: Api) -> dict[str, str]:
 
 def run_newman(api: Api, report: Path, *options: str, **changed: str) -> subprocess.CompletedProcess[str]:
     assert NEWMAN.exists(), "newman is not installed: run `npm ci`"
-    environment = POSTMAN / ("local" if api.target == "local" else "deployed")
-    values = environment_of(api) | changed
+    if api.target == "local":
+        environment, values = Path(operating.run(cast(Devstack, api.devstack), "postman_environment").strip()), changed
+    else:
+        environment, values = DEPLOYED, environment_of(api) | changed
     bundle = api.devstack.running.get("ca_bundle")
     trusting = {"NODE_EXTRA_CA_CERTS": bundle} if bundle else {}
     return subprocess.run(
         [
-            *(str(NEWMAN), "run", str(COLLECTION), "--environment", f"{environment}.postman_environment.json"),
+            *(str(NEWMAN), "run", str(COLLECTION), "--environment", str(environment)),
             *("--color", "off", "--reporters", "cli,json", "--reporter-json-export", str(report)),
             *("--reporter-cli-no-banner", "--reporter-cli-no-success-assertions"),
             *(argument for name, value in values.items() for argument in ("--env-var", f"{name}={value}")),

@@ -258,7 +258,7 @@ def test_a_server_that_cannot_be_made_does_not_say_that_all_is_well(
     status = os.open(said, os.O_WRONLY | os.O_CREAT)
     monkeypatch.setattr(sys, "argv", ["child", "--socket", "0", "--status", str(status)])
     monkeypatch.setattr(child, "end_with_parent", lambda: None)
-    monkeypatch.setattr(child, "_load", lambda: (child._Broken(), "ok"))
+    monkeypatch.setattr(child, "_load", lambda _: (child._Broken(), "ok"))
     monkeypatch.setattr(child, "server", cannot)
 
     with pytest.raises(ValueError, match="a setting"):

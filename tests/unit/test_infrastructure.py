@@ -621,6 +621,16 @@ class TestResources:
         assert "custom:company_id" in RESOURCES["UserPoolClient"]["Properties"]["ReadAttributes"]
         assert RESOURCES["UserPool"]["Properties"]["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
 
+    def test_a_refresh_token_is_good_for_one_renewal_and_a_sign_in_for_twelve_hours(self) -> None:
+        """AWS refuses rotation beside the flow that renews without it."""
+        client = RESOURCES["UserPoolClient"]["Properties"]
+        assert client["RefreshTokenRotation"] == {"Feature": "ENABLED", "RetryGracePeriodSeconds": 30}
+        assert "ALLOW_REFRESH_TOKEN_AUTH" not in client["ExplicitAuthFlows"]
+        assert (client["RefreshTokenValidity"], client["TokenValidityUnits"]["RefreshToken"]) == (12, "hours")
+
+    def test_nobody_is_offered_on_a_deployed_stage(self) -> None:
+        assert "DRAGONPOST_PEOPLE" not in json.dumps([TEMPLATE, OVERRIDES, CONFIG])
+
     def test_a_stage_has_no_sign_in_page_unless_somebody_asks_for_one(self) -> None:
         assert TEMPLATE["Parameters"]["SignInDomainPrefix"]["Default"] == "none"
         assert TEMPLATE["Conditions"]["SignInPage"] == {

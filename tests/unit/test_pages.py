@@ -176,6 +176,15 @@ class TestPages:
 
         assert b'data-cognito-endpoint="http://127.0.0.1:4566/"' in answered("console").body
 
+    @pytest.mark.usefixtures("swagger_ui")
+    @pytest.mark.parametrize("page", ["console", "docs"])
+    def test_a_page_offers_nobody_unless_the_local_server_says_where_they_are(
+        self, monkeypatch: pytest.MonkeyPatch, page: str
+    ) -> None:
+        assert b'data-people=""' in answered(page).body
+        monkeypatch.setenv("DRAGONPOST_PEOPLE", "devstack/people")
+        assert b'data-people="devstack/people"' in answered(page).body
+
     def test_a_page_that_the_browser_has_is_not_sent_again(self) -> None:
         etag = answered("console").headers["ETag"]
 
@@ -254,10 +263,11 @@ class TestAssets:
         for path in pages.STATIC.glob("*.js"):
             assert not [word for word in forbidden if word in path.read_text(encoding="utf-8")], path.name
 
-    def test_no_script_stores_anything(self) -> None:
+    def test_nothing_is_stored_but_a_session_and_that_only_for_its_tab(self) -> None:
         for path in pages.STATIC.glob("*.js"):
             text = path.read_text(encoding="utf-8")
-            assert not [word for word in ("localStorage", "sessionStorage", "indexedDB", "cookie =") if word in text]
+            assert not [word for word in ("localStorage", "indexedDB", "cookie =") if word in text], path.name
+            assert "sessionStorage" not in text or path.name == "session.js"
 
 
 def test_the_app_reads_no_page_before_a_client_asks_for_one() -> None:

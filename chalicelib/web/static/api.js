@@ -1,6 +1,6 @@
 // Calling the API that this page came from, with the token of the user who is signed in.
 
-import { session } from "./session.js";
+import { SignInUnavailable, session } from "./session.js";
 
 /** Where the API's routes begin. */
 export const base = new URL(".", location.href.split("#")[0]);
@@ -33,28 +33,46 @@ export function resolve(reference) {
   return new URL(reference, base);
 }
 
-/** Send a request and return its answer: status, headers, text, and value if it is JSON. Throws Problem or SignedOut. */
+/** Send a request and return its answer: status, headers, text, and value if it is JSON. Throws Problem or SignedOut.
+ *
+ * A token that has expired is renewed first. While the user has to sign in again, the request waits.
+ */
 export async function call(method, reference, { headers = {}, body } = {}) {
-  const token = session.token;
-  if (!token) throw new SignedOut();
+  const { visit } = session;
   const content = body === undefined ? {} : { "Content-Type": "application/json" };
-  let response;
-  let text;
-  try {
+  for (let refused = null; ; ) {
+    const token = await freshToken(refused);
+    if (!token || session.visit !== visit) throw new SignedOut();
     const sent = { Authorization: `Bearer ${token}`, ...content, ...headers };
-    response = await fetch(resolve(reference), { method, headers: sent, body });
-    text = await response.text();
+    const { response, text } = await answered(resolve(reference), { method, headers: sent, body });
+    if (session.visit !== visit) throw new SignedOut(); // the answer is for a user who has signed out
+    if (response.status === 401) {
+      if (refused) session.interrupt("The service no longer accepts your token. Sign in again.");
+      refused = token;
+      continue;
+    }
+    const value = parsed(text, response.headers.get("Content-Type") ?? "");
+    if (!response.ok) throw new Problem(response.status, value, response.headers);
+    return { status: response.status, headers: response.headers, text, value };
+  }
+}
+
+async function freshToken(refused) {
+  try {
+    return await session.fresh(refused);
+  } catch (error) {
+    if (!(error instanceof SignInUnavailable)) throw error;
+    throw new Problem(0, { title: "No answer", detail: error.message });
+  }
+}
+
+async function answered(url, request) {
+  try {
+    const response = await fetch(url, request);
+    return { response, text: await response.text() };
   } catch {
     throw new Problem(0, { title: "No answer", detail: "The service cannot be reached. Try again in a moment." });
   }
-  if (session.token !== token) throw new SignedOut(); // the answer is for a user who has signed out
-  const value = parsed(text, response.headers.get("Content-Type") ?? "");
-  if (response.status === 401) {
-    session.end("The service no longer accepts your token. Sign in again.");
-    throw new SignedOut();
-  }
-  if (!response.ok) throw new Problem(response.status, value, response.headers);
-  return { status: response.status, headers: response.headers, text, value };
 }
 
 /** Return where a `Link` header's `next` leads, or null. */

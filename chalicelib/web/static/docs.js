@@ -8,6 +8,7 @@ import { wireSignIn } from "./signin.js";
 
 const POSTING = ["/post-message", "post"];
 const FOLLOWING = ["/submissions/{submission_id}", "get"];
+const LISTING = ["/messages", "get"];
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const followTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
@@ -59,12 +60,22 @@ function useOwnCompany(ui) {
   if (shown) ui.oas3Actions.setRequestBodyValue({ value: replaced(shown, words), pathMethod: POSTING });
 }
 
+/** List the messages of the company that is posted for, if the user, an operator, has none of their own. */
+function nameCompany(ui) {
+  const [example] = ui.specSelectors.specJson().getIn(["paths", ...LISTING, "parameters", 0, "schema", "examples"]);
+  fillIn(ui, LISTING, "query", "company_id", session.company ? "" : example);
+}
+
 /** Ask for the submission that a report has begun, or for none. */
 function follow(ui, location) {
-  const id = /\/submissions\/([^/]+)$/.exec(location)?.[1] ?? "";
-  const parameter = ui.specSelectors.specResolvedSubtree(["paths", ...FOLLOWING, "parameters", 0]);
-  if (parameter) ui.specActions.changeParamByIdentity(FOLLOWING, parameter, id, false);
-  else ui.specActions.changeParam(FOLLOWING, "submission_id", "path", id, false);
+  fillIn(ui, FOLLOWING, "path", "submission_id", /\/submissions\/([^/]+)$/.exec(location)?.[1] ?? "");
+}
+
+/** Fill in an operation's first parameter. */
+function fillIn(ui, operation, place, name, value) {
+  const parameter = ui.specSelectors.specResolvedSubtree(["paths", ...operation, "parameters", 0]);
+  if (parameter) ui.specActions.changeParamByIdentity(operation, parameter, value, false);
+  else ui.specActions.changeParam(operation, name, place, value, false);
 }
 
 async function start() {
@@ -81,6 +92,12 @@ async function start() {
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     docExpansion: "list",
+    requestInterceptor: async (request) => {
+      const { Authorization: header } = request.headers;
+      const { token } = session; // a user may also have typed in another one
+      if (token && header?.includes(token)) request.headers.Authorization = header.replace(token, await session.fresh());
+      return request;
+    },
     responseInterceptor: (answer) => {
       if (answer.headers?.location?.includes("/submissions/")) follow(ui, answer.headers.location);
       return answer;
@@ -89,16 +106,23 @@ async function start() {
     validatorUrl: null,
   });
   new MutationObserver(mend).observe(byId("swagger"), { childList: true, subtree: true });
-  session.addEventListener("start", () => {
-    schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
+  const authorize = () => schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
+  const begin = () => {
+    authorize();
     useOwnCompany(ui);
-  });
+    nameCompany(ui);
+  };
+  session.addEventListener("start", begin);
+  session.addEventListener("renew", authorize);
+  if (session.token) begin(); // somebody was signed in before the document was there
   session.addEventListener("end", () => {
     ui.authActions.logout(schemes);
     follow(ui, "");
+    fillIn(ui, LISTING, "query", "company_id", "");
   });
 }
 
+/** Show who is signed in. */
 function showWho() {
   const claims = session.claims;
   byId("sign-in").hidden = claims !== null;
@@ -110,11 +134,11 @@ function showWho() {
 dark.addEventListener("change", followTheme);
 followTheme();
 wireSignIn(byId("sign-in"));
+session.addEventListener("start", showWho);
+session.addEventListener("end", showWho);
 byId("sign-out").addEventListener("click", () => session.end("You are signed out."));
 try {
   await start();
 } catch (error) {
   byId("swagger").textContent = `The API's description cannot be shown (${error.message}).`;
 }
-session.addEventListener("start", showWho);
-session.addEventListener("end", showWho);
