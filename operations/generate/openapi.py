@@ -64,7 +64,13 @@ def document() -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         # Resolved against the address that the document was read from (OpenAPI 3.1.1 §4.6), so below any API stage.
-        "servers": [{"url": ".", "description": "The service that this document comes from."}],
+        "servers": [
+            {
+                "url": ".",
+                "description": "The stage that this document comes from: local, development or production.",
+                "x-internal": False,
+            }
+        ],
         "tags": TAGS,
         "paths": _paths(),
         "components": {
@@ -142,10 +148,11 @@ def _operation(described: Mapping[str, Any], authorizer: Any) -> Json:
 
 
 def _completed(answer: Json) -> Json:
-    """Return an answer with the header that every answer has."""
+    """Return an answer with the headers that every answer has."""
     if "$ref" in answer:
         return answer
-    return {**answer, "headers": {**components.headers_of("X-Request-Id"), **answer.get("headers", {})}}
+    always = components.headers_of("X-Request-Id", "Access-Control-Allow-Origin")
+    return {**answer, "headers": {**always, **answer.get("headers", {})}}
 
 
 def _models() -> list[type[msgspec.Struct]]:
