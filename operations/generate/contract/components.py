@@ -52,6 +52,12 @@ def ref(kind: str, name: str) -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
+def resolved(parameter: Json) -> Json:
+    """Return a parameter itself, which may be a reference to a component."""
+    found: Json = PARAMETERS[parameter["$ref"].rpartition("/")[2]] if "$ref" in parameter else parameter
+    return found
+
+
 def json_content(schema: Json, **named_examples: Any) -> Json:
     """Return a JSON body of this schema with these examples."""
     return {"application/json": {"schema": schema, "examples": _named(named_examples)}}
