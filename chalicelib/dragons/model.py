@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import msgspec
 
-from chalicelib.checked import CheckedText, normalised_text, text_pattern
+from chalicelib.checked import CheckedText, normalised_text, text_schema
 from chalicelib.dragons import names
 from chalicelib.faults import Fault, InvalidInput, pointer
 from chalicelib.validation import decode
@@ -36,7 +36,7 @@ class DragonName(BoundedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 64
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": names.PATTERN}
+    schema: ClassVar[dict[str, Any]] = text_schema(length_max, names.PATTERN)
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -50,7 +50,7 @@ class Family(BoundedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 32
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
+    schema: ClassVar[dict[str, Any]] = text_schema(length_max)
 
 
 class Description(BoundedText):
@@ -58,7 +58,7 @@ class Description(BoundedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 1_000
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
+    schema: ClassVar[dict[str, Any]] = text_schema(length_max)
 
 
 class Place(BoundedText):
@@ -66,14 +66,14 @@ class Place(BoundedText):
 
     __slots__ = ()
     length_max: ClassVar[int] = 100
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": text_pattern(length_max)}
+    schema: ClassVar[dict[str, Any]] = text_schema(length_max)
 
 
 class UntextedNumber(CheckedText):
     """A number that nobody texts: as in international form, but `+` may be missing. An empty string is no number."""
 
     __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": r"^(\+?[1-9][0-9]{1,14})?$"}
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 16, "pattern": r"^(\+?[1-9][0-9]{1,14})?$"}
     _form = re.compile(r"(\+?[1-9][0-9]{1,14})?")
 
     @classmethod
@@ -87,7 +87,7 @@ class PhoneNumber(UntextedNumber):
     """A number in international form: `+`, a country code that does not begin with 0, at most 15 digits (ITU E.164)."""
 
     __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$"}
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 16, "pattern": r"^\+[1-9][0-9]{1,14}$"}
     _form = re.compile(r"\+[1-9][0-9]{1,14}")
 
 

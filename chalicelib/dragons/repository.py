@@ -13,6 +13,9 @@ from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name, normalised_prefix
 from chalicelib.representation import Representation
 
+# A count that every reader of JSON keeps exactly (RFC 8259 §6). No registry gets there.
+COUNT_MAX = 2**53 - 1
+
 
 class Addition(StrEnum):
     """The outcome of adding a dragon."""
@@ -83,7 +86,7 @@ class CountedFamily(msgspec.Struct, frozen=True, kw_only=True):
     """A family, written as most of its dragons have it, and how many dragons it has."""
 
     family_str: str
-    count: Annotated[int, msgspec.Meta(ge=1)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=COUNT_MAX, extra_json_schema={"format": "int64"})]
 
 
 class FamilyPage(msgspec.Struct, frozen=True):

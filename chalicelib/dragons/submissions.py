@@ -12,7 +12,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -26,15 +26,19 @@ Status = Literal["pending", "added", "rejected", "failed"]
 StepStatus = Literal["running", "succeeded", "failed"]
 Notification = Literal["sent", "failed"]
 
+# A time in the form of `rfc3339`.
+Moment = Annotated[str, msgspec.Meta(max_length=24, extra_json_schema={"format": "date-time"})]
+
 WHY_FAILED = "The workflow could not be finished. GET /dragons tells whether the dragon was added."
 
 
 class Step(msgspec.Struct, frozen=True):
     """A state that the workflow entered: its name, how it stands, and when it was entered (RFC 3339)."""
 
-    name: str
+    # https://docs.aws.amazon.com/step-functions/latest/dg/amazon-states-language-common-fields.html
+    name: Annotated[str, msgspec.Meta(max_length=80)]
     status: StepStatus
-    at: str
+    at: Moment
 
 
 class Submission(msgspec.Struct, frozen=True):

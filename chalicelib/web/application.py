@@ -179,7 +179,12 @@ class Dragonpost(Chalice):
                     logger.exception("request failed")
                 return problem_reply(problem or INTERNAL_ERROR, self.request_id)
 
-        return answer
+        return self._with_deprecations(answer) if hasattr(view, "deprecations") else answer
+
+    def _with_deprecations(self, answer: View) -> View:
+        from chalicelib.web import deprecation  # noqa: PLC0415 - only if something is deprecated
+
+        return deprecation.telling(answer, lambda: self.request)
 
     def _caller(self) -> Caller:
         return caller_from_claims(requests.claims(self.request), self._clients.user_pool_client_id)

@@ -6,11 +6,16 @@ from typing import Annotated, Literal
 import msgspec
 
 from chalicelib.checked import Amount, Timestamp
-from chalicelib.dragons.submissions import Notification, Status, Step
+from chalicelib.dragons.submissions import Moment, Notification, Status, Step
+from chalicelib.dragons.workflow import HISTORY_EVENTS_MAX
 from chalicelib.messages.model import Metadata, Order
 
-Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-Id = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+Id = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uuid"})]
+# What Step Functions lets executions be called, and what it takes and gives at most
+# (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html).
+SubmissionId = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^\S+$")]
+Arn = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^arn:\S+$")]
+TextOfWorkflow = Annotated[str, msgspec.Meta(max_length=262_144)]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,9 +27,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 class AcceptedSubmission(msgspec.Struct, frozen=True, kw_only=True):
     """A reported dragon that is on its way."""
 
-    submission_id: str
+    submission_id: SubmissionId
     status: Literal["pending"]
-    execution_arn: str
+    execution_arn: Arn
     started_at: Moment
 
 
@@ -35,17 +40,17 @@ class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
     told. The dragon stays added if that failed.
     """
 
-    submission_id: str
+    submission_id: SubmissionId
     status: Status
-    dragon_name_str: str
-    reason: str | None
+    dragon_name_str: TextOfWorkflow
+    reason: TextOfWorkflow | None
     notification: Notification | None
     started_at: Moment
     finished_at: Moment | None
-    steps: Sequence[Step] | msgspec.UnsetType = msgspec.UNSET
+    steps: Annotated[Sequence[Step], msgspec.Meta(max_length=HISTORY_EVENTS_MAX)] | msgspec.UnsetType = msgspec.UNSET
 
 
-Digest = Annotated[str, msgspec.Meta(pattern="^sha-256:[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(max_length=72, pattern="^sha-256:[0-9a-f]{64}$")]
 
 
 class AcceptedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +87,7 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A stored message's envelope, and where the archive keeps the message."""
 
-    message_s3_key: str
+    message_s3_key: Annotated[str, msgspec.Meta(max_length=78, pattern=r"^[0-9a-f-]{36}/[0-9a-f-]{36}\.json$")]
 
 
 class StoredOrderMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from chalicelib.web.conditional import is_list_of_tags
 from chalicelib.web.problems import ProblemRaised
 
 BODY_BYTES_MAX = 256 * 1024
+VALUE_LENGTH_MAX = 4096  # of a query parameter, and of an `If-Match`
 WAIT_MAX_S = 10
 
 Parsed = TypeVar("Parsed")
@@ -138,7 +139,10 @@ class Parameters(msgspec.Struct, frozen=True):
 
 
 def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
-    """Return the query parameters. Unknown ones, those given more than once, and those that are not UTF-8, are faults.
+    """Return the query parameters.
+
+    Unknown ones, those given more than once, those that are not UTF-8, and those longer than `VALUE_LENGTH_MAX`
+    characters are faults.
 
     Servers put U+FFFD where bytes are not UTF-8 (`%E5`, say, which is Latin-1). A filter with it would find nothing.
     """
@@ -151,6 +155,8 @@ def parameters(request: Request, known: Set[str] = frozenset()) -> Parameters:
             found.faults.add("parameter", name, "is given more than once")
         elif "\ufffd" in given[0]:
             found.faults.add("parameter", name, "must be percent-encoded UTF-8, without U+FFFD")
+        elif len(given[0]) > VALUE_LENGTH_MAX:
+            found.faults.add("parameter", name, f"must be at most {VALUE_LENGTH_MAX:,} characters long")
         else:
             found.values[name] = given[0]
     return found
@@ -223,8 +229,14 @@ def _members(value: object) -> dict[str, Any]:
 
 
 def if_match(request: Request) -> str | None:
-    """Return `If-Match`, or None. Raises `InvalidInput` unless it is `*` or a list of ETags (RFC 9110 §13.1.1)."""
+    """Return `If-Match`, or None.
+
+    Raises `InvalidInput` unless it is `*` or a list of ETags (RFC 9110 §13.1.1), of at most `VALUE_LENGTH_MAX`
+    characters.
+    """
     value = header(request, "If-Match")
+    if value is not None and len(value) > VALUE_LENGTH_MAX:
+        raise InvalidInput(Fault("header", "If-Match", f"must be at most {VALUE_LENGTH_MAX:,} characters long"))
     if value is not None and not is_list_of_tags(value):
         rule = 'must be * or ETags with their quotes, such as "yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
         raise InvalidInput(Fault("header", "If-Match", rule))

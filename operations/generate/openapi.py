@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from chalice.app import RouteEntry
 
 from app import app
 from chalicelib.checked import CheckedText
@@ -24,8 +25,9 @@ from chalicelib.dragons import repository as dragon_repository
 from chalicelib.dragons.model import ALIASES
 from chalicelib.messages import model as message_model
 from chalicelib.web import bodies
+from chalicelib.web.deprecation import deprecations_of
 from operations import PROJECT
-from operations.generate import CannotGenerate
+from operations.generate import CannotGenerate, deprecations
 from operations.generate.contract import components
 from operations.generate.contract.operations import OPERATIONS, TAGS, UNDESCRIBED_PATHS
 
@@ -64,7 +66,13 @@ def document() -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         # Resolved against the address that the document was read from (OpenAPI 3.1.1 §4.6), so below any API stage.
-        "servers": [{"url": ".", "description": "The service that this document comes from."}],
+        "servers": [
+            {
+                "url": ".",
+                "description": "The stage that this document comes from: local, development or production.",
+                "x-internal": False,
+            }
+        ],
         "tags": TAGS,
         "paths": _paths(),
         "components": {
@@ -103,7 +111,7 @@ def schemas() -> dict[str, Json]:
     return dict(sorted((models | components.PROBLEM_SCHEMAS).items()))
 
 
-def routes() -> dict[tuple[str, str], Any]:
+def routes() -> dict[tuple[str, str], RouteEntry]:
     """Return the routes that the document shows, by method and path; not `HEAD`, which works wherever `GET` does."""
     return {
         (method, path): entry
@@ -125,27 +133,32 @@ def _paths() -> Json:
     paths: Json = {}
     actual = routes()
     for (method, path), described in OPERATIONS.items():
-        paths.setdefault(path, {})[method.lower()] = _operation(described, actual[method, path].authorizer)
+        paths.setdefault(path, {})[method.lower()] = _operation(described, actual[method, path])
     return paths
 
 
-def _operation(described: Mapping[str, Any], authorizer: Any) -> Json:
-    """Return an operation with what follows from its route: whether it needs a token, and what any may answer."""
+def _operation(described: Mapping[str, Any], route: RouteEntry) -> Json:
+    """Return an operation with what follows from its route: whether it needs a token, what any may answer, and what is
+    deprecated.
+    """
+    authorizer = route.authorizer
     answers = {**components.ALWAYS, **described["responses"]}
     if authorizer:
         answers["401"] = components.ref("responses", "Unauthorized")
-    return {
+    operation = {
         **described,
         "security": [{authorizer.name: []}] if authorizer else [],
         "responses": {status: _completed(answers[status]) for status in sorted(answers)},
     }
+    return deprecations.marked(operation, deprecations_of(route.view_function))
 
 
 def _completed(answer: Json) -> Json:
-    """Return an answer with the header that every answer has."""
+    """Return an answer with the headers that every answer has."""
     if "$ref" in answer:
         return answer
-    return {**answer, "headers": {**components.headers_of("X-Request-Id"), **answer.get("headers", {})}}
+    always = components.headers_of("X-Request-Id", "Access-Control-Allow-Origin")
+    return {**answer, "headers": {**always, **answer.get("headers", {})}}
 
 
 def _models() -> list[type[msgspec.Struct]]:

@@ -84,6 +84,16 @@ def test_lengths_are_counted_without_surrounding_white_space(kind: type[CheckedT
     assert accepts(kind, text) is is_documented(kind, text) is (excess <= 0)
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_text_is_refused_if_it_is_longer_than_documented(kind: type[CheckedText]) -> None:
+    """White space around a text counts here. Around a number there may be none."""
+    begin, rest = ("+1", "1") if issubclass(kind, UntextedNumber) else ("x", " ")
+    longest = begin.ljust(kind.schema["maxLength"], rest)
+
+    assert accepts(kind, longest)
+    assert not accepts(kind, longest + rest)
+
+
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(key=st.text('ab"~! é', min_size=1, max_size=4))
 def test_an_idempotency_key_is_accepted_exactly_if_it_matches_the_documented_pattern(key: str) -> None:

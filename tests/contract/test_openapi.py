@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 from openapi_spec_validator import validate
 
 from chalicelib.checked import Uuid
-from chalicelib.dragons.submissions import Submission
+from chalicelib.dragons.submissions import Submission, rfc3339
+from chalicelib.exact_json import parse_object
+from chalicelib.messages import listing
+from chalicelib.messages.model import message_from
 from chalicelib.web.bodies import AcceptedMessage
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.submissions import settled
 from operations.generate import CannotGenerate, openapi
+from operations.generate.contract import examples
 from operations.generate.contract.examples import refused
 from operations.generate.contract.operations import OPERATIONS
 from tests.samples import COMPANY, dragon
@@ -104,6 +110,19 @@ def test_a_header_that_only_some_answers_of_the_status_have_is_not_promised(
     declared = document["paths"]["/dragons"]["post"]["responses"][status]["headers"]
 
     assert "required" not in resolved(document, declared["Location"])
+
+
+def test_the_documented_lengths_are_those_of_what_the_service_writes(document: dict[str, Any]) -> None:
+    """For what a constant bounds that stands elsewhere: an id, a time and an archive's key have one form each."""
+    members = document["components"]["schemas"]
+    when = rfc3339(datetime(2026, 11, 26, tzinfo=UTC))
+    message = message_from(parse_object(msgspec.json.encode(examples.MESSAGE)))
+
+    assert members["SubmissionStatus"]["properties"]["started_at"]["maxLength"] == len(when)
+    assert members["ListedMessage"]["properties"]["accepted_at"]["maxLength"] == len(listing.bound(when))
+    assert members["Metadata"]["properties"]["message_id"]["maxLength"] == len(COMPANY)
+    assert members["StoredMetadata"]["properties"]["message_s3_key"]["maxLength"] == len(message.archive_key)
+    assert members["StoredOrderMessage"]["properties"]["digest"]["maxLength"] == len(message.digest())
 
 
 def bodies_of(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:

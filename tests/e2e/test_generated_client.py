@@ -1,11 +1,9 @@
-"""The document is good enough for generators: a Python client made from it runs both pipelines."""
+"""The Python package of `make client` runs both pipelines, on each target."""
 
 from __future__ import annotations
 
 import importlib
 import ssl
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 from types import ModuleType
@@ -13,14 +11,11 @@ from typing import Any
 
 import pytest
 
-from operations import PROJECT
+from operations import client as clients
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.people import COMPANIES
 from tests.samples import dragon_members
-
-DOCUMENT = PROJECT / "chalicelib" / "web" / "static" / "openapi.json"
-GENERATES_WITHIN_S = 120
 
 
 def trusted(api: Api) -> ssl.SSLContext:
@@ -29,63 +24,43 @@ def trusted(api: Api) -> ssl.SSLContext:
 
 
 class Client:
-    """The generated package, signed in."""
+    """The package, and a client of it that is signed in."""
 
     def __init__(self, package: str, api: Api) -> None:
-        self._package = package
+        self.package = importlib.import_module(package)
         self.models = self._module("models")
-        self._client = self._module("client").AuthenticatedClient(
-            base_url=api.base_url, token=api.token("operator"), verify_ssl=trusted(api), httpx_args={"trust_env": False}
-        )
+        self.client = self.package.connect(api.base_url, lambda: api.token("operator"), trusted(api))
 
     def call(self, operation: str, *arguments: Any, **named: Any) -> Any:
         """Call an operation by its tag and name, and return its whole answer."""
-        return self._module(f"api.{operation}").sync_detailed(*arguments, client=self._client, **named)
+        return self._module(f"api.{operation}").sync_detailed(*arguments, client=self.client, **named)
 
     def _module(self, name: str) -> ModuleType:
-        return importlib.import_module(f"{self._package}.{name}")
+        return importlib.import_module(f"{self.package.__name__}.{name}")
 
 
 @pytest.fixture(scope="module")
-def client(apis: dict[str, Api], tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """A client, freshly generated from the document."""
-    folder = tmp_path_factory.mktemp("generated")
-    ran = subprocess.run(
-        [
-            *(sys.executable, "-m", "openapi_python_client", "generate", "--path", str(DOCUMENT)),
-            *("--meta", "none", "--output-path", str(folder / "generated_dragonpost"), "--fail-on-warning"),
-            *("--config", str(_without_formatting(folder))),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=GENERATES_WITHIN_S,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    with pytest.MonkeyPatch.context() as importing:
-        importing.syspath_prepend(str(folder))
-        return Client("generated_dragonpost", next(iter(apis.values())))
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, freshly made."""
+    return clients.python(tmp_path_factory.mktemp("client") / "python")
 
 
-def _without_formatting(folder: Path) -> Path:
-    config = folder / "config.yaml"
-    config.write_text("post_hooks: []\n", encoding="utf-8")
-    return config
+@pytest.fixture
+def client(wheel: Path, api: Api, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """The package's client, imported from the wheel, of each target in turn."""
+    monkeypatch.syspath_prepend(str(wheel))
+    return Client("dragonpost_client", api)
 
 
-def test_a_dragon_is_reported_watched_read_and_removed(client: Client) -> None:
+def test_a_dragon_is_reported_awaited_read_and_removed(client: Client) -> None:
     name = f"Typed {uuid.uuid4().hex[:12]}"
     report = client.models.DragonReport.from_dict(dragon_members(name, family_str="silver"))
 
-    accepted = client.call("dragons.report_dragon", body=report)
+    accepted = client.call("dragons.report_dragon", body=report, idempotency_key=uuid.uuid4().hex)
     assert isinstance(accepted.parsed, client.models.AcceptedSubmission)
-    submission_id = accepted.parsed.submission_id
 
-    def settled() -> Any:
-        found = client.call("dragons.get_submission", submission_id).parsed
-        return found if found.status == client.models.SubmissionStatusStatus.ADDED else None
-
-    assert until(settled).dragon_name_str == name
+    settled = client.package.until_settled(client.client, accepted.parsed.submission_id)
+    assert (settled.status, settled.dragon_name_str) == (client.models.SubmissionStatusStatus.ADDED, name)
     listed = client.call("dragons.list_dragons", dragon_name=name, limit=1)
     assert [dragon.family_str for dragon in listed.parsed] == ["silver"]
     shown = client.call("dragons.get_dragon", name)
@@ -123,6 +98,11 @@ def test_a_message_is_posted_and_read(client: Client) -> None:
 def _if_stored(client: Client, message_id: str) -> Any:
     answer = client.call("messages.get_message", message_id)
     return answer.parsed if answer.status_code == 200 else None
+
+
+def test_a_submission_of_nobody_is_not_waited_for_for_ever(client: Client) -> None:
+    with pytest.raises(TimeoutError, match="still pending after 0 s"):
+        client.package.until_settled(client.client, str(uuid.uuid4()), within_s=0)
 
 
 def test_a_problem_is_a_model_of_its_own(client: Client) -> None:

@@ -123,6 +123,16 @@ class TestParameters:
         assert found.values == {"b": "1"}
         assert list(invalid.value.faults) == [Fault("parameter", "a", "must be percent-encoded UTF-8, without U+FFFD")]
 
+    def test_a_value_that_is_longer_than_documented_is_a_fault(self) -> None:
+        longest = "x" * requests.VALUE_LENGTH_MAX
+        found = requests.parameters(request(f"/dragons?a={longest}x&b={longest}"), frozenset("ab"))
+
+        with pytest.raises(InvalidInput) as invalid:
+            found.check()
+
+        assert found.values == {"b": longest}
+        assert list(invalid.value.faults) == [Fault("parameter", "a", "must be at most 4,096 characters long")]
+
     def test_the_fault_says_so_if_the_route_knows_no_parameters(self) -> None:
         with pytest.raises(InvalidInput, match="known: none"):
             requests.parameters(request("/dragons?a=1")).check()
@@ -320,6 +330,13 @@ class TestIfMatch:
         (fault,) = invalid.value.faults
         assert (fault.place, fault.name) == ("header", "If-Match")
         assert fault.detail == 'must be * or ETags with their quotes, such as "yJ9Vq0F0Yp4s3m9rYb1Vd2hK"'
+
+    def test_may_be_as_long_as_documented_and_no_longer(self) -> None:
+        longest = f'"{"x" * (requests.VALUE_LENGTH_MAX - 2)}"'
+
+        assert requests.if_match(request(headers={"If-Match": longest})) == longest
+        with pytest.raises(InvalidInput, match="at most 4,096 characters"):
+            requests.if_match(request(headers={"If-Match": f"{longest} "}))
 
 
 @pytest.mark.parametrize(

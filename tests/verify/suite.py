@@ -32,6 +32,7 @@ LEFT_OUT = {
     "tests/e2e/test_schemathesis.py": "it makes names up, and corrects and removes the dragons that have them",
     "tests/e2e/test_trace_and_status.py": "it makes dead letters, and its commands are for the devstack's stage",
     "tests/proof/test_api_under_faults.py": "it stands between the service and an AWS that it breaks",
+    "tests/proof/test_clients.py": "it installs packages; tests/e2e/test_generated_client.py is in the suite",
     "tests/proof/test_concurrent_reports.py": "it lets many writers race for the registry, and kills some of them",
     "tests/proof/test_fault_proxy.py": "it is about this machine",
     "tests/proof/test_input_fuzzing.py": "it sends thousands of requests, most of them to the app in this folder",

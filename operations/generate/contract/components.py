@@ -3,25 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from app import users
 from chalicelib import aws
+from chalicelib.checked import Uuid
 from chalicelib.dragons.model import DragonName
 from chalicelib.dragons.repository import DragonQuery
+from chalicelib.representation import etag_of, gzip_etag
+from chalicelib.settings import Settings
 from chalicelib.web import paging, problems, requests
 from chalicelib.web.conditional import ENTITY_TAGS
 from chalicelib.web.problems import Problem
+from operations.generate import gateway_responses
 from operations.generate.contract import examples
 from operations.generate.contract.examples import REQUEST_ID
 from operations.generate.gateway_responses import NO_ANSWER_RETRY_AFTER_S
 
 Json = dict[str, Any]
 
+# The request line and the headers together (https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html).
+_HEAD_BYTES_MAX = 10_240
+# All environment variables of a function (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+_ENVIRONMENT_BYTES_MAX = 4_096
+# What Lambda returns at most, on the same page.
+ANSWER_BYTES_MAX = 6 * 1024 * 1024
+# The state machine's output, and a body, which a sentence about either may quote.
+_SENTENCE_LENGTH_MAX = requests.BODY_BYTES_MAX
+# A member of an object takes six bytes, as in `"a":0,`, and each may be a fault.
+_FAULTS_MAX = requests.BODY_BYTES_MAX // 6
+_TITLES = [*problems.TITLES.values(), *(problems.status_title(status) for status in HTTPStatus)]
+_RETRY_AFTER_MAX_S = max(int(found.headers.get("Retry-After", 0)) for found in gateway_responses.PROBLEMS.values())
+
+
+def text(length_max: int, **rules: Any) -> Json:
+    """Return the schema of a string of at most so many characters, with these further rules."""
+    return {"type": "string", "maxLength": length_max, **rules}
+
+
+def only(value: str) -> Json:
+    """Return the schema of a string that is always the same."""
+    return {"type": "string", "const": value}
+
 
 def ref(kind: str, name: str) -> Json:
     """Return a reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def resolved(parameter: Json) -> Json:
+    """Return a parameter itself, which may be a reference to a component."""
+    found: Json = PARAMETERS[parameter["$ref"].rpartition("/")[2]] if "$ref" in parameter else parameter
+    return found
 
 
 def json_content(schema: Json, **named_examples: Any) -> Json:
@@ -67,10 +101,13 @@ SECURITY_SCHEMES: Json = {
             "<ID token>`. You get one from Cognito's `InitiateAuth`, or from `make token` with the local service; it "
             "is valid for an hour. Access tokens and tokens of other clients are refused. Members of the group "
             "`operators` may act for all companies. Everybody else may act for the company in the claim "
-            "`custom:company_id`, or for none if there is no such claim."
+            "`custom:company_id`, or for none if there is no such claim. Signature, issuer, expiry, use and client of "
+            "each token are checked, as RFC8725 asks."
         ),
     }
 }
+
+_REQUEST_ID = text(64, pattern="^[A-Za-z0-9._-]{8,64}$")
 
 PROBLEM_SCHEMAS: Json = {
     "Problem": {
@@ -82,21 +119,27 @@ PROBLEM_SCHEMAS: Json = {
         "type": "object",
         "properties": {
             "type": {
-                "type": "string",
-                "format": "uri-reference",
+                **text(max(map(len, problems.TITLES)), format="uri-reference"),
                 "description": "`about:blank` or a URN. If you don't recognise a `type`, go by the status.",
                 "examples": ["about:blank", *sorted(problems.TITLES)],
             },
-            "title": {"type": "string", "description": "What kind of problem it is, in words."},
-            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The status of the answer."},
+            "title": {**text(max(map(len, _TITLES))), "description": "What kind of problem it is, in words."},
+            "status": {
+                "type": "integer",
+                "format": "int32",
+                "minimum": 400,
+                "maximum": 599,
+                "description": "The status of the answer.",
+            },
             "detail": {
-                "type": "string",
+                **text(_SENTENCE_LENGTH_MAX),
                 "description": "What went wrong. For people; the wording may change.",
             },
-            "request_id": {"type": "string", "description": "Finds this request in the service's log."},
+            "request_id": {**_REQUEST_ID, "description": "Finds this request in the service's log."},
             "errors": {
                 "type": "array",
                 "minItems": 1,
+                "maxItems": _FAULTS_MAX,
                 "items": ref("schemas", "Fault"),
                 "description": "Every fault of an invalid request, not just the first.",
             },
@@ -108,10 +151,20 @@ PROBLEM_SCHEMAS: Json = {
         "description": "One thing that is wrong with a request: where (a pointer, a parameter or a header) and what.",
         "type": "object",
         "properties": {
-            "pointer": {"type": "string", "description": "A place in the body (RFC 6901, as a URI fragment)."},
-            "parameter": {"type": "string", "description": "A parameter of the query or the path."},
-            "header": {"type": "string", "description": "A header of the request."},
-            "detail": {"type": "string", "description": "What is wrong there. For people; the wording may change."},
+            "pointer": {
+                # Each byte of a body may become a `%` and two digits.
+                **text(3 * requests.BODY_BYTES_MAX, format="uri-reference"),
+                "description": "A place in the body (RFC 6901, as a URI fragment).",
+            },
+            "parameter": {**text(_HEAD_BYTES_MAX), "description": "A parameter of the query or the path."},
+            "header": {
+                **text(_HEAD_BYTES_MAX, pattern="^[A-Za-z0-9-]+$"),
+                "description": "A header of the request.",
+            },
+            "detail": {
+                **text(_SENTENCE_LENGTH_MAX),
+                "description": "What is wrong there. For people; the wording may change.",
+            },
         },
         "required": ["detail"],
         "minProperties": 2,
@@ -119,7 +172,7 @@ PROBLEM_SCHEMAS: Json = {
     },
 }
 
-_ENTITY_TAGS: Json = {"type": "string", "pattern": f"^({ENTITY_TAGS})$", "examples": [examples.ETAG]}
+_ENTITY_TAGS = text(requests.VALUE_LENGTH_MAX, pattern=f"^({ENTITY_TAGS})$", examples=[examples.ETAG])
 
 # A client that tries an operation begins with each parameter's `example`, so only parameters that a request needs have
 # one. The others are good as they are: left out. Their schemas have `examples`.
@@ -140,7 +193,7 @@ PARAMETERS: Json = {
         "in": "path",
         "required": True,
         "description": "The submission's id, as in `Location` and the body of the 202.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,80}$"},
+        "schema": text(80, pattern="^[A-Za-z0-9_-]{1,80}$"),
         "example": examples.SUBMISSION_ID,
     },
     "Steps": {
@@ -157,7 +210,7 @@ PARAMETERS: Json = {
         "in": "path",
         "required": True,
         "description": "The message's `message_id`.",
-        "schema": {"type": "string", "format": "uuid"},
+        "schema": Uuid.schema,
         "example": examples.MESSAGE_ID,
     },
     "Limit": {
@@ -166,6 +219,7 @@ PARAMETERS: Json = {
         "description": f"How many entries a page has at most; {paging.LIMIT_DEFAULT} if you don't say.",
         "schema": {
             "type": "integer",
+            "format": "int32",
             "minimum": 1,
             "maximum": paging.LIMIT_MAX,
             "default": paging.LIMIT_DEFAULT,
@@ -176,7 +230,7 @@ PARAMETERS: Json = {
         "name": "cursor",
         "in": "query",
         "description": "Where the page begins. It is opaque: take it from `Link`, and keep the other parameters.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+        "schema": text(requests.VALUE_LENGTH_MAX, pattern="^[A-Za-z0-9_-]+$"),
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
@@ -219,13 +273,12 @@ PARAMETERS: Json = {
             'be told that your own dragon is a duplicate. 1 to 255 visible ASCII characters without `"`, or the same '
             "as a quoted string."
         ),
-        "schema": {
-            "type": "string",
-            "pattern": '^([!#-~]{1,255}|"[!#-~]{1,255}")$',
-            "examples": ["report-2026-11-22-0001"],
-        },
+        "schema": text(257, pattern='^([!#-~]{1,255}|"[!#-~]{1,255}")$', examples=["report-2026-11-22-0001"]),
     },
 }
+
+# API Gateway's stages have names of 128 characters at most, and a character of a dragon's name takes twelve in a path.
+_LOCATION = text(128 + len("//dragons/") + 12 * DragonName.length_max, format="uri-reference")
 
 HEADERS: Json = {
     "X-Request-Id": {
@@ -234,19 +287,25 @@ HEADERS: Json = {
             "The request's id, which is also in every log line, the queued message and the workflow's input. It is "
             "your own `X-Request-Id` if you sent one of 8 to 64 letters, digits, `.`, `_` or `-`."
         ),
-        "schema": {"type": "string"},
+        "schema": _REQUEST_ID,
         "example": examples.REQUEST_ID,
+    },
+    "Access-Control-Allow-Origin": {
+        "required": True,
+        "description": "The origin whose pages may read the answer in a browser; `*` is any (Fetch, §3.3.3).",
+        "schema": text(_ENVIRONMENT_BYTES_MAX, pattern=f"^({Settings.allow_origin.form.pattern})$"),
+        "example": "*",
     },
     "ETag": {
         "required": True,
         "description": "The tag of this representation, for `If-None-Match` and `If-Match`.",
-        "schema": {"type": "string", "pattern": '^"[^"]+"$'},
+        "schema": text(len(gzip_etag(etag_of(b""))), pattern='^"[^"]+"$'),
         "example": examples.ETAG,
     },
     "Cache-Control": {
         "required": True,
         "description": "`no-cache`: you may keep the answer, but have to revalidate it with `If-None-Match`.",
-        "schema": {"type": "string"},
+        "schema": only("no-cache"),
         "example": "no-cache",
     },
     "Link": {
@@ -254,44 +313,45 @@ HEADERS: Json = {
             'The next page, if there is one, and the first (RFC 8288), relative to the server: `<…>; rel="next", <…>; '
             'rel="first"`. The last page has no `Link`.'
         ),
-        "schema": {"type": "string"},
+        # Two addresses: each is that of the request, whose bytes take three characters at most, with another cursor.
+        "schema": text(8 * _HEAD_BYTES_MAX, pattern='^<[^>]*>; rel="next", <[^>]*>; rel="first"$'),
         "example": paging.links("/prod/dragons", {"limit": "1"}, paging.cursor_after("amberwick", DragonQuery())),
     },
     "Location": {
         "required": True,
         "description": "Where to find what the request led to, with the API's stage in front.",
-        "schema": {"type": "string", "format": "uri-reference"},
+        "schema": _LOCATION,
         "example": f"/prod/submissions/{examples.SUBMISSION_ID}",
     },
     "SubmissionLocation": {
         "description": "Where to find the submission, if the request led to one, with the API's stage in front.",
-        "schema": {"type": "string", "format": "uri-reference"},
+        "schema": _LOCATION,
         "example": f"/prod/submissions/{examples.SUBMISSION_ID}",
     },
     "Retry-After": {
         "description": "How many seconds to wait before asking again.",
-        "schema": {"type": "integer", "minimum": 1},
+        "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": _RETRY_AFTER_MAX_S},
         "example": 1,
     },
     "Preference-Applied": {
         "description": "The preference that the service followed (RFC 7240 §3).",
-        "schema": {"type": "string"},
+        "schema": text(7, pattern="^wait=[1-9][0-9]?$"),
         "example": "wait=5",
     },
     "WWW-Authenticate": {
         "required": True,
         "description": "The scheme to authenticate with: `Bearer`.",
-        "schema": {"type": "string"},
+        "schema": only("Bearer"),
         "example": "Bearer",
     },
     "Accept": {
         "description": "The content type that the route takes.",
-        "schema": {"type": "string"},
+        "schema": only("application/json"),
         "example": "application/json",
     },
     "Accept-Encoding": {
         "description": "The content encoding that the route takes: `identity`, which is none (RFC 9110 §12.5.3).",
-        "schema": {"type": "string"},
+        "schema": only("identity"),
         "example": "identity",
     },
 }

@@ -15,7 +15,14 @@ from chalicelib.messages.model import message_from
 from chalicelib.web import paging, problems, requests
 from chalicelib.web.messages import messages_asked
 from operations.generate.contract import examples
-from operations.generate.contract.components import headers_of, json_content, problem_answer, ref
+from operations.generate.contract.components import (
+    ANSWER_BYTES_MAX,
+    headers_of,
+    json_content,
+    problem_answer,
+    ref,
+    text,
+)
 from operations.generate.contract.examples import refused
 
 Json = dict[str, Any]
@@ -83,7 +90,7 @@ _BODY_RULES = (
 _FAULTS = f"{problems.TITLES[problems.INVALID_REQUEST]}; `errors` lists every fault."
 
 
-_UTF_8 = {"type": "string", "pattern": r"^[^\ufffd]*$"}  # what is not UTF-8 becomes U+FFFD on its way
+_UTF_8 = text(requests.VALUE_LENGTH_MAX, pattern=r"^[^\ufffd]*$")  # what is not UTF-8 becomes U+FFFD on its way
 _GOLDEN = DragonQuery.of("gold", None, None, 1)
 _OF_THE_SUBMISSION = {"Location": f"/submissions/{examples.SUBMISSION_ID}", "Preference-Applied": "wait=5"}
 
@@ -126,7 +133,7 @@ def _page(description: str, media_type: str) -> Json:
     return {
         "description": description,
         "headers": headers_of("ETag", "Cache-Control"),
-        "content": {media_type: {"schema": {"type": "string"}}},
+        "content": {media_type: {"schema": text(ANSWER_BYTES_MAX)}},
     }
 
 
@@ -470,7 +477,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                     "Whose messages. Operators without a company need it; everybody else may leave it out, or name "
                     "their own company."
                 ),
-                "schema": {"type": "string", "format": "uuid", "examples": [examples.COMPANY_ID]},
+                "schema": {**Uuid.schema, "examples": [examples.COMPANY_ID]},
             },
             {
                 "name": "from",
@@ -535,7 +542,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                     "For operators only: whose message you mean. You need it if messages of several companies have the "
                     "same id."
                 ),
-                "schema": {"type": "string", "format": "uuid", "examples": [examples.COMPANY_ID]},
+                "schema": {**Uuid.schema, "examples": [examples.COMPANY_ID]},
             },
         ],
         "responses": {

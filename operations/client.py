@@ -1,0 +1,112 @@
+"""Make a typed client of the API, as a package that can be installed: `make client LANGUAGE=python`, or `typescript`.
+
+A generator writes the operations and models from the OpenAPI document; `clients/` has the rest. For Python, that is
+openapi-python-client, which `.venv` has; for TypeScript, openapi-typescript, which npm installs beside the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from operations import PROJECT, environment
+from operations.generate.openapi import DOCUMENT, version
+
+SOURCES = PROJECT / "clients"
+PLACE = PROJECT / ".local" / "client"
+TAKES_AT_MOST_S = 300
+_UNVERSIONED = "0.0.0"
+
+
+class NoClient(Exception):
+    """The client could not be made. The message says which step failed, and how."""
+
+
+def python(folder: Path) -> Path:
+    """Make the Python package in this folder, whose former content goes. Return the wheel. Raises `NoClient`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    package = folder / "dragonpost_client"
+    folder.mkdir(parents=True)
+    unformatted = folder / "generator.yaml"
+    unformatted.write_text("post_hooks: []\n", encoding="utf-8")
+    generator = (sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none", "--fail-on-warning")
+    _run(*generator, "--path", DOCUMENT, "--config", unformatted, "--output-path", package, cwd=folder)
+    shutil.copytree(SOURCES / "python", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "py.typed").touch()
+    _set_version(folder / "pyproject.toml")
+    # The build's only requirement, setuptools, is in this environment, and pinned there.
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel")
+    _run(*pip, "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist", folder, cwd=folder)
+    return next((folder / "dist").glob("*.whl"))
+
+
+def typescript(folder: Path) -> Path:
+    """Make the npm package in this folder. Return what `npm pack` makes of it. Raises `NoClient`.
+
+    What npm has installed there stays until other versions are pinned.
+    """
+    if shutil.which("npm") is None:
+        raise NoClient("the TypeScript client needs Node.js with npm")
+    for made in ("src", "dist"):
+        shutil.rmtree(folder / made, ignore_errors=True)
+    shutil.copytree(SOURCES / "typescript", folder, dirs_exist_ok=True)
+    pinned, installed = folder / "package-lock.json", folder / "node_modules" / ".installed"
+    if not installed.exists() or installed.read_bytes() != pinned.read_bytes():
+        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", cwd=folder)
+        shutil.copy(pinned, installed)
+    _set_version(folder / "package.json")
+    # As `node` runs them, because the path in the first line of a script of `.bin` may be too long.
+    programs = folder / "node_modules"
+    _run("node", programs / "openapi-typescript/bin/cli.js", DOCUMENT, "--output", "src/schema.ts", cwd=folder)
+    _run("node", programs / "typescript/bin/tsc", cwd=folder)
+    packed = _run("npm", "pack", "--silent", "--pack-destination", "dist", cwd=folder)
+    return folder / "dist" / packed.split()[-1]
+
+
+LANGUAGES = {"python": python, "typescript": typescript}
+_INSTALLED_BY = {"python": "pip install", "typescript": "npm install"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make a client, and print how to install it; return the exit status."""
+    parser = argparse.ArgumentParser(prog="make client", description="Make a typed client of the API.")
+    parser.add_argument("--language", choices=LANGUAGES, required=True)
+    language = parser.parse_args(arguments).language
+    try:
+        package = LANGUAGES[language](PLACE / language)
+    except NoClient as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{_INSTALLED_BY[language]} {package.relative_to(PROJECT)}")
+    return 0
+
+
+def _set_version(manifest: Path) -> None:
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace(f'"{_UNVERSIONED}"', f'"{version()}"', 1), encoding="utf-8")
+
+
+def _run(*command: str | Path, cwd: Path) -> str:
+    try:
+        ran = subprocess.run(
+            list(map(str, command)),
+            cwd=cwd,
+            env=environment.for_tools(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TAKES_AT_MOST_S,
+            check=True,
+        )
+    except subprocess.CalledProcessError as failed:
+        raise NoClient(f"{' '.join(map(str, command))} failed:\n{failed.stdout}") from None
+    return ran.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
