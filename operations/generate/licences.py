@@ -12,7 +12,7 @@ PAGE = Path("docs", "licences.md")
 
 _HEAD = """# Licences
 
-Dragonpost is under the [MIT licence](../LICENSE). Its Lambda package carries parts of others, whose licences allow
+Dragonpost is under the MIT licence (`LICENSE`). Its Lambda package carries parts of others, whose licences allow
 it. The texts of the licences are in the package as the parts bring them (Chalice's runtime and star-openapi-swagger
 bring none). Of others are, in this repository itself, {ours}.
 What Swagger UI's bundle was made from is not listed: the file does not say it.
