@@ -75,9 +75,9 @@ reset: .venv/.run ## forget everything that `make run` keeps in .local
 docs: .local/docs/.made ## serve the pages of docs/ as a site on http://127.0.0.1:8001 (PORT=…)
 	@exec $(TOOLS) .local/docs/bin/python -m operations.docs_site --port "$(or $(PORT),8001)"
 
-# Python's packages and those of Node.js come from different places, so both are installed at once.
+# Python's packages, those of Node.js and what makes the site do not wait for each other.
 install: ## install what testing needs, and nothing else
-	@$(MAKE) --silent -j2 .venv/.dev node_modules/.installed
+	@$(MAKE) --silent -j3 .venv/.dev node_modules/.installed .local/docs/.made
 
 quick: install ## check in 10 seconds (with warm caches) what changes break most often: style, types, the unit and contract tests
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --check --quiet . && $(RUN) -m mypy --no-error-summary
@@ -127,7 +127,7 @@ generate: .venv/.run ## write every file that is generated from others (CONTRIBU
 stage: .venv/.run ## add a stage like another one, without deploying it (NAME=staging, FROM=dev)
 	@exec $(RUN) -m operations.new_stage --name "$(NAME)" $(if $(FROM),--from "$(FROM)")
 
-lint: install .local/docs/.made ## check style, types, the CloudFormation template, the state machine, and the pages and their links
+lint: install ## check style, types, the CloudFormation template, the state machine, and the pages and their links
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy

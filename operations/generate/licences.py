@@ -12,9 +12,9 @@ PAGE = Path("docs", "licences.md")
 
 _HEAD = """# Licences
 
-Dragonpost is under the MIT licence (`LICENSE`). Its Lambda package carries parts that others have made, and whose licences
-allow this. Each part brings the text of its licence into the package; only Chalice's runtime and star-openapi-swagger
-bring none. The repository itself also has files of others: {ours}.
+Dragonpost is under the MIT licence (`LICENSE`). Its Lambda package carries parts of others, whose licences allow
+this. Each part brings the text of its licence into the package, except Chalice's runtime and star-openapi-swagger.
+The repository itself also has files of others: {ours}.
 What Swagger UI's bundle was made from is not listed, because the file does not say it.
 What `make` installs to run, test and deploy does not ship; `requirements*.txt` and `package-lock.json` list it.
 
