@@ -20,9 +20,9 @@ STAGE := $(if $(filter command line,$(origin STAGE)),$(STAGE),dev)
 DO := $(if $(filter command line,$(origin DO)),$(DO),list)
 USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
-$(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID LANGUAGE NAME PERSON SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+$(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID LANGUAGE NAME PERSON PORT SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env postman-environment reset install quick test prove bench bench-growth simulate mutants lock sbom generate client stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
+.PHONY: help run token aws-env postman-environment reset docs install quick test prove bench bench-growth simulate mutants lock sbom generate client stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -76,9 +76,12 @@ postman-environment: .venv/.run ## write a Postman environment that is filled in
 reset: .venv/.run ## forget everything that `make run` keeps in .local
 	@exec $(RUN) -m devstack reset
 
-# Python's packages and those of Node.js come from different places, so both are installed at once.
+docs: .local/docs/.made ## serve the pages of docs/ as a site on http://127.0.0.1:8001 (PORT=…)
+	@exec $(TOOLS) .local/docs/bin/python -m operations.docs_site --port "$(or $(PORT),8001)"
+
+# Python's packages, those of Node.js and what makes the site do not wait for each other.
 install: ## install what testing needs, and nothing else
-	@$(MAKE) --silent -j2 .venv/.dev node_modules/.installed
+	@$(MAKE) --silent -j3 .venv/.dev node_modules/.installed .local/docs/.made
 
 quick: install ## check in 10 seconds (with warm caches) what changes break most often: style, types, the unit and contract tests
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --check --quiet . && $(RUN) -m mypy --no-error-summary
@@ -113,6 +116,7 @@ lock: .venv/.made ## pin what requirements*.in ask for, with hashes, in requirem
 	$(call lock,requirements-dev,$(REQUIREMENTS_RUN))
 	$(call lock,requirements-mutants,$(REQUIREMENTS_DEV))
 	$(call lock,requirements-checkov)
+	$(call lock,requirements-docs,,$(addprefix -c ,$(REQUIREMENTS_DEV)))
 	$(call lock,benchmarks/peers/runtime,,--no-deps)
 	$(call lock,benchmarks/peers/chalice/requirements,,--no-deps)
 	$(call lock,benchmarks/peers/fastapi/requirements,,--no-deps)
@@ -130,7 +134,7 @@ client: .venv/.dev ## make a typed client of the API, as a package (LANGUAGE=pyt
 stage: .venv/.run ## add a stage like another one, without deploying it (NAME=staging, FROM=dev)
 	@exec $(RUN) -m operations.new_stage --name "$(NAME)" $(if $(FROM),--from "$(FROM)")
 
-lint: install ## check style, types, the CloudFormation template and the state machine
+lint: install ## check style, types, the CloudFormation template, the state machine, and the pages and their links
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -144,6 +148,7 @@ lint: install ## check style, types, the CloudFormation template and the state m
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
 	$(HERE) node_modules/.bin/spectral lint --fail-severity=hint chalicelib/web/static/openapi.json
+	$(HERE) .local/docs/bin/python -m zensical build --clean --strict
 
 unit: install ## run the tests that need no embedded AWS, with coverage (one to three minutes)
 	@exec $(RUN) -m pytest tests/unit tests/contract tests/integration -n $(WORKERS) --cov --cov-report=term
@@ -212,7 +217,7 @@ destroy: .venv/.run ## remove a stage with its data (STAGE=dev), or prod without
 	@exec $(TOOLS) $(PYTHON) -m operations.destroy --stage $(STAGE)
 
 clean: ## remove what can be made again; keeps .local
-	rm -rf .venv node_modules vendor .pycache .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
+	rm -rf .venv node_modules vendor .cache .pycache .mypy_cache .pytest_cache .ruff_cache .coverage .chalice/deployments
 
 .venv/.made:
 	@$(BASE_PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || \
@@ -243,6 +248,12 @@ clean: ## remove what can be made again; keeps .local
 .local/checkov/.made: requirements-checkov.txt
 	@$(BASE_PYTHON) -IS operations/environment.py tools $(BASE_PYTHON) -m venv .local/checkov >&2
 	@$(call install,.local/checkov,requirements-checkov.txt)
+	@touch $@
+
+# So has what makes a site of docs/: nothing else needs it.
+.local/docs/.made: requirements-docs.txt | .venv/.made
+	@$(BASE_PYTHON) -IS operations/environment.py tools $(BASE_PYTHON) -m venv .local/docs >&2
+	@$(call install,.local/docs,requirements-docs.txt)
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

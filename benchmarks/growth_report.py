@@ -10,11 +10,13 @@ from benchmarks import plot
 from benchmarks.cases import ADDER, API
 from benchmarks.grown_aws import DYNAMODB, HOMES, S3, Registry
 from benchmarks.package import FUNCTIONS
-from benchmarks.report import PLOTS, RESULTS
+from benchmarks.report import RESULTS
 from benchmarks.spread import Samples, Spread
+from operations import PROJECT
 from operations.functions import LIMITS
 
 GROWTH = RESULTS.parent / "GROWTH.md"
+PLOT = PROJECT / "docs" / "images" / "growth.svg"  # docs/scaling.md shows it, too
 
 TITLES = {
     "add": "adding a dragon",
@@ -58,8 +60,7 @@ def row_of(registry: Registry, name: str) -> str:
 
 def write(samples: Samples, counts: Counts, effort: Effort, began: Sequence[str], took_s: float) -> None:
     """Write GROWTH.md and the plot. Takes what `machine.description` said before anything was measured."""
-    PLOTS.mkdir(exist_ok=True)
-    (PLOTS / "growth.svg").write_text(_plot(samples, effort.sizes), encoding="utf-8")
+    PLOT.write_text(_plot(samples, effort.sizes), encoding="utf-8")
     parts = [_head(effort, began, took_s), _flat(samples, counts, effort.sizes)]
     parts += [_warm(home, samples, effort.sizes) for home in HOMES]
     parts.append(_new(samples, effort.sizes))
@@ -126,7 +127,7 @@ def _warm(home: str, samples: Samples, sizes: Sequence[int]) -> Iterator[str]:
 def _new(samples: Samples, sizes: Sequence[int]) -> Iterator[str]:
     yield "## New functions"
     yield ""
-    yield "![CPU of a new function, by dragons](plots/growth.svg)"
+    yield "![CPU of a new function, by dragons](../docs/images/growth.svg)"
     yield ""
     yield (
         "From the import to the first answer, with AWS behind TLS on this machine, so that the document is sent and "

@@ -17,12 +17,24 @@ from operations.generate import (
     cost,
     differences,
     licences,
+    llms,
     openapi,
     policies,
     workflow_graph,
 )
 
-GENERATORS = (characters, openapi, workflow_graph, app_overrides, chalice_config, policies, differences, cost, licences)
+GENERATORS = (
+    characters,
+    openapi,
+    workflow_graph,
+    app_overrides,
+    chalice_config,
+    policies,
+    differences,
+    cost,
+    licences,
+    llms,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,13 +12,13 @@ PAGE = Path("docs", "licences.md")
 
 _HEAD = """# Licences
 
-Dragonpost is under the [MIT licence](../LICENSE). Its Lambda package carries parts of others, whose licences allow
-it. The texts of the licences are in the package as the parts bring them (Chalice's runtime and star-openapi-swagger
-bring none). Of others are, in this repository itself, {ours}.
-What Swagger UI's bundle was made from is not listed: the file does not say it.
-What `make` installs to run, test and deploy does not ship: `requirements*.txt` and `package-lock.json` list it.
+Dragonpost is under the MIT licence (`LICENSE`). Its Lambda package carries parts of others, whose licences allow
+this. Each part brings the text of its licence into the package, except Chalice's runtime and star-openapi-swagger.
+The repository itself also has files of others: {ours}.
+What Swagger UI's bundle was made from is not listed, because the file does not say it.
+What `make` installs to run, test and deploy does not ship; `requirements*.txt` and `package-lock.json` list it.
 
-`make generate` makes this page from the packages themselves, and fails at a licence that nobody has looked at
+`make generate` makes this page from the packages themselves, and fails if nobody has looked at one of the licences
 (`operations/materials.py`). `make sbom` prints the same as [CycloneDX](https://cyclonedx.org/docs/1.6/json/), and
 deploying leaves it beside the package, with the package's hash: `.local/build/<stage>/app/bom.json`.
 

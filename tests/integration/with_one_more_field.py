@@ -1,4 +1,4 @@
-"""A field that is declared in one place works everywhere. test_one_more_field.py runs this in a copy that has one."""
+"""A field that is declared in one place works everywhere. test_tutorial.py runs this in a copy that has one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.bad_input import REFUSED
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import Service
 from tests.integration.stage import Stage
-from tests.one_more_field import ALIAS, EXAMPLES, LABEL, NAME, STORED_DEFAULT
 from tests.samples import dragon_body, dragon_members
+from tests.tutorial import ALIAS, EXAMPLES, LABEL, NAME, STORED_DEFAULT
 
 
 def without(members: dict[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class TestReport:
 
     @pytest.fixture
     def written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-        monkeypatch.setattr(growth_report, "PLOTS", tmp_path / "plots")
+        monkeypatch.setattr(growth_report, "PLOT", tmp_path / "growth.svg")
         monkeypatch.setattr(growth_report, "GROWTH", tmp_path / "GROWTH.md")
 
         def write(samples: Samples, more_items: int = 0) -> str:

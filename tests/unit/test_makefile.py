@@ -25,7 +25,7 @@ case "$*" in
   *"devstack token"* | *"devstack aws-env"* | *"operations.deploy "* | *"operations.dead_letters"*) echo the-answer ;;
   *"operations.trace"* | *"operations.status"*) echo "$*" ;;
   *"operations.logs"* | *"operations.destroy"* | *"operations.forget"* | *"operations.restore"*) echo "$*" ;;
-  *"operations.new_stage"*) echo "$*" ;;
+  *"operations.new_stage"* | *"operations.docs_site"*) echo "$*" ;;
   *) echo Collecting dragons; echo and more on stderr >&2 ;;
 esac
 """
@@ -35,7 +35,13 @@ esac
 def clone(tmp_path: Path) -> Path:
     """A clone in which nothing is installed, as after a pull that changed every pin."""
     clone = tmp_path / "a clone"
-    for program in (".venv/bin/python", ".local/checkov/bin/python", "programs/npm", "programs/python3"):
+    for program in (
+        ".venv/bin/python",
+        ".local/checkov/bin/python",
+        ".local/docs/bin/python",
+        "programs/npm",
+        "programs/python3",
+    ):
         (clone / program).parent.mkdir(parents=True, exist_ok=True)
         (clone / program).write_text(STAND_IN, encoding="utf-8")
         (clone / program).chmod(0o755)
@@ -66,7 +72,9 @@ def test_a_target_prints_its_answer_alone_even_where_it_installs_first(clone: Pa
     assert CHATTER in made.stderr, "nothing was installed, so this test tests nothing"
 
 
-@pytest.mark.parametrize("target", [".venv/.mutants", "node_modules/.installed", ".local/checkov/.made"])
+@pytest.mark.parametrize(
+    "target", [".venv/.mutants", "node_modules/.installed", ".local/checkov/.made", ".local/docs/.made"]
+)
 def test_whatever_installs_prints_nothing_on_stdout(clone: Path, target: str) -> None:
     made = make(clone, "-s", target)
 
@@ -120,6 +128,14 @@ def test_a_new_stage_has_the_name_that_is_given_on_the_command_line(clone: Path,
     made = make(clone, "-s", "stage", *given, NAME="ada", FROM="nowhere")
 
     assert made.stdout.rstrip("\n").endswith(f"-m operations.new_stage {asked}")
+
+
+@pytest.mark.parametrize(("given", "port"), [([], "8001"), (["PORT=9000"], "9000")], ids=["nothing", "a port"])
+def test_the_site_is_served_where_the_command_line_says(clone: Path, given: list[str], port: str) -> None:
+    """A shell may have exported PORT, for something else."""
+    made = make(clone, "-s", "docs", *given, PORT="80")
+
+    assert made.stdout.rstrip().endswith(f"-m operations.docs_site --port {port}")
 
 
 def test_each_parameter_that_is_set_reaches_the_deployment_as_it_was_written(clone: Path) -> None:
