@@ -25,10 +25,10 @@ pytest.register_assert_rewrite("tests.protocols.dragon_repository")
 # times as long.
 NOT_MEASURED = {"deploy", "e2e", "integration", "proof"}
 
-# The tests of each of these folders share a devstack, so one worker runs them all. They take longest, those in the
-# browser most of all, which another worker runs, on another devstack.
+# The tests of each of these folders share a devstack, so one worker runs them all. They take longest. These of their
+# files take half of that, on another worker's devstack.
 SHARE_A_DEVSTACK = {"e2e", "proof"}
-ON_ANOTHER = {"test_browser.py"}
+SHARE_ANOTHER = {"test_browser.py", "test_devstack.py"}
 
 # A worker that has to end waits 5 s for its test, then interrupts it, and has 10 s to end what the test started.
 NodeManager.EXIT_TIMEOUT = 20
@@ -39,8 +39,9 @@ class ByFolder(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        shares = file.parent.name in SHARE_A_DEVSTACK and file.name not in ON_ANOTHER
-        return str(file.parent if shares else file)
+        if file.parent.name not in SHARE_A_DEVSTACK:
+            return str(file)
+        return f"{file.parent}, another devstack" if file.name in SHARE_ANOTHER else str(file.parent)
 
 
 def pytest_configure(config: pytest.Config) -> None:
