@@ -24,6 +24,16 @@ function mend() {
   }
 }
 
+let mending = 0;
+
+/** Mend before the page is next painted: Swagger UI draws in many steps, and measuring after each is slow. */
+function mendSoon() {
+  mending ||= requestAnimationFrame(() => {
+    mending = 0;
+    mend();
+  });
+}
+
 /** Return the document as this page shows it: what it fills in can be sent as it is.
  *
  * Its examples have one dragon name and one message id, which nobody has used yet.
@@ -88,7 +98,7 @@ async function start() {
     tryItOutEnabled: true,
     validatorUrl: null,
   });
-  new MutationObserver(mend).observe(byId("swagger"), { childList: true, subtree: true });
+  new MutationObserver(mendSoon).observe(byId("swagger"), { childList: true, subtree: true });
   session.addEventListener("start", () => {
     schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
     useOwnCompany(ui);
