@@ -84,7 +84,14 @@ def desk(browser: Browser, api: Api, user: str) -> Iterator[Visit]:
 
 @contextlib.contextmanager
 def visit(
-    browser: Browser, api: Api, *, theme: str = "light", width: int = WIDE, height: int = 900, zone: str | None = None
+    browser: Browser,
+    api: Api,
+    *,
+    theme: str = "light",
+    width: int = WIDE,
+    height: int = 900,
+    zone: str | None = None,
+    scale: float = 1,
 ) -> Iterator[Visit]:
     """Open a window whose console messages, crashes and policy violations are collected."""
     context = browser.new_context(
@@ -93,6 +100,7 @@ def visit(
         reduced_motion="reduce",
         locale="en-US",
         timezone_id=zone,
+        device_scale_factor=scale,
         ignore_https_errors="ca_bundle" in api.devstack.running,  # made for the embedded AWS; no browser trusts it
     )
     context.set_default_timeout(ACTS_WITHIN_MS)

@@ -21,6 +21,7 @@ from operations import PROJECT
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
 from tests.e2e.messages import a_message, post, stored
+from tests.e2e.pictures import changed, not_comparable, pictures
 from tests.e2e.running import Api
 from tests.e2e.scenes import scenes
 from tests.e2e.trying import OPERATORS_REFUSALS, Trying, try_all
@@ -242,8 +243,9 @@ class TestTryingItOut:
     def test_every_operation_is_filled_in_and_succeeds_twice_in_a_row_or_is_refused_as_documented(
         self, browser: Browser, apis: dict[str, Api]
     ) -> None:
-        """Each operation takes seconds, because Swagger UI draws slowly without a graphics card. `make prove` tries them
-        as somebody of a company."""
+        """Each operation takes seconds, because Swagger UI draws slowly without a graphics card. `make prove` goes
+        through them as somebody of a company, too.
+        """
         with visit(browser, apis["gateway"]) as visited:
             names, ids = try_all(visited, "operator", OPERATORS_REFUSALS)
             again = Trying(visited)
@@ -711,6 +713,15 @@ class TestLooks:
             assert visited.complaints == []
 
         assert {place: faults for place, faults in found.items() if faults} == {}
+
+    def test_views_look_as_they_were_accepted(self, browser: Browser, apis: dict[str, Api]) -> None:
+        """Three of them; `make prove` compares all. If one should look otherwise, look at it, and accept it:
+        `.venv/bin/python -m tests.e2e.screenshots --accept`.
+        """
+        if reason := not_comparable(browser):
+            pytest.skip(reason)
+
+        assert changed(browser, pictures(browser, apis["local"], {"dragons", "submission", "message-refused"})) == {}
 
     def test_axe_finds_nothing_in_the_docs(self, local: Visit) -> None:
         page = local.open("/docs")

@@ -12,7 +12,6 @@ from tests.e2e.browser import Visit
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 
-
 DONE_A_MOMENT_LATER = {"getDragon", "getSubmission", "getMessage"}  # their descriptions say so
 # What is refused as it is filled in, as docs/console.md says: an operator has to name the company of a list, and a
 # dragon can be removed once.
