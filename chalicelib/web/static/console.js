@@ -28,7 +28,17 @@ const VIEWS = {
   message: { show: showMessage, title: ({ id }) => `Message ${id.slice(0, 8)}` },
   find: { show: showFind, title: () => "Look up" },
 };
-const LISTS = ["dragons-list", "families", "dragon-shown", "reports-list", "submission-shown", "steps", "messages-list", "message-shown", "find-shown"];
+const LISTS = [
+  "dragons-list",
+  "families",
+  "dragon-shown",
+  "reports-list",
+  "submission-shown",
+  "steps",
+  "messages-list",
+  "message-shown",
+  "find-shown",
+];
 
 let leaving = new AbortController(); // of the view that is shown
 let last = ""; // what was shown before: its heading need not have the focus again
@@ -82,7 +92,8 @@ function greet() {
   byId("who-name").textContent = session.claims.email ?? session.claims["cognito:username"] ?? "Signed in";
   const company = session.company ? `company ${session.company.slice(0, 8)}…` : "no company";
   byId("who-role").textContent = session.isOperator ? "operator" : company;
-  byId("zone").textContent = `You are ${byId("who-name").textContent} (${byId("who-role").textContent}). Times are in your zone, ${zone}.`;
+  byId("zone").textContent =
+    `You are ${byId("who-name").textContent} (${byId("who-role").textContent}). Times are in your zone, ${zone}.`;
 }
 
 /** Forget what was typed. A session that ends by itself keeps it, for the user who signs in again. */

@@ -23,7 +23,8 @@ export const addressParts = OF_ADDRESS;
 export const labelOf = (name) => FIELDS.find((field) => field.name === name).label;
 
 /** Return the class that gives something a family's colour. */
-export const familyClass = (family) => (FAMILIES.has(family.toLowerCase()) ? `family-${family.toLowerCase()}` : "family-other");
+export const familyClass = (family) =>
+  FAMILIES.has(family.toLowerCase()) ? `family-${family.toLowerCase()}` : "family-other";
 
 /** Return a family's name with its colour. */
 export const familyMark = (family) => element("span", { class: `family ${familyClass(family)}` }, family);

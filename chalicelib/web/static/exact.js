@@ -29,9 +29,20 @@ function value(first, token) {
 /** Return a node as JSON, indented. */
 export function written(node, indent = "") {
   const inner = `${indent}  `;
-  const list = (open, parts, close) => (parts.length ? `${open}\n${inner}${parts.join(`,\n${inner}`)}\n${indent}${close}` : open + close);
-  if (node.members) return list("{", node.members.map(([name, member]) => `${JSON.stringify(name)}: ${written(member, inner)}`), "}");
-  if (node.items) return list("[", node.items.map((item) => written(item, inner)), "]");
+  const list = (open, parts, close) =>
+    parts.length ? `${open}\n${inner}${parts.join(`,\n${inner}`)}\n${indent}${close}` : open + close;
+  if (node.members)
+    return list(
+      "{",
+      node.members.map(([name, member]) => `${JSON.stringify(name)}: ${written(member, inner)}`),
+      "}",
+    );
+  if (node.items)
+    return list(
+      "[",
+      node.items.map((item) => written(item, inner)),
+      "]",
+    );
   return node.text;
 }
 
@@ -45,7 +56,9 @@ export const said = (node) => (node?.text?.startsWith('"') ? JSON.parse(node.tex
 
 /** Return the members of a message, each with its path and what it says, in the message's order. */
 export function rowsOf(message) {
-  return [...leaves(message, "")].filter(([path]) => !OF_THE_SERVICE.has(path)).map(([path, node]) => ({ path, said: said(node), means: meaning(path, node) }));
+  return [...leaves(message, "")]
+    .filter(([path]) => !OF_THE_SERVICE.has(path))
+    .map(([path, node]) => ({ path, said: said(node), means: meaning(path, node) }));
 }
 
 /** Return the members of two messages beside each other: what each says, and whether it means the same. */
@@ -59,8 +72,10 @@ export function compared(posted, stored) {
 }
 
 function* leaves(node, path) {
-  if (node.members?.length) for (const [name, member] of node.members) yield* leaves(member, path ? `${path}.${name}` : name);
-  else if (node.items?.length) for (const [index, item] of node.items.entries()) yield* leaves(item, `${path}[${index}]`);
+  if (node.members?.length)
+    for (const [name, member] of node.members) yield* leaves(member, path ? `${path}.${name}` : name);
+  else if (node.items?.length)
+    for (const [index, item] of node.items.entries()) yield* leaves(item, `${path}[${index}]`);
   else yield [path, node.text ? node : { text: written(node) }];
 }
 
@@ -73,5 +88,7 @@ function meaning(path, { text }) {
   const [, sign, whole, fraction = "", exponent = "0"] = number;
   const digits = (whole + fraction).replace(/^0+/, "");
   const significant = digits.replace(/0+$/, "");
-  return significant ? `${sign}${significant}E${BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length)}` : "0";
+  return significant
+    ? `${sign}${significant}E${BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length)}`
+    : "0";
 }

@@ -53,9 +53,19 @@ function node(state) {
   const end = state.edges.length === 0;
   const radius = state.type === "Choice" || end ? NODE.height / 2 : NODE.radius;
   const box = { x: x - NODE.width / 2, y: y - NODE.height / 2, width: NODE.width, height: NODE.height, rx: radius };
-  const texts = [[state.words.split(" "), " ", "in-words"], [state.name.split(/(?=[A-Z])/), "", "own-name"]];
-  const written = texts.map(([words, space, kind]) => drawing("text", { class: kind }, spans(lines(words, space), x, y)));
-  return drawing("g", { class: `state ${state.type.toLowerCase()}${end ? " end" : ""}` }, drawing("rect", box), written);
+  const texts = [
+    [state.words.split(" "), " ", "in-words"],
+    [state.name.split(/(?=[A-Z])/), "", "own-name"],
+  ];
+  const written = texts.map(([words, space, kind]) =>
+    drawing("text", { class: kind }, spans(lines(words, space), x, y)),
+  );
+  return drawing(
+    "g",
+    { class: `state ${state.type.toLowerCase()}${end ? " end" : ""}` },
+    drawing("rect", box),
+    written,
+  );
 }
 
 const spans = (texts, x, y) =>

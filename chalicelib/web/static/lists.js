@@ -9,7 +9,13 @@ export const linkButton = (to, text, kind = "quiet") => element("a", { href: to,
 
 /** Return what stands in place of an empty list: what is missing, and what one can do next. */
 export const empty = (heading, text, ...steps) =>
-  element("div", { class: "empty" }, element("h3", {}, heading), text ? element("p", {}, text) : null, element("p", { class: "buttons" }, steps));
+  element(
+    "div",
+    { class: "empty" },
+    element("h3", {}, heading),
+    text ? element("p", {}, text) : null,
+    element("p", { class: "buttons" }, steps),
+  );
 
 /** Show other entries in a list. The entry that has the focus keeps it, if it is still there. */
 export function replaceEntries(list, entries) {

@@ -30,7 +30,10 @@ export function wireLookup() {
     if (active >= 0) open(list.children[active].dataset.address);
     else if (text) open(addressIn(text) ?? address("find", "", { q: text }));
   });
-  for (const [target, event] of [[session, "end"], [globalThis, "hashchange"]]) {
+  for (const [target, event] of [
+    [session, "end"],
+    [globalThis, "hashchange"],
+  ]) {
     target.addEventListener(event, () => {
       field.value = "";
       close();
@@ -56,14 +59,20 @@ function nothing(text) {
       ? "No dragon’s name begins so. You may be the first to report it."
       : "No message, report or order that you may see has this id. What was posted or reported a moment ago may take a second.",
     linkButton(address("find", "", { q: text }), "Look again"),
-    name ? linkButton(address("reports", "new", { name }), "Report it", "") : linkButton(address("messages"), "See your messages"),
+    name
+      ? linkButton(address("reports", "new", { name }), "Report it", "")
+      : linkButton(address("messages"), "See your messages"),
   );
 }
 
 /** Return the address of what a text names, or null. */
 async function locate(text) {
   const id = lastPart(text);
-  const attempts = UUID.test(id) ? [submission, message, order, company] : KEYED.test(id) ? [submission, dragon, prefix] : [dragon, prefix];
+  const attempts = UUID.test(id)
+    ? [submission, message, order, company]
+    : KEYED.test(id)
+      ? [submission, dragon, prefix]
+      : [dragon, prefix];
   const found = await Promise.all(attempts.map((attempt) => attempt(id)));
   return found.find(Boolean) ?? null;
 }
@@ -138,11 +147,26 @@ const anyId = (text) => offer(address("find", "", { q: text }), element("b", {},
 async function dragons(namePrefix) {
   try {
     const { value } = await call("GET", `dragons?${new URLSearchParams({ namePrefix, limit: SUGGESTED_MAX + 1 })}`);
-    const offers = value.slice(0, SUGGESTED_MAX).map((found) =>
-      offer(address("dragons", found.dragon_name_str), element("b", {}, found.dragon_name_str), familyMark(found.family_str), placeOf(found)),
-    );
-    if (value.length > SUGGESTED_MAX) offers.push(offer(address("dragons", "", { namePrefix }), `All whose names begin with “${namePrefix}”`));
-    return offers.length ? offers : [offer(address("find", "", { q: namePrefix }), `No dragon’s name begins with “${namePrefix}”. Look for it everywhere.`)];
+    const offers = value
+      .slice(0, SUGGESTED_MAX)
+      .map((found) =>
+        offer(
+          address("dragons", found.dragon_name_str),
+          element("b", {}, found.dragon_name_str),
+          familyMark(found.family_str),
+          placeOf(found),
+        ),
+      );
+    if (value.length > SUGGESTED_MAX)
+      offers.push(offer(address("dragons", "", { namePrefix }), `All whose names begin with “${namePrefix}”`));
+    return offers.length
+      ? offers
+      : [
+          offer(
+            address("find", "", { q: namePrefix }),
+            `No dragon’s name begins with “${namePrefix}”. Look for it everywhere.`,
+          ),
+        ];
   } catch (error) {
     if (error instanceof Problem || error instanceof SignedOut) return []; // Enter says what is wrong
     throw error;
@@ -150,7 +174,11 @@ async function dragons(namePrefix) {
 }
 
 function offer(to, ...parts) {
-  const made = element("li", { role: "option", "data-address": to, "aria-selected": "false" }, parts.map((part) => element("span", {}, part)));
+  const made = element(
+    "li",
+    { role: "option", "data-address": to, "aria-selected": "false" },
+    parts.map((part) => element("span", {}, part)),
+  );
   made.addEventListener("pointerdown", (event) => {
     event.preventDefault(); // the field would lose the focus, and the list with it
     open(to);

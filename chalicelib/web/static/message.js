@@ -59,7 +59,12 @@ async function asked(reference) {
 }
 
 const waiting = ({ body, status }) => [
-  element("div", { class: "panel" }, messageMark(status), element("p", {}, "The queue has it, so it is not lost. It is about to be stored.")),
+  element(
+    "div",
+    { class: "panel" },
+    messageMark(status),
+    element("p", {}, "The queue has it, so it is not lost. It is about to be stored."),
+  ),
   members(rowsOf(read(body))),
 ];
 
@@ -73,7 +78,12 @@ function show(id, { text, value }, mine) {
   if (another) mine.status = "refused";
   const company = value.metadata.company_id;
   place.replaceChildren(
-    element("div", { class: `panel${another ? " bad" : ""}` }, messageMark(another ? "refused" : "stored"), another ? conflict(mine) : element("p", {}, storedWords(mine))),
+    element(
+      "div",
+      { class: `panel${another ? " bad" : ""}` },
+      messageMark(another ? "refused" : "stored"),
+      another ? conflict(mine) : element("p", {}, storedWords(mine)),
+    ),
     facts([
       ["Message", element("code", {}, id)],
       ["Message time", moment(value.metadata.message_time)],
@@ -84,20 +94,36 @@ function show(id, { text, value }, mine) {
     element(
       "p",
       { class: "buttons" },
-      linkButton(address("messages", "new", { repeat: id, company_id: company }), another ? "Send yours under a new id" : "Repeat under a new id", another ? "" : "quiet"),
+      linkButton(
+        address("messages", "new", { repeat: id, company_id: company }),
+        another ? "Send yours under a new id" : "Repeat under a new id",
+        another ? "" : "quiet",
+      ),
       copyLink(),
     ),
-    element("details", {}, element("summary", {}, "As the service returns it"), element("pre", { id: "stored", tabindex: 0 }, written(stored))),
+    element(
+      "details",
+      {},
+      element("summary", {}, "As the service returns it"),
+      element("pre", { id: "stored", tabindex: 0 }, written(stored)),
+    ),
   );
 }
 
 const storedWords = (mine) => (mine ? "What you posted is stored, as it was sent." : "It is stored, as it was sent.");
 
 const conflict = ({ digest }) =>
-  element("p", {}, `Another message is stored under this id, and it stays. Yours was ${digest ? "accepted, but not stored" : "not accepted"}. What differs is in red.`);
+  element(
+    "p",
+    {},
+    `Another message is stored under this id, and it stays. Yours was ${digest ? "accepted, but not stored" : "not accepted"}. What differs is in red.`,
+  );
 
 const members = (rows) =>
-  table(["Member", "What it says"], rows.map((row) => element("tr", {}, element("th", { scope: "row" }, row.path), cell("", row.said))));
+  table(
+    ["Member", "What it says"],
+    rows.map((row) => element("tr", {}, element("th", { scope: "row" }, row.path), cell("", row.said))),
+  );
 
 const comparison = (rows) =>
   table(
@@ -114,20 +140,44 @@ const comparison = (rows) =>
     "beside",
   );
 
-const cell = (label, text) => element("td", { "data-label": label }, text === null ? element("i", {}, "nothing") : text);
+const cell = (label, text) =>
+  element("td", { "data-label": label }, text === null ? element("i", {}, "nothing") : text);
 
 const table = (headings, rows, kind = "") =>
   element(
     "table",
     { class: `members ${kind}` },
-    element("thead", {}, element("tr", {}, headings.map((heading) => element("th", { scope: "col" }, heading)))),
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        headings.map((heading) => element("th", { scope: "col" }, heading)),
+      ),
+    ),
     element("tbody", {}, rows),
   );
 
-const again = () => element("button", { type: "button", class: "quiet", onclick: () => dispatchEvent(new Event("hashchange")) }, "Look again");
+const again = () =>
+  element(
+    "button",
+    { type: "button", class: "quiet", onclick: () => dispatchEvent(new Event("hashchange")) },
+    "Look again",
+  );
 
 const late = (id) =>
-  empty("It is not stored yet.", `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`, again(), linkButton(address("messages"), "See your messages"));
+  empty(
+    "It is not stored yet.",
+    `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+    again(),
+    linkButton(address("messages"), "See your messages"),
+  );
 
 const nothing = (id) =>
-  empty("No message is stored under this id.", `${id} may be another company’s, or on its way: what was posted a moment ago may take a second.`, again(), linkButton(address("messages"), "See your messages"));
+  empty(
+    "No message is stored under this id.",
+    `${id} may be another company’s, or on its way: what was posted a moment ago may take a second.`,
+    again(),
+    linkButton(address("messages"), "See your messages"),
+  );

@@ -20,7 +20,13 @@ export function wireMessages() {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const { company_id, from, to } = form.elements;
-    go(address("messages", "", { company_id: company_id.value.trim(), from: instantOf(from.value), to: instantOf(to.value) }));
+    go(
+      address("messages", "", {
+        company_id: company_id.value.trim(),
+        from: instantOf(from.value),
+        to: instantOf(to.value),
+      }),
+    );
   });
   session.addEventListener("end", () => (company = ""));
   walkWithArrows(list);
@@ -41,7 +47,10 @@ export async function showMessages(asked, signal) {
   if (session.isOperator) company = named;
   list.setAttribute("aria-busy", "true");
   try {
-    const wanted = { limit: PAGE_SIZE, ...Object.fromEntries(["from", "to", "cursor"].filter((name) => query[name]).map((name) => [name, query[name]])) };
+    const wanted = {
+      limit: PAGE_SIZE,
+      ...Object.fromEntries(["from", "to", "cursor"].filter((name) => query[name]).map((name) => [name, query[name]])),
+    };
     if (named) wanted.company_id = named;
     const answer = await call("GET", `messages?${new URLSearchParams(wanted)}`);
     if (signal.aborted) return;
@@ -60,7 +69,12 @@ function showFilter(query, named) {
   company_id.value = session.isOperator ? named : "";
   from.value = localOf(query.from);
   to.value = localOf(query.to);
-  const choices = { Any: {}, Today: { from: dayBegan(0) }, Yesterday: { from: dayBegan(1), to: dayBegan(0) }, "Last 7 days": { from: dayBegan(6) } };
+  const choices = {
+    Any: {},
+    Today: { from: dayBegan(0) },
+    Yesterday: { from: dayBegan(1), to: dayBegan(0) },
+    "Last 7 days": { from: dayBegan(6) },
+  };
   byId("messages-quick").replaceChildren(
     ...Object.entries(choices).map(([words, times]) => {
       const chosen = (times.from ?? "") === (query.from ?? "") && (times.to ?? "") === (query.to ?? "");
@@ -74,10 +88,17 @@ function showFilter(query, named) {
 function onTheirWay(whose, listed) {
   const known = new Set(listed.map(({ message_id }) => message_id));
   return postedFor(whose)
-    .filter(({ id, status }) => status === "accepted" ? !known.has(id) : status === "refused")
+    .filter(({ id, status }) => (status === "accepted" ? !known.has(id) : status === "refused"))
     .map(({ id, company: company_id, body, status }) => {
       const message = read(body);
-      return { id, company_id, status, amount: said(at(message, "data", "order_amount")), order: said(at(message, "data", "order_id")), at: null };
+      return {
+        id,
+        company_id,
+        status,
+        amount: said(at(message, "data", "order_amount")),
+        order: said(at(message, "data", "order_id")),
+        at: null,
+      };
     });
 }
 
@@ -94,7 +115,15 @@ const table = (rows) =>
   element(
     "table",
     { class: "entries" },
-    element("thead", {}, element("tr", {}, HEADINGS.map((heading) => element("th", { scope: "col" }, heading)))),
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        HEADINGS.map((heading) => element("th", { scope: "col" }, heading)),
+      ),
+    ),
     element("tbody", {}, rows.map(row)),
   );
 
@@ -102,7 +131,15 @@ const row = ({ id, company_id, status, amount, order, at: accepted }) =>
   element(
     "tr",
     {},
-    element("th", { scope: "row", class: "when" }, element("a", { href: address("messages", id, session.isOperator ? { company_id } : {}), "data-entry": true }, moment(accepted) ?? "Just now")),
+    element(
+      "th",
+      { scope: "row", class: "when" },
+      element(
+        "a",
+        { href: address("messages", id, session.isOperator ? { company_id } : {}), "data-entry": true },
+        moment(accepted) ?? "Just now",
+      ),
+    ),
     element("td", { class: "amount", "data-label": "Amount" }, amount),
     element("td", { "data-label": "Order" }, element("code", {}, order)),
     element("td", { "data-label": "Message" }, element("code", {}, id)),
@@ -110,11 +147,24 @@ const row = ({ id, company_id, status, amount, order, at: accepted }) =>
   );
 
 const noCompany = () =>
-  empty("You belong to no company.", "Messages are a company’s. Ask whoever runs this service to give your account one.", linkButton(address("dragons"), "Look at the dragons"));
+  empty(
+    "You belong to no company.",
+    "Messages are a company’s. Ask whoever runs this service to give your account one.",
+    linkButton(address("dragons"), "Look at the dragons"),
+  );
 
-const whichCompany = () => empty("Which company’s messages?", "Operators may read every company’s. Put a company’s id into the field above.");
+const whichCompany = () =>
+  empty("Which company’s messages?", "Operators may read every company’s. Put a company’s id into the field above.");
 
 const nothing = (query) =>
   query.from || query.to
-    ? empty("No message was accepted in that time.", "Times are in your zone.", linkButton(address("messages", "", { company_id: query.company_id }), "Show messages of any time"))
-    : empty("No messages yet.", "A message is listed a moment after it was stored.", linkButton(address("messages", "new"), "Post a message", ""));
+    ? empty(
+        "No message was accepted in that time.",
+        "Times are in your zone.",
+        linkButton(address("messages", "", { company_id: query.company_id }), "Show messages of any time"),
+      )
+    : empty(
+        "No messages yet.",
+        "A message is listed a moment after it was stored.",
+        linkButton(address("messages", "new"), "Post a message", ""),
+      );

@@ -70,7 +70,8 @@ async function repeated(id, company, signal) {
   note.hidden = false;
 }
 
-const stored = (id, company) => `message/${encodeURIComponent(id)}${company ? `?${new URLSearchParams({ company_id: company })}` : ""}`;
+const stored = (id, company) =>
+  `message/${encodeURIComponent(id)}${company ? `?${new URLSearchParams({ company_id: company })}` : ""}`;
 
 function fill(values) {
   for (const [name, value] of Object.entries(values)) form.elements.namedItem(name).value = value;
@@ -103,7 +104,8 @@ const text = (name) => form.elements.namedItem(name).value.trim();
 
 /** Return the message as JSON. An amount is sent digit for digit, or as text if it is not a number. */
 function bodyOf() {
-  const members = (parent, names) => names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(text(`${parent}${name}`))}`);
+  const members = (parent, names) =>
+    names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(text(`${parent}${name}`))}`);
   const amount = text("/data/order_amount");
   const metadata = members("/metadata/", OF_METADATA);
   const data = members("/data/", ["order_id", "order_time"]);
@@ -118,7 +120,11 @@ function further() {
   try {
     JSON.parse(`{${members}}`);
   } catch {
-    throw new Problem(400, { title: "The message cannot be sent", detail: "Its further data is not JSON.", errors: [{ pointer: "#/data", detail: "must be the members of a JSON object" }] });
+    throw new Problem(400, {
+      title: "The message cannot be sent",
+      detail: "Its further data is not JSON.",
+      errors: [{ pointer: "#/data", detail: "must be the members of a JSON object" }],
+    });
   }
   return members ? [members] : [];
 }

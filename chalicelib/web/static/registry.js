@@ -31,7 +31,8 @@ async function search() {
   const number = ++typed;
   await pause(TYPING_S);
   const { view, query } = route();
-  if (number === typed && view === "dragons") instead(address("dragons", "", { ...query, namePrefix: field.value.trimStart(), cursor: "", page: "" }));
+  if (number === typed && view === "dragons")
+    instead(address("dragons", "", { ...query, namePrefix: field.value.trimStart(), cursor: "", page: "" }));
 }
 
 /** Show the dragons that the address asks for. */
@@ -42,7 +43,10 @@ export async function showDragons(asked, signal) {
   list.setAttribute("aria-busy", "true");
   try {
     const wanted = { limit: PAGE_SIZE, ...only(query, ["family", "namePrefix", "cursor"]) };
-    const [answer] = await Promise.all([call("GET", `dragons?${new URLSearchParams(wanted)}`), showFamilies(query, signal)]);
+    const [answer] = await Promise.all([
+      call("GET", `dragons?${new URLSearchParams(wanted)}`),
+      showFamilies(query, signal),
+    ]);
     if (signal.aborted) return;
     const dragons = answer.value;
     replaceEntries(list, dragons.length ? (query.view === "table" ? table(dragons) : cards(dragons)) : nothing(query));
@@ -54,7 +58,10 @@ export async function showDragons(asked, signal) {
 }
 
 function showLayouts(query) {
-  for (const [id, view] of [["as-cards", ""], ["as-table", "table"]]) {
+  for (const [id, view] of [
+    ["as-cards", ""],
+    ["as-table", "table"],
+  ]) {
     const link = byId(id);
     link.setAttribute("href", address("dragons", "", { ...query, view }));
     if ((query.view ?? "") === view) link.setAttribute("aria-current", "true");
@@ -67,19 +74,34 @@ async function showFamilies(query, signal) {
   if (signal.aborted) return;
   const wanted = query.family?.toLowerCase();
   const largest = value.toSorted((a, b) => b.count - a.count);
-  const shown = largest.filter(({ family_str }, index) => index < FAMILIES_SHOWN || family_str.toLowerCase() === wanted);
+  const shown = largest.filter(
+    ({ family_str }, index) => index < FAMILIES_SHOWN || family_str.toLowerCase() === wanted,
+  );
   const others = largest.filter((family) => !shown.includes(family));
   const link = (family, ...content) => {
     const chosen = (wanted ?? "") === family.toLowerCase();
     const to = address("dragons", "", { ...query, family: chosen ? "" : family, cursor: "", page: "" });
     return element("a", { href: to, class: "chip", "aria-current": chosen ? "true" : null }, content);
   };
-  const links = shown.map(({ family_str, count }) => link(family_str, familyMark(family_str), element("b", {}, String(count))));
-  const rest = others.map(({ family_str, count }) => link(family_str, familyMark(family_str), element("b", {}, String(count))));
+  const links = shown.map(({ family_str, count }) =>
+    link(family_str, familyMark(family_str), element("b", {}, String(count))),
+  );
+  const rest = others.map(({ family_str, count }) =>
+    link(family_str, familyMark(family_str), element("b", {}, String(count))),
+  );
   byId("families").replaceChildren(
     link("", "All"),
     ...links,
-    ...(rest.length ? [element("details", {}, element("summary", { class: "chip" }, `${rest.length} more`), element("p", { class: "chips" }, rest))] : []),
+    ...(rest.length
+      ? [
+          element(
+            "details",
+            {},
+            element("summary", { class: "chip" }, `${rest.length} more`),
+            element("p", { class: "chips" }, rest),
+          ),
+        ]
+      : []),
   );
   byId("families").hidden = value.length < 2;
   byId("known-families").replaceChildren(...value.map(({ family_str }) => element("option", { value: family_str })));
@@ -87,19 +109,31 @@ async function showFamilies(query, signal) {
 
 function nothing(query) {
   const narrowed = Boolean(query.namePrefix || query.family);
-  const by = [query.namePrefix && `whose name begins with “${query.namePrefix}”`, query.family && `of the family ${query.family}`].filter(Boolean);
+  const by = [
+    query.namePrefix && `whose name begins with “${query.namePrefix}”`,
+    query.family && `of the family ${query.family}`,
+  ].filter(Boolean);
   return narrowed
     ? empty(
         `There is no dragon ${by.join(" ")}.`,
         "Somebody has to see it first.",
-        query.namePrefix && query.family ? linkButton(address("dragons", "", { ...query, family: "", cursor: "", page: "" }), "Look in every family") : null,
+        query.namePrefix && query.family
+          ? linkButton(address("dragons", "", { ...query, family: "", cursor: "", page: "" }), "Look in every family")
+          : null,
         linkButton(address("dragons", "", only(query, ["view"])), "Show all dragons"),
-        query.namePrefix ? linkButton(address("reports", "new", { name: query.namePrefix }), `Report ${query.namePrefix}`) : null,
+        query.namePrefix
+          ? linkButton(address("reports", "new", { name: query.namePrefix }), `Report ${query.namePrefix}`)
+          : null,
       )
-    : empty("The registry is empty.", "The first dragon is yours to report.", linkButton(address("reports", "new"), "Report a dragon", ""));
+    : empty(
+        "The registry is empty.",
+        "The first dragon is yours to report.",
+        linkButton(address("reports", "new"), "Report a dragon", ""),
+      );
 }
 
-const nameLink = ({ dragon_name_str: name }) => element("a", { href: address("dragons", name), "data-entry": true }, name);
+const nameLink = ({ dragon_name_str: name }) =>
+  element("a", { href: address("dragons", name), "data-entry": true }, name);
 
 function cards(dragons) {
   return element(
@@ -120,14 +154,26 @@ function cards(dragons) {
 }
 
 function table(dragons) {
-  const headings = [...["dragon_name_str", "family_str", "description_str"].map(labelOf), "Where", ...furtherFields.map(({ label }) => label)];
+  const headings = [
+    ...["dragon_name_str", "family_str", "description_str"].map(labelOf),
+    "Where",
+    ...furtherFields.map(({ label }) => label),
+  ];
   return element(
     "div",
     { class: "scrolling", tabindex: 0, role: "region", "aria-label": "Dragons, as a table" },
     element(
       "table",
       {},
-      element("thead", {}, element("tr", {}, headings.map((heading) => element("th", { scope: "col" }, heading)))),
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          headings.map((heading) => element("th", { scope: "col" }, heading)),
+        ),
+      ),
       element("tbody", {}, dragons.map(row)),
     ),
   );
@@ -145,4 +191,5 @@ function row(dragon) {
   );
 }
 
-const only = (query, names) => Object.fromEntries(names.filter((name) => query[name]).map((name) => [name, query[name]]));
+const only = (query, names) =>
+  Object.fromEntries(names.filter((name) => query[name]).map((name) => [name, query[name]]));

@@ -124,12 +124,19 @@ async function watch(each) {
 function entryOf(submission, known, taken) {
   const { submission_id: id, dragon_name_str: name, status } = submission;
   return [
-    element("div", { class: "heading" }, element("h4", {}, element("a", { href: address("reports", id) }, name)), statusMark(status)),
+    element(
+      "div",
+      { class: "heading" },
+      element("h4", {}, element("a", { href: address("reports", id) }, name)),
+      statusMark(status),
+    ),
     stageList(known, submission),
     element("div", { role: "status" }, outcome(submission, taken)),
   ];
 }
 
 function showNobody() {
-  place.replaceChildren(element("li", { class: "note" }, "Nothing yet. What you report appears here, and you can watch several at once."));
+  place.replaceChildren(
+    element("li", { class: "note" }, "Nothing yet. What you report appears here, and you can watch several at once."),
+  );
 }

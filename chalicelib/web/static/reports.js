@@ -32,13 +32,25 @@ export async function showReports(asked, signal) {
 }
 
 const nothing = () =>
-  empty("You have reported nothing yet.", "Seen a dragon? Tell us, and watch it get into the registry.", linkButton(address("reports", "new"), "Report a dragon", ""));
+  empty(
+    "You have reported nothing yet.",
+    "Seen a dragon? Tell us, and watch it get into the registry.",
+    linkButton(address("reports", "new"), "Report a dragon", ""),
+  );
 
 const table = (submissions) =>
   element(
     "table",
     { class: "entries" },
-    element("thead", {}, element("tr", {}, ["Dragon", "What became of it", "Reported"].map((heading) => element("th", { scope: "col" }, heading)))),
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        ["Dragon", "What became of it", "Reported"].map((heading) => element("th", { scope: "col" }, heading)),
+      ),
+    ),
     element("tbody", {}, submissions.map(row)),
   );
 

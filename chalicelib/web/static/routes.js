@@ -15,7 +15,12 @@ export function route() {
   const [noun, id] = halves(path, "/");
   const views = Object.hasOwn(NOUNS, noun) ? NOUNS[noun] : NOUNS.dragons;
   const view = id === "" ? views.list : (id === "new" && views.new) || views.one || views.list;
-  return { noun: views === NOUNS[noun] ? noun : "dragons", view, id: decoded(id), query: Object.fromEntries(new URLSearchParams(query)) };
+  return {
+    noun: views === NOUNS[noun] ? noun : "dragons",
+    view,
+    id: decoded(id),
+    query: Object.fromEntries(new URLSearchParams(query)),
+  };
 }
 
 /** Return the address of a list, or of one entry or form. Queries without a value are left out. */

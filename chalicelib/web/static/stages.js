@@ -20,7 +20,7 @@ export const statusMark = (status) => element("span", { class: `status ${status}
 export function stageList({ stages, states }, { status, steps = [] }) {
   const known = new Map(states.map((state) => [state.name, state.stage]));
   const reached = steps.map(({ name }) => known.get(name));
-  const current = status === "pending" ? reached.at(-1) ?? 0 : stages.length;
+  const current = status === "pending" ? (reached.at(-1) ?? 0) : stages.length;
   const bad = status === "rejected" || status === "failed";
   const turned = bad && steps.length ? stageThatTurned(reached, stages) : -1;
   return element(
@@ -31,13 +31,18 @@ export function stageList({ stages, states }, { status, steps = [] }) {
       const broken = index === turned || (last && bad);
       const done = steps.length ? reached.includes(index) && index !== current : status === "added";
       const how = broken ? "failed" : index === current ? "running" : done ? "done" : "ahead";
-      return element("li", { "data-status": how, "aria-current": how === "running" ? "step" : null }, last && bad ? WORDS[status] : stage);
+      return element(
+        "li",
+        { "data-status": how, "aria-current": how === "running" ? "step" : null },
+        last && bad ? WORDS[status] : stage,
+      );
     }),
   );
 }
 
 /** Return the last of the stages before anybody was told: there the report was refused, or failed. */
-const stageThatTurned = (reached, stages) => Math.max(...reached.filter((stage) => stage < stages.indexOf("Announce")), 0);
+const stageThatTurned = (reached, stages) =>
+  Math.max(...reached.filter((stage) => stage < stages.indexOf("Announce")), 0);
 
 /** Return what became of a submission, with where to go from there. `taken` is whether a dragon has its name. */
 export function outcome({ status, dragon_name_str: name, reason, notification }, taken) {
@@ -45,11 +50,19 @@ export function outcome({ status, dragon_name_str: name, reason, notification },
   if (status === "pending") return [element("p", {}, "It is on its way. You can go on; this keeps up by itself.")];
   if (status === "added") {
     const told = notification === "failed" ? " Its subscribers could not be told." : "";
-    return [element("p", {}, `It is in the registry.${told}`), element("p", { class: "buttons" }, dragon(`See ${name}`, ""))];
+    return [
+      element("p", {}, `It is in the registry.${told}`),
+      element("p", { class: "buttons" }, dragon(`See ${name}`, "")),
+    ];
   }
   return [
     element("p", { class: "reason" }, reason ?? ""),
-    element("p", { class: "buttons" }, taken ? dragon("See the dragon that has the name", "") : null, linkButton(address("reports", "new"), "Change it and report again")),
+    element(
+      "p",
+      { class: "buttons" },
+      taken ? dragon("See the dragon that has the name", "") : null,
+      linkButton(address("reports", "new"), "Change it and report again"),
+    ),
   ];
 }
 
@@ -71,7 +84,11 @@ export async function follow(id, show, signal, { justReported = false } = {}) {
   const { states } = await workflow;
   const ends = states.filter((state) => !state.edges.length).map((state) => state.name);
   while (!signal.aborted) {
-    const { value, headers } = await patiently(`submissions/${encodeURIComponent(id)}?steps=true`, signal, appearsUntil);
+    const { value, headers } = await patiently(
+      `submissions/${encodeURIComponent(id)}?steps=true`,
+      signal,
+      appearsUntil,
+    );
     if (signal.aborted) return;
     show(value);
     if (value.status !== "pending" && hasEnded(value.steps, ends)) return;

@@ -43,7 +43,15 @@ export async function showSubmission({ id }, signal) {
 }
 
 function show(submission, graph, taken = false) {
-  const { submission_id: id, dragon_name_str: name, status, started_at: started, finished_at: finished, notification, steps } = submission;
+  const {
+    submission_id: id,
+    dragon_name_str: name,
+    status,
+    started_at: started,
+    finished_at: finished,
+    notification,
+    steps,
+  } = submission;
   byId("submission-heading").textContent = name;
   place.replaceChildren(
     element("div", { class: "panel" }, statusMark(status), stageList(graph, submission), ...outcome(submission, taken)),

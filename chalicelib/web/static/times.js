@@ -4,7 +4,12 @@ import { element } from "./dom.js";
 
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const STEP = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+const STEP = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+});
 
 /** The reader's zone, such as `Europe/Zurich`. */
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -21,7 +26,9 @@ export const instantOf = (local) => (local ? new Date(local).toISOString() : "")
 /** Return a moment as a `datetime-local` field takes it. */
 export function localOf(instant) {
   const time = new Date(instant);
-  return Number.isNaN(time.valueOf()) ? "" : new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+  return Number.isNaN(time.valueOf())
+    ? ""
+    : new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
 /** Return when the day began that was so many days ago. */
