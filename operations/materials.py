@@ -22,7 +22,7 @@ from operations.deploy.commands import DeployError
 from operations.generate.characters import UNICODE_VERSION
 
 # What may be shipped with a project of the MIT licence, by SPDX's names (https://spdx.org/licenses/).
-ALLOWED = frozenset({"Apache-2.0", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unicode-3.0"})
+ALLOWED = frozenset({"Apache-2.0", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "PSF-2.0", "Unicode-3.0"})
 
 # What packages say of their licence, where it is no name of SPDX's.
 _SAID = {
@@ -67,6 +67,8 @@ INSIDE = {
     ),
     "dragonpost": (
         Inside("chalicelib/amazon_roots.crt", "Amazon's root certificates, as Mozilla has them", "MPL-2.0"),
+        Inside("chalicelib/web/static/figtree.woff2", "the typeface Figtree, as Fontsource 5.3.0 has it", "OFL-1.1"),
+        Inside("chalicelib/web/static/fraunces.woff2", "the typeface Fraunces, as Fontsource 5.3.0 has it", "OFL-1.1"),
         Inside("chalicelib/dragons/characters.py", "Unicode Character Database", "Unicode-3.0", UNICODE_VERSION),
     ),
 }

@@ -20,9 +20,11 @@ from chalicelib.web.responses import Reply, revalidated
 STATIC = Path(__file__).parent / "static"
 
 ASSETS = frozenset({
-    "api.js", "console.css", "console.js", "docs.css", "docs.js", "dom.js", "dragonpost.svg", "dragons.js", "editor.js",
-    "fields.js", "fresh.js", "graph.js", "messages.js", "registry.js", "report.js", "session.js", "signin.js",
-    "workflow.json",
+    "api.js", "console.css", "console.js", "docs.css", "docs.js", "dom.js", "dragon.js", "dragonpost.svg",
+    "dragons.js", "editor.js", "exact.js", "fields.js", "figtree-ext.woff2", "figtree.woff2", "fonts.css",
+    "fonts.txt", "fraunces-ext.woff2", "fraunces.woff2", "fresh.js", "graph.js", "lists.js", "lookup.js",
+    "message.js", "messages.js", "post.js", "registry.js", "report.js", "reports.js", "routes.js", "session.js",
+    "signin.js", "stages.js", "submission.js", "times.js", "workflow.json",
 })  # fmt: skip
 
 # Swagger UI comes from a pinned package in vendor/ (requirements-vendor.txt). It is found, never imported: its Python
@@ -40,13 +42,15 @@ _CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".woff2": "font/woff2",
 }
 
 # https://www.w3.org/TR/CSP3/. Swagger UI needs nothing beyond it: it sets styles through the DOM, and its icons are
 # data: images of its own style sheet.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {cognito}; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self' {cognito}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # The console never makes HTML from text, and the browser enforces that. (Swagger UI does, from text that it sanitises.)
 _NO_HTML_FROM_TEXT = "; require-trusted-types-for 'script'; trusted-types 'none'"

@@ -37,7 +37,7 @@ def files() -> dict[Path, str]:
     for part in parts:
         rows += f"| {part.name} | {part.version} | {part.licence} |\n"
         rows += "".join(_row(each, part.name) for each in part.inside)
-    ours = " and ".join(
+    ours = "; ".join(
         f"`{each.path}` ({', '.join(filter(None, (each.name, each.version, each.licence)))})"
         for each in materials.INSIDE["dragonpost"]
     )

@@ -3,6 +3,9 @@
 It includes the layout, so that the browser only has to draw. A state's rank (its row) is the length of the longest way
 to it from the start. Its lane (its column) is that of the end that it leads to when nothing unusual happens: by `Next`,
 or by the first rule of a Choice. The start's lane is in the middle.
+
+It also says in people's words what each state does, and which of a report's stages it belongs to. Those words are here,
+because the definition's own comments are for whoever changes it.
 """
 
 from __future__ import annotations
@@ -20,6 +23,54 @@ GRAPH = PROJECT / "chalicelib" / "web" / "static" / "workflow.json"
 
 Edge = tuple[str, str]  # where to, and how: next, choice, default or catch
 
+STAGES = ("Receive", "Check", "Add", "Announce", "Settle")
+
+# What each state does, in words that fit into its box, by the stage that it belongs to.
+WORDS = {
+    "Receive": {
+        "Complete?": "Is it complete?",
+        "RefuseInput": "Refuse: it is not complete",
+        "RecordPending": "Note that it is under way",
+        "CountUnrecordedPending": "Not noted: tell operators",
+    },
+    "Check": {
+        "ValidateDragon": "Check its fields",
+        "Valid?": "All in order?",
+        "Reporter?": "A number to text?",
+        "RefuseReporter": "Refuse: there is no number",
+    },
+    "Add": {
+        "AddDragon": "Add it if its name is free",
+        "Added?": "Was it free?",
+    },
+    "Announce": {
+        "ComposeAdded": "Write the news",
+        "ComposeRejected": "Write the refusal",
+        "ComposeFailed": "Write the apology",
+        "NotifyAdded": "Tell subscribers",
+        "NotifyRejected": "Tell subscribers",
+        "NotifyFailed": "Tell subscribers",
+        "CountMissedAdded": "Not told: tell operators",
+        "CountMissedRejected": "Not told: tell operators",
+        "CountMissedFailed": "Not told: tell operators",
+        "Confirmation?": "Text wanted?",
+        "TextReporter": "Text whoever reported it",
+        "CountMissedText": "No text sent: tell operators",
+    },
+    "Settle": {
+        "RecordAdded": "Note how it ended",
+        "RecordRejected": "Note how it ended",
+        "RecordFailed": "Note how it ended",
+        "CountUnrecordedAdded": "Not noted: tell operators",
+        "CountUnrecordedRejected": "Not noted: tell operators",
+        "CountUnrecordedFailed": "Not noted: tell operators",
+        "Added": "Added",
+        "Rejected": "Refused",
+        "Failed": "Failed",
+    },
+}
+_SAID = {name: (stage, words) for stage, states in WORDS.items() for name, words in states.items()}
+
 
 def files() -> dict[Path, str]:
     """Return the graph as the committed file has it. Raises CannotGenerate if the definition cannot be drawn."""
@@ -33,8 +84,10 @@ def files() -> dict[Path, str]:
 def graph_of(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the graph of an Amazon States Language definition (https://states-language.net).
 
-    Raises CannotGenerate if it has a loop.
+    Raises CannotGenerate if it has a loop, or a state that nobody has found words for.
     """
+    if wordless := definition["States"].keys() - _SAID:
+        raise CannotGenerate(f"{', '.join(sorted(wordless))}: say in WORDS (workflow_graph.py) what the state does")
     edges = {name: list(_edges(state)) for name, state in definition["States"].items()}
     start: str = definition["StartAt"]
     order = _reached(start, edges)
@@ -45,6 +98,8 @@ def graph_of(definition: Mapping[str, Any]) -> dict[str, Any]:
     states = [
         {
             "name": name,
+            "words": _SAID[name][1],
+            "stage": STAGES.index(_SAID[name][0]),
             "type": definition["States"][name]["Type"],
             "lane": lanes.index(_end(name, edges)),
             "rank": ranks[name],
@@ -52,7 +107,13 @@ def graph_of(definition: Mapping[str, Any]) -> dict[str, Any]:
         }
         for name in sorted(order, key=lambda name: (ranks[name], lanes.index(_end(name, edges))))
     ]
-    return {"start": start, "lanes": len(lanes), "ranks": max(ranks.values()) + 1, "states": states}
+    return {
+        "start": start,
+        "stages": STAGES,
+        "lanes": len(lanes),
+        "ranks": max(ranks.values()) + 1,
+        "states": states,
+    }
 
 
 def as_json(graph: Mapping[str, Any]) -> str:

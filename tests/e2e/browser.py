@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.e2e.running import Api
 
@@ -58,6 +58,13 @@ class Visit:
         self.page.goto(self.api.base_url + path)
         return self.page
 
+    def at(self, address: str) -> Page:
+        """Go to an address of the console that is open, such as `#/dragons`, as a link or Back would."""
+        self.page.evaluate(
+            "to => location.hash === to ? dispatchEvent(new Event('hashchange')) : (location.hash = to)", address
+        )
+        return self.page
+
     def sign_in(self, user: str) -> None:
         """Sign in with the form that every page has."""
         self.page.get_by_label("User name").fill(self.api.devstack.email(user))
@@ -66,12 +73,34 @@ class Visit:
 
 
 @contextlib.contextmanager
-def visit(browser: Browser, api: Api, *, theme: str = "light", width: int = WIDE, height: int = 900) -> Iterator[Visit]:
+def desk(browser: Browser, api: Api, user: str) -> Iterator[Visit]:
+    """Open the console in a window of its own, with a user who has signed in."""
+    with visit(browser, api) as visited:
+        visited.open()
+        visited.sign_in(user)
+        expect(visited.page.get_by_role("button", name="Sign out")).to_be_visible()
+        yield visited
+
+
+@contextlib.contextmanager
+def visit(
+    browser: Browser,
+    api: Api,
+    *,
+    theme: str = "light",
+    width: int = WIDE,
+    height: int = 900,
+    zone: str | None = None,
+    scale: float = 1,
+) -> Iterator[Visit]:
     """Open a window whose console messages, crashes and policy violations are collected."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if theme == "dark" else "light",
         reduced_motion="reduce",
+        locale="en-US",
+        timezone_id=zone,
+        device_scale_factor=scale,
         ignore_https_errors="ca_bundle" in api.devstack.running,  # made for the embedded AWS; no browser trusts it
     )
     context.set_default_timeout(ACTS_WITHIN_MS)

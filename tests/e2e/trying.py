@@ -3,13 +3,66 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.browser import Visit
 from tests.e2e.running import Api
+from tests.e2e.waiting import until
+
+DONE_A_MOMENT_LATER = {"getDragon", "getSubmission", "getMessage"}  # their descriptions say so
+# What is refused as it is filled in, as docs/console.md says: an operator has to name the company of a list, and a
+# dragon can be removed once.
+OPERATORS_REFUSALS = {"removeDragon": ["2xx", "404"], "listMessages": ["400", "400"]}
+REFUSALS_OF_A_COMPANY = {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}
+
+
+def try_all(visited: Visit, user: str, refusals: Mapping[str, list[str]]) -> tuple[set[str], set[str]]:
+    """Sign in on /docs and execute every operation twice as it is filled in, each with every example of its body.
+
+    `refusals` is what is not answered with a success. Returns the names of dragons and the ids of messages that were
+    filled in.
+    """
+    trying = Trying(visited)
+    trying.sign_in(user)
+    names: set[str] = set()
+    ids: set[str] = set()
+    got, promised = {}, {}
+    for name, documented in documented_answers(visited.api).items():
+        filled_in(trying, name, names, ids)
+        for example, body in enumerate(trying.bodies(name)):
+            names |= {value for member, value in (body or {}).items() if member in ("dragon_name_str", "dragonName")}
+            ids |= {body["metadata"]["message_id"]} if body and "metadata" in body else set()
+            if name in DONE_A_MOMENT_LATER:
+                until(lambda name=name: trying.execute(name) != 404)  # type: ignore[misc]
+            statuses = [trying.execute(name), trying.execute(name)]
+            assert set(statuses) <= documented
+            got[name, example] = ["2xx" if 200 <= status < 300 else str(status) for status in statuses]
+            promised[name, example] = refusals.get(name, ["2xx", "2xx"])
+        trying.close(name)  # what is open is drawn again and again
+    assert got == promised
+    assert {("reportDragon", 1), ("correctDragon", 1)} <= got.keys(), "not every example of a body was tried"
+    return names, ids
+
+
+def filled_in(trying: Trying, name: str, names: set[str], ids: set[str]) -> None:
+    """Add the dragon and the message of an operation's parameters. What is optional must be empty."""
+    parameters = trying.filled_in(name)
+    required = trying.required(name)
+    assert not {each: parameters[each] for each in parameters.keys() - required if parameters[each]}
+    if "If-Match" in required:
+        assert parameters["If-Match"] == "*"
+    names |= {parameters["dragon_name"]} if "dragon_name" in parameters else set()
+    ids |= {parameters["message_id"]} if "message_id" in parameters else set()
+
+
+def documented_answers(api: Api) -> dict[str, set[int]]:
+    """Return the statuses that each operation may answer, by its id and in the document's order."""
+    paths = api.get("/openapi.json", None).json()["paths"]
+    operations = [operation for path in paths.values() for operation in path.values()]
+    return {each["operationId"]: set(map(int, each["responses"])) for each in operations}
 
 
 def parameters_of(api: Api) -> dict[str, list[dict[str, Any]]]:

@@ -23,7 +23,7 @@ from operations import PROJECT
 from operations.generate import CannotGenerate, workflow_graph
 from tests.lambda_events import proxy_event
 
-CONSOLE_BYTES_MAX = 60_000
+CONSOLE_BYTES_MAX = 120_000  # the typefaces included
 PAGES = {"console.html", "docs.html"}
 OF_DOCS = {"docs.css", "docs.js"}
 
@@ -82,7 +82,7 @@ class TestPages:
         }
 
         assert policy["default-src"] == ["'none'"]
-        assert policy["script-src"] == policy["style-src"] == ["'self'"]
+        assert policy["script-src"] == policy["style-src"] == policy["font-src"] == ["'self'"]
         assert policy["img-src"] == ["'self'", "data:"]
         assert policy["connect-src"] == ["'self'", "https://cognito-idp.eu-west-1.amazonaws.com/"]
         assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == ["'none'"]
@@ -226,6 +226,8 @@ class TestAssets:
             ("console.css", "text/css; charset=utf-8"),
             ("dragonpost.svg", "image/svg+xml"),
             ("workflow.json", "application/json"),
+            ("figtree.woff2", "font/woff2"),
+            ("fonts.txt", "text/plain; charset=utf-8"),
         ],
     )
     def test_an_asset_has_its_type_and_is_revalidated(self, name: str, content_type: str) -> None:
@@ -298,6 +300,19 @@ class TestWorkflowGraph:
             )
             assert {edge["to"] for edge in states[name]["edges"]} == ways
 
+    def test_a_state_that_nobody_has_words_for_is_named(self) -> None:
+        unknown = {"StartAt": "Nap", "States": {"Nap": {"Type": "Succeed"}}}
+
+        with pytest.raises(CannotGenerate, match="Nap: say in WORDS"):
+            workflow_graph.graph_of(unknown)
+
+    def test_there_are_words_for_no_other_states_and_they_fit_into_two_lines(self) -> None:
+        graph = json.loads(workflow_graph.GRAPH.read_text(encoding="utf-8"))
+        said = {name: words for states in workflow_graph.WORDS.values() for name, words in states.items()}
+
+        assert said == {state["name"]: state["words"] for state in graph["states"]}
+        assert max(map(len, said.values())) <= 32
+
     def test_no_two_states_are_in_the_same_place_and_transitions_lead_down(self) -> None:
         graph = json.loads(workflow_graph.GRAPH.read_text(encoding="utf-8"))
         states = {state["name"]: state for state in graph["states"]}
@@ -307,7 +322,10 @@ class TestWorkflowGraph:
             assert all(states[edge["to"]]["rank"] > state["rank"] for edge in state["edges"])
 
     def test_a_loop_is_refused(self) -> None:
-        loop = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}}}
+        loop = {
+            "StartAt": "Added?",
+            "States": {"Added?": {"Type": "Pass", "Next": "Added"}, "Added": {"Type": "Pass", "Next": "Added?"}},
+        }
 
         with pytest.raises(CannotGenerate, match="loop"):
             workflow_graph.graph_of(loop)

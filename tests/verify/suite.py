@@ -39,6 +39,7 @@ LEFT_OUT = {
     "tests/proof/test_least_privilege.py": "it takes permissions away",
     "tests/proof/test_load.py": "it is about how much a machine can take",
     "tests/proof/test_messages_under_fire.py": "it kills the consumer, and breaks its AWS",
+    "tests/proof/test_pages_at_length.py": "it compares pictures of this machine's console, and adds to the registry",
     "tests/proof/test_prods_life.py": "it removes a stage",
     "tests/proof/test_releases.py": "it deploys",
     "tests/proof/test_restart_and_recovery.py": "it is about this machine",

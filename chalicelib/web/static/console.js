@@ -1,47 +1,141 @@
-// The console: which of its views it shows, and to whom.
+// The console: which of its views the address names, and to whom it is shown.
 
 import { byId } from "./dom.js";
+import { showDragon } from "./dragon.js";
 import { wireEditor } from "./editor.js";
-import { wireMessages } from "./messages.js";
-import { showFirstPage, wireRegistry } from "./registry.js";
-import { wireReport } from "./report.js";
+import { clearFaults, showProblem } from "./fields.js";
+import { showFind, wireLookup } from "./lookup.js";
+import { forgetPosted, showMessage } from "./message.js";
+import { showMessages, wireMessages } from "./messages.js";
+import { forgetMessage, showPost, wirePost } from "./post.js";
+import { showDragons, wireRegistry } from "./registry.js";
+import { forgetReports, showReport, wireReport } from "./report.js";
+import { showReports } from "./reports.js";
+import { address, go, route } from "./routes.js";
 import { session } from "./session.js";
 import { wireSignIn } from "./signin.js";
+import { showSubmission, wireSubmission } from "./submission.js";
+import { zone } from "./times.js";
 
-const VIEWS = ["registry", "report", "post"];
+const VIEWS = {
+  dragons: { show: showDragons, title: () => "Dragons" },
+  dragon: { show: showDragon, title: ({ id }) => id },
+  reports: { show: showReports, title: () => "Your reports" },
+  report: { show: showReport, title: () => "Report a dragon" },
+  submission: { show: showSubmission, title: () => "Report" },
+  messages: { show: showMessages, title: () => "Messages" },
+  post: { show: showPost, title: () => "Post a message" },
+  message: { show: showMessage, title: ({ id }) => `Message ${id.slice(0, 8)}` },
+  find: { show: showFind, title: () => "Look up" },
+};
+const LISTS = [
+  "dragons-list",
+  "families",
+  "dragon-shown",
+  "reports-list",
+  "submission-shown",
+  "steps",
+  "messages-list",
+  "message-shown",
+  "find-shown",
+];
 
-function show({ focus = false } = {}) {
+let leaving = new AbortController(); // of the view that is shown
+let last = ""; // what was shown before: its heading need not have the focus again
+let user = ""; // whose drafts the forms hold
+
+function render({ focus = true } = {}) {
+  leaving.abort();
+  leaving = new AbortController();
+  const asked = route();
   const signedIn = session.token !== null;
-  const asked = location.hash.slice(1);
-  const wanted = VIEWS.includes(asked) ? asked : VIEWS[0];
-  byId("welcome").hidden = signedIn;
-  byId("views").hidden = byId("who").hidden = !signedIn;
-  for (const view of VIEWS) {
-    byId(view).hidden = !signedIn || view !== wanted;
-    const link = document.querySelector(`a[href="#${view}"]`);
-    if (view === wanted) link.setAttribute("aria-current", "page");
+  const view = signedIn ? asked.view : "welcome";
+  for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== view;
+  byId("views").hidden = byId("lookup").hidden = byId("who").hidden = byId("zone").hidden = !signedIn;
+  document.title = signedIn ? `${VIEWS[view].title(asked)} – Dragonpost` : "Dragonpost";
+  sayWhere(asked);
+  if (signedIn) show(view, asked, leaving.signal);
+  else sayWhatIsWanted(asked);
+  const shown = `${view} ${asked.id}`;
+  if (focus && shown !== last) {
+    scrollTo(0, 0);
+    byId(`${view}-heading`).focus({ preventScroll: true });
+  }
+  last = shown;
+}
+
+async function show(view, asked, signal) {
+  const box = byId(`${view}-problem`);
+  clearFaults(byId(view), box);
+  try {
+    await VIEWS[view].show(asked, signal);
+  } catch (error) {
+    if (!signal.aborted) showProblem(error, box);
+  }
+}
+
+function sayWhere({ noun }) {
+  for (const link of byId("views").children) {
+    if (link.hash === address(noun)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (signedIn && wanted === "registry") showFirstPage();
-  if (focus) byId(signedIn ? wanted : "welcome").querySelector("h2").focus();
+}
+
+/** Tell somebody who follows a link, and has to sign in first, where it leads. */
+function sayWhatIsWanted(asked) {
+  const place = byId("wanted");
+  place.hidden = !location.hash || asked.view === "dragons";
+  place.textContent = `Sign in to go on to: ${VIEWS[asked.view].title(asked)}.`;
 }
 
 function greet() {
   byId("who-name").textContent = session.claims.email ?? session.claims["cognito:username"] ?? "Signed in";
   const company = session.company ? `company ${session.company.slice(0, 8)}…` : "no company";
   byId("who-role").textContent = session.isOperator ? "operator" : company;
+  byId("zone").textContent =
+    `You are ${byId("who-name").textContent} (${byId("who-role").textContent}). Times are in your zone, ${zone}.`;
+}
+
+/** Forget what was typed. A session that ends by itself keeps it, for the user who signs in again. */
+function forgetDrafts() {
+  forgetReports();
+  forgetMessage();
+  forgetPosted();
+}
+
+/** `/` leads to the field for looking up, from everywhere but another field. */
+function useKeys(event) {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select, dialog") || byId("lookup").hidden) return;
+  event.preventDefault();
+  byId("lookup-text").focus();
 }
 
 wireSignIn(byId("sign-in"));
 wireEditor();
+wireLookup();
 wireRegistry();
+wireReport();
+wireSubmission();
 wireMessages();
-byId("sign-out").addEventListener("click", () => session.end("You are signed out."));
-session.addEventListener("start", () => {
-  greet();
-  show({ focus: true });
+wirePost();
+byId("sign-out").addEventListener("click", () => {
+  forgetDrafts();
+  session.end("You are signed out.");
 });
-session.addEventListener("end", () => show({ focus: true }));
-addEventListener("hashchange", () => show({ focus: true }));
-show();
-await wireReport();
+session.addEventListener("start", () => {
+  if (user && user !== session.claims.sub) {
+    forgetDrafts();
+    go(address("dragons")); // what the last user looked at may not be this one's to see
+  }
+  user = session.claims.sub;
+  greet();
+  render();
+});
+session.addEventListener("end", () => {
+  for (const id of LISTS) byId(id).replaceChildren();
+  render();
+});
+addEventListener("hashchange", () => render());
+addEventListener("keydown", useKeys);
+render({ focus: false });

@@ -25,6 +25,16 @@ function mend() {
   }
 }
 
+let mending = 0;
+
+/** Mend before the page is next painted: Swagger UI draws in many steps, and measuring after each is slow. */
+function mendSoon() {
+  mending ||= requestAnimationFrame(() => {
+    mending = 0;
+    mend();
+  });
+}
+
 /** Return the document as this page shows it: what it fills in can be sent as it is.
  *
  * Its examples have one dragon name and one message id, which nobody has used yet.
@@ -105,7 +115,7 @@ async function start() {
     tryItOutEnabled: true,
     validatorUrl: null,
   });
-  new MutationObserver(mend).observe(byId("swagger"), { childList: true, subtree: true });
+  new MutationObserver(mendSoon).observe(byId("swagger"), { childList: true, subtree: true });
   const authorize = () => schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
   const begin = () => {
     authorize();

@@ -16,11 +16,15 @@ const SHOWN_APART = new Set(["dragon_name_str", "family_str", "description_str"]
 /** The fields that are not shown in a way of their own. */
 export const furtherFields = FIELDS.filter(({ name, ofAddress }) => !ofAddress && !SHOWN_APART.has(name));
 
+/** The parts of a dragon's address, the nearest first. */
+export const addressParts = OF_ADDRESS;
+
 /** Return the label of a field. */
 export const labelOf = (name) => FIELDS.find((field) => field.name === name).label;
 
 /** Return the class that gives something a family's colour. */
-export const familyClass = (family) => (FAMILIES.has(family.toLowerCase()) ? `family-${family.toLowerCase()}` : "family-other");
+export const familyClass = (family) =>
+  FAMILIES.has(family.toLowerCase()) ? `family-${family.toLowerCase()}` : "family-other";
 
 /** Return a family's name with its colour. */
 export const familyMark = (family) => element("span", { class: `family ${familyClass(family)}` }, family);
@@ -37,7 +41,7 @@ export const dragonFields = (prefix) =>
     field(prefix + name, `/${name}`, label, {
       required: true,
       maxlength: lengthMax,
-      list: name === "family_str" ? "families" : undefined,
+      list: name === "family_str" ? "known-families" : undefined,
       ...(lengthMax > LINE_MAX ? { tag: "textarea", rows: 3 } : {}),
     }),
   );

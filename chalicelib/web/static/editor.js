@@ -29,7 +29,7 @@ export function wireEditor() {
   session.addEventListener("end", () => dialog.close());
 }
 
-/** Open the dialog for a dragon; `changed` is called once it has been corrected or removed. */
+/** Open the dialog for a dragon; `changed` is told once it has been corrected or removed, and whether it is gone. */
 export async function correct(name, changed) {
   const reference = `dragons/${encodeURIComponent(name)}`;
   Object.assign(opened, { reference, etag: "", changed });
@@ -53,7 +53,7 @@ async function send(method, body) {
   try {
     await call(method, opened.reference, { headers: { "If-Match": opened.etag }, body });
     dialog.close();
-    opened.changed();
+    opened.changed(method === "DELETE");
   } catch (error) {
     showProblem(error, box, form);
   }

@@ -28,17 +28,15 @@ export function clearFaults(form, box) {
   }
 }
 
-/** Show a problem in the box and its faults at their fields. The first of those fields gets the focus. */
+/** Show a problem in the box and its faults at their fields. The first such field of the form gets the focus. */
 export function showProblem(error, box, form = null) {
   if (error instanceof SignedOut) return;
   const elsewhere = [];
-  let first = null;
   for (const { pointer, parameter, header, detail } of error.errors ?? []) {
     const place = pointer?.slice(1) ?? parameter;
     const control = place && form?.elements.namedItem(place);
     if (control) {
       showFault(control, detail);
-      first ??= control;
     } else {
       elsewhere.push(element("li", {}, element("code", {}, pointer ?? parameter ?? header ?? ""), ` ${detail}`));
     }
@@ -53,7 +51,7 @@ export function showProblem(error, box, form = null) {
       error.requestId ? element("small", {}, "Request ", element("code", {}, error.requestId)) : null,
     ),
   );
-  first?.focus();
+  form?.querySelector("[aria-invalid]")?.focus();
   if (error.status === undefined) throw error; // not the API's error: the browser's console should show it too
 }
 

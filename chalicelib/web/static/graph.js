@@ -2,10 +2,12 @@
 
 import { drawing } from "./dom.js";
 
-const LANE = 152;
+// Three lanes are as wide as a phone, so that the picture is as large there as it is drawn.
+const LANE = 126;
 const RANK = 56;
-const NODE = { width: 118, height: 38, radius: 8 };
-const BYPASS = 15; // how far beside the lane a line runs that bypasses a state
+const NODE = { width: 108, height: 38, radius: 8 };
+const LINE = 16; // as many letters as fit into a node
+const BYPASS = 8; // how far beside the lane a line runs that bypasses a state
 const BEND = 8;
 const MARGIN = 4;
 
@@ -51,18 +53,33 @@ function node(state) {
   const end = state.edges.length === 0;
   const radius = state.type === "Choice" || end ? NODE.height / 2 : NODE.radius;
   const box = { x: x - NODE.width / 2, y: y - NODE.height / 2, width: NODE.width, height: NODE.height, rx: radius };
-  const lines = linesOf(state.name);
-  const text = lines.map((line, index) =>
-    drawing("tspan", { x, y: y + 4.5 + (index - (lines.length - 1) / 2) * 14 }, line),
+  const texts = [
+    [state.words.split(" "), " ", "in-words"],
+    [state.name.split(/(?=[A-Z])/), "", "own-name"],
+  ];
+  const written = texts.map(([words, space, kind]) =>
+    drawing("text", { class: kind }, spans(lines(words, space), x, y)),
   );
-  return drawing("g", { class: `state ${state.type.toLowerCase()}${end ? " end" : ""}` }, drawing("rect", box), drawing("text", {}, text));
+  return drawing(
+    "g",
+    { class: `state ${state.type.toLowerCase()}${end ? " end" : ""}` },
+    drawing("rect", box),
+    written,
+  );
 }
 
-/** Split a name that is too long for one line where its last word begins. */
-function linesOf(name) {
-  if (name.length <= 14) return [name];
-  const words = name.split(/(?=[A-Z])/);
-  return [words.slice(0, -1).join(""), words.at(-1)];
+const spans = (texts, x, y) =>
+  texts.map((text, index) => drawing("tspan", { x, y: y + 4 + (index - (texts.length - 1) / 2) * 13.5 }, text));
+
+/** Return words in lines that fit into a node. */
+function lines(words, space) {
+  const filled = [words[0]];
+  for (const word of words.slice(1)) {
+    const longer = filled.at(-1) + space + word;
+    if (longer.length <= LINE) filled[filled.length - 1] = longer;
+    else filled.push(word);
+  }
+  return filled;
 }
 
 const place = ({ lane, rank }) => ({ x: lane * LANE + LANE / 2, y: rank * RANK + NODE.height / 2 + MARGIN });

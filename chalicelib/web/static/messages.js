@@ -1,146 +1,170 @@
-// Posting an order message, and seeing it accepted and then stored, or another payload in its place.
+// A company's messages, the latest first, between two times.
 
-import { call, uuid } from "./api.js";
-import { byId, element, pause } from "./dom.js";
-import { clearFaults, showProblem } from "./fields.js";
+import { call } from "./api.js";
+import { byId, element } from "./dom.js";
+import { at, read, said } from "./exact.js";
+import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
+import { messageMark, postedFor } from "./message.js";
+import { address, go } from "./routes.js";
 import { session } from "./session.js";
+import { dayBegan, instantOf, localOf, moment } from "./times.js";
 
-const POLL_FIRST_S = 0.3;
-const POLL_MAX_S = 2;
-const POLL_FOR_S = 60;
-const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
+const PAGE_SIZE = 25;
 
-const form = byId("message-form");
-const box = byId("message-problem");
-const log = byId("message-log");
-const stored = byId("stored");
-let followed = 0;
+const form = byId("messages-filter");
+const list = byId("messages-list");
+let company = ""; // the last one that an operator has named
 
-/** Wire the form. */
+/** Wire the filter. */
 export function wireMessages() {
-  byId("message-example").addEventListener("click", fillInExample);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    post();
+    const { company_id, from, to } = form.elements;
+    go(
+      address("messages", "", {
+        company_id: company_id.value.trim(),
+        from: instantOf(from.value),
+        to: instantOf(to.value),
+      }),
+    );
   });
-  session.addEventListener("start", fillInExample);
-  session.addEventListener("end", () => {
-    followed++;
-    form.reset();
-    forget();
-  });
+  session.addEventListener("end", () => (company = ""));
+  walkWithArrows(list);
 }
 
-function fillInExample() {
-  const now = new Date();
-  const earlier = new Date(now - 2 * 60 * 1000);
-  const example = {
-    "/metadata/message_id": uuid(),
-    "/metadata/message_time": now.toISOString(),
-    "/metadata/company_id": session.company || uuid(), // an operator may have none, and may post for any
-    "/data/order_id": uuid(),
-    "/data/order_time": earlier.toISOString(),
-    "/data/order_amount": (Math.floor(Math.random() * 20_000) / 100).toFixed(2),
-  };
-  for (const [name, value] of Object.entries(example)) form.elements.namedItem(name).value = value;
-  clearFaults(form, box);
-}
-
-async function post() {
-  forget();
-  const number = ++followed;
-  const button = form.querySelector("[type=submit]");
-  button.disabled = true;
+/** Show the messages that the address asks for. */
+export async function showMessages(asked, signal) {
+  const { query } = asked;
+  const named = query.company_id ?? (session.isOperator ? company || session.company : "");
+  showFilter(query, named);
+  const whose = (named || session.company).toLowerCase();
+  const pages = byId("messages-pages");
+  if (!whose) {
+    pages.replaceChildren();
+    byId("messages-summary").textContent = "";
+    return list.replaceChildren(session.isOperator ? whichCompany() : noCompany());
+  }
+  if (session.isOperator) company = named;
+  list.setAttribute("aria-busy", "true");
   try {
-    const answer = await call("POST", "post-message", { body: bodyOf(form) });
-    const { message_id, status, digest } = answer.value;
-    if (status === "accepted") tell("accepted", `Accepted: the queue has message ${message_id}.`);
-    else tell("accepted", `Known: message ${message_id} was stored before, and nothing was queued.`);
-    log.focus();
-    await follow(answer.headers.get("Location"), { message_id, digest }, number);
-  } catch (error) {
-    if (number === followed) showProblem(error, box, form);
+    const wanted = {
+      limit: PAGE_SIZE,
+      ...Object.fromEntries(["from", "to", "cursor"].filter((name) => query[name]).map((name) => [name, query[name]])),
+    };
+    if (named) wanted.company_id = named;
+    const answer = await call("GET", `messages?${new URLSearchParams(wanted)}`);
+    if (signal.aborted) return;
+    const rows = [...(query.cursor || query.to ? [] : onTheirWay(whose, answer.value)), ...stored(answer)];
+    replaceEntries(list, rows.length ? table(rows) : nothing(query));
+    const more = showPages(pages, asked, answer.headers);
+    byId("messages-summary").textContent = counted(rows.length, "message", query, more);
   } finally {
-    button.disabled = false;
+    if (!signal.aborted) list.removeAttribute("aria-busy");
   }
 }
 
-/** Ask until a message is stored under the id, and tell whether it is the one that was posted: its digest says so. */
-async function follow(location, posted, number) {
-  const deadline = Date.now() + POLL_FOR_S * 1000;
-  const waiting = tell("waiting", "Not stored yet: so far, the service answers 404.", true);
-  for (let seconds = POLL_FIRST_S; Date.now() < deadline; seconds = Math.min(POLL_MAX_S, seconds * 1.5)) {
-    const answer = await asked(location);
-    if (number !== followed) return;
-    if (answer) {
-      waiting.remove();
-      if (answer.value.digest === posted.digest) {
-        takeFreshId(posted.message_id);
-        tell("stored", "Stored: below is what the service returns. The form has a fresh id for the next message.");
-      } else {
-        tell("conflict", "Another payload is stored under this id. Yours was not stored; below is the other one.");
-      }
-      stored.textContent = indented(answer.text);
-      stored.hidden = false;
-      return;
-    }
-    waiting.hidden = false;
-    await pause(seconds);
-  }
-  waiting.remove();
-  tell("waiting", `Not stored after ${POLL_FOR_S} seconds. It was accepted and is not lost. Look for it again later.`);
+function showFilter(query, named) {
+  const { company_id, from, to } = form.elements;
+  byId("messages-of").hidden = !session.isOperator;
+  company_id.value = session.isOperator ? named : "";
+  from.value = localOf(query.from);
+  to.value = localOf(query.to);
+  const choices = {
+    Any: {},
+    Today: { from: dayBegan(0) },
+    Yesterday: { from: dayBegan(1), to: dayBegan(0) },
+    "Last 7 days": { from: dayBegan(6) },
+  };
+  byId("messages-quick").replaceChildren(
+    ...Object.entries(choices).map(([words, times]) => {
+      const chosen = (times.from ?? "") === (query.from ?? "") && (times.to ?? "") === (query.to ?? "");
+      const to = address("messages", "", { company_id: query.company_id, ...times });
+      return element("a", { class: "chip", href: to, "aria-current": chosen ? "true" : null }, words);
+    }),
+  );
 }
 
-/** Give the form another id, unless the user has done so: under the old one, the service takes no other message. */
-function takeFreshId(used) {
-  const field = form.elements.namedItem("/metadata/message_id");
-  if (field.value.trim().toLowerCase() === used) field.value = uuid();
+/** Return what was posted from here and is not listed: it is on its way, or its id belongs to another message. */
+function onTheirWay(whose, listed) {
+  const known = new Set(listed.map(({ message_id }) => message_id));
+  return postedFor(whose)
+    .filter(({ id, status }) => (status === "accepted" ? !known.has(id) : status === "refused"))
+    .map(({ id, company: company_id, body, status }) => {
+      const message = read(body);
+      return {
+        id,
+        company_id,
+        status,
+        amount: said(at(message, "data", "order_amount")),
+        order: said(at(message, "data", "order_id")),
+        at: null,
+      };
+    });
 }
 
-/** Return the answer, or null if the message is not stored yet. */
-async function asked(location) {
-  try {
-    return await call("GET", location);
-  } catch (error) {
-    if (error.status === 404) return null;
-    if (!error.retryAfterS) throw error;
-    await pause(error.retryAfterS);
-    return null;
-  }
-}
-
-/** Return the message as JSON. An amount is sent digit for digit, or as text if it is not a number. */
-function bodyOf(form) {
-  const text = (name) => form.elements.namedItem(name).value.trim();
-  const members = (parent, names) => names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(text(`${parent}${name}`))}`);
-  const amount = text("/data/order_amount");
-  const metadata = members("/metadata/", ["message_time", "company_id", "message_id"]);
-  const data = members("/data/", ["order_id", "order_time"]);
-  data.push(`"order_amount":${JSON_NUMBER.test(amount) ? amount : JSON.stringify(amount)}`);
-  return `{"metadata":{${metadata}},"data":{${data}}}`;
-}
-
-/** Indent JSON without parsing it: a number that JavaScript cannot hold stays as it was sent. */
-function indented(json) {
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  return json.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]/g, (token) => {
-    if (token === "{" || token === "[") return token + (depth++, line());
-    if (token === "}" || token === "]") return (depth--, line()) + token;
-    if (token === ",") return token + line();
-    return token === ":" ? ": " : token;
+/** Return the entries of a page; amounts digit for digit. */
+const stored = ({ text, value }) =>
+  read(text).items.map((item, index) => {
+    const { message_id: id, company_id, order_id: order, accepted_at } = value[index];
+    return { id, company_id, status: "stored", amount: said(at(item, "order_amount")), order, at: accepted_at };
   });
-}
 
-function tell(kind, text, hidden = false) {
-  const entry = element("li", { "data-status": kind, hidden }, text);
-  log.append(entry);
-  return entry;
-}
+const HEADINGS = ["Accepted", "Amount", "Order", "Message", "Status"];
 
-function forget() {
-  clearFaults(form, box);
-  log.replaceChildren();
-  stored.textContent = "";
-  stored.hidden = true;
-}
+const table = (rows) =>
+  element(
+    "table",
+    { class: "entries" },
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        HEADINGS.map((heading) => element("th", { scope: "col" }, heading)),
+      ),
+    ),
+    element("tbody", {}, rows.map(row)),
+  );
+
+const row = ({ id, company_id, status, amount, order, at: accepted }) =>
+  element(
+    "tr",
+    {},
+    element(
+      "th",
+      { scope: "row", class: "when" },
+      element(
+        "a",
+        { href: address("messages", id, session.isOperator ? { company_id } : {}), "data-entry": true },
+        moment(accepted) ?? "Just now",
+      ),
+    ),
+    element("td", { class: "amount", "data-label": "Amount" }, amount),
+    element("td", { "data-label": "Order" }, element("code", {}, order)),
+    element("td", { "data-label": "Message" }, element("code", {}, id)),
+    element("td", {}, messageMark(status)),
+  );
+
+const noCompany = () =>
+  empty(
+    "You belong to no company.",
+    "Messages are a company’s. Ask whoever runs this service to give your account one.",
+    linkButton(address("dragons"), "Look at the dragons"),
+  );
+
+const whichCompany = () =>
+  empty("Which company’s messages?", "Operators may read every company’s. Put a company’s id into the field above.");
+
+const nothing = (query) =>
+  query.from || query.to
+    ? empty(
+        "No message was accepted in that time.",
+        "Times are in your zone.",
+        linkButton(address("messages", "", { company_id: query.company_id }), "Show messages of any time"),
+      )
+    : empty(
+        "No messages yet.",
+        "A message is listed a moment after it was stored.",
+        linkButton(address("messages", "new"), "Post a message", ""),
+      );

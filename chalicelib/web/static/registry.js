@@ -1,107 +1,163 @@
-// The registry: dragons as cards or as a table, a page at a time.
+// The registry: dragons found as one types, by family, as cards or as a table, a page at a time.
 
-import { call, nextOf } from "./api.js";
-import { byId, element, facts } from "./dom.js";
+import { call } from "./api.js";
+import { byId, element, facts, pause } from "./dom.js";
 import { familyClass, familyMark, furtherFields, labelOf, placeOf } from "./dragons.js";
-import { correct } from "./editor.js";
-import { clearFaults, showProblem } from "./fields.js";
-import { session } from "./session.js";
+import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
+import { address, instead, route } from "./routes.js";
 
 const PAGE_SIZE = 24;
+const FAMILIES_MAX = 200; // of which the largest are shown
+const FAMILIES_SHOWN = 10;
+const TYPING_S = 0.12;
 
-const form = byId("filter");
-const list = byId("dragons");
-const box = byId("registry-problem");
-const summary = byId("registry-summary");
-const next = byId("next-page");
-const start = byId("first-page");
-const state = { dragons: [], next: null, page: 1, latest: 0 };
+const field = byId("filter-name");
+const list = byId("dragons-list");
+let typed = 0;
 
 /** Wire the registry's controls. */
 export function wireRegistry() {
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    showFirstPage();
+  byId("filter").addEventListener("submit", (event) => event.preventDefault());
+  field.addEventListener("input", search);
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    field.value = "";
+    search();
   });
-  byId("clear-filter").addEventListener("click", () => {
-    form.reset();
-    showFirstPage();
-  });
-  for (const choice of document.querySelectorAll("[name=layout]")) choice.addEventListener("change", render);
-  next.addEventListener("click", () => show(state.next, state.page + 1));
-  start.addEventListener("click", showFirstPage);
-  session.addEventListener("end", () => {
-    Object.assign(state, { dragons: [], next: null, page: 1 });
-    form.reset();
-    byId("families").replaceChildren();
-    render();
-  });
+  walkWithArrows(list, field);
 }
 
-/** Show the first page of the dragons that match the filter. */
-export function showFirstPage() {
-  const query = new URLSearchParams({ limit: PAGE_SIZE });
-  for (const name of ["family", "dragonName"]) {
-    const wanted = form.elements[name].value.trim();
-    if (wanted) query.set(name, wanted);
-  }
-  return show(`dragons?${query}`, 1);
+async function search() {
+  const number = ++typed;
+  await pause(TYPING_S);
+  const { view, query } = route();
+  if (number === typed && view === "dragons")
+    instead(address("dragons", "", { ...query, namePrefix: field.value.trimStart(), cursor: "", page: "" }));
 }
 
-async function show(reference, page) {
-  const number = ++state.latest;
+/** Show the dragons that the address asks for. */
+export async function showDragons(asked, signal) {
+  const { query } = asked;
+  if (document.activeElement !== field) field.value = query.namePrefix ?? "";
+  showLayouts(query);
   list.setAttribute("aria-busy", "true");
   try {
-    const answer = await call("GET", reference);
-    if (number !== state.latest) return; // another page has been asked for since
-    clearFaults(form, box);
-    Object.assign(state, { dragons: answer.value, next: nextOf(answer.headers), page });
-    render();
-    rememberFamilies();
-  } catch (error) {
-    clearFaults(form, box);
-    showProblem(error, box, form);
+    const wanted = { limit: PAGE_SIZE, ...only(query, ["family", "namePrefix", "cursor"]) };
+    const [answer] = await Promise.all([
+      call("GET", `dragons?${new URLSearchParams(wanted)}`),
+      showFamilies(query, signal),
+    ]);
+    if (signal.aborted) return;
+    const dragons = answer.value;
+    replaceEntries(list, dragons.length ? (query.view === "table" ? table(dragons) : cards(dragons)) : nothing(query));
+    const more = showPages(byId("dragons-pages"), asked, answer.headers);
+    byId("dragons-summary").textContent = counted(dragons.length, "dragon", query, more);
   } finally {
-    list.removeAttribute("aria-busy");
+    if (!signal.aborted) list.removeAttribute("aria-busy");
   }
 }
 
-function render() {
-  const asTable = document.querySelector("[name=layout]:checked").value === "table";
-  list.replaceChildren(state.dragons.length ? (asTable ? table() : cards()) : nothing());
-  const count = state.dragons.length === 1 ? "1 dragon" : `${state.dragons.length} dragons`;
-  summary.textContent = `${count} on page ${state.page}${state.next ? "; more follow" : ""}`;
-  next.disabled = !state.next;
-  start.disabled = state.page === 1;
+function showLayouts(query) {
+  for (const [id, view] of [
+    ["as-cards", ""],
+    ["as-table", "table"],
+  ]) {
+    const link = byId(id);
+    link.setAttribute("href", address("dragons", "", { ...query, view }));
+    if ((query.view ?? "") === view) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
 }
 
-const nothing = () => element("p", { class: "empty" }, "No dragon matches the filter.");
+async function showFamilies(query, signal) {
+  const { value } = await call("GET", `families?limit=${FAMILIES_MAX}`);
+  if (signal.aborted) return;
+  const wanted = query.family?.toLowerCase();
+  const largest = value.toSorted((a, b) => b.count - a.count);
+  const shown = largest.filter(
+    ({ family_str }, index) => index < FAMILIES_SHOWN || family_str.toLowerCase() === wanted,
+  );
+  const others = largest.filter((family) => !shown.includes(family));
+  const link = (family, ...content) => {
+    const chosen = (wanted ?? "") === family.toLowerCase();
+    const to = address("dragons", "", { ...query, family: chosen ? "" : family, cursor: "", page: "" });
+    return element("a", { href: to, class: "chip", "aria-current": chosen ? "true" : null }, content);
+  };
+  const links = shown.map(({ family_str, count }) =>
+    link(family_str, familyMark(family_str), element("b", {}, String(count))),
+  );
+  const rest = others.map(({ family_str, count }) =>
+    link(family_str, familyMark(family_str), element("b", {}, String(count))),
+  );
+  byId("families").replaceChildren(
+    link("", "All"),
+    ...links,
+    ...(rest.length
+      ? [
+          element(
+            "details",
+            {},
+            element("summary", { class: "chip" }, `${rest.length} more`),
+            element("p", { class: "chips" }, rest),
+          ),
+        ]
+      : []),
+  );
+  byId("families").hidden = value.length < 2;
+  byId("known-families").replaceChildren(...value.map(({ family_str }) => element("option", { value: family_str })));
+}
 
-function cards() {
+function nothing(query) {
+  const narrowed = Boolean(query.namePrefix || query.family);
+  const by = [
+    query.namePrefix && `whose name begins with “${query.namePrefix}”`,
+    query.family && `of the family ${query.family}`,
+  ].filter(Boolean);
+  return narrowed
+    ? empty(
+        `There is no dragon ${by.join(" ")}.`,
+        "Somebody has to see it first.",
+        query.namePrefix && query.family
+          ? linkButton(address("dragons", "", { ...query, family: "", cursor: "", page: "" }), "Look in every family")
+          : null,
+        linkButton(address("dragons", "", only(query, ["view"])), "Show all dragons"),
+        query.namePrefix
+          ? linkButton(address("reports", "new", { name: query.namePrefix }), `Report ${query.namePrefix}`)
+          : null,
+      )
+    : empty(
+        "The registry is empty.",
+        "The first dragon is yours to report.",
+        linkButton(address("reports", "new"), "Report a dragon", ""),
+      );
+}
+
+const nameLink = ({ dragon_name_str: name }) =>
+  element("a", { href: address("dragons", name), "data-entry": true }, name);
+
+function cards(dragons) {
   return element(
     "ul",
     { class: "cards" },
-    state.dragons.map((dragon) =>
+    dragons.map((dragon) =>
       element(
         "li",
         { class: `card ${familyClass(dragon.family_str)}` },
-        element("h3", {}, dragon.dragon_name_str),
+        element("h3", {}, nameLink(dragon)),
         familyMark(dragon.family_str),
         element("p", {}, dragon.description_str),
         element("p", { class: "place" }, placeOf(dragon)),
         furtherFields.length ? facts(furtherFields.map(({ name, label }) => [label, dragon[name]])) : null,
-        correction(dragon),
       ),
     ),
   );
 }
 
-function table() {
+function table(dragons) {
   const headings = [
     ...["dragon_name_str", "family_str", "description_str"].map(labelOf),
     "Where",
     ...furtherFields.map(({ label }) => label),
-    ...(session.isOperator ? ["Change"] : []),
   ];
   return element(
     "div",
@@ -109,8 +165,16 @@ function table() {
     element(
       "table",
       {},
-      element("thead", {}, element("tr", {}, headings.map((heading) => element("th", { scope: "col" }, heading)))),
-      element("tbody", {}, state.dragons.map(row)),
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          headings.map((heading) => element("th", { scope: "col" }, heading)),
+        ),
+      ),
+      element("tbody", {}, dragons.map(row)),
     ),
   );
 }
@@ -119,28 +183,13 @@ function row(dragon) {
   return element(
     "tr",
     {},
-    element("th", { scope: "row" }, dragon.dragon_name_str),
+    element("th", { scope: "row" }, nameLink(dragon)),
     element("td", {}, familyMark(dragon.family_str)),
     element("td", {}, dragon.description_str),
     element("td", {}, placeOf(dragon)),
     furtherFields.map(({ name }) => element("td", {}, dragon[name])),
-    session.isOperator ? element("td", {}, correction(dragon)) : null,
   );
 }
 
-function correction(dragon) {
-  if (!session.isOperator) return null;
-  const name = dragon.dragon_name_str;
-  const label = `Correct or remove ${name}`;
-  return element("button", { type: "button", class: "quiet", "aria-label": label, onclick: () => correct(name, again) }, "Correct");
-}
-
-const again = () => showFirstPage();
-
-/** Suggest the families that have been seen; the API has no list of them. */
-function rememberFamilies() {
-  const known = byId("families");
-  const names = new Set([...known.children].map((option) => option.value));
-  for (const dragon of state.dragons) names.add(dragon.family_str);
-  known.replaceChildren(...[...names].sort().map((value) => element("option", { value })));
-}
+const only = (query, names) =>
+  Object.fromEntries(names.filter((name) => query[name]).map((name) => [name, query[name]]));

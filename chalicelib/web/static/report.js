@@ -1,42 +1,62 @@
-// Reporting a dragon, and watching the workflow decide on it, as the API's submission resource shows it.
+// Reporting a dragon. The form keeps what was typed until the dragon is added; beside it is everything that was reported
+// from this page, as it goes on.
 
 import { call, uuid } from "./api.js";
-import { byId, element, facts, pause } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { dragonFields, dragonIn, exampleDragon, fillIn } from "./dragons.js";
 import { clearFaults, showProblem } from "./fields.js";
-import { draw } from "./graph.js";
+import { address } from "./routes.js";
 import { session } from "./session.js";
-
-const RETRY_AFTER_S = 1;
+import { follow, nameIsTaken, outcome, stageList, statusMark, workflow } from "./stages.js";
 
 const form = byId("report-form");
 const box = byId("report-problem");
-const outcome = byId("outcome");
-const stepList = byId("steps");
-const svg = byId("workflow");
-let light = () => {};
-let ends = []; // the names of the states that the workflow ends in
+const place = byId("watched");
 let sending = null; // the idempotency key of a report that has no answer yet
-let watched = 0;
+let watched = []; // what was reported from this page, the latest first: its submission, what was sent, whether it is followed
+let ended = new AbortController(); // when the session does
 
-/** Wire the form, and draw the workflow. */
-export async function wireReport() {
+/** Wire the form. */
+export function wireReport() {
   byId("report-fields").append(...dragonFields("report-"));
-  byId("report-example").addEventListener("click", () => {
-    sending = null; // another dragon needs another key
-    clearFaults(form, box);
-    fillIn(form, exampleDragon());
-  });
+  byId("report-example").addEventListener("click", () => begin(exampleDragon()));
+  byId("report-clear").addEventListener("click", () => begin(null));
   form.addEventListener("input", () => (sending = null));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     report();
   });
-  session.addEventListener("end", forget);
-  const answer = await fetch(new URL("workflow.json", import.meta.url));
-  const graph = await answer.json();
-  ends = graph.states.filter((state) => !state.edges.length).map((state) => state.name);
-  light = draw(svg, graph);
+  session.addEventListener("end", () => {
+    ended.abort();
+    ended = new AbortController();
+    for (const each of watched) each.followed = false;
+    place.replaceChildren();
+  });
+  showNobody();
+}
+
+/** Show the form, with the name that the address suggests, and go on with what is under way. */
+export function showReport({ query: { name } }) {
+  const field = form.elements.namedItem("/dragon_name_str");
+  if (name && !field.value) field.value = name;
+  if (watched.length) place.replaceChildren(...watched.map((each) => each.entry));
+  else showNobody();
+  for (const each of watched) if (!each.settled && !each.followed) watch(each);
+}
+
+/** Forget what was typed and reported. */
+export function forgetReports() {
+  watched = [];
+  begin(null);
+  showNobody();
+}
+
+/** Begin another dragon, which needs another key. */
+function begin(dragon) {
+  sending = null;
+  clearFaults(form, box);
+  form.reset();
+  if (dragon) fillIn(form, dragon);
 }
 
 async function report() {
@@ -45,14 +65,12 @@ async function report() {
   button.disabled = true;
   // A report that is sent again because no answer came is still the same submission.
   sending ??= uuid();
+  const body = bodyOf(form);
   try {
-    const name = form.elements.namedItem("/dragon_name_str").value;
-    const answer = await call("POST", "dragons", { headers: { "Idempotency-Key": sending }, body: bodyOf(form) });
+    const { value } = await call("POST", "dragons", { headers: { "Idempotency-Key": sending }, body });
     sending = null;
-    form.reset();
-    show({ ...answer.value, dragon_name_str: name });
-    outcome.focus();
-    watch(`${answer.headers.get("Location")}?steps=true`);
+    const name = form.elements.namedItem("/dragon_name_str").value.trim();
+    begun({ ...value, dragon_name_str: name }, body);
   } catch (error) {
     // After a 5xx nobody knows whether the workflow started. Under another key, the report could be its own duplicate.
     if (error.status && error.status < 500) sending = null;
@@ -70,70 +88,55 @@ function bodyOf(form) {
   return JSON.stringify(report);
 }
 
-async function watch(location) {
-  const number = ++watched;
+function begun(submission, body) {
+  const entry = element("li", { class: "panel", tabindex: -1 });
+  const each = { submission, body, entry, settled: false, followed: false };
+  watched.unshift(each);
+  place.replaceChildren(...watched.map((known) => known.entry));
+  watch(each);
+  entry.focus();
+}
+
+async function watch(each) {
+  const { signal } = ended;
+  each.followed = true;
+  const known = await workflow;
+  const show = (submission, taken = false) => {
+    each.submission = submission;
+    each.entry.replaceChildren(...entryOf(submission, known, taken));
+  };
+  show(each.submission);
   try {
-    for (;;) {
-      const answer = await read(location);
-      if (number !== watched) return; // another dragon has been reported since
-      show(answer.value);
-      if (answer.value.status !== "pending" && hasEnded(answer.value.steps)) return;
-      await pause(Number(answer.headers.get("Retry-After")) || RETRY_AFTER_S);
-    }
+    await follow(each.submission.submission_id, show, signal, { justReported: true });
+    if (signal.aborted) return;
+    each.settled = true;
+    // What is in the form now may be the next dragon already.
+    if (each.submission.status === "added" && bodyOf(form) === each.body) begin(null);
+    const taken = await nameIsTaken(each.submission);
+    if (!signal.aborted) show(each.submission, taken);
   } catch (error) {
-    if (number === watched) showProblem(error, box);
+    if (!signal.aborted) showProblem(error, box);
+  } finally {
+    each.followed = false;
   }
 }
 
-/** Tell whether the last step is there: the workflow writes down how a report ends just before it does end. */
-function hasEnded(steps) {
-  const last = steps.at(-1);
-  return !last || last.status === "failed" || (ends.includes(last.name) && last.status === "succeeded");
-}
-
-/** Return the submission. Ask again as long as the service says when to retry. */
-async function read(location) {
-  for (;;) {
-    try {
-      return await call("GET", location);
-    } catch (error) {
-      if (!error.retryAfterS) throw error;
-      await pause(error.retryAfterS);
-    }
-  }
-}
-
-function show(submission) {
-  const { status, steps = [] } = submission;
-  outcome.replaceChildren(
-    element("h3", {}, submission.dragon_name_str),
-    element("span", { class: `status ${status}` }, status),
-    ...(submission.reason ? [element("p", { class: "reason" }, submission.reason)] : []),
-    facts([
-      ["Submission", element("code", {}, submission.submission_id)],
-      ["Started", moment(submission.started_at)],
-      ["Finished", moment(submission.finished_at)],
-      ["Notification", submission.notification],
-    ]),
-  );
-  stepList.replaceChildren(
-    ...steps.map((step) =>
-      element("li", { "data-status": step.status }, element("span", {}, step.name), element("em", {}, step.status), moment(step.at)),
+function entryOf(submission, known, taken) {
+  const { submission_id: id, dragon_name_str: name, status } = submission;
+  return [
+    element(
+      "div",
+      { class: "heading" },
+      element("h4", {}, element("a", { href: address("reports", id) }, name)),
+      statusMark(status),
     ),
-  );
-  light(steps, status);
-  const path = steps.map((step) => step.name).join(", ");
-  svg.setAttribute("aria-label", path ? `The workflow. Path taken: ${path}.` : "The workflow. No step is known yet.");
+    stageList(known, submission),
+    element("div", { role: "status" }, outcome(submission, taken)),
+  ];
 }
 
-const moment = (at) => (at ? element("time", { datetime: at, title: at }, `${at.slice(11, 23)} UTC`) : null);
-
-function forget() {
-  watched++;
-  sending = null;
-  form.reset();
-  clearFaults(form, box);
-  outcome.replaceChildren(element("p", { class: "empty" }, "Report a dragon, and its path lights up here."));
-  stepList.replaceChildren();
-  light([]);
+function showNobody() {
+  place.replaceChildren(
+    element("li", { class: "note" }, "Nothing yet. What you report appears here, and you can watch several at once."),
+  );
 }

@@ -1,0 +1,183 @@
+// One message's page: how it stands, what it says, and, if it was posted from here, that beside what is stored.
+
+import { call } from "./api.js";
+import { byId, element, facts, pause } from "./dom.js";
+import { at, compared, read, rowsOf, said, written } from "./exact.js";
+import { copyLink, empty, linkButton } from "./lists.js";
+import { address } from "./routes.js";
+import { moment } from "./times.js";
+
+const POLL_FIRST_S = 0.3;
+const POLL_MAX_S = 2;
+const POLL_FOR_S = 60;
+
+const STATUSES = { accepted: ["pending", "Accepted"], stored: ["added", "Stored"], refused: ["rejected", "Refused"] };
+const place = byId("message-shown");
+const posted = new Map(); // what was posted from this page, by its id: body, digest, company, status
+
+/** Remember what was posted: its id, company, body, digest, and whether it was accepted or refused. */
+export const remember = (message) => posted.set(message.id, message);
+
+/** Return what was posted under an id, if it was from this page. */
+export const postedUnder = (id) => posted.get(id.toLowerCase());
+
+/** Return what was posted from this page for a company, the latest first. */
+export const postedFor = (company) => [...posted.values()].filter((message) => message.company === company).reverse();
+
+/** Forget it. */
+export const forgetPosted = () => posted.clear();
+
+/** Return the mark of a message's status. */
+export const messageMark = (status) => element("span", { class: `status ${STATUSES[status][0]}` }, STATUSES[status][1]);
+
+/** Show the message that the address names. If it was posted from here, wait until it is stored. */
+export async function showMessage({ id, query: { company_id: company } }, signal) {
+  const mine = postedUnder(id);
+  byId("message-heading").textContent = `Message ${id.slice(0, 8)}`;
+  const reference = `message/${encodeURIComponent(id)}${company ? `?${new URLSearchParams({ company_id: company })}` : ""}`;
+  place.replaceChildren(...(mine ? waiting(mine) : []));
+  const deadline = Date.now() + (mine ? POLL_FOR_S * 1000 : 0);
+  for (let seconds = POLL_FIRST_S; !signal.aborted; seconds = Math.min(POLL_MAX_S, seconds * 1.5)) {
+    const answer = await asked(reference);
+    if (signal.aborted) return;
+    if (answer) return show(id, answer, mine);
+    if (Date.now() >= deadline) return place.replaceChildren(mine ? late(id) : nothing(id));
+    await pause(seconds);
+  }
+}
+
+/** Return the answer, or null if no message is stored under the id (yet). */
+async function asked(reference) {
+  try {
+    return await call("GET", reference);
+  } catch (error) {
+    if (error.status === 404) return null;
+    if (!error.retryAfterS) throw error;
+    await pause(error.retryAfterS);
+    return null;
+  }
+}
+
+const waiting = ({ body, status }) => [
+  element(
+    "div",
+    { class: "panel" },
+    messageMark(status),
+    element("p", {}, "The queue has it, so it is not lost. It is about to be stored."),
+  ),
+  members(rowsOf(read(body))),
+];
+
+function show(id, { text, value }, mine) {
+  const stored = read(text);
+  const another = mine !== undefined && (mine.status === "refused" || mine.digest !== value.digest);
+  if (mine && !another) {
+    mine.status = "stored";
+    dispatchEvent(new CustomEvent("message-stored", { detail: mine.id }));
+  }
+  if (another) mine.status = "refused";
+  const company = value.metadata.company_id;
+  place.replaceChildren(
+    element(
+      "div",
+      { class: `panel${another ? " bad" : ""}` },
+      messageMark(another ? "refused" : "stored"),
+      another ? conflict(mine) : element("p", {}, storedWords(mine)),
+    ),
+    facts([
+      ["Message", element("code", {}, id)],
+      ["Message time", moment(value.metadata.message_time)],
+      ["Order time", moment(value.data.order_time)],
+      ["Amount", element("b", {}, said(at(stored, "data", "order_amount")))],
+    ]),
+    another ? comparison(compared(read(mine.body), stored)) : members(rowsOf(stored)),
+    element(
+      "p",
+      { class: "buttons" },
+      linkButton(
+        address("messages", "new", { repeat: id, company_id: company }),
+        another ? "Send yours under a new id" : "Repeat under a new id",
+        another ? "" : "quiet",
+      ),
+      copyLink(),
+    ),
+    element(
+      "details",
+      {},
+      element("summary", {}, "As the service returns it"),
+      element("pre", { id: "stored", tabindex: 0 }, written(stored)),
+    ),
+  );
+}
+
+const storedWords = (mine) => (mine ? "What you posted is stored, as it was sent." : "It is stored, as it was sent.");
+
+const conflict = ({ digest }) =>
+  element(
+    "p",
+    {},
+    `Another message is stored under this id, and it stays. Yours was ${digest ? "accepted, but not stored" : "not accepted"}. What differs is in red.`,
+  );
+
+const members = (rows) =>
+  table(
+    ["Member", "What it says"],
+    rows.map((row) => element("tr", {}, element("th", { scope: "row" }, row.path), cell("", row.said))),
+  );
+
+const comparison = (rows) =>
+  table(
+    ["Member", "You posted", "Is stored"],
+    rows.map((row) =>
+      element(
+        "tr",
+        { class: row.same ? null : "differs" },
+        element("th", { scope: "row" }, row.path, row.same ? null : element("span", { class: "unseen" }, " differs")),
+        cell("You posted", row.posted),
+        cell("Is stored", row.stored),
+      ),
+    ),
+    "beside",
+  );
+
+const cell = (label, text) =>
+  element("td", { "data-label": label }, text === null ? element("i", {}, "nothing") : text);
+
+const table = (headings, rows, kind = "") =>
+  element(
+    "table",
+    { class: `members ${kind}` },
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        headings.map((heading) => element("th", { scope: "col" }, heading)),
+      ),
+    ),
+    element("tbody", {}, rows),
+  );
+
+const again = () =>
+  element(
+    "button",
+    { type: "button", class: "quiet", onclick: () => dispatchEvent(new Event("hashchange")) },
+    "Look again",
+  );
+
+const late = (id) =>
+  empty(
+    "It is not stored yet.",
+    `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+    again(),
+    linkButton(address("messages"), "See your messages"),
+  );
+
+const nothing = (id) =>
+  empty(
+    "No message is stored under this id.",
+    `${id} may be another company’s, or on its way: what was posted a moment ago may take a second.`,
+    again(),
+    linkButton(address("messages"), "See your messages"),
+  );

@@ -1,0 +1,83 @@
+"""How every view of the console looks, in both themes and two widths, and whether that is how it was accepted.
+
+`.venv/bin/python -m tests.e2e.screenshots --accept` accepts how they look now. Another version of Chromium draws
+letters a little differently, so pictures are compared only with those that the same version has drawn.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.browser import NARROW, WIDE, visit
+from tests.e2e.running import Api
+from tests.e2e.scenes import ZONE, scenes
+
+ACCEPTED = Path(__file__).parent / "accepted"
+VERSION = ACCEPTED / "chromium.txt"  # which version has drawn them
+SHRUNK = 0.5  # so that the repository stays small
+HEIGHTS = {WIDE: 900, NARROW: 844}
+DIFFERING_MAX = 0.002  # of a picture's pixels
+# A pixel differs if one of its colours does by more than this, of 255.
+_SHARE_THAT_DIFFERS = """async ([a, b]) => {
+  const pixels = async (png) => {
+    const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
+    const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+    canvas.drawImage(image, 0, 0);
+    return canvas.getImageData(0, 0, image.width, image.height);
+  };
+  const [one, other] = [await pixels(a), await pixels(b)];
+  if (one.width !== other.width || one.height !== other.height) return 1;
+  let differing = 0;
+  for (let at = 0; at < one.data.length; at += 4) {
+    if ([0, 1, 2].some((colour) => Math.abs(one.data[at + colour] - other.data[at + colour]) > 24)) differing++;
+  }
+  return (differing * 4) / one.data.length;
+}"""
+
+
+def pictures(
+    browser: Browser, api: Api, names: set[str] | None = None, *, scale: float = SHRUNK
+) -> Iterator[tuple[str, bytes]]:
+    """Take pictures of all views, or of those that are named. Yield the name of each file, and the PNG."""
+    with visit(browser, api, zone=ZONE, scale=scale) as visited:
+        for view, page in scenes(visited, names):
+            for theme in ("light", "dark"):
+                for width, height in HEIGHTS.items():
+                    _look(page, theme == "dark", width, height)
+                    yield f"{view}-{theme}-{width}.png", page.screenshot(caret="hide", animations="disabled")
+
+
+def _look(page: Page, dark: bool, width: int, height: int) -> None:
+    page.emulate_media(color_scheme="dark" if dark else "light")
+    page.set_viewport_size({"width": width, "height": height})
+    page.evaluate("document.fonts.ready")
+
+
+def changed(browser: Browser, taken: Iterator[tuple[str, bytes]]) -> dict[str, str]:
+    """Return the names of the pictures that do not look as they were accepted, each with what differs."""
+    found = {}
+    page = browser.new_page()
+    for name, picture in taken:
+        accepted = ACCEPTED / name
+        if not accepted.is_file():
+            found[name] = "nobody has accepted it yet"
+            continue
+        both = [base64.b64encode(png).decode() for png in (accepted.read_bytes(), picture)]
+        share = page.evaluate(_SHARE_THAT_DIFFERS, both)
+        if share > DIFFERING_MAX:
+            found[name] = f"{share:.1%} of it differ"
+    page.close()
+    return found
+
+
+def not_comparable(browser: Browser) -> str | None:
+    """Return why this browser's pictures cannot be compared with the accepted ones, or None if they can."""
+    recorded = VERSION.read_text(encoding="utf-8").strip()
+    if browser.version == recorded:
+        return None
+    return f"the accepted pictures are of Chromium {recorded}, and this is {browser.version}"

@@ -1,0 +1,272 @@
+"""Every view of the console, with answers that are always the same: for axe, for screenshots, and for comparing them.
+
+Signing in is real. The browser answers the console's requests to the API by itself, from the data below.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from playwright.sync_api import Page, Route, expect
+
+from operations import PROJECT
+from tests.e2e.browser import Visit
+
+ZONE = "Europe/Zurich"
+COMPANY = "e0721e56-fb09-4273-ae74-7bcbc92d43eb"
+_DRAGONS = sorted(
+    json.loads((PROJECT / "infrastructure" / "dragons.json").read_text(encoding="utf-8")),
+    key=lambda dragon: dragon["dragon_name_str"].casefold(),
+)
+_STEPS = ["Complete?", "RecordPending", "ValidateDragon", "Valid?", "Reporter?", "AddDragon", "Added?"]
+_ENDS = {
+    "added": ["ComposeAdded", "NotifyAdded", "Confirmation?", "RecordAdded", "Added"],
+    "rejected": ["ComposeRejected", "NotifyRejected", "RecordRejected", "Rejected"],
+    "pending": [],
+}
+_REPORTS = {
+    "Nettlewing": ("pending", None),
+    "Ashfall": ("rejected", "A dragon named Ashfall is in the registry."),
+    "Kilnsong": ("added", None),
+}
+_MESSAGES = {
+    "0a1b2c3d-0000-4000-8000-000000000003": "19.90",
+    "0a1b2c3d-0000-4000-8000-000000000002": "12345678901234567890.12",
+    "0a1b2c3d-0000-4000-8000-000000000001": "7",
+}
+_TAKEN = next(iter(_MESSAGES))
+_PROBLEM = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A view: where it is, what somebody does there, and what is to be seen then."""
+
+    address: str
+    seen: str
+    act: Callable[[Page], None] | None = None
+
+
+def _report(page: Page) -> None:
+    form = page.get_by_role("form", name="Report")
+    for name in ("Kilnsong", "Ashfall"):
+        form.get_by_role("button", name="Fill in an example").click()
+        form.get_by_label("Name").fill(name)
+        form.get_by_role("button", name="Report").click()
+        expect(page.locator("#watched > li", has_text=name)).to_contain_text(re.compile("Added|Refused"))
+    expect(page.get_by_role("link", name="See the dragon that has the name")).to_be_visible()
+    for label, text in {"Family": "green", "Description": "Hums.", "City": "Delft", "Country": "Netherlands"}.items():
+        form.get_by_label(label).fill(text)
+    for label in ("Neighbourhood", "State or region"):
+        form.get_by_label(label).fill("Old Town")
+
+
+def _report_nothing_valid(page: Page) -> None:
+    form = page.get_by_role("form", name="Report")
+    form.get_by_role("button", name="Clear").click()
+    for field in form.locator("input:not([type=checkbox]), textarea").all():
+        field.fill("+")
+    form.get_by_role("button", name="Report").click()
+
+
+def _fill_in_message(page: Page) -> None:
+    values = {
+        "Order amount": "21",
+        "Order time": "2023-12-10T22:00:00Z",
+        "Order id": "a929b88e-bc47-4f7d-9584-61c3c94ad2f2",
+        "Further data": '"items": [{"sku": "honey", "price": 2.50}]',
+        "Message id": _TAKEN,
+        "Company id": COMPANY,
+        "Message time": "2023-12-10T22:02:38Z",
+    }
+    form = page.get_by_role("form", name="Message")
+    for label, text in values.items():
+        form.get_by_label(label).fill(text)
+
+
+def _post_another(page: Page) -> None:
+    _fill_in_message(page)
+    page.get_by_role("button", name="Post", exact=True).click()
+
+
+def _look_up(page: Page) -> None:
+    page.get_by_role("combobox").fill("b")
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+
+
+def _correct(page: Page) -> None:
+    page.get_by_role("button", name="Correct or remove").click()
+    expect(page.get_by_role("dialog").get_by_label("City")).not_to_have_value("")
+
+
+def _own_names(page: Page) -> None:
+    page.get_by_role("button", name="own names").click()
+
+
+SCENES = {
+    "dragons": Scene("#/dragons", ".card"),
+    "dragons-table": Scene("#/dragons?view=table&family=red", "tbody tr"),
+    "dragons-none": Scene("#/dragons?namePrefix=Zz&family=red", ".empty"),
+    "dragon": Scene("#/dragons/Ashfall", ".sheet"),
+    "dragon-none": Scene("#/dragons/Nobody", ".empty"),
+    "lookup": Scene("#/dragons/Amberwick", "[aria-selected=true]", _look_up),
+    "find-none": Scene("#/find?q=00000000-0000-4000-8000-000000000000", ".empty"),
+    "report": Scene("#/reports/new", "#watched .stages", _report),
+    "report-faults": Scene("#/reports/new", "#report .fault", _report_nothing_valid),
+    "reports": Scene("#/reports", "tbody tr"),
+    "submission-pending": Scene("#/reports/Nettlewing", "#steps li"),
+    "submission": Scene("#/reports/Kilnsong", "#steps li"),
+    "submission-own-names": Scene("#/reports/Ashfall", ".own-names", _own_names),
+    "submission-none": Scene("#/reports/nothing", ".empty"),
+    "messages-whose": Scene("#/messages", ".empty"),
+    "messages": Scene(f"#/messages?company_id={COMPANY}", "tbody tr"),
+    "messages-none": Scene(f"#/messages?company_id={COMPANY}&from=2023-12-11T00:00:00.000Z", ".empty"),
+    "message": Scene(f"#/messages/{list(_MESSAGES)[1]}?company_id={COMPANY}", ".members"),
+    "message-none": Scene("#/messages/0a1b2c3d-0000-4000-8000-00000000000f", ".empty"),
+    "post": Scene("#/messages/new", "#message-form", _fill_in_message),
+    "message-refused": Scene("#/messages/new", ".differs", _post_another),
+    "correct": Scene("#/dragons/Ashfall", "dialog[open]", _correct),  # the last: it covers the others
+}
+
+
+def scenes(visited: Visit, names: set[str] | None = None) -> Iterator[tuple[str, Page]]:
+    """Go through the views, or those that are named, as an operator. Yield the name of each and the page."""
+    page = visited.open("/#/dragons/Ashfall")
+    page.evaluate("document.fonts.ready")
+    if names is None or "welcome" in names:
+        yield "welcome", page
+    api = re.compile(re.escape(visited.api.base_url) + "/(dragons|families|submissions|messages?|post-message)\\b")
+    page.route(api, lambda route: _answer(route, visited.api.base_url))
+    visited.sign_in("operator")
+    for name, scene in SCENES.items():
+        if names is not None and name not in names:
+            continue
+        visited.at(scene.address)
+        expect(page.locator("main > section:visible [aria-busy]")).to_have_count(0)
+        if scene.act:
+            scene.act(page)
+        expect(page.locator(scene.seen).filter(visible=True).first).to_be_visible()
+        if not scene.seen.startswith("["):
+            page.evaluate("scrollTo(0, 0)")
+        yield name, page
+
+
+def _answer(route: Route, base_url: str) -> None:
+    request = urlsplit(route.request.url.removeprefix(base_url))
+    _, noun, *rest = request.path.split("/")
+    query = dict(parse_qsl(request.query))
+    answer = _ANSWERS[route.request.method, noun](unquote(rest[0]) if rest else "", query, route)
+    route.fulfill(**answer)
+
+
+def _json(value: Any, **headers: str) -> dict[str, Any]:
+    return {"json": value, "headers": headers}
+
+
+def _problem(status: int, title: str, detail: str, **more: Any) -> dict[str, Any]:
+    body = {"title": title, "status": status, "detail": detail, **more}
+    return {"status": status, "content_type": _PROBLEM, "body": json.dumps(body)}
+
+
+def _dragons(name: str, query: dict[str, str], _route: Route) -> dict[str, Any]:
+    if name:
+        found = [dragon for dragon in _DRAGONS if dragon["dragon_name_str"] == name]
+        return _json(found[0], ETag='"one"') if found else _problem(404, "Not Found", "There is no such dragon.")
+    begins, family = query.get("namePrefix", "").casefold(), query.get("family")
+    matching = [
+        dragon
+        for dragon in _DRAGONS
+        if dragon["dragon_name_str"].casefold().startswith(begins) and family in (None, dragon["family_str"])
+    ]
+    shown = matching[: int(query["limit"])]
+    return _json(shown, **({"Link": '</dragons?cursor=x>; rel="next"'} if len(shown) < len(matching) else {}))
+
+
+def _families(_name: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
+    counts = Counter(dragon["family_str"] for dragon in _DRAGONS)
+    return _json([{"family_str": family, "count": count} for family, count in sorted(counts.items())])
+
+
+def _report_taken(_name: str, _query: dict[str, str], route: Route) -> dict[str, Any]:
+    name = (route.request.post_data_json or {})["dragon_name_str"]
+    if name not in _REPORTS:
+        errors = [{"pointer": f"#/{field}", "detail": "must hold a letter or digit"} for field in _FAULTY]
+        return _problem(400, "The request is not valid", "Some things are wrong; see errors.", errors=errors)
+    body = {"submission_id": name, "status": "pending", "started_at": "2023-12-10T21:00:00.000Z"}
+    return {**_json(body), "status": 202}
+
+
+_FAULTY = ("dragon_name_str", "family_str", "location_city_str", "reportingPhoneNumber")
+
+
+def _submissions(name: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
+    if not name:
+        return _json([_submission(each) for each in _REPORTS if each != "Nettlewing"])
+    if name not in _REPORTS:
+        return _problem(404, "Not Found", "There is no such submission.")
+    status, _ = _REPORTS[name]
+    taken = _STEPS[:3] if status == "pending" else _STEPS + _ENDS[status]
+    steps = [
+        {"name": step, "status": "succeeded", "at": f"2023-12-10T21:00:00.{at:03}Z"} for at, step in enumerate(taken)
+    ]
+    if status == "pending":
+        steps[-1]["status"] = "running"
+    return _json({**_submission(name), "steps": steps}, **({"Retry-After": "60"} if status == "pending" else {}))
+
+
+def _submission(name: str) -> dict[str, Any]:
+    status, reason = _REPORTS[name]
+    settled = status != "pending"
+    return {
+        "submission_id": name,
+        "status": status,
+        "dragon_name_str": name,
+        "reason": reason,
+        "notification": "sent" if settled else None,
+        "started_at": "2023-12-10T21:00:00.000Z",
+        "finished_at": "2023-12-10T21:00:00.412Z" if settled else None,
+    }
+
+
+def _messages(_name: str, query: dict[str, str], _route: Route) -> dict[str, Any]:
+    if "from" in query or query.get("company_id") != COMPANY:
+        return _json([])
+    rows = [
+        f'{{"message_id": "{message_id}", "company_id": "{COMPANY}", "accepted_at": "2023-12-10T22:0{at}:00Z", '
+        f'"order_id": "a929b88e-bc47-4f7d-9584-61c3c94ad2f2", "order_amount": {amount}}}'
+        for at, (message_id, amount) in enumerate(_MESSAGES.items())
+    ]
+    return {"content_type": "application/json", "body": f"[{', '.join(rows)}]"}
+
+
+def _message(message_id: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
+    if message_id not in _MESSAGES:
+        return _problem(404, "Not Found", "No message is stored under this id.")
+    body = f"""{{"metadata": {{"message_time": "2023-12-10T22:02:38Z", "company_id": "{COMPANY}",
+        "message_id": "{message_id}", "message_s3_key": "{COMPANY}/{message_id}.json"}},
+        "data": {{"order_id": "a929b88e-bc47-4f7d-9584-61c3c94ad2f2", "order_time": "2023-12-10T22:00:00Z",
+        "order_amount": {_MESSAGES[message_id]}, "items": [{{"sku": "honey", "price": 2.5}}]}},
+        "digest": "sha-256:0"}}"""
+    return {"content_type": "application/json", "body": body}
+
+
+def _taken(_name: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
+    return _problem(409, "Another message is stored under this id", "It stays.")
+
+
+_ANSWERS = {
+    ("GET", "dragons"): _dragons,
+    ("GET", "families"): _families,
+    ("POST", "dragons"): _report_taken,
+    ("GET", "submissions"): _submissions,
+    ("GET", "messages"): _messages,
+    ("GET", "message"): _message,
+    ("POST", "post-message"): _taken,
+}

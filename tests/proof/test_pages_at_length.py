@@ -1,0 +1,45 @@
+"""What of the pages takes too long for each run: how every view looks, and all of /docs as somebody of a company."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e import browser as real_browser
+from tests.e2e.browser import visit
+from tests.e2e.pictures import changed, not_comparable, pictures
+from tests.e2e.running import Api
+from tests.e2e.trying import REFUSALS_OF_A_COMPANY, try_all
+
+PROGRAM = real_browser.program()
+needs_full_scale = pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="takes minutes: make prove")
+needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium was found: set DRAGONPOST_BROWSER")
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    assert PROGRAM
+    with real_browser.running(PROGRAM) as running:
+        yield running
+
+
+@needs_full_scale
+@needs_browser
+def test_every_view_of_the_console_looks_as_it_was_accepted(browser: Browser, proving_apis: dict[str, Api]) -> None:
+    if reason := not_comparable(browser):
+        pytest.skip(reason)
+
+    assert changed(browser, pictures(browser, proving_apis["local"])) == {}
+
+
+@needs_full_scale
+@needs_browser
+def test_every_operation_of_the_docs_succeeds_for_somebody_of_a_company_or_is_refused_as_documented(
+    browser: Browser, proving_apis: dict[str, Api]
+) -> None:
+    with visit(browser, proving_apis["local"]) as visited:
+        try_all(visited, "cobalt", REFUSALS_OF_A_COMPANY)
+        assert visited.complaints == []
