@@ -26,8 +26,9 @@ from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import Consumer
 from chalicelib.messages.queue import BATCH_MAX, Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository, Seen
+from chalicelib.readiness import Dependencies
 from chalicelib.settings import Settings
-from chalicelib.web import corrections, pages, paging, problems, requests
+from chalicelib.web import corrections, operators, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.bodies import Health
 from chalicelib.web.messages import MESSAGE_PARAMETERS, messages_asked, posted, shown_by
@@ -42,6 +43,7 @@ submissions = SubmissionTable(settings, workflow)
 messages = MessageRepository(settings)
 queue = MessageQueue(settings)
 consumer = Consumer(messages, queue)
+dependencies = Dependencies(settings)
 
 app = Dragonpost("dragonpost", settings)
 users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.stage)
@@ -49,8 +51,16 @@ users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.
 
 @app.get("/health")
 def health() -> Reply:
-    """Report that the service runs. Calls no AWS service."""
-    return Reply(msgspec.json.encode(Health(status="ok")))
+    """Report that the service runs, and which. Calls no AWS service."""
+    commit = None if settings.commit == "unknown" else settings.commit
+    return Reply(msgspec.json.encode(Health(status="ok", version=pages.version(), commit=commit)))
+
+
+@app.get("/ready", users)
+def ready(caller: Caller) -> Reply:
+    """Ask everything that the service depends on, and say what is ill (operators only)."""
+    requests.parameters(app.request).check()
+    return operators.readiness(dependencies.ask())
 
 
 @app.get("/dragons", users)
@@ -108,7 +118,7 @@ def report_dragon(caller: Caller) -> Reply:
 @app.put("/dragons/{dragon_name}", users)
 def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Correct a dragon (operators only), if it is still the one that the client saw."""
-    caller.check_may_change_dragons()
+    caller.check_is_operator()
     faults = Faults()
     with faults:
         if_match = requests.if_match(app.request)
@@ -123,7 +133,7 @@ def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
 @app.delete("/dragons/{dragon_name}", users)
 def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Remove a dragon (operators only), if it is still the one that the client saw."""
-    caller.check_may_change_dragons()
+    caller.check_is_operator()
     unchanged = corrections.precondition(requests.if_match(app.request), required=False)
     corrections.check(dragons.remove(dragon_name, unchanged))
     return Reply(b"", 204)
@@ -226,6 +236,12 @@ def get_asset(name: str) -> Reply:
 def store_messages(event: SQSEvent) -> None:
     """Store a batch of accepted messages: archive, then index."""
     consumer.process([Delivery.of(record.to_dict()) for record in event])
+
+
+@app.lambda_function(name="operator_api")
+def operator_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer the routes for operators, which are sent to this function: it may do what the API's own may not."""
+    return app.answer_operators(event, context)
 
 
 @app.lambda_function(name="validate_dragon")

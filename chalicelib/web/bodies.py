@@ -8,15 +8,28 @@ import msgspec
 from chalicelib.checked import Amount, Timestamp
 from chalicelib.dragons.submissions import Notification, Status, Step
 from chalicelib.messages.model import Metadata, Order
+from chalicelib.readiness import Dependency
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Id = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The service runs."""
+    """The service runs: in this version, of this commit, or null if whoever deployed it did not know one.
+
+    The commit ends with `-dirty` if the code was changed since.
+    """
 
     status: Literal["ok"]
+    version: str
+    commit: str | None
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the service depends on answers."""
+
+    status: Literal["ready"]
+    dependencies: Sequence[Dependency]
 
 
 class AcceptedSubmission(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ DRAGON_REFUSED = "urn:dragonpost:problem:dragon-refused"
 SUBMISSION_FAILED = "urn:dragonpost:problem:submission-failed"
 MESSAGE_CONFLICT = "urn:dragonpost:problem:message-conflict"
 IDEMPOTENCY_KEY_REUSED = "urn:dragonpost:problem:idempotency-key-reused"
+NOT_READY = "urn:dragonpost:problem:not-ready"
 
 TITLES: Mapping[str, str] = {
     INVALID_REQUEST: "The request is not valid",
@@ -49,6 +50,7 @@ TITLES: Mapping[str, str] = {
     SUBMISSION_FAILED: "The submission could not be finished",
     MESSAGE_CONFLICT: "Another message is stored under this id",
     IDEMPOTENCY_KEY_REUSED: "The idempotency key was used for another dragon",
+    NOT_READY: "Something that the service depends on is ill",
 }
 
 
@@ -58,13 +60,17 @@ def status_title(status: int) -> str:
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What went wrong with one request. `type` is `about:blank` where the status says it all (RFC 9457 §4.2.1)."""
+    """What went wrong with one request. `type` is `about:blank` where the status says it all (RFC 9457 §4.2.1).
+
+    `members` are those that only this type has (RFC 9457 §3.2).
+    """
 
     status: int
     detail: str
     type: str = "about:blank"
     faults: tuple[Fault, ...] = ()
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    members: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def document(self, request_id: str) -> dict[str, Any]:
         """Return the members of the problem document for the request with this id."""
@@ -77,7 +83,7 @@ class Problem(msgspec.Struct, frozen=True):
         }
         if self.faults:
             document["errors"] = [fault.as_json() for fault in self.faults]
-        return document
+        return {**document, **self.members}
 
     def body(self, request_id: str) -> bytes:
         """Return the problem document for the request with this id, as it is sent."""
@@ -120,7 +126,7 @@ OTHER_COMPANY = Problem(403, "You may post and list messages of your own company
 NO_COMPANY = Problem(
     403, "Your account belongs to no company, so it may use the dragon registry only.", COMPANY_NOT_ALLOWED
 )
-NO_OPERATOR = Problem(403, "Only operators may correct and remove dragons.", OPERATORS_ONLY)
+NO_OPERATOR = Problem(403, "Your account is not in the group operators.", OPERATORS_ONLY)
 REFUSED_BY_GATEWAY = Problem(403, "This request was refused before it reached the service.")
 
 # 404: is it there?
@@ -183,6 +189,13 @@ def body_too_large(bytes_max: int) -> Problem:
 INTERNAL_ERROR = Problem(500, "Something broke on our side. Look for the request id in the log.")
 
 
+NO_OPERATORS_FUNCTION = Problem(
+    501,
+    "This stage was deployed by `chalice deploy`, which cannot send operators' routes to a function of their own. Use "
+    "`make dead-letters` and `make trace`, or deploy with `make deploy`.",
+)
+
+
 def submission_failed(reason: str | None, headers: Mapping[str, str]) -> Problem:
     """Return the 500 for a report whose workflow broke off, with its reason."""
     return Problem(500, reason or _NO_REASON, SUBMISSION_FAILED, headers=headers)
@@ -202,6 +215,13 @@ def unavailable(retry_after_s: int) -> Problem:
     """Return the 503 for a request that needs an AWS service which does not work right now."""
     detail = "A service that this request needs is not available right now. Wait as Retry-After says, then try again."
     return Problem(503, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def not_ready(ill: Sequence[str], dependencies: Sequence[Any], retry_after_s: int) -> Problem:
+    """Return the 503 that names what is ill, and shows everything that was asked."""
+    detail = f"Ill: {', '.join(ill)}. See dependencies; the log says more."
+    headers = {"Retry-After": str(retry_after_s)}
+    return Problem(503, detail, NOT_READY, headers=headers, members={"dependencies": dependencies})
 
 
 def no_answer(retry_after_s: int) -> Problem:

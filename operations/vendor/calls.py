@@ -16,10 +16,10 @@ from operations.deploy.commands import DeployError
 
 CALLS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"GetItem", "PutItem", "Query", "TransactWriteItems"}),
-    "s3": frozenset({"GetObject", "PutObject"}),
-    "sqs": frozenset({"DeleteMessageBatch", "SendMessage"}),
+    "s3": frozenset({"GetObject", "HeadBucket", "HeadObject", "PutObject"}),
+    "sqs": frozenset({"DeleteMessageBatch", "GetQueueAttributes", "SendMessage"}),
     "ssm": frozenset({"GetParameters"}),
-    "stepfunctions": frozenset({"DescribeExecution", "GetExecutionHistory", "StartExecution"}),
+    "stepfunctions": frozenset({"DescribeExecution", "DescribeStateMachine", "GetExecutionHistory", "StartExecution"}),
 }
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from operations.generate.openapi import version
 from tests.e2e.dragons import a_dragon
 from tests.e2e.running import Api, Served
 
@@ -138,7 +139,16 @@ def test_a_browser_gets_an_answer_to_its_preflight(api: Api, path: str) -> None:
 
 
 def test_health_needs_no_token(api: Api) -> None:
-    assert api.get("/health", None).json() == {"status": "ok"}
+    assert api.get("/health", None).json() | {"commit": "…"} == {"status": "ok", "version": version(), "commit": "…"}
+
+
+def test_the_stage_is_ready_and_tells_operators_alone(api: Api) -> None:
+    ready = api.get("/ready")
+
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready"), ready.text
+    assert {each["status"] for each in ready.json()["dependencies"]} == {"ok"}
+    assert api.get("/ready", "amber").status_code == 403
+    assert api.get("/ready", None).status_code == 401
 
 
 def altered(token: str, **claims: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import app as declared
-from benchmarks.calls import CALLS, SETTINGS
+from benchmarks.calls import CALLS, SETTINGS, SIDE_BY_SIDE
 from chalicelib import aws
 from chalicelib.settings import Settings
 from tests.fakes.step_functions import FakeStepFunctions
@@ -50,6 +50,7 @@ def calls(stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.M
     for name in ("start_execution", "describe_execution", "get_execution_history"):
         monkeypatch.setattr(step_functions, name, noted(name))
     clients: list[Any] = [aws.s3(), aws.dynamodb(), aws.hasty_dynamodb(), aws.sqs(), aws.ssm()]
+    clients += [aws.hasty_s3(), aws.hasty_sqs(), aws.hasty_ssm(), aws.hasty_stepfunctions()]
     for client in clients:
         client.meta.events.register("before-call", note)
     yield made
@@ -122,6 +123,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int | None]] = [
         200,
     ),
     ("GET /message/{message_id}, of any company", f"/message/{MESSAGE_ID}", {}, 200),
+    ("GET /ready", "/ready", {}, 503),  # there is no workflow here
 ]
 
 # The same where the registry is in DynamoDB.
@@ -146,7 +148,8 @@ def test_an_answer_costs_these_calls_and_no_other(
     answer = warm.request(asked.split(maxsplit=1)[0], reference, **({"token_claims": OPERATOR} | request_))
 
     assert answer.status == (status or answer.status)
-    assert tuple(calls) == CALLS[asked]
+    in_no_order = asked in SIDE_BY_SIDE
+    assert (sorted(calls) if in_no_order else calls) == (sorted(CALLS[asked]) if in_no_order else [*CALLS[asked]])
 
 
 @pytest.mark.parametrize(("asked", "reference", "request_", "status"), ASKED_OF_DYNAMODB)
@@ -193,7 +196,7 @@ def test_every_cost_is_one_that_a_test_asks_for() -> None:
 
 
 def test_every_route_has_its_cost() -> None:
-    priced = {asked.partition(",")[0] for asked, *_ in ASKED}
+    priced = {" ".join(asked.partition(",")[0].split()[:2]) for asked, *_ in ASKED}
 
     assert priced == {
         f"{method} {path}" for path, methods in declared.app.routes.items() for method in methods if method != "HEAD"

@@ -45,6 +45,7 @@ DECIDED: Mapping[tuple[str, str], tuple[int, int, int]] = {
     ("POST", "/post-message"): (403, 415, 415),
     ("GET", "/messages"): (403, 200, 400),  # an operator has to name a company
     ("GET", "/message/{message_id}"): (403, 404, 404),
+    ("GET", "/ready"): (403, 403, 503),  # there is no workflow here
 }
 
 NOT_ACCEPTED: Mapping[str, Mapping[str, Any] | None] = {

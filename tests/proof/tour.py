@@ -40,6 +40,12 @@ class Tour:
         for path in PAGES:
             self._keep(f"GET {path}", self.api.get(path, None))
 
+    def look_after(self) -> None:
+        """Ask what operators ask."""
+        ready = self.api.get("/ready")
+        assert ready.status_code == 200, ready.text
+        self._keep("GET /ready", ready)
+
     def report(self) -> None:
         """Report a dragon twice, and check the outcome of both reports."""
         wait = {"headers": {"Prefer": "wait=10"}}
@@ -88,6 +94,7 @@ class Tour:
         other = replace(self, api=Api(self.api.devstack, self.api.target, _tokens=self.api._tokens))
         with ThreadPoolExecutor(1) as pool:
             posting = pool.submit(other.post_messages)
+            self.look_after()
             self.report()
             self.correct()
             posting.result()

@@ -100,6 +100,11 @@ PROBLEM_SCHEMAS: Json = {
                 "items": ref("schemas", "Fault"),
                 "description": "Every fault of an invalid request, not just the first.",
             },
+            "dependencies": {
+                "type": "array",
+                "items": ref("schemas", "Dependency"),
+                "description": "What each dependency said to `GET /ready`.",
+            },
         },
         "required": ["type", "title", "status", "detail", "request_id"],
     },
@@ -321,6 +326,10 @@ RESPONSES: Json = {
     "UnknownParameter": problem_answer(
         "The query has a parameter that this operation does not know.",
         unknown=examples.refused(requests.parameters(examples.request(colour="red")).check),
+    ),
+    "NoOperatorsFunction": problem_answer(
+        "The stage was deployed by `chalice deploy`, which has no function for operators.",
+        no_function=problems.NO_OPERATORS_FUNCTION,
     ),
     "DragonNotFound": problem_answer("There is no such dragon.", not_found=problems.DRAGON_NOT_FOUND),
     "SubmissionNotFound": problem_answer(

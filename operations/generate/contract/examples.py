@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from chalicelib import readiness
 from chalicelib.dragons.model import ALIASES, example_dragons
 from chalicelib.dragons.steps import why_duplicate
 from chalicelib.exact_json import MalformedJson, parse_object
@@ -113,6 +114,20 @@ LISTED_MESSAGE: dict[str, Any] = {
 ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted", "digest": DIGEST}
 
 REPEATED_MESSAGE: dict[str, Any] = {**ACCEPTED_MESSAGE, "status": "stored"}
+
+READY: dict[str, Any] = {
+    "status": "ready",
+    "dependencies": [
+        {"name": name, "status": "ok", "duration_ms": 14.2, "reason": None} for name in get_args(readiness.Name)
+    ],
+}
+
+ILL: dict[str, Any] = {
+    **READY["dependencies"][-1],
+    "status": "ill",
+    "duration_ms": 803.1,
+    "reason": "DynamoDB is not available",
+}
 
 
 def request(headers: Mapping[str, str] | None = None, **query: str) -> Request:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from chalicelib import aws
 from chalicelib.checked import Timestamp, Uuid
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.repository import DragonQuery
@@ -12,11 +13,13 @@ from chalicelib.dragons.submissions import WHY_FAILED
 from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
 from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
+from chalicelib.readiness import READY_WITHIN_S
 from chalicelib.web import paging, problems, requests
 from chalicelib.web.messages import messages_asked
 from operations.generate.contract import examples
 from operations.generate.contract.components import headers_of, json_content, problem_answer, ref
 from operations.generate.contract.examples import refused
+from operations.generate.gateway_responses import NO_ANSWER_RETRY_AFTER_S
 
 Json = dict[str, Any]
 
@@ -28,6 +31,10 @@ TAGS: list[Json] = [
     {
         "name": "Messages",
         "description": "The message post: order messages, accepted first and stored a moment later.",
+    },
+    {
+        "name": "Operators",
+        "description": "For operators alone: what the service depends on, and messages that could not be stored.",
     },
     {"name": "Service", "description": "The service itself: liveness, this document and the pages for people."},
 ]
@@ -554,13 +561,44 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("GET", "/health"): {
         "operationId": "getHealth",
         "summary": "Check that the service runs",
-        "description": "Liveness only: makes no AWS call.",
+        "description": "Liveness only, with the version and the commit of what runs: makes no AWS call.",
         "tags": ["Service"],
         "responses": {
             "200": {
                 "description": "The service runs.",
-                "content": json_content(ref("schemas", "Health"), running={"status": "ok"}),
+                "content": json_content(
+                    ref("schemas", "Health"),
+                    running={"status": "ok", "version": "0.2.0", "commit": "5ad1f6d0c7c24f6a0a3a3b3c1f0e9d8c7b6a5940"},
+                    commit_not_known={"status": "ok", "version": "0.2.0", "commit": None},
+                ),
             }
+        },
+    },
+    ("GET", "/ready"): {
+        "operationId": "getReadiness",
+        "summary": "Check everything that the service depends on",
+        "description": (
+            f"For operators. Asks each dependency once, all at the same time, within {READY_WITHIN_S:g} s in all. If "
+            "one is ill, the answer is a 503 that says which."
+        ),
+        "tags": ["Operators"],
+        "responses": {
+            "200": {
+                "description": "Everything answers.",
+                "content": json_content(ref("schemas", "Readiness"), ready=examples.READY),
+            },
+            "400": ref("responses", "UnknownParameter"),
+            "403": ref("responses", "ForbiddenToOthers"),
+            "501": ref("responses", "NoOperatorsFunction"),
+            "503": problem_answer(
+                "Something is ill (`not-ready`), or the gateway got no answer.",
+                ill=problems.not_ready(
+                    [f"{examples.ILL['name']} ({examples.ILL['reason']})"],
+                    [*examples.READY["dependencies"][:-1], examples.ILL],
+                    aws.DependencyUnavailable.retry_after_s,
+                ),
+                no_answer=problems.no_answer(NO_ANSWER_RETRY_AFTER_S),
+            ),
         },
     },
     ("GET", "/openapi.json"): {
