@@ -22,15 +22,16 @@ from chalicelib.dragons.submissions import Origin
 from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
 from chalicelib.identity import Caller
+from chalicelib.messages.dead_letters import DeadLetters
 from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import Consumer
 from chalicelib.messages.queue import BATCH_MAX, Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository, Seen
 from chalicelib.readiness import Dependencies
 from chalicelib.settings import Settings
-from chalicelib.web import corrections, operators, pages, paging, problems, requests
+from chalicelib.web import corrections, dead_letters, operators, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
-from chalicelib.web.bodies import Health
+from chalicelib.web.bodies import Health, RedrivenLetter
 from chalicelib.web.messages import MESSAGE_PARAMETERS, messages_asked, posted, shown_by
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply, revalidated
@@ -201,6 +202,64 @@ def get_message(caller: Caller, message_id: str) -> Reply:
     if stored is None:
         raise ProblemRaised(problems.MESSAGE_NOT_FOUND)
     return Reply(stored.as_json())
+
+
+@app.get("/operator/dead-letters", users)
+def list_dead_letters(caller: Caller) -> Reply:
+    """List messages that could not be stored, each with its reason (operators only)."""
+    limit = dead_letters.limit_from(requests.parameters(app.request, frozenset({"limit"})))
+    letters = DeadLetters.of_request(settings)
+    return Reply(dead_letters.page_document(letters.page(limit), letters.count()))
+
+
+@app.get("/operator/dead-letters/{letter_id}", users)
+def get_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Show a dead letter beside the message that is stored under its ids (operators only)."""
+    requests.parameters(app.request).check()
+    with dead_letters.read(DeadLetters.of_request(settings), letter_id) as letter:
+        shown = dead_letters.representation(letter, messages)
+    return revalidated(shown, requests.header(app.request, "If-None-Match"))
+
+
+@app.post("/operator/dead-letters/{letter_id}/redrive", users)
+def redrive_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Send a dead letter's message to the message queue again, as it is (operators only)."""
+    letters = DeadLetters.of_request(settings)
+    with letters.held(letter_id) as letter:
+        letters.redrive(letter)
+    return Reply(msgspec.json.encode(RedrivenLetter(letter_id=letter_id, status="redriven")), 202)
+
+
+@app.post("/operator/dead-letters/{letter_id}/replace", users)
+def replace_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Post a message in the place of a dead letter, which the caller has saved (operators only)."""
+    faults = Faults()
+    with faults:
+        if_match = requests.if_match(app.request)
+    with faults:
+        message = message_from(requests.json_object(app.request))
+    faults.check()
+    wanted = dead_letters.precondition(if_match)
+    letters = DeadLetters.of_request(settings)
+    with letters.held(letter_id) as letter:
+        dead_letters.check_is_saved(wanted, dead_letters.representation(letter, messages))
+        seen = messages.seen(message)
+        if seen is Seen.UNKNOWN:
+            queue.send(message, app.request_id)
+        reply = posted(message, seen, requests.path_prefix(app.request))
+        letters.delete(letter)
+    return reply
+
+
+@app.delete("/operator/dead-letters/{letter_id}", users)
+def delete_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Delete a dead letter, which the caller has saved (operators only)."""
+    wanted = dead_letters.precondition(requests.if_match(app.request))
+    letters = DeadLetters.of_request(settings)
+    with letters.held(letter_id) as letter:
+        dead_letters.check_is_saved(wanted, dead_letters.representation(letter, messages))
+        letters.delete(letter)
+    return Reply(b"", 204)
 
 
 @app.get("/")

@@ -65,6 +65,23 @@ CALLS: Mapping[str, Calls] = {
         *("ssm GetParameters", "s3 HeadObject", "s3 HeadBucket", "sqs GetQueueAttributes", "sqs GetQueueAttributes"),
         *("dynamodb GetItem", "dynamodb GetItem", "stepfunctions DescribeStateMachine"),
     ),
+    # A letter is on the first page of the queue.
+    "GET /operator/dead-letters": (
+        *("sqs ReceiveMessage", "sqs ReceiveMessage", "sqs ChangeMessageVisibilityBatch", "sqs GetQueueAttributes"),
+    ),
+    "GET /operator/dead-letters/{letter_id}": (
+        *("sqs ReceiveMessage", "dynamodb GetItem", "sqs ChangeMessageVisibilityBatch"),
+    ),
+    "DELETE /operator/dead-letters/{letter_id}": (
+        *("sqs ReceiveMessage", "dynamodb GetItem", "sqs DeleteMessage", "sqs ChangeMessageVisibilityBatch"),
+    ),
+    "POST /operator/dead-letters/{letter_id}/redrive": (
+        *("sqs ReceiveMessage", "sqs SendMessage", "sqs DeleteMessage", "sqs ChangeMessageVisibilityBatch"),
+    ),
+    "POST /operator/dead-letters/{letter_id}/replace": (
+        *("sqs ReceiveMessage", "dynamodb GetItem", "dynamodb GetItem", "sqs SendMessage", "sqs DeleteMessage"),
+        "sqs ChangeMessageVisibilityBatch",
+    ),
     # The workflow's step.
     "add_dragon": _SWAPPED,
     "add_dragon, in DynamoDB": ("dynamodb TransactWriteItems",),

@@ -27,6 +27,7 @@ from chalicelib.identity import (
     TokenOfAnotherUse,
     TokenWithoutUser,
 )
+from chalicelib.messages.dead_letters import LetterGone
 from chalicelib.messages.repository import Ambiguous
 
 CONTENT_TYPE = "application/problem+json"
@@ -39,6 +40,7 @@ DRAGON_REFUSED = "urn:dragonpost:problem:dragon-refused"
 SUBMISSION_FAILED = "urn:dragonpost:problem:submission-failed"
 MESSAGE_CONFLICT = "urn:dragonpost:problem:message-conflict"
 IDEMPOTENCY_KEY_REUSED = "urn:dragonpost:problem:idempotency-key-reused"
+LETTER_GONE = "urn:dragonpost:problem:letter-gone"
 NOT_READY = "urn:dragonpost:problem:not-ready"
 
 TITLES: Mapping[str, str] = {
@@ -50,6 +52,7 @@ TITLES: Mapping[str, str] = {
     SUBMISSION_FAILED: "The submission could not be finished",
     MESSAGE_CONFLICT: "Another message is stored under this id",
     IDEMPOTENCY_KEY_REUSED: "The idempotency key was used for another dragon",
+    LETTER_GONE: "The dead letter is not there any more",
     NOT_READY: "Something that the service depends on is ill",
 }
 
@@ -135,6 +138,7 @@ PATH_NOT_UTF_8 = Problem(404, "The path is not valid UTF-8.")
 DRAGON_NOT_FOUND = Problem(404, "The registry has no dragon of this name.")
 SUBMISSION_NOT_FOUND = Problem(404, "You have made no submission with this id.")
 MESSAGE_NOT_FOUND = Problem(404, "No message with this id is stored (yet).")
+LETTER_NOT_FOUND = Problem(404, "The queue of dead letters has none with this id, or somebody holds it right now.")
 FILE_NOT_FOUND = Problem(404, "There is no such file.")
 SWAGGER_UI_NOT_FOUND = Problem(
     404,
@@ -148,6 +152,18 @@ ONLY_WEAK_TAGS = Problem(
     412, "If-Match compares strongly, so a weak ETag (W/…) matches nothing. Send the ETag as the service gave it."
 )
 IF_MATCH_NEEDED = Problem(428, "Send If-Match with the ETag that the dragon had when you read it.")
+LETTER_GONE_NOW = Problem(
+    409,
+    "Nothing was done. Somebody has redriven or deleted this letter since you saw it, or holds it right now. List the "
+    "letters again.",
+    LETTER_GONE,
+)
+LETTER_CHANGED = Problem(
+    412, "This is not the letter as it is now, beside what is stored. Read it again, save it, and decide again."
+)
+LETTER_TAG_NEEDED = Problem(
+    428, "The letter will be gone, so save it first. Then send If-Match with the ETag that it had when you read it."
+)
 KEY_REUSED = Problem(
     422, "Send the same dragon again, or use a new Idempotency-Key for another one.", IDEMPOTENCY_KEY_REUSED
 )
@@ -268,6 +284,7 @@ _PROBLEMS: tuple[tuple[type[Exception], Problem | Callable[[Any], Problem]], ...
     (CompanyMissing, NO_COMPANY),
     (CompanyOfOthers, OTHER_COMPANY),
     (IdempotencyKeyReused, KEY_REUSED),
+    (LetterGone, LETTER_GONE_NOW),
     (
         Ambiguous,
         invalid_request(Fault("parameter", "company_id", "is needed: messages of several companies have this id")),

@@ -128,7 +128,10 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "s3 HeadObject": {"s3-get": 1},
     "s3 PutObject": {"s3-put": 1},
     "sqs SendMessage": {"sqs": 1},
-    "sqs DeleteMessageBatch": {"sqs": 1},
+    **{
+        f"sqs {call}": {"sqs": 1}
+        for call in ("ChangeMessageVisibilityBatch", "DeleteMessage", "DeleteMessageBatch", "ReceiveMessage")
+    },
     "sqs GetQueueAttributes": {"sqs": 1},
     "dynamodb GetItem": {"dynamodb-read": 1},
     "dynamodb Query": {"dynamodb-read": 1},

@@ -17,7 +17,12 @@ from operations.deploy.commands import DeployError
 CALLS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"GetItem", "PutItem", "Query", "TransactWriteItems"}),
     "s3": frozenset({"GetObject", "HeadBucket", "HeadObject", "PutObject"}),
-    "sqs": frozenset({"DeleteMessageBatch", "GetQueueAttributes", "SendMessage"}),
+    "sqs": frozenset(
+        {
+            *("ChangeMessageVisibilityBatch", "DeleteMessage", "DeleteMessageBatch", "GetQueueAttributes"),
+            *("ReceiveMessage", "SendMessage"),
+        }
+    ),
     "ssm": frozenset({"GetParameters"}),
     "stepfunctions": frozenset({"DescribeExecution", "DescribeStateMachine", "GetExecutionHistory", "StartExecution"}),
 }

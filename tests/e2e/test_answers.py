@@ -142,15 +142,6 @@ def test_health_needs_no_token(api: Api) -> None:
     assert api.get("/health", None).json() | {"commit": "…"} == {"status": "ok", "version": version(), "commit": "…"}
 
 
-def test_the_stage_is_ready_and_tells_operators_alone(api: Api) -> None:
-    ready = api.get("/ready")
-
-    assert (ready.status_code, ready.json()["status"]) == (200, "ready"), ready.text
-    assert {each["status"] for each in ready.json()["dependencies"]} == {"ok"}
-    assert api.get("/ready", "amber").status_code == 403
-    assert api.get("/ready", None).status_code == 401
-
-
 def altered(token: str, **claims: Any) -> str:
     """Return the token with other claims under the old signature."""
     head, payload, signature = token.split(".")

@@ -15,6 +15,7 @@ import pytest
 import app as declared
 from benchmarks.calls import CALLS, SETTINGS, SIDE_BY_SIDE
 from chalicelib import aws
+from chalicelib.messages import dead_letters
 from chalicelib.settings import Settings
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.fakes.submission_rows import arguments
@@ -126,6 +127,15 @@ ASKED: list[tuple[str, str, dict[str, Any], int | None]] = [
     ("GET /ready", "/ready", {}, 503),  # there is no workflow here
 ]
 
+# What operators do, while the queue has one dead letter.
+ASKED_OF_LETTERS = [
+    ("GET /operator/dead-letters", 200),
+    ("GET /operator/dead-letters/{letter_id}", 200),
+    ("DELETE /operator/dead-letters/{letter_id}", 204),
+    ("POST /operator/dead-letters/{letter_id}/redrive", 202),
+    ("POST /operator/dead-letters/{letter_id}/replace", 202),
+]
+
 # The same where the registry is in DynamoDB.
 ASKED_OF_DYNAMODB: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET /dragons, in DynamoDB", "/dragons", {}, 200),
@@ -150,6 +160,22 @@ def test_an_answer_costs_these_calls_and_no_other(
     assert answer.status == (status or answer.status)
     in_no_order = asked in SIDE_BY_SIDE
     assert (sorted(calls) if in_no_order else calls) == (sorted(CALLS[asked]) if in_no_order else [*CALLS[asked]])
+
+
+@pytest.mark.parametrize(("asked", "status"), ASKED_OF_LETTERS)
+def test_what_is_done_with_a_dead_letter_costs_these_calls_and_no_other(
+    warm: Service, stage: Stage, calls: list[str], monkeypatch: pytest.MonkeyPatch, asked: str, status: int
+) -> None:
+    monkeypatch.setattr(dead_letters, "POLL_S", 0)
+    body = message_body(OTHER_ID)
+    letter_id = aws.sqs().send_message(QueueUrl=stage.dead_letter_queue_url, MessageBody=body.decode())["MessageId"]
+    seen = warm.get(f"/operator/dead-letters/{letter_id}").headers["ETag"]
+    calls.clear()
+    method, route = asked.split()
+
+    answer = warm.request(method, route.format(letter_id=letter_id), headers=JSON | {"If-Match": seen}, body=body)
+
+    assert (answer.status, tuple(calls)) == (status, CALLS[asked])
 
 
 @pytest.mark.parametrize(("asked", "reference", "request_", "status"), ASKED_OF_DYNAMODB)
@@ -192,11 +218,11 @@ def test_every_cost_is_one_that_a_test_asks_for() -> None:
     """A simulation that is fed with calls which nobody makes would be worth nothing."""
     elsewhere = {name for name in CALLS if name.startswith(("add_dragon", "store_messages"))}
 
-    assert {asked for asked, *_ in (*ASKED, *ASKED_OF_DYNAMODB)} == CALLS.keys() - elsewhere
+    assert {asked for asked, *_ in (*ASKED, *ASKED_OF_LETTERS, *ASKED_OF_DYNAMODB)} == CALLS.keys() - elsewhere
 
 
 def test_every_route_has_its_cost() -> None:
-    priced = {" ".join(asked.partition(",")[0].split()[:2]) for asked, *_ in ASKED}
+    priced = {" ".join(asked.partition(",")[0].split()[:2]) for asked, *_ in (*ASKED, *ASKED_OF_LETTERS)}
 
     assert priced == {
         f"{method} {path}" for path, methods in declared.app.routes.items() for method in methods if method != "HEAD"

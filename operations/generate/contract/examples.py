@@ -129,6 +129,36 @@ ILL: dict[str, Any] = {
     "reason": "DynamoDB is not available",
 }
 
+LETTER_ID = "63aaed90-7553-4751-adc1-1bcefa7652da"
+
+LISTED_LETTER: dict[str, Any] = {
+    "letter_id": LETTER_ID,
+    "sent_at": "2026-11-26T02:58:02.113Z",
+    "reason": f"conflict: {COMPANY_ID}/{MESSAGE_ID}.json is archived with another payload",
+    "message_id": MESSAGE_ID,
+    "company_id": COMPANY_ID,
+    "request_id": REQUEST_ID,
+}
+
+LETTER: dict[str, Any] = {
+    **{name: LISTED_LETTER[name] for name in ("letter_id", "sent_at", "reason", "message_id", "company_id")},
+    "attributes": {"reason": LISTED_LETTER["reason"], "correlation_id": REQUEST_ID},
+    "body": msgspec.json.encode({**MESSAGE, "data": {**MESSAGE["data"], "order_amount": 21}}).decode(),
+    "stored": STORED_MESSAGE,
+}
+
+UNREADABLE_LETTER: dict[str, Any] = {
+    **LETTER,
+    "reason": "unreadable: not valid JSON",
+    "attributes": {"reason": "unreadable: not valid JSON"},
+    "body": "{",
+    "message_id": None,
+    "company_id": None,
+    "stored": None,
+}
+
+REDRIVEN_LETTER: dict[str, Any] = {"letter_id": LETTER_ID, "status": "redriven"}
+
 
 def request(headers: Mapping[str, str] | None = None, **query: str) -> Request:
     """Return a request with these headers and query parameters, as the routes get it."""
