@@ -22,14 +22,16 @@ from chalicelib.dragons.submissions import Origin
 from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
 from chalicelib.identity import Caller
+from chalicelib.messages.dead_letters import DeadLetters
 from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import Consumer
 from chalicelib.messages.queue import BATCH_MAX, Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository, Seen
+from chalicelib.readiness import Dependencies
 from chalicelib.settings import Settings
-from chalicelib.web import corrections, pages, paging, problems, requests
+from chalicelib.web import corrections, dead_letters, operators, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
-from chalicelib.web.bodies import Health
+from chalicelib.web.bodies import Health, RedrivenLetter
 from chalicelib.web.messages import MESSAGE_PARAMETERS, messages_asked, posted, shown_by
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.responses import Reply, revalidated
@@ -42,6 +44,7 @@ submissions = SubmissionTable(settings, workflow)
 messages = MessageRepository(settings)
 queue = MessageQueue(settings)
 consumer = Consumer(messages, queue)
+dependencies = Dependencies(settings)
 
 app = Dragonpost("dragonpost", settings)
 users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.stage)
@@ -49,8 +52,16 @@ users = UserPoolAuthorizer("dragonpost-users", settings.user_pool_arn, settings.
 
 @app.get("/health")
 def health() -> Reply:
-    """Report that the service runs. Calls no AWS service."""
-    return Reply(msgspec.json.encode(Health(status="ok")))
+    """Report that the service runs, and which. Calls no AWS service."""
+    commit = None if settings.commit == "unknown" else settings.commit
+    return Reply(msgspec.json.encode(Health(status="ok", version=pages.version(), commit=commit)))
+
+
+@app.get("/ready", users)
+def ready(caller: Caller) -> Reply:
+    """Ask everything that the service depends on, and say what is ill (operators only)."""
+    requests.parameters(app.request).check()
+    return operators.readiness(dependencies.ask())
 
 
 @app.get("/dragons", users)
@@ -108,7 +119,7 @@ def report_dragon(caller: Caller) -> Reply:
 @app.put("/dragons/{dragon_name}", users)
 def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Correct a dragon (operators only), if it is still the one that the client saw."""
-    caller.check_may_change_dragons()
+    caller.check_is_operator()
     faults = Faults()
     with faults:
         if_match = requests.if_match(app.request)
@@ -123,7 +134,7 @@ def correct_dragon(caller: Caller, dragon_name: str) -> Reply:
 @app.delete("/dragons/{dragon_name}", users)
 def remove_dragon(caller: Caller, dragon_name: str) -> Reply:
     """Remove a dragon (operators only), if it is still the one that the client saw."""
-    caller.check_may_change_dragons()
+    caller.check_is_operator()
     unchanged = corrections.precondition(requests.if_match(app.request), required=False)
     corrections.check(dragons.remove(dragon_name, unchanged))
     return Reply(b"", 204)
@@ -193,6 +204,64 @@ def get_message(caller: Caller, message_id: str) -> Reply:
     return Reply(stored.as_json())
 
 
+@app.get("/operator/dead-letters", users)
+def list_dead_letters(caller: Caller) -> Reply:
+    """List messages that could not be stored, each with its reason (operators only)."""
+    limit = dead_letters.limit_from(requests.parameters(app.request, frozenset({"limit"})))
+    letters = DeadLetters.of_request(settings)
+    return Reply(dead_letters.page_document(letters.page(limit), letters.count()))
+
+
+@app.get("/operator/dead-letters/{letter_id}", users)
+def get_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Show a dead letter beside the message that is stored under its ids (operators only)."""
+    requests.parameters(app.request).check()
+    with dead_letters.read(DeadLetters.of_request(settings), letter_id) as letter:
+        shown = dead_letters.representation(letter, messages)
+    return revalidated(shown, requests.header(app.request, "If-None-Match"))
+
+
+@app.post("/operator/dead-letters/{letter_id}/redrive", users)
+def redrive_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Send a dead letter's message to the message queue again, as it is (operators only)."""
+    letters = DeadLetters.of_request(settings)
+    with letters.held(letter_id) as letter:
+        letters.redrive(letter)
+    return Reply(msgspec.json.encode(RedrivenLetter(letter_id=letter_id, status="redriven")), 202)
+
+
+@app.post("/operator/dead-letters/{letter_id}/replace", users)
+def replace_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Post a message in the place of a dead letter, which the caller has saved (operators only)."""
+    faults = Faults()
+    with faults:
+        if_match = requests.if_match(app.request)
+    with faults:
+        message = message_from(requests.json_object(app.request))
+    faults.check()
+    wanted = dead_letters.precondition(if_match)
+    letters = DeadLetters.of_request(settings)
+    with letters.held(letter_id) as letter:
+        dead_letters.check_is_saved(wanted, dead_letters.representation(letter, messages))
+        seen = messages.seen(message)
+        if seen is Seen.UNKNOWN:
+            queue.send(message, app.request_id)
+        reply = posted(message, seen, requests.path_prefix(app.request))
+        letters.delete(letter)
+    return reply
+
+
+@app.delete("/operator/dead-letters/{letter_id}", users)
+def delete_dead_letter(caller: Caller, letter_id: str) -> Reply:
+    """Delete a dead letter, which the caller has saved (operators only)."""
+    wanted = dead_letters.precondition(requests.if_match(app.request))
+    letters = DeadLetters.of_request(settings)
+    with letters.held(letter_id) as letter:
+        dead_letters.check_is_saved(wanted, dead_letters.representation(letter, messages))
+        letters.delete(letter)
+    return Reply(b"", 204)
+
+
 @app.get("/")
 def show_console() -> Reply:
     """Show the console, where people use the service."""
@@ -226,6 +295,12 @@ def get_asset(name: str) -> Reply:
 def store_messages(event: SQSEvent) -> None:
     """Store a batch of accepted messages: archive, then index."""
     consumer.process([Delivery.of(record.to_dict()) for record in event])
+
+
+@app.lambda_function(name="operator_api")
+def operator_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer the routes for operators, which are sent to this function: it may do what the API's own may not."""
+    return app.answer_operators(event, context)
 
 
 @app.lambda_function(name="validate_dragon")

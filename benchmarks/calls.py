@@ -61,6 +61,27 @@ CALLS: Mapping[str, Calls] = {
     "GET /message/{message_id}": ("dynamodb GetItem",),
     "GET /message/{message_id}, of a company that an operator names": ("dynamodb GetItem",),
     "GET /message/{message_id}, of any company": ("dynamodb Query",),
+    "GET /ready": (
+        *("ssm GetParameters", "s3 HeadObject", "s3 HeadBucket", "sqs GetQueueAttributes", "sqs GetQueueAttributes"),
+        *("dynamodb GetItem", "dynamodb GetItem", "stepfunctions DescribeStateMachine"),
+    ),
+    # A letter is on the first page of the queue.
+    "GET /operator/dead-letters": (
+        *("sqs ReceiveMessage", "sqs ReceiveMessage", "sqs ChangeMessageVisibilityBatch", "sqs GetQueueAttributes"),
+    ),
+    "GET /operator/dead-letters/{letter_id}": (
+        *("sqs ReceiveMessage", "dynamodb GetItem", "sqs ChangeMessageVisibilityBatch"),
+    ),
+    "DELETE /operator/dead-letters/{letter_id}": (
+        *("sqs ReceiveMessage", "dynamodb GetItem", "sqs DeleteMessage", "sqs ChangeMessageVisibilityBatch"),
+    ),
+    "POST /operator/dead-letters/{letter_id}/redrive": (
+        *("sqs ReceiveMessage", "sqs SendMessage", "sqs DeleteMessage", "sqs ChangeMessageVisibilityBatch"),
+    ),
+    "POST /operator/dead-letters/{letter_id}/replace": (
+        *("sqs ReceiveMessage", "dynamodb GetItem", "dynamodb GetItem", "sqs SendMessage", "sqs DeleteMessage"),
+        "sqs ChangeMessageVisibilityBatch",
+    ),
     # The workflow's step.
     "add_dragon": _SWAPPED,
     "add_dragon, in DynamoDB": ("dynamodb TransactWriteItems",),
@@ -70,4 +91,4 @@ CALLS: Mapping[str, Calls] = {
 }
 
 # What makes its calls at the same time. Everything else makes one after another.
-SIDE_BY_SIDE = frozenset({"GET /messages"})
+SIDE_BY_SIDE = frozenset({"GET /messages", "GET /ready"})

@@ -165,9 +165,9 @@ def dynamodb() -> DynamoDBClient:
 
 
 def hasty_dynamodb() -> DynamoDBClient:
-    """Return the shared DynamoDB client for calls that the caller can do without.
+    """Return the shared DynamoDB client for calls that the caller can do without, or that must not take long.
 
-    They have one attempt, of at most 0.3 s to connect and 0.5 s to answer.
+    They have one attempt, of at most 0.3 s to connect and 0.5 s to answer. So have those of the other hasty clients.
     """
     client: DynamoDBClient = _client("dynamodb", hasty=True)
     return client
@@ -188,6 +188,30 @@ def ssm() -> SSMClient:
 def stepfunctions() -> SFNClient:
     """Return the shared Step Functions client."""
     client: SFNClient = _client("stepfunctions")
+    return client
+
+
+def hasty_s3() -> S3Client:
+    """Return the shared S3 client with one short attempt."""
+    client: S3Client = _client("s3", hasty=True)
+    return client
+
+
+def hasty_sqs() -> SQSClient:
+    """Return the shared SQS client with one short attempt."""
+    client: SQSClient = _client("sqs", hasty=True)
+    return client
+
+
+def hasty_ssm() -> SSMClient:
+    """Return the shared Systems Manager client with one short attempt."""
+    client: SSMClient = _client("ssm", hasty=True)
+    return client
+
+
+def hasty_stepfunctions() -> SFNClient:
+    """Return the shared Step Functions client with one short attempt."""
+    client: SFNClient = _client("stepfunctions", hasty=True)
     return client
 
 

@@ -71,8 +71,8 @@ class Caller(msgspec.Struct, frozen=True):
         if self.company_id is None and not self.is_operator:
             raise CompanyMissing
 
-    def check_may_change_dragons(self) -> None:
-        """Raise `OperatorsOnly` unless the caller may correct and remove dragons."""
+    def check_is_operator(self) -> None:
+        """Raise `OperatorsOnly` unless the caller is an operator."""
         if not self.is_operator:
             raise OperatorsOnly
 

@@ -101,6 +101,14 @@ class Settings:
         Source.ENVIRONMENT, r"|arn:\S+:userpool/\S+", "arn:aws:cognito-idp:…:userpool/…", default=""
     )
 
+    # The commit that the package was made of, if whoever deployed it knew; Git's own words for one that was changed.
+    commit = Setting(
+        Source.ENVIRONMENT,
+        r"unknown|[0-9a-f]{40,64}(-dirty)?",
+        "5ad1f6d0c7c24f6a0a3a3b3c1f0e9d8c7b6a5940",
+        default="unknown",
+    )
+
     # How many batches of messages may be stored at once. Needed only while the consumer is deployed. From 2 to 1000:
     # https://docs.aws.amazon.com/lambda/latest/dg/API_ScalingConfig.html
     consumer_concurrency = Setting(Source.ENVIRONMENT, r"[2-9]|[1-9][0-9]{1,2}|1000", "10", default="10")

@@ -25,11 +25,12 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.aws import DependencyError
 from chalicelib.dragons.document import moved_to
+from chalicelib.messages.dead_letters import DeadLetters, Queues
 from devstack.settings import DevstackError
 from operations import dragon_rows, stores, versions
 from operations.contents import PLACE
-from operations.dead_letters import DeadLetters
 from operations.reach import reach
 from operations.stages import STAGES
 from operations.stores import Clients, StageOutdated, Standing
@@ -72,7 +73,7 @@ def _queued(stage: Standing, store: str, company: str) -> Part:
 
 def _dead(stage: Standing, store: str, company: str) -> Part:
     sqs, url = stage.clients("sqs"), stage.resources[store]
-    letters = list(DeadLetters(sqs, url, url).each())
+    letters = list(DeadLetters(Queues(url, url), lambda: sqs).each())
     ours = sum(letter.metadata("company_id").lower() == company for letter in letters)
     nobodys = sum(letter.metadata("company_id") == "-" for letter in letters)
     unread = f" ({nobodys} more do not say whose they are: look at them with `make dead-letters`)" if nobodys else ""
@@ -81,7 +82,7 @@ def _dead(stage: Standing, store: str, company: str) -> Part:
 
 def _delete_letters(sqs: Any, url: str, company: str) -> Iterator[int]:
     """Delete a company's messages from a queue. All others become visible again at the end."""
-    letters, deleted = DeadLetters(sqs, url, url), 0
+    letters, deleted = DeadLetters(Queues(url, url), lambda: sqs), 0
     for letter in letters.each():
         if letter.metadata("company_id").lower() == company:
             letters.delete(letter)
@@ -302,7 +303,7 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = patient) -> 
     except (ForgetError, DevstackError, StageOutdated, versions.VersionsRemain) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, DependencyError) as error:
         print(f"error: {error}. Is the stage deployed, and may you delete in its stores?", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from chalice.utils import to_cfn_resource_name
 
 from app import app
+from chalicelib.web.operators import are_for_operators
 
 API = "api_handler"  # what Chalice calls the function of all routes
+OPERATORS = "operator_api"  # that of the routes for operators, wherever they can be sent to it
+ROUTED = (API, OPERATORS)  # those that API Gateway calls
 
 
 class FunctionIncomplete(Exception):
@@ -27,6 +30,7 @@ class Limits:
 
 LIMITS: Mapping[str, Limits] = {
     API: Limits(timeout_s=29, memory_mb=1024),  # API Gateway waits for 29 s
+    OPERATORS: Limits(timeout_s=29, memory_mb=1024),
     "validate_dragon": Limits(timeout_s=10, memory_mb=256, bounded=True),
     "add_dragon": Limits(timeout_s=30, memory_mb=512, bounded=True),
     "store_messages": Limits(timeout_s=30, memory_mb=1024),
@@ -45,6 +49,11 @@ def limits(function: str) -> Limits:
             f"app.py declares the function {function}: add its limits to LIMITS in operations/functions.py"
         )
     return LIMITS[function]
+
+
+def of_route(path: str) -> str:
+    """Return the function that answers a route, given as app.py declares it."""
+    return OPERATORS if are_for_operators(path) else API
 
 
 def bounded() -> list[str]:

@@ -16,7 +16,9 @@ from operations.deploy.commands import DeployError
 from operations.stages import FILE, STAGES
 
 # Deploying sets them: the stage and what infrastructure/stages.toml says of it, or what is the same for ever.
-OF_THE_STAGE = frozenset({"Stage", "AllowOrigin", "KeepData", "Tracing", "BucketNamesHaveRegion", "RequireTls"})
+OF_THE_STAGE = frozenset(
+    {"Stage", "AllowOrigin", "Commit", "KeepData", "Tracing", "BucketNamesHaveRegion", "RequireTls"}
+)
 
 
 def of_the_resources() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.aws import DependencyError
 from chalicelib.dragons.submissions import Submission, submission_of_row
 from operations import forget, versions
 from operations.deploy.commands import interrupts_wait
@@ -136,7 +137,7 @@ def remove(stage: Standing, visitors: Sequence[Visitor], say: Say, *, dead_lette
         for whose, removal in _removals(stage, visitor, dead_letters=dead_letters):
             try:
                 removal()
-            except (ClientError, BotoCoreError, versions.VersionsRemain, forget.ForgetError) as error:
+            except (ClientError, BotoCoreError, DependencyError, versions.VersionsRemain, forget.ForgetError) as error:
                 remain.setdefault(f"make forget STAGE={stage.name} {whose} DO=yes", error)
     if remain:
         why, *_ = remain.values()

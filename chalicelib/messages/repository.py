@@ -158,6 +158,13 @@ class MessageRepository:
             return Seen.UNKNOWN
         return Seen.STORED if _holds(item, message) else Seen.ANOTHER
 
+    def seen(self, message: Message) -> Seen:
+        """Return what the index holds of a message, for certain."""
+        stored = self.find(str(message.metadata.message_id), str(message.metadata.company_id))
+        if stored is None:
+            return Seen.UNKNOWN
+        return Seen.STORED if stored.holds(message) else Seen.ANOTHER
+
     def find(self, message_id: str, company_id: str | None) -> StoredMessage | None:
         """Return a stored message, or None.
 

@@ -1,21 +1,24 @@
 """The Chalice application class: what all answers have in common, and what happens when a view raises."""
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
 from logging import INFO
 from typing import Any, Protocol
 
+import msgspec
 from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConfig
 
 from chalicelib import aws
 from chalicelib.identity import Caller, caller_from_claims
 from chalicelib.settings import Settings
 from chalicelib.telemetry import correlated, logger
-from chalicelib.web import requests
+from chalicelib.web import problems, requests
 from chalicelib.web.compression import compressed
-from chalicelib.web.problems import INTERNAL_ERROR, method_not_allowed, problem_for
+from chalicelib.web.operators import are_for_operators
+from chalicelib.web.problems import INTERNAL_ERROR, ProblemRaised, method_not_allowed, problem_for
 from chalicelib.web.requests import Request
 from chalicelib.web.responses import Reply, problem_reply
 
@@ -55,6 +58,13 @@ class _Cors(CORSConfig):
         return {**super().get_access_control_headers(), "X-Content-Type-Options": "nosniff"}
 
 
+class _Rights(msgspec.Struct, frozen=True):
+    """Who gets to a view: whoever has a token if it is guarded, and of these perhaps operators alone."""
+
+    guarded: bool
+    operators_only: bool
+
+
 class Clients(Protocol):
     """Whom the app serves."""
 
@@ -80,6 +90,8 @@ class Dragonpost(Chalice):
         """Take whom this app serves. The user pool client's id is read for each request that needs it."""
         super().__init__(app_name, configure_logs=False)
         self._clients = clients
+        # Outside Lambda, one process does everything.
+        self._answers_operators = "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
         # All media types: API Gateway then hands over bodies as bytes (base64), so invalid UTF-8 can be detected.
         self.api.binary_types = ["*/*"]
         self.api.cors = _Cors(
@@ -108,8 +120,9 @@ class Dragonpost(Chalice):
     def get(self, path: str, authorizer: Authorizer | None = None) -> Callable[[View], View]:
         """Declare a view for GET and HEAD.
 
-        With an authorizer, the view's first argument is the `Caller`; the path's parameters follow. Raises `TypeError`
-        for a view that has an authorizer and takes no caller, or the reverse. `post`, `put` and `delete` do the same.
+        With an authorizer, the view's first argument is the `Caller`; the path's parameters follow. If the route is for
+        operators (`are_for_operators`), everybody else is refused before the view runs. Raises `TypeError` for a view
+        that has an authorizer and takes no caller, or the reverse. `post`, `put` and `delete` do the same.
         """
         return self._declare(path, ["GET", "HEAD"], authorizer)
 
@@ -139,6 +152,11 @@ class Dragonpost(Chalice):
             _log(request, answer, started)
         return answer
 
+    def answer_operators(self, event: Any, context: Any) -> dict[str, Any]:
+        """Answer as `__call__` does, in the function that the routes for operators are sent to."""
+        self._answers_operators = True
+        return self(event, context)
+
     def _dispatched(self, request: Request) -> Reply:
         """Return what the route's view replies. Raises whatever an event that is not API Gateway's leads to."""
         entries = self.routes[request.context["resourcePath"]]
@@ -156,23 +174,26 @@ class Dragonpost(Chalice):
     def _declare(self, path: str, methods: list[str], authorizer: Authorizer | None) -> Callable[[View], View]:
         # Views check content types themselves: Chalice's check lets a missing one pass.
         declare = self.route(path, methods=methods, authorizer=authorizer, content_types=["*/*"])
-        return lambda view: declare(self._answering(view, guarded=authorizer is not None))
+        rights = _Rights(guarded=authorizer is not None, operators_only=are_for_operators(path))
+        return lambda view: declare(self._answering(view, rights))
 
-    def _answering(self, view: View, *, guarded: bool) -> View:
+    def _answering(self, view: View, rights: _Rights) -> View:
         """Wrap a view: give a guarded one its caller, and turn the domain errors that it raises into problems."""
         annotations = inspect.get_annotations(view, eval_str=True)
         taken = [name for name, annotated in annotations.items() if annotated is Caller]
-        if taken != (["caller"] if guarded else []):
+        if taken != (["caller"] if rights.guarded else []):
             raise TypeError(
                 f"{view.__name__} takes {taken or 'no caller'}: a view with an authorizer takes `caller: Caller`, "
                 "and one without takes none"
             )
+        if rights.operators_only and not rights.guarded:
+            raise TypeError(f"{view.__name__} has a route for operators, which needs an authorizer")
 
         @wraps(view)
         def answer(**path_parameters: str) -> Reply:
             try:
                 texts = {name: requests.path_text(text) for name, text in path_parameters.items()}
-                return view(caller=self._caller(), **texts) if guarded else view(**texts)
+                return view(caller=self._caller(rights), **texts) if rights.guarded else view(**texts)
             except Exception as error:  # noqa: BLE001 - Chalice would turn it into an answer of another form
                 problem = problem_for(error)
                 if problem is None or problem.status >= 500:
@@ -186,8 +207,14 @@ class Dragonpost(Chalice):
 
         return deprecation.telling(answer, lambda: self.request)
 
-    def _caller(self) -> Caller:
-        return caller_from_claims(requests.claims(self.request), self._clients.user_pool_client_id)
+    def _caller(self, rights: _Rights) -> Caller:
+        """Return the caller. Raises `OperatorsOnly`, or ends the request if this function may not do what they do."""
+        caller = caller_from_claims(requests.claims(self.request), self._clients.user_pool_client_id)
+        if rights.operators_only:
+            caller.check_is_operator()
+            if not self._answers_operators:
+                raise ProblemRaised(problems.NO_OPERATORS_FUNCTION)
+        return caller
 
     def _finished(self, reply: Reply, request: Request) -> dict[str, Any]:
         answer = compressed(reply, request.headers)

@@ -1,6 +1,6 @@
 """The bodies of answers that have no model elsewhere, under the names that the OpenAPI document gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,6 +9,7 @@ from chalicelib.checked import Amount, Timestamp
 from chalicelib.dragons.submissions import Moment, Notification, Status, Step
 from chalicelib.dragons.workflow import HISTORY_EVENTS_MAX
 from chalicelib.messages.model import Metadata, Order
+from chalicelib.readiness import Dependency
 
 Id = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uuid"})]
 # What Step Functions lets executions be called, and what it takes and gives at most
@@ -19,9 +20,21 @@ TextOfWorkflow = Annotated[str, msgspec.Meta(max_length=262_144)]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The service runs."""
+    """The service runs: in this version, of this commit, or null if whoever deployed it did not know one.
+
+    The commit ends with `-dirty` if the code was changed since.
+    """
 
     status: Literal["ok"]
+    version: str
+    commit: str | None
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the service depends on answers."""
+
+    status: Literal["ready"]
+    dependencies: Sequence[Dependency]
 
 
 class AcceptedSubmission(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +97,42 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
     order_amount: Amount
 
 
+class ListedDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that could not be stored, and why. Its ids are null if they cannot be read from it.
+
+    `request_id` is that of the request that posted it, if the API accepted it.
+    """
+
+    letter_id: str
+    sent_at: Moment
+    reason: str
+    message_id: Id | None
+    company_id: Id | None
+    request_id: str | None
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the dead letters, the oldest first, and about how many there are in all."""
+
+    count: int
+    dead_letters: Sequence[ListedDeadLetter]
+
+
+class TypedAttribute(msgspec.Struct, frozen=True, kw_only=True):
+    """An attribute of an SQS message that is no plain text. A binary value is in base64."""
+
+    DataType: str
+    StringValue: str | msgspec.UnsetType = msgspec.UNSET
+    BinaryValue: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class RedrivenLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter whose message is on the message queue again."""
+
+    letter_id: str
+    status: Literal["redriven"]
+
+
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A stored message's envelope, and where the archive keeps the message."""
 
@@ -96,3 +145,19 @@ class StoredOrderMessage(msgspec.Struct, frozen=True, kw_only=True):
     metadata: StoredMetadata
     data: Order
     digest: Digest
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter in full, beside the message that is stored under its ids, if there is one.
+
+    `body` is the message exactly as it came, which may be no JSON.
+    """
+
+    letter_id: str
+    sent_at: Moment
+    reason: str
+    attributes: Mapping[str, str | TypedAttribute]
+    body: str
+    message_id: Id | None
+    company_id: Id | None
+    stored: StoredOrderMessage | None

@@ -1,10 +1,11 @@
 """The pages for people: the console, the interactive documentation, and the files they are made of.
 
-Nothing is read before somebody asks for it, and nothing is kept: an API function that is never asked for a page pays
-for neither. Pages refer to everything by relative URLs, so they work below any stage prefix.
+Nothing is read before somebody asks for it, and nothing but the version is kept: an API function that is never asked
+for a page pays for neither. Pages refer to everything by relative URLs, so they work below any stage prefix.
 """
 
 import os
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
@@ -56,6 +57,14 @@ _POLICY = (
 _NO_HTML_FROM_TEXT = "; require-trusted-types-for 'script'; trusted-types 'none'"
 
 
+class _Info(msgspec.Struct):
+    version: str
+
+
+class _Document(msgspec.Struct):
+    info: _Info
+
+
 def console(request: Request, client_id: str) -> Reply:
     """Return the console, or a redirect to its canonical address.
 
@@ -94,6 +103,12 @@ def asset(name: str, if_none_match: str | None) -> Reply:
 def openapi_document(if_none_match: str | None) -> Reply:
     """Return the API's OpenAPI document, or 304. `make generate` writes it."""
     return _file(STATIC / "openapi.json", if_none_match, "no-cache")
+
+
+@cache
+def version() -> str:
+    """Return the service's version, which the package states in its OpenAPI document and nowhere else."""
+    return msgspec.json.decode((STATIC / "openapi.json").read_bytes(), type=_Document).info.version
 
 
 def cognito_endpoint() -> str:

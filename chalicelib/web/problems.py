@@ -27,6 +27,7 @@ from chalicelib.identity import (
     TokenOfAnotherUse,
     TokenWithoutUser,
 )
+from chalicelib.messages.dead_letters import LetterGone
 from chalicelib.messages.repository import Ambiguous
 
 CONTENT_TYPE = "application/problem+json"
@@ -39,6 +40,8 @@ DRAGON_REFUSED = "urn:dragonpost:problem:dragon-refused"
 SUBMISSION_FAILED = "urn:dragonpost:problem:submission-failed"
 MESSAGE_CONFLICT = "urn:dragonpost:problem:message-conflict"
 IDEMPOTENCY_KEY_REUSED = "urn:dragonpost:problem:idempotency-key-reused"
+LETTER_GONE = "urn:dragonpost:problem:letter-gone"
+NOT_READY = "urn:dragonpost:problem:not-ready"
 
 TITLES: Mapping[str, str] = {
     INVALID_REQUEST: "The request is not valid",
@@ -49,6 +52,8 @@ TITLES: Mapping[str, str] = {
     SUBMISSION_FAILED: "The submission could not be finished",
     MESSAGE_CONFLICT: "Another message is stored under this id",
     IDEMPOTENCY_KEY_REUSED: "The idempotency key was used for another dragon",
+    LETTER_GONE: "The dead letter is not there any more",
+    NOT_READY: "Something that the service depends on is ill",
 }
 
 
@@ -58,13 +63,17 @@ def status_title(status: int) -> str:
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What went wrong with one request. `type` is `about:blank` where the status says it all (RFC 9457 §4.2.1)."""
+    """What went wrong with one request. `type` is `about:blank` where the status says it all (RFC 9457 §4.2.1).
+
+    `members` are those that only this type has (RFC 9457 §3.2).
+    """
 
     status: int
     detail: str
     type: str = "about:blank"
     faults: tuple[Fault, ...] = ()
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    members: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def document(self, request_id: str) -> dict[str, Any]:
         """Return the members of the problem document for the request with this id."""
@@ -77,7 +86,7 @@ class Problem(msgspec.Struct, frozen=True):
         }
         if self.faults:
             document["errors"] = [fault.as_json() for fault in self.faults]
-        return document
+        return {**document, **self.members}
 
     def body(self, request_id: str) -> bytes:
         """Return the problem document for the request with this id, as it is sent."""
@@ -120,7 +129,7 @@ OTHER_COMPANY = Problem(403, "You may post and list messages of your own company
 NO_COMPANY = Problem(
     403, "Your account belongs to no company, so it may use the dragon registry only.", COMPANY_NOT_ALLOWED
 )
-NO_OPERATOR = Problem(403, "Only operators may correct and remove dragons.", OPERATORS_ONLY)
+NO_OPERATOR = Problem(403, "Your account is not in the group operators.", OPERATORS_ONLY)
 REFUSED_BY_GATEWAY = Problem(403, "This request was refused before it reached the service.")
 
 # 404: is it there?
@@ -129,6 +138,7 @@ PATH_NOT_UTF_8 = Problem(404, "The path is not valid UTF-8.")
 DRAGON_NOT_FOUND = Problem(404, "The registry has no dragon of this name.")
 SUBMISSION_NOT_FOUND = Problem(404, "You have made no submission with this id.")
 MESSAGE_NOT_FOUND = Problem(404, "No message with this id is stored (yet).")
+LETTER_NOT_FOUND = Problem(404, "The queue of dead letters has none with this id, or somebody holds it right now.")
 FILE_NOT_FOUND = Problem(404, "There is no such file.")
 SWAGGER_UI_NOT_FOUND = Problem(
     404,
@@ -142,6 +152,18 @@ ONLY_WEAK_TAGS = Problem(
     412, "If-Match compares strongly, so a weak ETag (W/…) matches nothing. Send the ETag as the service gave it."
 )
 IF_MATCH_NEEDED = Problem(428, "Send If-Match with the ETag that the dragon had when you read it.")
+LETTER_GONE_NOW = Problem(
+    409,
+    "Nothing was done. Somebody has redriven or deleted this letter since you saw it, or holds it right now. List the "
+    "letters again.",
+    LETTER_GONE,
+)
+LETTER_CHANGED = Problem(
+    412, "This is not the letter as it is now, beside what is stored. Read it again, save it, and decide again."
+)
+LETTER_TAG_NEEDED = Problem(
+    428, "The letter will be gone, so save it first. Then send If-Match with the ETag that it had when you read it."
+)
 KEY_REUSED = Problem(
     422, "Send the same dragon again, or use a new Idempotency-Key for another one.", IDEMPOTENCY_KEY_REUSED
 )
@@ -183,6 +205,13 @@ def body_too_large(bytes_max: int) -> Problem:
 INTERNAL_ERROR = Problem(500, "Something broke on our side. Look for the request id in the log.")
 
 
+NO_OPERATORS_FUNCTION = Problem(
+    501,
+    "This stage was deployed by `chalice deploy`, which cannot send operators' routes to a function of their own. Use "
+    "`make dead-letters` and `make trace`, or deploy with `make deploy`.",
+)
+
+
 def submission_failed(reason: str | None, headers: Mapping[str, str]) -> Problem:
     """Return the 500 for a report whose workflow broke off, with its reason."""
     return Problem(500, reason or _NO_REASON, SUBMISSION_FAILED, headers=headers)
@@ -202,6 +231,13 @@ def unavailable(retry_after_s: int) -> Problem:
     """Return the 503 for a request that needs an AWS service which does not work right now."""
     detail = "A service that this request needs is not available right now. Wait as Retry-After says, then try again."
     return Problem(503, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def not_ready(ill: Sequence[str], dependencies: Sequence[Any], retry_after_s: int) -> Problem:
+    """Return the 503 that names what is ill, and shows everything that was asked."""
+    detail = f"Ill: {', '.join(ill)}. See dependencies; the log says more."
+    headers = {"Retry-After": str(retry_after_s)}
+    return Problem(503, detail, NOT_READY, headers=headers, members={"dependencies": dependencies})
 
 
 def no_answer(retry_after_s: int) -> Problem:
@@ -248,6 +284,7 @@ _PROBLEMS: tuple[tuple[type[Exception], Problem | Callable[[Any], Problem]], ...
     (CompanyMissing, NO_COMPANY),
     (CompanyOfOthers, OTHER_COMPANY),
     (IdempotencyKeyReused, KEY_REUSED),
+    (LetterGone, LETTER_GONE_NOW),
     (
         Ambiguous,
         invalid_request(Fault("parameter", "company_id", "is needed: messages of several companies have this id")),

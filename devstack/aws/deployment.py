@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,16 +137,20 @@ def _merge_template(settings: Settings, state: StateFolder) -> Path:
 
 
 def _without_versions(overrides: Any) -> Any:
-    """Leave out the alias `live`: every change would publish versions, and the state would keep them all."""
+    """Leave out the alias `live`: every change would publish versions, and the state would keep them all.
+
+    Routes then call the functions themselves.
+    """
+    overrides = json.loads(re.sub(r"\$\{(\w+)Aliaslive\}", r"${\1.Arn}", json.dumps(overrides)))
     resources = overrides["Resources"]
-    resources.pop("APIHandlerLivePermission", None)
+    for permission in [name for name in resources if name.endswith("LivePermission")]:
+        del resources[permission]
     for resource in resources.values():
         properties = resource.get("Properties", {})
         for name in ("AutoPublishAlias", "DeploymentPreference", "ProvisionedConcurrencyConfig", "SnapStart"):
             properties.pop(name, None)
         if "DefinitionBody" in properties:
             resource.pop("DependsOn", None)
-            properties["DefinitionBody"].pop("paths", None)
     return overrides
 
 

@@ -13,6 +13,8 @@ from devstack.aws.deployment import Deployment
 from devstack.processes import Child
 from devstack.settings import HOST, DevstackError, Settings
 from devstack.state import StateFolder
+from operations import PROJECT
+from operations.deploy.commit import commit_of
 from operations.deploy.target import app_environment
 
 STARTS_WITHIN_S = 30
@@ -104,5 +106,9 @@ class ApiServer:
         return (
             self._settings.server_environment()
             | app_environment(deployment.outputs)
-            | {"DRAGONPOST_USER_POOL_CLIENT_ID": deployment.outputs["UserPoolClientId"], "PYTHONUNBUFFERED": "1"}
+            | {
+                "DRAGONPOST_USER_POOL_CLIENT_ID": deployment.outputs["UserPoolClientId"],
+                "DRAGONPOST_COMMIT": commit_of(PROJECT),
+                "PYTHONUNBUFFERED": "1",
+            }
         )

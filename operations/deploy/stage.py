@@ -11,6 +11,7 @@ from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from operations import functions
 from operations.deploy import commands, failures, losses, package, release
 from operations.deploy.commands import DeployError
+from operations.deploy.commit import commit_of
 from operations.deploy.target import APP_NAME, Target, app_environment
 from operations.stages import NAME_LETTERS_MAX, STAGES
 from operations.stores import Clients
@@ -128,6 +129,7 @@ def prepare_app(
         "Stage": target.stage,
         "AllowOrigin": STAGES[target.stage].allow_origin,
         **_of_the_stage(target),
+        "Commit": commit_of(target.project),
         "WorkflowConcurrency": chosen.get("WorkflowConcurrency") or str(_workflow_concurrency(target)),
         **chosen,
         **outputs,

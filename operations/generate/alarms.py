@@ -77,7 +77,7 @@ def _throttled(function: str) -> dict[str, Any]:
 def _release_fails(function: str) -> dict[str, Any]:
     """Return the alarm on which CodeDeploy takes a release back, so it looks every minute and tells nobody.
 
-    The API's function never raises, so it is the API's answers that count.
+    The functions of the routes never raise, so it is the API's answers that count.
     """
     name = functions.deployed_name(function, "${Stage}")
     errors = (
@@ -89,7 +89,7 @@ def _release_fails(function: str) -> dict[str, Any]:
         f"{name}-release",
         f"CodeDeploy takes a release of {function} back while this alarm is on. Runbook: "
         "docs/operations.md#a-release-is-taken-back.",
-        ("AWS/ApiGateway", "5XXError", _API) if function == functions.API else errors,
+        ("AWS/ApiGateway", "5XXError", _API) if function in functions.ROUTED else errors,
         AlarmActions=[],
         Period=_RELEASE_PERIOD_S,
         Statistic="Sum",

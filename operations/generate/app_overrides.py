@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import app, users
+from chalicelib.settings import Settings
 from operations import PROJECT, functions
 from operations.generate import app_parameters, entrance, live_alias
 from operations.generate.alarms import alarms
@@ -56,7 +57,7 @@ def files() -> dict[Path, str]:
         "Rules": app_parameters.rules(),
         "Resources": {
             "RestAPI": _rest_api(),
-            live_alias.PERMISSION: live_alias.permission(),
+            **live_alias.permissions(),
             **entrance.resources(),
             "ApiAccessLogGroup": {"Condition": ACCESS_LOGGED, **_log_group("/aws/apigateway/dragonpost-${Stage}")},
             **_functions(made),
@@ -74,7 +75,7 @@ def _functions(made: list[Made]) -> dict[str, Any]:
             "DependsOn": [_log_of(function)],
             "Properties": {
                 "FunctionName": {"Fn::Sub": functions.deployed_name(function, "${Stage}")},
-                **_environment(variables(function, made)),
+                **_environment(variables(function, made) | _commit(function)),
                 **(_bound(WORKFLOW_BOUNDED, "WorkflowConcurrency") if function in functions.bounded() else {}),
                 **(live_alias.properties(function) if function in live_alias.released() else {}),
                 **(_of_the_api() if function == functions.API else {}),
@@ -82,6 +83,11 @@ def _functions(made: list[Made]) -> dict[str, Any]:
         }
         for function in functions.names()
     }
+
+
+def _commit(function: str) -> dict[str, Any]:
+    """Return the commit for the function that tells it; the others' versions do not change with it."""
+    return {Settings.commit.variable: {"Ref": "Commit"}} if function == functions.API else {}
 
 
 def _environment(known: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def _rest_api() -> dict[str, Any]:
     }
     one_client = {"identityValidationExpression": {"Fn::Sub": "^${UserPoolClientId}$"}}
     return {
-        "DependsOn": [live_alias.PERMISSION],
+        "DependsOn": list(live_alias.permissions()),
         "Properties": {
             "OpenApiVersion": "2.0",
             "TracingEnabled": {"Fn::If": [TRACED, True, False]},

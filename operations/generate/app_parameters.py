@@ -88,6 +88,11 @@ def _of_the_stage() -> dict[str, Any]:
                 "itself."
             ),
         },
+        "Commit": {
+            "Type": "String",
+            "AllowedPattern": _pattern_of(Settings.commit),
+            "Description": "The commit that the package was made of, which GET /health tells.",
+        },
         "Tracing": {
             **shared["Tracing"],
             "Description": (

@@ -124,16 +124,24 @@ class Inputs:
 # Step Functions, cost nothing. A transaction writes a dragon, its copy and a count, and checks a fence, each for two.
 _UNITS: Mapping[str, Mapping[str, float]] = {
     "s3 GetObject": {"s3-get": 1},
+    "s3 HeadBucket": {"s3-put": 1},  # it counts as a list
+    "s3 HeadObject": {"s3-get": 1},
     "s3 PutObject": {"s3-put": 1},
     "sqs SendMessage": {"sqs": 1},
-    "sqs DeleteMessageBatch": {"sqs": 1},
+    **{
+        f"sqs {call}": {"sqs": 1}
+        for call in ("ChangeMessageVisibilityBatch", "DeleteMessage", "DeleteMessageBatch", "ReceiveMessage")
+    },
+    "sqs GetQueueAttributes": {"sqs": 1},
     "dynamodb GetItem": {"dynamodb-read": 1},
     "dynamodb Query": {"dynamodb-read": 1},
     "dynamodb PutItem": {"dynamodb-write": 1},
     "dynamodb TransactWriteItems": {"dynamodb-write": 8},
     "ssm GetParameter": {},
+    "ssm GetParameters": {},
     "stepfunctions start_execution": {},
     "stepfunctions describe_execution": {},
+    "stepfunctions DescribeStateMachine": {},
 }
 # What a query reads for a page of 100. Those of messages are eventually consistent; each looks for a whole page.
 _PAGES: Mapping[str, Callable[[Inputs], float]] = {

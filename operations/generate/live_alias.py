@@ -1,12 +1,13 @@
-"""The alias `live` of the functions that serve: the API's and the consumer's.
+"""The alias `live` of the functions that serve: the API's, the operators' and the consumer's.
 
 Deploying publishes a version of each, and the alias names the version that is called. With the template's parameter
 `Canary`, CodeDeploy moves the alias: a part of the calls goes to the new version first, and if an alarm goes off
 meanwhile, all of them go back to the one before. Without it, the alias moves at once.
 
-Chalice knows no aliases, so whatever calls these functions is led to theirs here: the routes' integrations, with a
-permission of their own, and (which SAM does by itself) the consumer's event source mapping. The workflow's functions
-have none: Step Functions tries their calls again, whatever version it meets.
+Chalice knows no aliases, so whatever calls these functions is led to theirs here: the routes' integrations, with
+permissions of their own, and (which SAM does by itself) the consumer's event source mapping. Chalice has one function
+answer all routes, so those for operators are led to another one here as well. The workflow's functions have no alias:
+Step Functions tries their calls again, whatever version it meets.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from app import app
 from operations import functions
 
 ALIAS = "live"
-PERMISSION = "APIHandlerLivePermission"
 CANARY = "Canary"
 OFF = "off"
 
@@ -34,8 +34,8 @@ PARAMETER: Mapping[str, Any] = {
     "Default": OFF,
     "AllowedValues": [OFF, *_WAYS],
     "Description": (
-        "How CodeDeploy moves the calls of the API and the consumer to a new version, going back if an alarm goes off; "
-        "off moves all of them at once."
+        "How CodeDeploy moves the calls of the API, of operators and the consumer to a new version, going back if an "
+        "alarm goes off; off moves all of them at once."
     ),
 }
 
@@ -45,8 +45,8 @@ MAPPING: Mapping[str, Any] = {way: {"Enabled": "false" if way == OFF else "true"
 
 
 def released() -> list[str]:
-    """Return the functions that have the alias: that of the routes, and those that event sources call."""
-    return [functions.API, *(source.name for source in app.event_sources)]
+    """Return the functions that have the alias: those of the routes, and those that event sources call."""
+    return [*functions.ROUTED, *(source.name for source in app.event_sources)]
 
 
 def alias(function: str) -> str:
@@ -71,27 +71,35 @@ def properties(function: str) -> dict[str, Any]:
     }
 
 
-def permission() -> dict[str, Any]:
-    """Return the permission for API Gateway to call the alias.
+def permissions() -> dict[str, Any]:
+    """Return the permissions for API Gateway to call the aliases, by their logical ids.
 
-    It names no API, because the API waits for it (`DependsOn`): otherwise the API's new deployment would be refused by
-    the function for as long as the permission is missing.
+    They name no API, because the API waits for them (`DependsOn`): otherwise the API's new deployment would be refused
+    by a function for as long as its permission is missing.
     """
     any_api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:*/${Stage}/*"
     return {
-        "Type": "AWS::Lambda::Permission",
-        "Properties": {
-            "FunctionName": {"Ref": alias(functions.API)},
-            "Action": "lambda:InvokeFunction",
-            "Principal": "apigateway.amazonaws.com",
-            "SourceArn": {"Fn::Sub": any_api},
-        },
+        f"{functions.logical_id(function)}LivePermission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "FunctionName": {"Ref": alias(function)},
+                "Action": "lambda:InvokeFunction",
+                "Principal": "apigateway.amazonaws.com",
+                "SourceArn": {"Fn::Sub": any_api},
+            },
+        }
+        for function in functions.ROUTED
     }
 
 
 def paths() -> dict[str, Any]:
-    """Return the integrations of all routes, each with the alias in its address."""
-    function = f"${{{alias(functions.API)}}}"
-    address = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + function
-    integration = {"x-amazon-apigateway-integration": {"uri": {"Fn::Sub": f"{address}/invocations"}}}
-    return {path: {method.lower(): integration for method in methods} for path, methods in app.routes.items()}
+    """Return the integrations of all routes, each with its function's alias in its address."""
+    return {
+        path: {method.lower(): _integration(functions.of_route(path)) for method in methods}
+        for path, methods in app.routes.items()
+    }
+
+
+def _integration(function: str) -> dict[str, Any]:
+    address = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"
+    return {"x-amazon-apigateway-integration": {"uri": {"Fn::Sub": f"{address}${{{alias(function)}}}/invocations"}}}

@@ -73,7 +73,7 @@ def variables(function: str, made: list[Made]) -> dict[str, Any]:
 
 def _uses(function: str, usable: set[str], made: Made) -> bool:
     if made.setting is Settings.user_pool_client_id:  # no policy names it: routes compare it with the token's audience
-        return function == functions.API
+        return function in functions.ROUTED
     return any(_is_about(arn, made) for arn in usable)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from botocore.exceptions import ClientError
 
 from chalicelib.checked import Uuid
+from chalicelib.messages.dead_letters import HELD_S, DeadLetters, Letter, Queues
 from chalicelib.messages.stored import DAY_S, has_expired
-from operations.dead_letters import HELD_S, DeadLetters, Letter
 from operations.stores import Standing
 from operations.trace.lines import Linked
 from operations.trace.timeline import Findings, Moment, one_line
@@ -78,13 +77,16 @@ class Messages:
 
     def letters(self, ids: Iterable[str], findings: Findings, linked: Linked) -> bool:
         """Look for dead letters with one of these ids. Tell whether there is one. Nobody else sees any meanwhile."""
-        wanted, queue = set(ids), DeadLetters(self._stage.clients("sqs"), self._letters, self._queue)
+        wanted, queue = set(ids), self._dead_letters()
         found = [letter for letter in queue.each() if wanted & _ids(letter)]
         for letter in found:
             self._tell(letter, findings, linked)
         if not queue.read_whole:
             findings.limits.append(f"queue {_name(self._letters)} was not read to its end within {HELD_S} s")
         return bool(found)
+
+    def _dead_letters(self) -> DeadLetters:
+        return DeadLetters(Queues(self._queue, self._letters), lambda: self._stage.clients("sqs"))
 
     def unsettled(self, findings: Findings) -> None:
         """Say what is known of messages that were accepted and are not settled."""
@@ -126,7 +128,7 @@ class Messages:
         findings.moments.append(Moment(letter.sent_at, f"queue {_name(self._letters)}", what))
         findings.answers.append(f"message {message_id} of company {company} is a dead letter: {letter.reason}")
         findings.next.append(f'make dead-letters STAGE={self._stage.name} DO="show {letter.letter_id}"')
-        linked.correlations |= {text for text in (_attribute(letter, "correlation_id"),) if text}
+        linked.correlations |= {text for text in (letter.attribute("correlation_id"),) if text}
         for name, ids in (("message_id", linked.messages), ("company_id", linked.companies)):
             if known := uuid_of(letter.metadata(name)):
                 ids.add(known)
@@ -141,13 +143,8 @@ def uuid_of(text: str) -> str | None:
 
 
 def _ids(letter: Letter) -> set[str]:
-    named = {_attribute(letter, "correlation_id"), _attribute(letter, "source_message_id"), letter.letter_id}
-    return named | {letter.metadata("message_id").lower()}
-
-
-def _attribute(letter: Letter, name: str) -> str:
-    value: Any = letter.attributes.get(name, {})
-    return str(value.get("StringValue", ""))
+    named = (letter.attribute("correlation_id"), letter.attribute("source_message_id"), letter.letter_id)
+    return {text for text in named if text} | {letter.metadata("message_id").lower()}
 
 
 def _name(url: str) -> str:

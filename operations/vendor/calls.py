@@ -16,10 +16,15 @@ from operations.deploy.commands import DeployError
 
 CALLS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"GetItem", "PutItem", "Query", "TransactWriteItems"}),
-    "s3": frozenset({"GetObject", "PutObject"}),
-    "sqs": frozenset({"DeleteMessageBatch", "SendMessage"}),
+    "s3": frozenset({"GetObject", "HeadBucket", "HeadObject", "PutObject"}),
+    "sqs": frozenset(
+        {
+            *("ChangeMessageVisibilityBatch", "DeleteMessage", "DeleteMessageBatch", "GetQueueAttributes"),
+            *("ReceiveMessage", "SendMessage"),
+        }
+    ),
     "ssm": frozenset({"GetParameters"}),
-    "stepfunctions": frozenset({"DescribeExecution", "GetExecutionHistory", "StartExecution"}),
+    "stepfunctions": frozenset({"DescribeExecution", "DescribeStateMachine", "GetExecutionHistory", "StartExecution"}),
 }
 
 

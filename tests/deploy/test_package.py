@@ -140,7 +140,9 @@ for handler in sys.argv[1:]:
     assert module == "app" and callable(getattr(app, name)), handler
 print(app.__file__)
 """
-        assert handlers == {"app.app", "app.validate_dragon", "app.add_dragon", "app.store_messages"}
+        assert handlers == {
+            *("app.app", "app.operator_api", "app.validate_dragon", "app.add_dragon", "app.store_messages"),
+        }
         imported = run_as_lambda_would(runnable, of_lambda, program, *sorted(handlers))
         assert Path(imported.strip()) == runnable.unzipped / "app.py"
 
@@ -196,7 +198,7 @@ class TestStart:
 
     # A new one takes up to some milliseconds of every cold start: import what few requests need where they need it. The
     # package's are counted exactly. What they import of the standard library differs with Python (353 to 356 in all).
-    MODULES_OF_THE_PACKAGE = 168
+    MODULES_OF_THE_PACKAGE = 172
     MODULES_MAX = 360
 
     def test_importing_the_app_compiles_nothing_and_calls_nobody(self, runnable: Package, of_lambda: Path) -> None:
@@ -556,17 +558,22 @@ class TestTemplate:
         """A route that the overrides lack would go on calling whatever was deployed last, whatever is released."""
         api, resources = package.template["Resources"]["RestAPI"], package.template["Resources"]
         called = [
-            operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-            for operations in api["Properties"]["DefinitionBody"]["paths"].values()
+            (path, operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].rpartition("functions/")[2])
+            for path, operations in api["Properties"]["DefinitionBody"]["paths"].items()
             for operation in operations.values()
             if "uri" in operation["x-amazon-apigateway-integration"]
         ]
-        permission = resources[api["DependsOn"][0]]["Properties"]
+        permissions = [resources[name]["Properties"] for name in api["DependsOn"]]
 
         assert len(called) == sum(len(methods) for methods in app.routes.values())
-        assert {uri.rpartition("functions/")[2] for uri in called} == {"${APIHandlerAliaslive}/invocations"}
-        assert permission["FunctionName"] == {"Ref": "APIHandlerAliaslive"}
-        assert "RestAPI" not in json.dumps(permission), "the API waits for it, so it cannot wait for the API"
+        for path, function in called:
+            for_operators = path == "/ready" or path.startswith("/operator/")
+            assert function == f"${{{'OperatorApi' if for_operators else 'APIHandler'}Aliaslive}}/invocations", path
+        assert [permission["FunctionName"] for permission in permissions] == [
+            {"Ref": "APIHandlerAliaslive"},
+            {"Ref": "OperatorApiAliaslive"},
+        ]
+        assert "RestAPI" not in json.dumps(permissions), "the API waits for them, so they cannot wait for the API"
 
     def test_the_routes_that_are_merged_in_are_the_apps(self, package: Package) -> None:
         """Merging would add any other, and API Gateway would refuse it."""

@@ -16,8 +16,10 @@ from unittest.mock import patch
 import boto3
 import pytest
 
+from chalicelib.messages import dead_letters as queue_module
+from chalicelib.messages.dead_letters import DeadLetters, Queues
 from operations import dead_letters
-from operations.dead_letters import DeadLetterError, DeadLetters
+from operations.dead_letters import DeadLetterError
 from tests.integration.stage import Stage
 from tests.samples import COMPANY, MESSAGE_ID, message_body
 
@@ -33,7 +35,7 @@ TYPED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "POLL_S", 0)
+    monkeypatch.setattr(queue_module, "POLL_S", 0)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def sqs(stage: Stage) -> Any:
 
 @pytest.fixture
 def letters(sqs: Any, stage: Stage) -> DeadLetters:
-    return DeadLetters(sqs, stage.dead_letter_queue_url, stage.queue_url)
+    return DeadLetters(Queues(stage.queue_url, stage.dead_letter_queue_url), lambda: sqs)
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def arriving(monkeypatch: pytest.MonkeyPatch, buried: Callable[..., str]) -> set
         arrived.add(buried())
         return messages
 
-    monkeypatch.setattr(dead_letters, "datetime", Clock)
+    monkeypatch.setattr(queue_module, "datetime", Clock)
     monkeypatch.setattr(DeadLetters, "_receive", received)
     return arrived
 
@@ -226,13 +228,15 @@ def test_letters_that_keep_arriving_keep_no_command_from_ending_and_stay_visible
 
 
 def test_a_queue_that_takes_longer_to_read_than_letters_stay_hidden_is_read_once_and_the_output_says_so(
-    letters: DeadLetters,
+    sqs: Any,
+    stage: Stage,
     buried: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     there = {buried() for _ in range(3)}
-    monkeypatch.setattr(dead_letters, "HELD_S", 0)
+    monkeypatch.setattr(queue_module, "HELD_S", 0)
+    letters = DeadLetters(Queues(stage.queue_url, stage.dead_letter_queue_url), lambda: sqs)
 
     dead_letters.list_letters(letters)
     listed = capsys.readouterr().out
@@ -309,7 +313,7 @@ def test_an_interrupted_redrive_loses_nothing(
     with pytest.raises(KeyboardInterrupt):
         dead_letters.redrive(letters, None)
     monkeypatch.undo()
-    monkeypatch.setattr(dead_letters, "POLL_S", 0)
+    monkeypatch.setattr(queue_module, "POLL_S", 0)
     assert len(list(letters.each())) == 3
 
     dead_letters.redrive(letters, None)

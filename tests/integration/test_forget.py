@@ -13,9 +13,10 @@ import pytest
 from chalicelib import aws, exact_json
 from chalicelib.dragons.document import left_for
 from chalicelib.dragons.dynamodb import DynamoDBDragonRepository
+from chalicelib.messages import dead_letters
 from chalicelib.messages.model import message_from
 from chalicelib.messages.stored import StoredMessage
-from operations import dead_letters, forget, versions
+from operations import forget, versions
 from operations.stores import BUCKET, POOL, QUEUE, TABLE, WORKFLOW
 from tests.fakes.settings import FakeSettings
 from tests.fakes.stacks import FakeCloudFormation, FakeStack

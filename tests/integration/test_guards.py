@@ -45,6 +45,12 @@ DECIDED: Mapping[tuple[str, str], tuple[int, int, int]] = {
     ("POST", "/post-message"): (403, 415, 415),
     ("GET", "/messages"): (403, 200, 400),  # an operator has to name a company
     ("GET", "/message/{message_id}"): (403, 404, 404),
+    ("GET", "/operator/dead-letters"): (403, 403, 200),
+    ("GET", "/operator/dead-letters/{letter_id}"): (403, 403, 404),
+    ("DELETE", "/operator/dead-letters/{letter_id}"): (403, 403, 428),
+    ("POST", "/operator/dead-letters/{letter_id}/redrive"): (403, 403, 409),
+    ("POST", "/operator/dead-letters/{letter_id}/replace"): (403, 403, 415),
+    ("GET", "/ready"): (403, 403, 503),  # there is no workflow here
 }
 
 NOT_ACCEPTED: Mapping[str, Mapping[str, Any] | None] = {

@@ -14,9 +14,10 @@ import boto3
 import pytest
 
 from chalicelib import aws, exact_json
+from chalicelib.messages import dead_letters
 from chalicelib.messages.model import Message, message_from
 from chalicelib.messages.stored import StoredMessage
-from operations import dead_letters, logs
+from operations import logs
 from operations.stores import BUCKET, QUEUE, TABLE, WORKFLOW
 from operations.trace import __main__ as command
 from operations.trace import dragons as dragons_module

@@ -13,9 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib import aws, exact_json
+from chalicelib.messages import dead_letters
 from chalicelib.messages.model import message_from
 from chalicelib.messages.stored import StoredMessage
-from operations import dead_letters
 from operations.stores import Clients, Standing
 from operations.visitors import Visitor, VisitorsRemain, visiting
 from tests.integration.stage import MESSAGE_BUCKET, SUBMISSIONS, TABLE, Stage

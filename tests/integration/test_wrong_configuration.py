@@ -137,8 +137,9 @@ def deploy(deploying: str, function: str, stage: Stage, environment: pytest.Monk
     overrides = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
     properties = overrides["Resources"][functions.logical_id(function)]["Properties"]
     if deploying == "with CloudFormation":
+        parameters = stage.parameters()
         for name in properties["Environment"]["Variables"]:
-            environment.setenv(name, stage.parameters()[name.removeprefix("DRAGONPOST_").lower()])
+            environment.setenv(name, parameters.get(name.removeprefix("DRAGONPOST_").lower(), ""))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.proof.policies import FUNCTIONS
 
-READERS_OF_DRAGONS = ("api_handler", "add_dragon")
+READERS_OF_DRAGONS = ("api_handler", "add_dragon", "operator_api")
 READERS_OF_PARAMETERS = ("api_handler", "add_dragon", "store_messages")
 
 

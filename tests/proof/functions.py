@@ -15,7 +15,8 @@ API = "dragonpost-local"
 STORE_MESSAGES = "dragonpost-local-store_messages"
 VALIDATE_DRAGON = "dragonpost-local-validate_dragon"
 ADD_DRAGON = "dragonpost-local-add_dragon"
-ALL = (API, STORE_MESSAGES, VALIDATE_DRAGON, ADD_DRAGON)
+OPERATORS = "dragonpost-local-operator_api"
+ALL = (API, OPERATORS, STORE_MESSAGES, VALIDATE_DRAGON, ADD_DRAGON)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,31 @@ class Tour:
         for path in PAGES:
             self._keep(f"GET {path}", self.api.get(path, None))
 
+    def look_after(self) -> None:
+        """Ask what operators ask."""
+        ready = self.api.get("/ready")
+        assert ready.status_code == 200, ready.text
+        self._keep("GET /ready", ready)
+        self._keep("GET /operator/dead-letters", self.api.get("/operator/dead-letters?limit=1"))
+        for action in ("redrive", "replace", "delete"):
+            self._act(action, f"/operator/dead-letters/{self._letter()}")
+
+    def _letter(self) -> str:
+        """Bury a message of our own, as the consumer does; return the letter's id."""
+        url = self.api.devstack.running["outputs"]["MessageDeadLetterQueueUrl"]
+        body = self._body(str(uuid.uuid4())).decode()
+        return str(self.api.devstack.client("sqs").send_message(QueueUrl=url, MessageBody=body)["MessageId"])
+
+    def _act(self, action: str, letter: str) -> None:
+        seen = self.api.get(letter)
+        self._keep("GET /operator/dead-letters/{id}", seen)
+        headers = {"If-Match": seen.headers["ETag"], "Content-Type": "application/json"}
+        if action == "delete":
+            self._keep(f"a letter: {action}", self.api.request("DELETE", letter, headers=headers))
+            return
+        body = self._body(str(uuid.uuid4())) if action == "replace" else b""
+        self._keep(f"a letter: {action}", self.api.post(f"{letter}/{action}", data=body, headers=headers))
+
     def report(self) -> None:
         """Report a dragon twice, and check the outcome of both reports."""
         wait = {"headers": {"Prefer": "wait=10"}}
@@ -88,6 +113,7 @@ class Tour:
         other = replace(self, api=Api(self.api.devstack, self.api.target, _tokens=self.api._tokens))
         with ThreadPoolExecutor(1) as pool:
             posting = pool.submit(other.post_messages)
+            self.look_after()
             self.report()
             self.correct()
             posting.result()
@@ -114,9 +140,11 @@ class Tour:
 
     def post_message(self, request_id: str | None = None, **data: str) -> requests.Response:
         """Post the message for amber's company; `data` replaces members of its data, as JSON text."""
-        ids = {"company_id": json.dumps(AMBER), "message_id": json.dumps(self.message_id)}
         headers = {"Content-Type": "application/json", "X-Request-Id": request_id or str(uuid.uuid4())}
-        return self.api.post("/post-message", "amber", data=message_body(ids, data), headers=headers)
+        return self.api.post("/post-message", "amber", data=self._body(self.message_id, **data), headers=headers)
+
+    def _body(self, message_id: str, **data: str) -> bytes:
+        return message_body({"company_id": json.dumps(AMBER), "message_id": json.dumps(message_id)}, data)
 
     def get_message(self) -> requests.Response:
         """Read the message as amber."""

@@ -30,6 +30,7 @@ from operations import PROJECT
 from operations.deploy import __main__ as command_line
 from operations.deploy import adoption, package, release, stage
 from operations.deploy.commands import ARCHITECTURE, DeployError, run
+from operations.deploy.commit import commit_of
 from operations.deploy.target import OLDEST_PYTHON, Target, check_python
 from operations.stages import STAGES
 from tests.e2e.waiting import WITHIN_S, until
@@ -541,6 +542,7 @@ class TestTheApisStage:
     def test_the_command_of_a_pipeline_of_your_own_does_the_same(self, target: Target, packaged: Path) -> None:
         made = self.deployment_of(target, packaged, {"UserPoolClientId": "one"})
         values = ["AllowOrigin=*", "UserPoolClientId=one", "Stage=dev", "WorkflowConcurrency=4", "Tracing=on"]
+        values.append(f"Commit={commit_of(target.project)}")
 
         assert release.main([str(packaged), *values], NO_STAGE) == 0
 

@@ -90,6 +90,7 @@ def test_stage_local_publishes_no_versions_and_sam_takes_what_is_left() -> None:
     """Every change would publish some, and the saved state would keep them all."""
     left = deployment._without_versions(deployment._overrides())
 
+    integrations = left["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
     swagger = {"swagger": "2.0", "info": {"title": "dragonpost"}, "paths": {}}
     for name, resource in left["Resources"].items():
         if "FunctionName" in resource.get("Properties", {}):
@@ -101,7 +102,9 @@ def test_stage_local_publishes_no_versions_and_sam_takes_what_is_left() -> None:
     region = SimpleNamespace(region_name="us-east-1")
     made = Translator({}, Parser(), boto_session=region).translate(left, {"AllowOrigin": "*"})
 
-    assert "Aliaslive" not in json.dumps(made["Resources"])
+    assert "Aliaslive" not in json.dumps(left["Resources"])
+    assert "functions/${OperatorApi.Arn}/invocations" in json.dumps(integrations["/ready"])
+    assert "functions/${APIHandler.Arn}/invocations" in json.dumps(integrations["/dragons"])
     assert not {"AWS::Lambda::Version", "AWS::Lambda::Alias"} & {each["Type"] for each in made["Resources"].values()}
 
 

@@ -124,10 +124,10 @@ def test_a_caller_who_has_no_company_and_is_no_operator_may_not_use_messages() -
 
 
 def test_only_operators_may_change_dragons() -> None:
-    Caller("operator", None, is_operator=True).check_may_change_dragons()
+    Caller("operator", None, is_operator=True).check_is_operator()
     for company in (None, COMPANY):
         with pytest.raises(OperatorsOnly):
-            Caller("clerk", company, is_operator=False).check_may_change_dragons()
+            Caller("clerk", company, is_operator=False).check_is_operator()
 
 
 def test_a_submission_is_visible_to_its_maker_and_to_operators() -> None:

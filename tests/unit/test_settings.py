@@ -30,6 +30,7 @@ VALUES = {
     "dragon_data_file_name": "some where/dragons.json",
     "sms_allowed_prefixes": "+1, +44",
     "archive_retention_days": "30",
+    "commit": "5ad1f6d0c7c24f6a0a3a3b3c1f0e9d8c7b6a5940-dirty",
 }
 
 # A malformed value for each setting.
@@ -37,6 +38,7 @@ MALFORMED = {
     "stage": "Prod!",
     "allow_origin": "dragonpost.example",
     "consumer_concurrency": "1",
+    "commit": "main",
     "user_pool_arn": "us-east-1_abc",
     "user_pool_client_id": "a b",
     "message_archive_bucket_name": "s3://bucket",

@@ -143,6 +143,11 @@ PROBLEM_SCHEMAS: Json = {
                 "items": ref("schemas", "Fault"),
                 "description": "Every fault of an invalid request, not just the first.",
             },
+            "dependencies": {
+                "type": "array",
+                "items": ref("schemas", "Dependency"),
+                "description": "What each dependency said to `GET /ready`.",
+            },
         },
         "required": ["type", "title", "status", "detail", "request_id"],
     },
@@ -212,6 +217,25 @@ PARAMETERS: Json = {
         "description": "The message's `message_id`.",
         "schema": Uuid.schema,
         "example": examples.MESSAGE_ID,
+    },
+    "LetterId": {
+        "name": "letter_id",
+        "in": "path",
+        "required": True,
+        "description": "The dead letter's `letter_id`, as the list has it.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 100},
+        "example": examples.LETTER_ID,
+    },
+    "IfMatchOfLetter": {
+        "name": "If-Match",
+        "in": "header",
+        "required": True,
+        "description": (
+            "The `ETag` that the letter had when you read it, and saved what you read. `*` is not enough, and a weak "
+            "one (`W/…`) matches nothing."
+        ),
+        "schema": _ENTITY_TAGS,
+        "example": examples.ETAG,
     },
     "Limit": {
         "name": "limit",
@@ -323,6 +347,11 @@ HEADERS: Json = {
         "schema": _LOCATION,
         "example": f"/prod/submissions/{examples.SUBMISSION_ID}",
     },
+    "StoredLocation": {
+        "description": "Where to find the stored message, if there is another one, with the API's stage in front.",
+        "schema": {"type": "string", "format": "uri-reference"},
+        "example": f"/prod/message/{examples.MESSAGE_ID}",
+    },
     "SubmissionLocation": {
         "description": "Where to find the submission, if the request led to one, with the API's stage in front.",
         "schema": _LOCATION,
@@ -382,6 +411,23 @@ RESPONSES: Json = {
         "The query has a parameter that this operation does not know.",
         unknown=examples.refused(requests.parameters(examples.request(colour="red")).check),
     ),
+    "NoOperatorsFunction": problem_answer(
+        "The stage was deployed by `chalice deploy`, which has no function for operators.",
+        no_function=problems.NO_OPERATORS_FUNCTION,
+    ),
+    "LetterNotFound": problem_answer(
+        "The queue has no such letter, or somebody holds it right now.", not_found=problems.LETTER_NOT_FOUND
+    ),
+    "LetterGone": problem_answer(
+        "The letter is not there any more, or somebody holds it right now. Nothing was done.",
+        gone=problems.LETTER_GONE_NOW,
+    ),
+    "LetterChanged": problem_answer(
+        "`If-Match` names the letter as it is not, or only weak ETags. Nothing was done.",
+        changed=problems.LETTER_CHANGED,
+        weak=problems.ONLY_WEAK_TAGS,
+    ),
+    "LetterTagNeeded": problem_answer("`If-Match` is missing, or is `*`.", missing=problems.LETTER_TAG_NEEDED),
     "DragonNotFound": problem_answer("There is no such dragon.", not_found=problems.DRAGON_NOT_FOUND),
     "SubmissionNotFound": problem_answer(
         "There is no such submission, or somebody else made it.", not_found=problems.SUBMISSION_NOT_FOUND

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from chalicelib import readiness
 from chalicelib.dragons.model import ALIASES, example_dragons
 from chalicelib.dragons.steps import why_duplicate
 from chalicelib.exact_json import MalformedJson, parse_object
@@ -113,6 +114,50 @@ LISTED_MESSAGE: dict[str, Any] = {
 ACCEPTED_MESSAGE: dict[str, Any] = {"message_id": MESSAGE_ID, "status": "accepted", "digest": DIGEST}
 
 REPEATED_MESSAGE: dict[str, Any] = {**ACCEPTED_MESSAGE, "status": "stored"}
+
+READY: dict[str, Any] = {
+    "status": "ready",
+    "dependencies": [
+        {"name": name, "status": "ok", "duration_ms": 14.2, "reason": None} for name in get_args(readiness.Name)
+    ],
+}
+
+ILL: dict[str, Any] = {
+    **READY["dependencies"][-1],
+    "status": "ill",
+    "duration_ms": 803.1,
+    "reason": "DynamoDB is not available",
+}
+
+LETTER_ID = "63aaed90-7553-4751-adc1-1bcefa7652da"
+
+LISTED_LETTER: dict[str, Any] = {
+    "letter_id": LETTER_ID,
+    "sent_at": "2026-11-26T02:58:02.113Z",
+    "reason": f"conflict: {COMPANY_ID}/{MESSAGE_ID}.json is archived with another payload",
+    "message_id": MESSAGE_ID,
+    "company_id": COMPANY_ID,
+    "request_id": REQUEST_ID,
+}
+
+LETTER: dict[str, Any] = {
+    **{name: LISTED_LETTER[name] for name in ("letter_id", "sent_at", "reason", "message_id", "company_id")},
+    "attributes": {"reason": LISTED_LETTER["reason"], "correlation_id": REQUEST_ID},
+    "body": msgspec.json.encode({**MESSAGE, "data": {**MESSAGE["data"], "order_amount": 21}}).decode(),
+    "stored": STORED_MESSAGE,
+}
+
+UNREADABLE_LETTER: dict[str, Any] = {
+    **LETTER,
+    "reason": "unreadable: not valid JSON",
+    "attributes": {"reason": "unreadable: not valid JSON"},
+    "body": "{",
+    "message_id": None,
+    "company_id": None,
+    "stored": None,
+}
+
+REDRIVEN_LETTER: dict[str, Any] = {"letter_id": LETTER_ID, "status": "redriven"}
 
 
 def request(headers: Mapping[str, str] | None = None, **query: str) -> Request:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from chalicelib import aws
 from chalicelib.checked import Timestamp, Uuid
 from chalicelib.dragons.model import correction_from, report_from
 from chalicelib.dragons.repository import DragonQuery
@@ -12,7 +13,8 @@ from chalicelib.dragons.submissions import WHY_FAILED
 from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
 from chalicelib.identity import Caller
 from chalicelib.messages.model import message_from
-from chalicelib.web import paging, problems, requests
+from chalicelib.readiness import READY_WITHIN_S
+from chalicelib.web import dead_letters, paging, problems, requests
 from chalicelib.web.messages import messages_asked
 from operations.generate.contract import examples
 from operations.generate.contract.components import (
@@ -24,6 +26,7 @@ from operations.generate.contract.components import (
     text,
 )
 from operations.generate.contract.examples import refused
+from operations.generate.gateway_responses import NO_ANSWER_RETRY_AFTER_S
 
 Json = dict[str, Any]
 
@@ -35,6 +38,10 @@ TAGS: list[Json] = [
     {
         "name": "Messages",
         "description": "The message post: order messages, accepted first and stored a moment later.",
+    },
+    {
+        "name": "Operators",
+        "description": "For operators alone: what the service depends on, and messages that could not be stored.",
     },
     {"name": "Service", "description": "The service itself: liveness, this document and the pages for people."},
 ]
@@ -83,6 +90,29 @@ _GET_SUBMISSION = {
     "parameters": {"submission_id": "$response.body#/submission_id"},
     "description": "How far the submission is.",
 }
+_ACTIONS_ON_THE_LETTER = {
+    "redriveDeadLetter": {
+        "operationId": "redriveDeadLetter",
+        "parameters": {"letter_id": "$response.body#/letter_id"},
+        "description": "Its message may be sent again as it is.",
+    },
+    "deleteDeadLetter": {
+        "operationId": "deleteDeadLetter",
+        "parameters": {
+            "path.letter_id": "$response.body#/letter_id",
+            "header.If-Match": "$response.header.ETag",
+        },
+        "description": "It may be deleted, once this answer is saved.",
+    },
+    "replaceDeadLetter": {
+        "operationId": "replaceDeadLetter",
+        "parameters": {
+            "path.letter_id": "$response.body#/letter_id",
+            "header.If-Match": "$response.header.ETag",
+        },
+        "description": "An edited message may take its place, once this answer is saved.",
+    },
+}
 _BODY_RULES = (
     f"The body is one JSON object in UTF-8: at most {requests.BODY_BYTES_MAX // 1024} KiB, at most "
     f"{NESTING_LEVELS_MAX} levels deep, no byte order mark, no duplicate members, no `NaN` or `Infinity`."
@@ -91,6 +121,10 @@ _FAULTS = f"{problems.TITLES[problems.INVALID_REQUEST]}; `errors` lists every fa
 
 
 _UTF_8 = text(requests.VALUE_LENGTH_MAX, pattern=r"^[^\ufffd]*$")  # what is not UTF-8 becomes U+FFFD on its way
+_TWO_FAULTS = {
+    "metadata": {**examples.MESSAGE["metadata"], "company_id": "42"},
+    "data": {**examples.MESSAGE["data"], "order_amount": Decimal(-1)},
+}
 _GOLDEN = DragonQuery.of("gold", None, None, 1)
 _OF_THE_SUBMISSION = {"Location": f"/submissions/{examples.SUBMISSION_ID}", "Preference-Applied": "wait=5"}
 
@@ -116,6 +150,10 @@ def _of_list(given: dict[str, str], *shown: str) -> None:
     paging.limit_from(parameters)
     paging.after_from(parameters, *shown)
     parameters.check()
+
+
+def _letters(given: dict[str, str]) -> None:
+    dead_letters.limit_from(requests.Parameters(given))
 
 
 def _messages(given: dict[str, str]) -> None:
@@ -444,13 +482,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             },
             "400": problem_answer(
                 _FAULTS,
-                two_faults=refused(
-                    message_from,
-                    {
-                        "metadata": {**examples.MESSAGE["metadata"], "company_id": "42"},
-                        "data": {**examples.MESSAGE["data"], "order_amount": Decimal(-1)},
-                    },
-                ),
+                two_faults=refused(message_from, _TWO_FAULTS),
             ),
             "403": ref("responses", "ForbiddenCompany"),
             "409": problem_answer(
@@ -561,13 +593,208 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     ("GET", "/health"): {
         "operationId": "getHealth",
         "summary": "Check that the service runs",
-        "description": "Liveness only: makes no AWS call.",
+        "description": "Liveness only, with the version and the commit of what runs: makes no AWS call.",
         "tags": ["Service"],
         "responses": {
             "200": {
                 "description": "The service runs.",
-                "content": json_content(ref("schemas", "Health"), running={"status": "ok"}),
+                "content": json_content(
+                    ref("schemas", "Health"),
+                    running={"status": "ok", "version": "0.2.0", "commit": "5ad1f6d0c7c24f6a0a3a3b3c1f0e9d8c7b6a5940"},
+                    commit_not_known={"status": "ok", "version": "0.2.0", "commit": None},
+                ),
             }
+        },
+    },
+    ("GET", "/ready"): {
+        "operationId": "getReadiness",
+        "summary": "Check everything that the service depends on",
+        "description": (
+            f"For operators. Asks each dependency once, all at the same time, within {READY_WITHIN_S:g} s in all. If "
+            "one is ill, the answer is a 503 that says which."
+        ),
+        "tags": ["Operators"],
+        "responses": {
+            "200": {
+                "description": "Everything answers.",
+                "content": json_content(ref("schemas", "Readiness"), ready=examples.READY),
+            },
+            "400": ref("responses", "UnknownParameter"),
+            "403": ref("responses", "ForbiddenToOthers"),
+            "501": ref("responses", "NoOperatorsFunction"),
+            "503": problem_answer(
+                "Something is ill (`not-ready`), or the gateway got no answer.",
+                ill=problems.not_ready(
+                    [f"{examples.ILL['name']} ({examples.ILL['reason']})"],
+                    [*examples.READY["dependencies"][:-1], examples.ILL],
+                    aws.DependencyUnavailable.retry_after_s,
+                ),
+                no_answer=problems.no_answer(NO_ANSWER_RETRY_AFTER_S),
+            ),
+        },
+    },
+    ("GET", "/operator/dead-letters"): {
+        "operationId": "listDeadLetters",
+        "summary": "List messages that could not be stored",
+        "description": (
+            f"For operators. At most {dead_letters.LIMIT_MAX} dead letters, each with its reason, the oldest of them "
+            "first. There is no next page, because the queue has none: `count` says about how many there are, and "
+            "letters that are redriven, replaced or deleted make room for others. Letters that somebody else is "
+            "looking at in this moment are missing. Takes a second, for which SQS is asked whether there are more."
+        ),
+        "tags": ["Operators"],
+        "parameters": [
+            {
+                "name": "limit",
+                "in": "query",
+                "description": f"How many letters a page has at most; {dead_letters.LIMIT_MAX} if you don't say.",
+                "schema": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": dead_letters.LIMIT_MAX,
+                    "default": dead_letters.LIMIT_MAX,
+                    "examples": [10],
+                },
+            }
+        ],
+        "responses": {
+            "200": {
+                "description": "Some of the letters.",
+                "content": json_content(
+                    ref("schemas", "DeadLetterPage"),
+                    letters={"count": 1, "dead_letters": [examples.LISTED_LETTER]},
+                    no_letters={"count": 0, "dead_letters": []},
+                ),
+                "links": {
+                    "getDeadLetter": {
+                        "operationId": "getDeadLetter",
+                        "parameters": {"letter_id": "$response.body#/dead_letters/0/letter_id"},
+                        "description": "The letter in full.",
+                    }
+                },
+            },
+            "400": problem_answer(
+                "A parameter is unknown, repeated or not valid.", limit=refused(_letters, {"limit": "21"})
+            ),
+            "403": ref("responses", "ForbiddenToOthers"),
+            "501": ref("responses", "NoOperatorsFunction"),
+        },
+    },
+    ("GET", "/operator/dead-letters/{letter_id}"): {
+        "operationId": "getDeadLetter",
+        "summary": "Show a dead letter in full",
+        "description": (
+            "For operators. The message exactly as it came, with its attributes, beside the message that is stored "
+            "under its ids (`stored`), if there is one. Save this answer before you delete or replace the letter: both "
+            "ask for its `ETag`."
+        ),
+        "tags": ["Operators"],
+        "parameters": [ref("parameters", "LetterId"), ref("parameters", "IfNoneMatch")],
+        "responses": {
+            "200": {
+                "description": "The letter.",
+                "headers": headers_of("ETag", "Cache-Control"),
+                "content": json_content(
+                    ref("schemas", "DeadLetter"), conflict=examples.LETTER, unreadable=examples.UNREADABLE_LETTER
+                ),
+                "links": _ACTIONS_ON_THE_LETTER,
+            },
+            "304": ref("responses", "NotModified"),
+            "400": ref("responses", "UnknownParameter"),
+            "403": ref("responses", "ForbiddenToOthers"),
+            "404": ref("responses", "LetterNotFound"),
+            "501": ref("responses", "NoOperatorsFunction"),
+        },
+    },
+    ("DELETE", "/operator/dead-letters/{letter_id}"): {
+        "operationId": "deleteDeadLetter",
+        "summary": "Delete a dead letter that you have saved",
+        "description": (
+            "For operators. The letter is gone for good, so `If-Match` has to show that you have it as it is now, "
+            "beside what is stored."
+        ),
+        "tags": ["Operators"],
+        "parameters": [ref("parameters", "LetterId"), ref("parameters", "IfMatchOfLetter")],
+        "responses": {
+            "204": {"description": "The letter is gone. No body."},
+            "400": problem_answer(
+                "`If-Match` is malformed.", no_etag=refused(requests.if_match, examples.request({"If-Match": "abc"}))
+            ),
+            "403": ref("responses", "ForbiddenToOthers"),
+            "409": ref("responses", "LetterGone"),
+            "412": ref("responses", "LetterChanged"),
+            "428": ref("responses", "LetterTagNeeded"),
+            "501": ref("responses", "NoOperatorsFunction"),
+        },
+    },
+    ("POST", "/operator/dead-letters/{letter_id}/redrive"): {
+        "operationId": "redriveDeadLetter",
+        "summary": "Send a dead letter's message to the queue again",
+        "description": (
+            "For operators, after a fix. The message goes to the message queue as it is, and then the letter is "
+            "deleted. If it fails again, it becomes a dead letter with another `letter_id`."
+        ),
+        "tags": ["Operators"],
+        "parameters": [ref("parameters", "LetterId")],
+        "responses": {
+            "202": {
+                "description": "The queue has the message.",
+                "content": json_content(ref("schemas", "RedrivenLetter"), redriven=examples.REDRIVEN_LETTER),
+            },
+            "403": ref("responses", "ForbiddenToOthers"),
+            "409": ref("responses", "LetterGone"),
+            "501": ref("responses", "NoOperatorsFunction"),
+        },
+    },
+    ("POST", "/operator/dead-letters/{letter_id}/replace"): {
+        "operationId": "replaceDeadLetter",
+        "summary": "Post an edited message in the place of a dead letter",
+        "description": (
+            "For operators. The message is checked and accepted as `POST /post-message` does, for any company, and "
+            "then the letter is deleted, so `If-Match` has to show that you have it. A message that is stored under "
+            "the same ids never changes: give an edited one a `message_id` of its own. If anything is refused, the "
+            f"letter stays. {_BODY_RULES}"
+        ),
+        "tags": ["Operators"],
+        "parameters": [ref("parameters", "LetterId"), ref("parameters", "IfMatchOfLetter")],
+        "requestBody": {
+            "required": True,
+            "description": "The message.",
+            "content": json_content(ref("schemas", "OrderMessage"), order=examples.MESSAGE),
+        },
+        "responses": {
+            "200": {
+                "description": "The same message is stored already; nothing was queued, and the letter is gone.",
+                "headers": headers_of("Location"),
+                "content": json_content(ref("schemas", "RepeatedMessage"), repeated=examples.REPEATED_MESSAGE),
+                "links": {"getMessage": _GET_MESSAGE},
+            },
+            "202": {
+                "description": "The queue has the message, and the letter is gone.",
+                "headers": headers_of("Location"),
+                "content": json_content(ref("schemas", "AcceptedMessage"), accepted=examples.ACCEPTED_MESSAGE),
+                "links": {"getMessage": _GET_MESSAGE},
+            },
+            "400": problem_answer(
+                _FAULTS,
+                no_etag=refused(requests.if_match, examples.request({"If-Match": "abc"})),
+                two_faults=refused(message_from, _TWO_FAULTS),
+            ),
+            "403": ref("responses", "ForbiddenToOthers"),
+            "409": {
+                **problem_answer(
+                    "The letter is not there any more, or another payload is stored under the message's ids. Nothing "
+                    "was done.",
+                    gone=problems.LETTER_GONE_NOW,
+                    conflict=problems.message_conflict({"Location": f"/prod/message/{examples.MESSAGE_ID}"}),
+                ),
+                "headers": {"Location": ref("headers", "StoredLocation")},
+            },
+            "412": ref("responses", "LetterChanged"),
+            "413": ref("responses", "ContentTooLarge"),
+            "415": ref("responses", "UnsupportedMediaType"),
+            "428": ref("responses", "LetterTagNeeded"),
+            "501": ref("responses", "NoOperatorsFunction"),
         },
     },
     ("GET", "/openapi.json"): {

@@ -40,7 +40,8 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case, respo
     if response.status_code != 202 or "message_id" not in response.json():
         return
     sent = response.request
-    message = f"{sent.url.removesuffix('/post-message')}/message/{response.json()['message_id']}"
+    service = sent.url.partition("/post-message")[0].partition("/operator/")[0]
+    message = f"{service}/message/{response.json()['message_id']}"
     company = {"company_id": case.body["metadata"]["company_id"]}
     token = {"Authorization": sent.headers["Authorization"]}
     until(lambda: requests.get(message, params=company, headers=token, timeout=30).status_code == 200, STORED_WITHIN_S)
