@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import threading
 from bisect import bisect_right, insort
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -203,22 +202,21 @@ class Document:
         if family not in self._ordered:
             if family is None:
                 self._ordered[family] = sorted(self.dragons)
-            elif family in self._families:
-                self._ordered[family] = sorted(self._families[family])
+            elif family in self._spellings:
+                written = self._spellings[family]
+                keys = [key for key, dragon in self.dragons.items() if dragon.family_str in written]
+                self._ordered[family] = sorted(keys)
             else:  # there may be any number of families without dragons, so nothing is kept for them
                 return []
         return self._ordered[family]
 
     @cached_property
-    def _families(self) -> dict[str, list[str]]:
-        """The keys of each family's dragons, by its normalised name."""
-        as_written: defaultdict[str, list[str]] = defaultdict(list)
-        for key, dragon in self.dragons.items():
-            as_written[dragon.family_str].append(key)
-        families: dict[str, list[str]] = {}
-        for family, keys in as_written.items():
-            families.setdefault(normalised_name(family), []).extend(keys)
-        return families
+    def _spellings(self) -> dict[str, set[str]]:
+        """How each family is written, by its normalised name."""
+        spellings: dict[str, set[str]] = {}
+        for family in {dragon.family_str for dragon in self.dragons.values()}:
+            spellings.setdefault(normalised_name(family), set()).add(family)
+        return spellings
 
 
 def entries_in(body: bytes) -> list[bytes]:
