@@ -105,7 +105,7 @@ class Status:
     def deployed(self) -> Iterator[Finding]:
         """Tell when both stacks were last deployed, and how that ended."""
         for stack in (resources_stack(self._name), app_stack(self._name)):
-            described = self._described(stack)
+            described = _described(stack, self._clients)
             if described is None:
                 yield self._deployed_by_chalice()
                 continue
@@ -184,14 +184,6 @@ class Status:
         at = self._ago(datetime.fromisoformat(configuration["LastModified"]))
         return Finding(How.WELL, "deployed", f"{api} {at}, by `chalice deploy`")
 
-    def _described(self, stack: str) -> Any:
-        try:
-            return self._clients("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
-
     def _depth(self, url: str) -> tuple[int, int, int]:
         """Return how many messages of a queue wait, are being delivered, and are delayed."""
         names = ("", "NotVisible", "Delayed")
@@ -219,6 +211,16 @@ class Status:
 
     def _make(self, target: str, *more: str) -> str:
         return " ".join(["make", target, f"STAGE={self._name}", *more])
+
+
+def _described(stack: str, clients: Clients) -> Any:
+    """Return what CloudFormation says of a stack, or None if there is none."""
+    try:
+        return clients("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
 
 
 def _threshold(alarm: str) -> float:
@@ -259,6 +261,10 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     stage = _parse(arguments).stage
     try:
         reach(stage)
+        if _described(resources_stack(stage), clients) is None:
+            deploy = "make run" if stage == EMBEDDED else f"make deploy STAGE={stage}"
+            print(f"error: there is no stage {stage} here. `{deploy}` makes it", file=sys.stderr)
+            return 1
         status = Status(stage, clients)
     except (DevstackError, StageOutdated) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -18,6 +18,9 @@ ONLY_NEW = {"Null": {"s3:if-none-match": "false"}}
 # Those that allow a call only if CloudFormation makes it.
 THROUGH_CLOUDFORMATION = ("Stores", "Functions", "Releases")
 
+# What is called only when a template is refused before anything is made, or a rollback fails.
+AFTER_A_FAILURE = frozenset({"cloudformation:DescribeEvents", "cloudformation:ContinueUpdateRollback"})
+
 # The types that SAM makes of the app's template; tests/deploy/test_prod_over_tls.py compares them with what it made.
 OF_THE_APP = frozenset(
     {

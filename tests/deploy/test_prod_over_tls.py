@@ -24,7 +24,7 @@ from operations.stages import STAGES
 from tests.deploy.deployer import USER
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, STAGE, Prod
-from tests.deployer import OF_THE_APP, policies
+from tests.deployer import AFTER_A_FAILURE, OF_THE_APP, policies
 from tests.e2e.dragons import a_dragon
 from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
@@ -35,12 +35,10 @@ CONSUMER = deployed_name("store_messages", STAGE)
 RELEASED = (deployed_name(API, STAGE), CONSUMER)
 
 # What nothing here needs of what whoever deploys may call: tests/proof/test_prods_life.py destroys the stage and
-# deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py). No
-# template is refused before anything is made, and no rollback fails.
-OF_OTHER_COMMANDS = {
+# deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py).
+OF_OTHER_COMMANDS = AFTER_A_FAILURE | {
     *("cloudformation:ListStacks", "cognito-idp:GetGroup", "s3:DeleteBucketPolicy", "lambda:ListFunctions"),
     *("logs:DescribeLogGroups", "logs:DeleteLogGroup", "s3:DeleteObject"),
-    *("cloudformation:DescribeEvents", "cloudformation:ContinueUpdateRollback"),
 }
 
 IN_THE_WAY = f"/dragonpost/{STAGE}/message_queue_url"

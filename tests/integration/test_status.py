@@ -246,3 +246,13 @@ def test_what_may_not_be_looked_at_is_told_and_hides_nothing_else(stage: Stage, 
 
     assert [what for what, *_ in findings] == ["dead letters", "alarms"]
     assert "not you" in findings[1][1]
+
+
+@pytest.mark.parametrize(("name", "command"), [("local", "make run"), ("dev", "make deploy STAGE=dev")])
+def test_a_stage_that_is_not_there_is_one_line_with_the_command_that_makes_it(
+    clients: Clients, capsys: pytest.CaptureFixture[str], name: str, command: str
+) -> None:
+    clients("cloudformation").stacks.clear()
+
+    assert status.main(["--stage", name], clients) == 1
+    assert capsys.readouterr() == ("", f"error: there is no stage {name} here. `{command}` makes it\n")

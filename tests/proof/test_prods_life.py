@@ -20,7 +20,7 @@ import pytest
 from operations.stores import STORES, WORKFLOW
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import APP_STACK, RESOURCES_STACK, Prod
-from tests.deployer import policies
+from tests.deployer import AFTER_A_FAILURE, policies
 from tests.e2e.dragons import a_dragon, settled
 from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
@@ -40,7 +40,7 @@ KEPT = {name for name, store in STORES.items() if store.type != WORKFLOW}
 STACKS = (RESOURCES_STACK, APP_STACK)
 # Of the rights of whoever deploys: missing parameters are put in tests/deploy/test_prod_over_tls.py, and only packages
 # older than 90 days are deleted (tests/integration/test_artifacts.py).
-NOT_HERE = {"cloudformation:ListStackResources", "s3:DeleteObject", "ssm:PutParameter"}
+NOT_HERE = AFTER_A_FAILURE | {"cloudformation:ListStackResources", "s3:DeleteObject", "ssm:PutParameter"}
 LATE_LOG = "/aws/lambda/dragonpost-prod-late"
 
 # The API's answers (status, body, ETag) by what is asked for, and the archive's objects by their keys. No route reads
