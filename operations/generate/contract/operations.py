@@ -12,8 +12,8 @@ from chalicelib.dragons.repository import DragonQuery
 from chalicelib.dragons.submissions import WHY_FAILED
 from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
 from chalicelib.identity import Caller
-from chalicelib.messages.model import message_from
 from chalicelib.messages.dead_letters import PAGE_MAX
+from chalicelib.messages.model import message_from
 from chalicelib.readiness import READY_WITHIN_S
 from chalicelib.web import dead_letters, paging, problems, requests
 from chalicelib.web.messages import messages_asked
