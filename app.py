@@ -224,6 +224,7 @@ def get_dead_letter(caller: Caller, letter_id: str) -> Reply:
 @app.post("/operator/dead-letters/{letter_id}/redrive", users)
 def redrive_dead_letter(caller: Caller, letter_id: str) -> Reply:
     """Send a dead letter's message to the message queue again, as it is (operators only)."""
+    requests.parameters(app.request).check()
     letters = DeadLetters.of_request(settings)
     with letters.held(letter_id) as letter:
         letters.redrive(letter)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,6 +18,7 @@ from chalicelib.settings import SettingError, Settings
 from chalicelib.telemetry import logger
 
 READY_WITHIN_S = 1.0
+REASON_LENGTH_MAX = 200
 
 Name = Literal["parameters", "registry", "submissions", "workflow", "queue", "dead-letters", "archive", "index"]
 
@@ -35,7 +36,7 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
     name: Name
     status: Literal["ok", "ill"]
     duration_ms: float
-    reason: str | None
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_LENGTH_MAX)] | None
 
 
 class Dependencies:
@@ -117,7 +118,7 @@ def _answered(name: Name, ask: Callable[[], object]) -> Dependency:
         reason = None
     except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others have to be told, too
         logger.warning("a dependency is ill", exc_info=error, extra={"dependency": name})
-        reason = _reason(error)
+        reason = _reason(error)[:REASON_LENGTH_MAX]
     took_ms = round((time.perf_counter() - started) * 1000, 1)
     return Dependency(name=name, status="ill" if reason else "ok", duration_ms=took_ms, reason=reason)
 

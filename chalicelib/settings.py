@@ -91,6 +91,10 @@ _QUEUE_URL = r"https?://[^\s/]+/[0-9]{12}/[A-Za-z0-9_.-]+"
 _PREFIX = r"\+[1-9][0-9]{0,6}"
 
 
+# A commit as Git names it, and whether the code was changed since.
+COMMIT = r"[0-9a-f]{40,64}(-dirty)?"
+
+
 class Settings:
     """The settings of one stage; safe to share between threads."""
 
@@ -104,7 +108,7 @@ class Settings:
     # The commit that the package was made of, if whoever deployed it knew; Git's own words for one that was changed.
     commit = Setting(
         Source.ENVIRONMENT,
-        r"unknown|[0-9a-f]{40,64}(-dirty)?",
+        rf"unknown|{COMMIT}",
         "5ad1f6d0c7c24f6a0a3a3b3c1f0e9d8c7b6a5940",
         default="unknown",
     )

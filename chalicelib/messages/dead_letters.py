@@ -37,6 +37,7 @@ OURS = ("reason", "source_message_id")  # attributes that belong to the letter, 
 # A request has 29 s. What it has not found by then stays where it is, and is visible again when the function has ended.
 REQUEST_READS_FOR_S = 10
 REQUEST_HOLDS_S = 30
+PAGE_MAX = 20  # what is received is hidden from others, so a page is small
 
 
 class LetterGone(Exception):

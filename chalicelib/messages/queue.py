@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REASON_CHARACTERS_MAX = 500
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-MESSAGE_BYTES_MAX = 1024 * 1024
+MESSAGE_BYTES_MAX = 1024 * 1024  # with its attributes
 
 # So many messages SQS delivers, or deletes, at once.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html

@@ -1,15 +1,19 @@
 """The bodies of answers that have no model elsewhere, under the names that the OpenAPI document gives them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
 from chalicelib.checked import Amount, Timestamp
+from chalicelib.dragons.repository import COUNT_MAX
 from chalicelib.dragons.submissions import Moment, Notification, Status, Step
 from chalicelib.dragons.workflow import HISTORY_EVENTS_MAX
+from chalicelib.messages.dead_letters import PAGE_MAX
 from chalicelib.messages.model import Metadata, Order
-from chalicelib.readiness import Dependency
+from chalicelib.messages.queue import MESSAGE_BYTES_MAX
+from chalicelib.readiness import Dependency, Name
+from chalicelib.settings import COMMIT
 
 Id = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uuid"})]
 # What Step Functions lets executions be called, and what it takes and gives at most
@@ -17,6 +21,15 @@ Id = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uu
 SubmissionId = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^\S+$")]
 Arn = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^arn:\S+$")]
 TextOfWorkflow = Annotated[str, msgspec.Meta(max_length=262_144)]
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html
+LetterId = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^\S+$")]
+# Anybody who may send to the queue decides what a letter says.
+TextOfLetter = Annotated[str, msgspec.Meta(max_length=MESSAGE_BYTES_MAX)]
+BytesOfLetter = Annotated[  # in base64, which makes four characters of three bytes
+    str, msgspec.Meta(max_length=4 * (MESSAGE_BYTES_MAX // 3 + 1), pattern="^[A-Za-z0-9+/]+={0,2}$")
+]
+RequestId = Annotated[str, msgspec.Meta(max_length=64, pattern="^[A-Za-z0-9._-]{8,64}$")]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,15 +39,15 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: Literal["ok"]
-    version: str
-    commit: str | None
+    version: Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    commit: Annotated[str, msgspec.Meta(max_length=70, pattern=f"^{COMMIT}$")] | None
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the service depends on answers."""
 
     status: Literal["ready"]
-    dependencies: Sequence[Dependency]
+    dependencies: Annotated[Sequence[Dependency], msgspec.Meta(max_length=len(get_args(Name)))]
 
 
 class AcceptedSubmission(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,33 +116,34 @@ class ListedDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     `request_id` is that of the request that posted it, if the API accepted it.
     """
 
-    letter_id: str
+    letter_id: LetterId
     sent_at: Moment
-    reason: str
+    reason: TextOfLetter
     message_id: Id | None
     company_id: Id | None
-    request_id: str | None
+    request_id: RequestId | None
 
 
 class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):
     """Some of the dead letters, the oldest first, and about how many there are in all."""
 
-    count: int
-    dead_letters: Sequence[ListedDeadLetter]
+    count: Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX, extra_json_schema={"format": "int64"})]
+    dead_letters: Annotated[Sequence[ListedDeadLetter], msgspec.Meta(max_length=PAGE_MAX)]
 
 
 class TypedAttribute(msgspec.Struct, frozen=True, kw_only=True):
     """An attribute of an SQS message that is no plain text. A binary value is in base64."""
 
-    DataType: str
-    StringValue: str | msgspec.UnsetType = msgspec.UNSET
-    BinaryValue: str | msgspec.UnsetType = msgspec.UNSET
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html
+    DataType: Annotated[str, msgspec.Meta(max_length=256, pattern="^(String|Number|Binary)([.].+)?$")]
+    StringValue: TextOfLetter | msgspec.UnsetType = msgspec.UNSET
+    BinaryValue: BytesOfLetter | msgspec.UnsetType = msgspec.UNSET
 
 
 class RedrivenLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter whose message is on the message queue again."""
 
-    letter_id: str
+    letter_id: LetterId
     status: Literal["redriven"]
 
 
@@ -153,11 +167,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     `body` is the message exactly as it came, which may be no JSON.
     """
 
-    letter_id: str
+    letter_id: LetterId
     sent_at: Moment
-    reason: str
-    attributes: Mapping[str, str | TypedAttribute]
-    body: str
+    reason: TextOfLetter
+    attributes: Mapping[str, TextOfLetter | TypedAttribute]
+    body: TextOfLetter
     message_id: Id | None
     company_id: Id | None
     stored: StoredOrderMessage | None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import msgspec
 
 from chalicelib import exact_json
-from chalicelib.messages.dead_letters import DeadLetters, Letter, LetterGone
+from chalicelib.messages.dead_letters import PAGE_MAX, DeadLetters, Letter, LetterGone
 from chalicelib.messages.repository import MessageRepository
 from chalicelib.messages.stored import StoredMessage
 from chalicelib.representation import Representation
@@ -14,14 +14,12 @@ from chalicelib.web import problems
 from chalicelib.web.bodies import DeadLetterPage, ListedDeadLetter
 from chalicelib.web.conditional import has_only_weak_tags, match
 from chalicelib.web.problems import ProblemRaised
-from chalicelib.web.requests import Parameters
-
-LIMIT_MAX = 20  # what is received is hidden from others, so a page is small
+from chalicelib.web.requests import Parameters, is_request_id
 
 
 def limit_from(parameters: Parameters) -> int:
     """Return how many letters a page may have. Raises `InvalidInput`."""
-    limit = parameters.take("limit", _limit) or LIMIT_MAX
+    limit = parameters.take("limit", _limit) or PAGE_MAX
     parameters.check()
     return limit
 
@@ -35,7 +33,7 @@ def page_document(letters: Sequence[Letter], count: int) -> bytes:
             reason=letter.reason,
             message_id=letter.uuid("message_id"),
             company_id=letter.uuid("company_id"),
-            request_id=letter.attribute("correlation_id"),
+            request_id=_request_id(letter.attribute("correlation_id")),
         )
         for letter in letters
     ]
@@ -85,7 +83,12 @@ def check_is_saved(if_match: str, shown: Representation) -> None:
         raise ProblemRaised(problems.LETTER_CHANGED)
 
 
+def _request_id(text: str | None) -> str | None:
+    """Return an id that a request can have had. What others have put on the queue may say anything."""
+    return text if text and is_request_id(text) else None
+
+
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= LIMIT_MAX):
-        raise ValueError(f"must be a whole number from 1 to {LIMIT_MAX}")
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= PAGE_MAX):
+        raise ValueError(f"must be a whole number from 1 to {PAGE_MAX}")
     return int(text)

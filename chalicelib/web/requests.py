@@ -215,10 +215,15 @@ def _combined(event: Mapping[str, Any]) -> dict[str, str]:
     return last | {name: ", ".join(values) for name, values in lines.items() if values}
 
 
+def is_request_id(text: str) -> bool:
+    """Tell whether a request can have this id."""
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
 def _request_id(*given: object) -> str:
     """Return the first of these ids that is well-formed, or a new one."""
     for text in given:
-        if isinstance(text, str) and _REQUEST_ID.fullmatch(text):
+        if isinstance(text, str) and is_request_id(text):
             return text
     return str(uuid.uuid4())
 

@@ -130,7 +130,21 @@ class TestLooking:
         assert len(service.get("/operator/dead-letters").json()["dead_letters"]) == 1, "and the others are let go of"
 
 
+    def test_a_request_id_is_shown_only_if_a_request_can_have_had_it(self, service: Service, bury: Bury) -> None:
+        bury(correlation_id="x" * 65)
+
+        [letter] = service.get("/operator/dead-letters").json()["dead_letters"]
+
+        assert letter["request_id"] is None
+
+
 class TestRedriving:
+    def test_a_query_is_refused_and_the_letter_stays(self, service: Service, stage: Stage, bury: Bury) -> None:
+        letter_id = bury()
+
+        assert service.post(path(letter_id, "/redrive?all=yes"), b"").status == 400
+        assert (stage.waiting(stage.queue_url), stage.waiting(stage.dead_letter_queue_url)) == (0, 1)
+
     def test_the_message_goes_on_with_its_request_id_and_without_the_reason(
         self, service: Service, stage: Stage, bury: Bury
     ) -> None:

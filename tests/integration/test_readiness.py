@@ -111,6 +111,17 @@ def test_a_dependency_that_does_not_answer_is_ill_and_the_answer_comes_within_a_
     assert took < 5
 
 
+def test_a_reason_is_as_long_as_documented_at_most(
+    whole: Stage, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise aws.DependencyFault("S3", "no", {"Error": {"Code": "x" * 300}})
+
+    monkeypatch.setattr(service.app.dependencies, "_ask_archive", refuse)
+
+    assert ill(service.get("/ready"))["archive"] == f"S3 refused: {'x' * 300}"[: readiness.REASON_LENGTH_MAX]
+
+
 def test_names_of_resources_are_in_the_log_and_not_in_the_answer(
     whole: Stage, service: Service, log: io.StringIO
 ) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from app import users
-from chalicelib import aws
+from chalicelib import aws, readiness
 from chalicelib.checked import Uuid
 from chalicelib.dragons.model import DragonName
 from chalicelib.dragons.repository import DragonQuery
@@ -145,6 +145,7 @@ PROBLEM_SCHEMAS: Json = {
             },
             "dependencies": {
                 "type": "array",
+                "maxItems": len(get_args(readiness.Name)),
                 "items": ref("schemas", "Dependency"),
                 "description": "What each dependency said to `GET /ready`.",
             },
@@ -223,7 +224,7 @@ PARAMETERS: Json = {
         "in": "path",
         "required": True,
         "description": "The dead letter's `letter_id`, as the list has it.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 100},
+        "schema": text(100, pattern=r"^\S+$"),
         "example": examples.LETTER_ID,
     },
     "IfMatchOfLetter": {
@@ -349,7 +350,7 @@ HEADERS: Json = {
     },
     "StoredLocation": {
         "description": "Where to find the stored message, if there is another one, with the API's stage in front.",
-        "schema": {"type": "string", "format": "uri-reference"},
+        "schema": _LOCATION,
         "example": f"/prod/message/{examples.MESSAGE_ID}",
     },
     "SubmissionLocation": {

@@ -12,6 +12,7 @@ from chalicelib.dragons.repository import DragonQuery
 from chalicelib.dragons.submissions import WHY_FAILED
 from chalicelib.exact_json import NESTING_LEVELS_MAX, parse_object
 from chalicelib.identity import Caller
+from chalicelib.messages.dead_letters import PAGE_MAX
 from chalicelib.messages.model import message_from
 from chalicelib.readiness import READY_WITHIN_S
 from chalicelib.web import dead_letters, paging, problems, requests
@@ -637,7 +638,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         "operationId": "listDeadLetters",
         "summary": "List messages that could not be stored",
         "description": (
-            f"For operators. At most {dead_letters.LIMIT_MAX} dead letters, each with its reason, the oldest of them "
+            f"For operators. At most {PAGE_MAX} dead letters, each with its reason, the oldest of them "
             "first. There is no next page, because the queue has none: `count` says about how many there are, and "
             "letters that are redriven, replaced or deleted make room for others. Letters that somebody else is "
             "looking at in this moment are missing. Takes a second, for which SQS is asked whether there are more."
@@ -647,12 +648,13 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             {
                 "name": "limit",
                 "in": "query",
-                "description": f"How many letters a page has at most; {dead_letters.LIMIT_MAX} if you don't say.",
+                "description": f"How many letters a page has at most; {PAGE_MAX} if you don't say.",
                 "schema": {
                     "type": "integer",
+                    "format": "int32",
                     "minimum": 1,
-                    "maximum": dead_letters.LIMIT_MAX,
-                    "default": dead_letters.LIMIT_MAX,
+                    "maximum": PAGE_MAX,
+                    "default": PAGE_MAX,
                     "examples": [10],
                 },
             }
@@ -741,6 +743,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "description": "The queue has the message.",
                 "content": json_content(ref("schemas", "RedrivenLetter"), redriven=examples.REDRIVEN_LETTER),
             },
+            "400": ref("responses", "UnknownParameter"),
             "403": ref("responses", "ForbiddenToOthers"),
             "409": ref("responses", "LetterGone"),
             "501": ref("responses", "NoOperatorsFunction"),
