@@ -46,6 +46,7 @@ class Clock {
 class Cognito {
   asked = [];
   unreachable = false;
+  throttled = false;
   #tokens = new Map();
   #last = 0;
 
@@ -57,6 +58,7 @@ class Cognito {
     if (this.unreachable) throw new TypeError("fetch failed");
     this.asked.push(action);
     const refused = (kind) => [400, { __type: kind, message: kind }];
+    if (this.throttled) return refused("TooManyRequestsException");
     if (action === "InitiateAuth") {
       const sub = content.AuthParameters.USERNAME;
       const RefreshToken = this.#issued({ sub, until: this.clock.now + 12 * HOUR, family: {} });
@@ -219,6 +221,7 @@ test("somebody else who signs in then gets nothing of the one before", async () 
   await browser.clock.pass(13 * HOUR);
   const waiting = assert.rejects(tab.api.call("GET", "dragons"), tab.api.SignedOut);
   await settled();
+  browser.api = () => assert.fail("sent in the name of another user");
 
   await tab.session.start(COBALT, "password");
 
@@ -254,8 +257,10 @@ test("the next page in the tab goes on without asking Cognito, and after a sleep
 
   browser.clock.now += 2 * HOUR;
   const third = await browser.tab(second);
-  assert.equal((await third.api.call("GET", "dragons")).status, 200);
+  const answers = await Promise.all([third.api.call("GET", "dragons"), third.api.call("GET", "families")]);
+  assert.deepEqual(answers.map((answer) => answer.status), [200, 200]);
   assert.notEqual(third.session.token, second.session.token);
+  assert.deepEqual(browser.cognito.asked, ["InitiateAuth", "GetTokensFromRefreshToken"]);
 });
 
 test("a page that the browser shows again takes what another page of the tab has renewed, or is loaded anew", async () => {
@@ -341,7 +346,9 @@ test("signing out ends the session in every tab of the user and at Cognito, and 
   one.session.end();
   await other.session.start(COBALT, "password");
   other.channel.frozen = false;
+  await browser.clock.pass(MINUTE);
   await third.session.start(AMBER, "password");
+  await settled();
   third.session.end();
   await settled();
   assert.equal(other.session.claims.email, COBALT);
@@ -358,10 +365,13 @@ test("a Cognito that cannot be reached ends nothing, and is asked again", async 
   assert.equal(await tab.session.fresh(), token);
   await browser.clock.pass(10 * MINUTE);
   await assert.rejects(tab.api.call("GET", "dragons"), { title: "No answer", message: /Cognito cannot be reached/ });
-  browser.cognito.unreachable = false;
+  Object.assign(browser.cognito, { unreachable: false, throttled: true });
+  await browser.clock.pass(MINUTE);
+  assert.equal(tab.session.token, token);
+  browser.cognito.throttled = false;
   await browser.clock.pass(MINUTE);
 
-  assert.notEqual(await tab.session.fresh(), token);
+  assert.notEqual(tab.session.token, token);
   assert.deepEqual(tab.events, ["start", "renew"]);
 });
 
@@ -420,6 +430,19 @@ test("a request that the API refuses with a new token, too, waits for the user a
   await tab.session.start(AMBER, "password");
 
   assert.equal((await waiting).status, 200);
+});
+
+test("a renewal that is under way signs nobody in again who signs out meanwhile", async () => {
+  const browser = new Browser();
+  const tab = await browser.tab();
+  await tab.session.start(AMBER, "password");
+  const going = tab.session.fresh(tab.session.token);
+
+  tab.session.end();
+
+  assert.equal(await going, null);
+  await settled();
+  assert.deepEqual(tab.events, ["start", "end"]);
 });
 
 test("signing out ends what waits", async () => {
