@@ -10,11 +10,12 @@ from chalicelib.dragons.submissions import Moment, Notification, Status, Step
 from chalicelib.dragons.workflow import HISTORY_EVENTS_MAX
 from chalicelib.messages.model import Metadata, Order
 
+# Patterns are for the document. `Meta(pattern=…)` would compile them at every cold start.
 Id = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uuid"})]
 # What Step Functions lets executions be called, and what it takes and gives at most
 # (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html).
-SubmissionId = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^\S+$")]
-Arn = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^arn:\S+$")]
+SubmissionId = Annotated[str, msgspec.Meta(max_length=80, extra_json_schema={"pattern": r"^\S+$"})]
+Arn = Annotated[str, msgspec.Meta(max_length=256, extra_json_schema={"pattern": r"^arn:\S+$"})]
 TextOfWorkflow = Annotated[str, msgspec.Meta(max_length=262_144)]
 
 
@@ -50,7 +51,7 @@ class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
     steps: Annotated[Sequence[Step], msgspec.Meta(max_length=HISTORY_EVENTS_MAX)] | msgspec.UnsetType = msgspec.UNSET
 
 
-Digest = Annotated[str, msgspec.Meta(max_length=72, pattern="^sha-256:[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(max_length=72, extra_json_schema={"pattern": "^sha-256:[0-9a-f]{64}$"})]
 
 
 class AcceptedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,10 +85,15 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
     order_amount: Amount
 
 
+ArchiveKey = Annotated[
+    str, msgspec.Meta(max_length=78, extra_json_schema={"pattern": r"^[0-9a-f-]{36}/[0-9a-f-]{36}\.json$"})
+]
+
+
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A stored message's envelope, and where the archive keeps the message."""
 
-    message_s3_key: Annotated[str, msgspec.Meta(max_length=78, pattern=r"^[0-9a-f-]{36}/[0-9a-f-]{36}\.json$")]
+    message_s3_key: ArchiveKey
 
 
 class StoredOrderMessage(msgspec.Struct, frozen=True, kw_only=True):
