@@ -37,6 +37,7 @@ def python(folder: Path) -> Path:
     _run(*generator, "--path", DOCUMENT, "--config", unformatted, "--output-path", package, cwd=folder)
     shutil.copytree(SOURCES / "python", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "py.typed").touch()
+    shutil.copy(PROJECT / "LICENSE", folder)
     _set_version(folder / "pyproject.toml")
     # The build's only requirement, setuptools, is in this environment, and pinned there.
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel")
@@ -54,6 +55,7 @@ def typescript(folder: Path) -> Path:
     for made in ("src", "dist"):
         shutil.rmtree(folder / made, ignore_errors=True)
     shutil.copytree(SOURCES / "typescript", folder, dirs_exist_ok=True)
+    shutil.copy(PROJECT / "LICENSE", folder)
     pinned, installed = folder / "package-lock.json", folder / "node_modules" / ".installed"
     if not installed.exists() or installed.read_bytes() != pinned.read_bytes():
         _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", cwd=folder)
@@ -103,8 +105,9 @@ def _run(*command: str | Path, cwd: Path) -> str:
             timeout=TAKES_AT_MOST_S,
             check=True,
         )
-    except subprocess.CalledProcessError as failed:
-        raise NoClient(f"{' '.join(map(str, command))} failed:\n{failed.stdout}") from None
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failed:
+        said = failed.stdout if isinstance(failed.stdout, str) else ""
+        raise NoClient(f"{failed}\n{said}") from None
     return ran.stdout
 
 

@@ -15,21 +15,23 @@ from chalicelib.messages.queue import MESSAGE_BYTES_MAX
 from chalicelib.readiness import Dependency, Name
 from chalicelib.settings import COMMIT
 
+# Patterns are for the document. `Meta(pattern=…)` would compile them at every cold start.
 Id = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uuid"})]
 # What Step Functions lets executions be called, and what it takes and gives at most
 # (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html).
-SubmissionId = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^\S+$")]
-Arn = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^arn:\S+$")]
+SubmissionId = Annotated[str, msgspec.Meta(max_length=80, extra_json_schema={"pattern": r"^\S+$"})]
+Arn = Annotated[str, msgspec.Meta(max_length=256, extra_json_schema={"pattern": r"^arn:\S+$"})]
 TextOfWorkflow = Annotated[str, msgspec.Meta(max_length=262_144)]
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html
-LetterId = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^\S+$")]
+LetterId = Annotated[str, msgspec.Meta(max_length=100, extra_json_schema={"pattern": r"^\S+$"})]
 # Anybody who may send to the queue decides what a letter says.
 TextOfLetter = Annotated[str, msgspec.Meta(max_length=MESSAGE_BYTES_MAX)]
 BytesOfLetter = Annotated[  # in base64, which makes four characters of three bytes
-    str, msgspec.Meta(max_length=4 * (MESSAGE_BYTES_MAX // 3 + 1), pattern="^[A-Za-z0-9+/]+={0,2}$")
+    str,
+    msgspec.Meta(max_length=4 * (MESSAGE_BYTES_MAX // 3 + 1), extra_json_schema={"pattern": "^[A-Za-z0-9+/]+={0,2}$"}),
 ]
-RequestId = Annotated[str, msgspec.Meta(max_length=64, pattern="^[A-Za-z0-9._-]{8,64}$")]
+RequestId = Annotated[str, msgspec.Meta(max_length=64, extra_json_schema={"pattern": "^[A-Za-z0-9._-]{8,64}$"})]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +41,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: Literal["ok"]
-    version: Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
-    commit: Annotated[str, msgspec.Meta(max_length=70, pattern=f"^{COMMIT}$")] | None
+    version: Annotated[str, msgspec.Meta(max_length=32, extra_json_schema={"pattern": r"^[0-9]+\.[0-9]+\.[0-9]+$"})]
+    commit: Annotated[str, msgspec.Meta(max_length=70, extra_json_schema={"pattern": f"^{COMMIT}$"})] | None
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ class SubmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
     steps: Annotated[Sequence[Step], msgspec.Meta(max_length=HISTORY_EVENTS_MAX)] | msgspec.UnsetType = msgspec.UNSET
 
 
-Digest = Annotated[str, msgspec.Meta(max_length=72, pattern="^sha-256:[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(max_length=72, extra_json_schema={"pattern": "^sha-256:[0-9a-f]{64}$"})]
 
 
 class AcceptedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +112,11 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
     order_amount: Amount
 
 
+ArchiveKey = Annotated[
+    str, msgspec.Meta(max_length=78, extra_json_schema={"pattern": r"^[0-9a-f-]{36}/[0-9a-f-]{36}\.json$"})
+]
+
+
 class ListedDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A message that could not be stored, and why. Its ids are null if they cannot be read from it.
 
@@ -135,7 +142,9 @@ class TypedAttribute(msgspec.Struct, frozen=True, kw_only=True):
     """An attribute of an SQS message that is no plain text. A binary value is in base64."""
 
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html
-    DataType: Annotated[str, msgspec.Meta(max_length=256, pattern="^(String|Number|Binary)([.].+)?$")]
+    DataType: Annotated[
+        str, msgspec.Meta(max_length=256, extra_json_schema={"pattern": "^(String|Number|Binary)([.].+)?$"})
+    ]
     StringValue: TextOfLetter | msgspec.UnsetType = msgspec.UNSET
     BinaryValue: BytesOfLetter | msgspec.UnsetType = msgspec.UNSET
 
@@ -150,7 +159,7 @@ class RedrivenLetter(msgspec.Struct, frozen=True, kw_only=True):
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A stored message's envelope, and where the archive keeps the message."""
 
-    message_s3_key: Annotated[str, msgspec.Meta(max_length=78, pattern=r"^[0-9a-f-]{36}/[0-9a-f-]{36}\.json$")]
+    message_s3_key: ArchiveKey
 
 
 class StoredOrderMessage(msgspec.Struct, frozen=True, kw_only=True):
