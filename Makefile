@@ -165,11 +165,11 @@ synth: .venv/.run ## write the templates that would be deployed, and say where (
 diff: .venv/.run ## show what deploying would add, change, replace and remove; changes nothing (STAGE=…, SET="NAME=VALUE …")
 	@exec $(TOOLS) $(PYTHON) -m operations.deploy.diff --stage $(STAGE) $(foreach each,$(SET),--set '$(each)')
 
-deploy: .venv/.run ## deploy a stage to AWS, and look whether it works (STAGE=dev, WITH=cloudformation or chalice, SET="NAME=VALUE …", SMOKE=no)
+deploy: .venv/.run ## deploy a stage to AWS, and check that it works (STAGE=dev, WITH=cloudformation or chalice, SET="NAME=VALUE …", SMOKE=no)
 	@$(TOOLS) $(PYTHON) -m operations.deploy --stage $(STAGE) --with $(WITH) $(foreach each,$(SET),--set '$(each)')
 	@$(if $(filter no,$(SMOKE)),:,$(TOOLS) $(PYTHON) -m operations.smoke --stage $(STAGE) >&2)
 
-smoke: .venv/.run ## look whether a deployed stage works, in less than a minute (STAGE=…)
+smoke: .venv/.run ## check that a deployed stage works, in less than a minute (STAGE=…)
 	@exec $(TOOLS) $(PYTHON) -m operations.smoke --stage $(STAGE)
 
 verify: install ## run the end-to-end suite against a deployed stage, and remove what that made (STAGE=…; DO=yes asks nothing)

@@ -802,8 +802,9 @@ class TestDocumentedSteps:
 
     def test_chalice_deploy_does_not_go_without_tracing(self) -> None:
         """Chalice asks for it with every deployment of the API (`deploy_rest_api` in chalice/awsclient.py)."""
-        [gone_without] = re.findall(r"You go without (.+?)\. ", DEPLOYING.replace("\n", " "))
+        [gone_without] = re.findall(r"You go without .+?:\n\n((?:- .+\n)+)", DEPLOYING)
 
+        assert "versions" in gone_without
         assert "tracing" not in gone_without.lower()
 
     def test_an_output_of_the_resources_is_given_as_the_parameter_of_the_same_name(self) -> None:
