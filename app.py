@@ -19,7 +19,6 @@ from chalicelib.dragons.registry import DragonRegistry
 from chalicelib.dragons.s3 import S3DragonRepository
 from chalicelib.dragons.submission_table import SubmissionTable, is_sort_key
 from chalicelib.dragons.submissions import Origin
-from chalicelib.dragons.trail import DragonTrail
 from chalicelib.dragons.workflow import DragonWorkflow
 from chalicelib.faults import Faults
 from chalicelib.identity import Caller
@@ -28,11 +27,9 @@ from chalicelib.messages.model import message_from
 from chalicelib.messages.processing import Consumer
 from chalicelib.messages.queue import BATCH_MAX, Delivery, MessageQueue
 from chalicelib.messages.repository import MessageRepository, Seen
-from chalicelib.messages.trail import MessageTrail
 from chalicelib.readiness import Dependencies
-from chalicelib.search import Search
 from chalicelib.settings import Settings
-from chalicelib.web import corrections, dead_letters, operators, pages, paging, problems, requests, timeline
+from chalicelib.web import corrections, dead_letters, operators, pages, paging, problems, requests
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.bodies import Health, RedrivenLetter
 from chalicelib.web.messages import MESSAGE_PARAMETERS, messages_asked, posted, shown_by
@@ -268,6 +265,12 @@ def delete_dead_letter(caller: Caller, letter_id: str) -> Reply:
 @app.get("/operator/timeline", users)
 def show_timeline(caller: Caller) -> Reply:
     """Show what all stores know of an id, in order (operators only)."""
+    # What few ask for must not make every start of a function slower.
+    from chalicelib.dragons.trail import DragonTrail  # noqa: PLC0415
+    from chalicelib.messages.trail import MessageTrail  # noqa: PLC0415
+    from chalicelib.search import Search  # noqa: PLC0415
+    from chalicelib.web import timeline  # noqa: PLC0415
+
     wanted = timeline.id_from(requests.parameters(app.request, frozenset({"id"})))
     trail = MessageTrail(settings, lambda: DeadLetters.of_request(settings))
     findings, linked = Search(trail, DragonTrail(settings, submissions)).of_resources(wanted)

@@ -10,7 +10,7 @@ from chalicelib import aws
 from chalicelib.dragons.model import DragonName
 from chalicelib.dragons.repository import DragonQuery
 from chalicelib.web import paging, problems, requests
-from chalicelib.web.conditional import ENTITY_TAGS
+from chalicelib.web.conditional import ENTITY_TAGS, NAMED_TAGS
 from chalicelib.web.problems import Problem
 from operations.generate.contract import examples
 from operations.generate.contract.examples import REQUEST_ID
@@ -181,7 +181,7 @@ PARAMETERS: Json = {
             "The `ETag` that the letter had when you read it, and saved what you read. `*` is not enough, and a weak "
             "one (`W/…`) matches nothing."
         ),
-        "schema": _ENTITY_TAGS,
+        "schema": {"type": "string", "pattern": f"^({NAMED_TAGS})$", "examples": [examples.ETAG]},
         "example": examples.ETAG,
     },
     "Limit": {
