@@ -263,6 +263,21 @@ def delete_dead_letter(caller: Caller, letter_id: str) -> Reply:
     return Reply(b"", 204)
 
 
+@app.get("/operator/timeline", users)
+def show_timeline(caller: Caller) -> Reply:
+    """Show what all stores know of an id, in order (operators only)."""
+    # What few ask for must not make every start of a function slower.
+    from chalicelib.dragons.trail import DragonTrail  # noqa: PLC0415
+    from chalicelib.messages.trail import MessageTrail  # noqa: PLC0415
+    from chalicelib.search import Search  # noqa: PLC0415
+    from chalicelib.web import timeline  # noqa: PLC0415
+
+    wanted = timeline.id_from(requests.parameters(app.request, frozenset({"id"})))
+    trail = MessageTrail(settings, lambda: DeadLetters.of_request(settings))
+    findings, linked = Search(trail, DragonTrail(settings, submissions)).of_resources(wanted)
+    return timeline.timeline(wanted, findings, linked)
+
+
 @app.get("/")
 def show_console() -> Reply:
     """Show the console, where people use the service."""

@@ -82,6 +82,8 @@ CALLS: Mapping[str, Calls] = {
         *("sqs ReceiveMessage", "dynamodb GetItem", "dynamodb GetItem", "sqs SendMessage", "sqs DeleteMessage"),
         "sqs ChangeMessageVisibilityBatch",
     ),
+    # Of a stored message; the queue of dead letters is empty.
+    "GET /operator/timeline": ("dynamodb Query", "s3 HeadObject", "sqs ReceiveMessage"),
     # The workflow's step.
     "add_dragon": _SWAPPED,
     "add_dragon, in DynamoDB": ("dynamodb TransactWriteItems",),

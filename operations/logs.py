@@ -8,11 +8,10 @@ For stage `local`, the lines of the local server (api.log) are among the others.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dragons.submissions import correlation_id, event_in_words
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
 from operations.reach import reach
@@ -29,7 +29,6 @@ from operations.terminal import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
-    from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
 WORKFLOW = "workflow"
 SERVER = "server"  # the local server of `make run`
@@ -143,27 +142,8 @@ def history(steps: SFNClient, arn: str) -> Iterator[tuple[datetime, str]]:
     """Yield the states that an execution entered, and how it began and ended, each with its time."""
     found = steps.get_paginator("get_execution_history").paginate(executionArn=arn, includeExecutionData=False)
     for event in (event for page in found for event in page["events"]):
-        if told := _told(event):
+        if told := event_in_words(event):
             yield event["timestamp"].astimezone(UTC), told
-
-
-def correlation_id(given: str) -> str:
-    """Return the correlation id in an execution's input, or ""."""
-    try:
-        return str(json.loads(given)["correlation_id"])
-    except (ValueError, TypeError, LookupError):  # somebody started it by hand
-        return ""
-
-
-def _told(event: HistoryEventTypeDef) -> str:
-    """Return an event in words: an entered state's name, an error's name. What else happens in a state is left out."""
-    kind = event["type"]
-    if "stateEnteredEventDetails" in event:
-        return f"entered {event['stateEnteredEventDetails']['name']}"
-    if kind.startswith("Execution") or kind.endswith(("Failed", "TimedOut", "Aborted")):
-        details: Mapping[str, Any] = next((value for key, value in event.items() if key.endswith("EventDetails")), {})  # type: ignore[misc]
-        return f"{kind} {details.get('error', '')}".rstrip()
-    return ""
 
 
 def said_by_server(log: Path, since: datetime, ids: Iterable[str]) -> Iterator[Line]:

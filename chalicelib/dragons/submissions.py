@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -262,3 +263,22 @@ def _as_shown(moment: str) -> str:
 def rfc3339(moment: datetime) -> str:
     """Return a moment as the API shows it: RFC 3339 in UTC, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def correlation_id(given: str) -> str:
+    """Return the correlation id in an execution's input, or ""."""
+    try:
+        return str(json.loads(given)["correlation_id"])
+    except (ValueError, TypeError, LookupError):  # somebody started it by hand
+        return ""
+
+
+def event_in_words(event: HistoryEventTypeDef) -> str:
+    """Return an event in words: an entered state's name, an error's name. What else happens in a state is left out."""
+    kind = event["type"]
+    if "stateEnteredEventDetails" in event:
+        return f"entered {event['stateEnteredEventDetails']['name']}"
+    if kind.startswith("Execution") or kind.endswith(("Failed", "TimedOut", "Aborted")):
+        details: Mapping[str, Any] = next((value for key, value in event.items() if key.endswith("EventDetails")), {})  # type: ignore[misc]
+        return f"{kind} {details.get('error', '')}".rstrip()
+    return ""

@@ -156,6 +156,35 @@ class RedrivenLetter(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["redriven"]
 
 
+class TimelineMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened, where that is written down, and what. Some places know the second alone."""
+
+    at: Moment
+    to_the_second: bool
+    source: str
+    what: str
+
+
+class RelatedIds(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids that belong to the one that was asked for."""
+
+    messages: Sequence[Id]
+    companies: Sequence[Id]
+    submissions: Sequence[str]
+    dead_letters: Sequence[str]
+    requests: Sequence[str]
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """What all stores know of an id. `answers` say what it is and how it stands; `limits` what was not looked at."""
+
+    id: str
+    answers: Sequence[str]
+    moments: Sequence[TimelineMoment]
+    limits: Sequence[str]
+    related: RelatedIds
+
+
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A stored message's envelope, and where the archive keeps the message."""
 

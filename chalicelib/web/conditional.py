@@ -9,7 +9,8 @@ _OPAQUE_TAG = r'"[^\x00-\x20"\x7f]*"'
 _ENTITY_TAG = f"(W/)?({_OPAQUE_TAG})"
 
 # Python and ECMA-262 read it alike. Empty elements of a list are allowed (RFC 9110 §5.6.1.2), but not an empty list.
-ENTITY_TAGS = rf"[ \t]*\*[ \t]*|[ \t,]*(W/)?{_OPAQUE_TAG}([ \t]*,[ \t,]*(W/)?{_OPAQUE_TAG})*[ \t,]*"
+NAMED_TAGS = rf"[ \t,]*(W/)?{_OPAQUE_TAG}([ \t]*,[ \t,]*(W/)?{_OPAQUE_TAG})*[ \t,]*"
+ENTITY_TAGS = rf"[ \t]*\*[ \t]*|{NAMED_TAGS}"
 
 
 def is_list_of_tags(value: str) -> bool:

@@ -139,6 +139,7 @@ DRAGON_NOT_FOUND = Problem(404, "The registry has no dragon of this name.")
 SUBMISSION_NOT_FOUND = Problem(404, "You have made no submission with this id.")
 MESSAGE_NOT_FOUND = Problem(404, "No message with this id is stored (yet).")
 LETTER_NOT_FOUND = Problem(404, "The queue of dead letters has none with this id, or somebody holds it right now.")
+NOTHING_KNOWN = Problem(404, "No store knows anything of this id. Logs are not looked at; `make trace` does that.")
 FILE_NOT_FOUND = Problem(404, "There is no such file.")
 SWAGGER_UI_NOT_FOUND = Problem(
     404,

@@ -8,7 +8,6 @@ inputs and outputs of executions and causes of failed steps are not shown, and p
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws import DependencyError
 from chalicelib.dragons.document import DocumentCorrupt
+from chalicelib.search import AN_ID
+from chalicelib.search import Search as ResourceSearch
+from chalicelib.timeline import Findings, uuid_of
 from devstack.settings import DevstackError, Settings
 from devstack.state import StateFolder
 from operations import logs
@@ -28,19 +30,20 @@ from operations.stages import EMBEDDED, STAGES
 from operations.stores import Clients, StageOutdated, Standing
 from operations.trace.dragons import Dragons
 from operations.trace.lines import CORRELATION, MESSAGE, REQUEST, Linked, Logs, Window, members, moment_of
-from operations.trace.messages import Messages, uuid_of
-from operations.trace.timeline import Findings, told
+from operations.trace.messages import Messages
+from operations.trace.timeline import told
 
 LOOKS_BACK_HOURS = 24
 # Around what the stores know of it, so that little of the logs is read.
 AROUND = timedelta(minutes=15)
 
-_IN_LOGS = re.compile(r"[\w.:=-]+", re.ASCII)  # what cannot be another pattern of CloudWatch Logs
-
 
 @dataclass
 class Search:
-    """The search for one id in a stage. `hours` is how far back logs are searched, if somebody has said that."""
+    """The search for one id in a stage's stores (`chalicelib/search.py`), and then in its logs.
+
+    `hours` is how far back logs are searched, if somebody has said that.
+    """
 
     logs: Logs
     messages: Messages
@@ -50,12 +53,16 @@ class Search:
     def of(self, wanted: str) -> Findings:
         """Return all that the stage knows of an id."""
         findings, linked = Findings(), Linked()
-        self._ask_stores(wanted, findings, linked)
-        lines = self.logs.said({wanted}, self._window(findings, [])) if _IN_LOGS.fullmatch(wanted) else []
+        stores = ResourceSearch(self.messages, self.dragons)
+        stores.ask_stores(wanted, findings, linked)
+        lines = self.logs.said({wanted}, self._window(findings, [])) if AN_ID.fullmatch(wanted) else []
         for _, line in lines:
             linked.take(members(line.text), line.at)
-        self._follow(wanted, findings, linked)
-        if _IN_LOGS.fullmatch(wanted) and not (findings.anything or lines or uuid_of(wanted)):
+        stores.follow(wanted, findings, linked)
+        if wanted in linked.correlations and not linked.submissions:
+            for at in sorted(linked.reported_at):
+                self.dragons.started_with(wanted, at, findings, linked)
+        if AN_ID.fullmatch(wanted) and not (findings.anything or lines or uuid_of(wanted)):
             self.dragons.named(wanted, findings, linked)  # all reports are read, so this comes last
         lines += [
             (source, line)
@@ -68,31 +75,6 @@ class Search:
         if not findings.anything:
             self._say_where(findings)
         return findings
-
-    def _ask_stores(self, wanted: str, findings: Findings, linked: Linked) -> None:
-        """Look where an id leads to at once: the index, the submissions, and for what can be no id, the dragons."""
-        if message_id := uuid_of(wanted):
-            self.messages.stored(message_id, findings, linked)
-        if not findings.anything:
-            self.dragons.reported(wanted, findings, linked)
-        is_a_name = not message_id and (not _IN_LOGS.fullmatch(wanted) or self.dragons.registered(wanted))
-        if is_a_name and not findings.anything:
-            self.dragons.named(wanted, findings, linked)
-
-    def _follow(self, wanted: str, findings: Findings, linked: Linked) -> None:
-        """Look for what the id's lines lead to: messages, dead letters, reports."""
-        if not linked.submissions:
-            self.messages.letters({wanted.lower(), wanted, *linked.messages}, findings, linked)
-        known = {uuid_of(wanted)} if findings.answers else set()
-        for message_id in sorted(linked.messages - known):
-            if not self.messages.stored(message_id, findings, linked):
-                self.messages.archived_only(message_id, linked.companies, findings)
-        for submission_id in sorted(linked.submissions - {wanted}):
-            if not any(submission_id in answer for answer in findings.answers):
-                self.dragons.reported(submission_id, findings, linked)
-        if wanted in linked.correlations and not linked.submissions:
-            for at in sorted(linked.reported_at):
-                self.dragons.started_with(wanted, at, findings, linked)
 
     def _window(self, findings: Findings, lines: Sequence[tuple[str, Line]]) -> Window:
         """Return the time to search: around what is known, or as far back as somebody has said."""
@@ -125,7 +107,7 @@ class Search:
         since = datetime.now(UTC) - timedelta(hours=self.hours or LOOKS_BACK_HOURS)
         searched = f"searched since {since:%Y-%m-%d %H:%M:%S}Z (HOURS=… looks further back)"
         findings.places |= {place: f"{kept}; {searched}" for place, kept in self.logs.places()}
-        findings.places |= dict(self.messages.places()) | dict(self.dragons.places())
+        findings.places |= dict(self.messages.places()) | dict(self.dragons.kept())
 
 
 def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_environment) -> int:

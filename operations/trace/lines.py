@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from chalicelib import timeline
+from chalicelib.timeline import Moment, one_line
 from operations import logs
 from operations.logs import Line
-from operations.trace.timeline import Moment, one_line
 
 # Of one log and one id: so many lines are shown, and for so long it is searched. AWS reads all that was logged in the
 # time, whatever it finds.
@@ -26,15 +29,10 @@ CORRELATION, MESSAGE, SUBMISSION, COMPANY = "correlation_id", "message_id", "sub
 _SAID = ("outcome", "reason", "why", SUBMISSION, MESSAGE, COMPANY)
 
 
-@dataclass
-class Linked:
-    """The ids that belong together, as lines, letters and executions name them."""
+class Linked(timeline.Linked):
+    """The ids that belong together, those that lines name among them, and when dragons were reported."""
 
-    correlations: set[str] = field(default_factory=set)
-    messages: set[str] = field(default_factory=set)
-    submissions: set[str] = field(default_factory=set)
-    companies: set[str] = field(default_factory=set)
-    reported_at: set[datetime] = field(default_factory=set)
+    reported_at: set[datetime] = msgspec.field(default_factory=set)
 
     def take(self, members: Mapping[str, Any], at: datetime) -> None:
         """Take the ids that a line names."""

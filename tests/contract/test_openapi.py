@@ -160,6 +160,7 @@ def test_only_parameters_that_a_request_needs_have_a_value_to_begin_with(documen
     assert {item["name"]: item.get("required", False) for item in parameters if "example" in item} == {
         "dragon_name": True,
         "If-Match": True,
+        "id": True,
         "letter_id": True,
         "message_id": True,
         "submission_id": True,

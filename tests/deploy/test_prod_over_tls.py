@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from chalicelib.dragons.document import moved_to
 from operations import dragon_rows
-from operations.functions import API, deployed_name
+from operations.functions import API, ROUTED, deployed_name
 from operations.stages import STAGES
 from tests.deploy.deployer import USER
 from tests.deploy.embedded_aws import embedded_aws
@@ -32,7 +32,7 @@ from tests.proof.policies import grants
 from tests.proof.tour import Tour
 
 CONSUMER = deployed_name("store_messages", STAGE)
-RELEASED = (deployed_name(API, STAGE), CONSUMER)
+RELEASED = (*(deployed_name(function, STAGE) for function in ROUTED), CONSUMER)
 
 # What nothing here needs of what whoever deploys may call: tests/proof/test_prods_life.py destroys the stage and
 # deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py).
@@ -201,7 +201,7 @@ class TestWhatIsDeployed:
         functions = deployed.client("lambda").list_functions()["Functions"]
         variables = [function["Environment"]["Variables"] for function in functions]
 
-        assert len(functions) == 4
+        assert len(functions) == 5
         assert not [name for each in variables for name in each if name.startswith("AWS_")]
 
     def test_data_is_protected_from_deletion_and_alarms_watch(self, deployed: Prod) -> None:
@@ -221,9 +221,11 @@ class TestWhatIsDeployed:
         methods = [method for each in resources for method in each.get("resourceMethods", {}).values()]
         called = {method["methodIntegration"].get("uri", "") for method in methods} - {""}
 
-        assert {uri.rpartition("function:")[2] for uri in called} == {f"{deployed_name(API, STAGE)}:live/invocations"}
+        assert {uri.rpartition("function:")[2] for uri in called} == {
+            f"{deployed_name(function, STAGE)}:live/invocations" for function in ROUTED
+        }
         assert mapping["FunctionArn"].endswith(f":{CONSUMER}:live")
-        assert [versions(deployed, function) for function in RELEASED] == [["1"], ["1"]]
+        assert [versions(deployed, function) for function in RELEASED] == [["1"]] * 3
 
 
 class TestInUse:

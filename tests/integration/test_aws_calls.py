@@ -59,6 +59,11 @@ def calls(stage: Stage, step_functions: FakeStepFunctions, monkeypatch: pytest.M
         client.meta.events.unregister("before-call", note)
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "POLL_S", 0)
+
+
 @pytest.fixture
 def warm(service: Service, stage: Stage, calls: list[str]) -> Service:
     """A service that has answered before, with a dragon, a submission, and two messages: one stored, one queued."""
@@ -124,6 +129,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int | None]] = [
         200,
     ),
     ("GET /message/{message_id}, of any company", f"/message/{MESSAGE_ID}", {}, 200),
+    ("GET /operator/timeline", f"/operator/timeline?id={MESSAGE_ID}", {}, 200),
     ("GET /ready", "/ready", {}, 503),  # there is no workflow here
 ]
 
@@ -164,9 +170,8 @@ def test_an_answer_costs_these_calls_and_no_other(
 
 @pytest.mark.parametrize(("asked", "status"), ASKED_OF_LETTERS)
 def test_what_is_done_with_a_dead_letter_costs_these_calls_and_no_other(
-    warm: Service, stage: Stage, calls: list[str], monkeypatch: pytest.MonkeyPatch, asked: str, status: int
+    warm: Service, stage: Stage, calls: list[str], asked: str, status: int
 ) -> None:
-    monkeypatch.setattr(dead_letters, "POLL_S", 0)
     body = message_body(OTHER_ID)
     letter_id = aws.sqs().send_message(QueueUrl=stage.dead_letter_queue_url, MessageBody=body.decode())["MessageId"]
     seen = warm.get(f"/operator/dead-letters/{letter_id}").headers["ETag"]

@@ -50,6 +50,7 @@ DECIDED: Mapping[tuple[str, str], tuple[int, int, int]] = {
     ("DELETE", "/operator/dead-letters/{letter_id}"): (403, 403, 428),
     ("POST", "/operator/dead-letters/{letter_id}/redrive"): (403, 403, 409),
     ("POST", "/operator/dead-letters/{letter_id}/replace"): (403, 403, 415),
+    ("GET", "/operator/timeline"): (403, 403, 400),
     ("GET", "/ready"): (403, 403, 503),  # there is no workflow here
 }
 

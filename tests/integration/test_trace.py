@@ -14,13 +14,13 @@ import boto3
 import pytest
 
 from chalicelib import aws, exact_json
+from chalicelib.dragons import trail
 from chalicelib.messages import dead_letters
 from chalicelib.messages.model import Message, message_from
 from chalicelib.messages.stored import StoredMessage
 from operations import logs
 from operations.stores import BUCKET, QUEUE, TABLE, WORKFLOW
 from operations.trace import __main__ as command
-from operations.trace import dragons as dragons_module
 from operations.trace import lines as lines_module
 from tests.fakes.stacks import FakeCloudFormation, FakeStack
 from tests.integration.stage import DRAGON_BUCKET, DRAGONS, MESSAGE_BUCKET, SUBMISSIONS, Stage
@@ -318,7 +318,7 @@ class TestADragon:
     def test_of_many_reports_the_newest_are_shown_and_the_others_counted(
         self, clients: Clients, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(dragons_module, "REPORTS_SHOWN_MAX", 2)
+        monkeypatch.setattr(trail, "REPORTS_SHOWN_MAX", 2)
         for number in range(3):
             report(clients, "Ember", number, **REFUSED)
 

@@ -24,7 +24,7 @@ from tests.proof.beyond_the_emulator import FUNCTION_POLICIES, WORKFLOW_ROLE
 from tests.proof.fault_proxy import FaultProxy
 from tests.proof.policies import FUNCTIONS, Call, Grant, allows, grants, only, policy, together, without
 from tests.proof.report import Report, Scale
-from tests.proof.roles import NAMES, as_chalice_deploys, redelivered_soon, under_policy
+from tests.proof.roles import NAMES, as_chalice_deploys, redelivered_soon, start_cold, under_policy
 from tests.proof.tour import Tour
 from tests.proof.trail import Trail, recording
 
@@ -65,6 +65,8 @@ def called(proving_ground: Devstack, proving_apis: dict[str, Api]) -> dict[str, 
         with registry_in_dynamodb(proving_ground):
             tour = Tour(proving_apis["gateway"])
             tour.report()
+            start_cold(proving_ground, "operator_api")  # it would go on asking the other home for a minute
+            tour.look_after()
             tour.correct()
         return {function: in_s3[function] | recorded(trail, function) for function in FUNCTIONS}
 

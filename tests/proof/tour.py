@@ -46,6 +46,10 @@ class Tour:
         assert ready.status_code == 200, ready.text
         self._keep("GET /ready", ready)
         self._keep("GET /operator/dead-letters", self.api.get("/operator/dead-letters?limit=1"))
+        self._keep("GET /operator/timeline: a dragon", self.api.get(f"/operator/timeline?id={self.dragon_path[9:]}"))
+        submission = self.post_dragon().headers["Location"].rpartition("/")[2]
+        self._keep("GET /operator/timeline: a submission", self.api.get(f"/operator/timeline?id={submission}"))
+        self._keep("GET /operator/timeline: a message", self.api.get(f"/operator/timeline?id={self.message_id}"))
         for action in ("redrive", "replace", "delete"):
             self._act(action, f"/operator/dead-letters/{self._letter()}")
 
@@ -113,10 +117,10 @@ class Tour:
         other = replace(self, api=Api(self.api.devstack, self.api.target, _tokens=self.api._tokens))
         with ThreadPoolExecutor(1) as pool:
             posting = pool.submit(other.post_messages)
-            self.look_after()
             self.report()
             self.correct()
             posting.result()
+        self.look_after()
         return self
 
     def post_dragon(self, **options: Any) -> requests.Response:

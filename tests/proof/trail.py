@@ -23,6 +23,10 @@ _OF_A_TRANSACTION = {
     "dynamodb:DeleteItem": "Delete",
 }
 
+# Calls that need the action of another one:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_ALSO_ALLOWED = {"s3:GetObject": "HeadObject", "s3:ListBucket": "HeadBucket"}
+
 
 class Trail:
     """The calls recorded while `recording` runs."""
@@ -84,6 +88,8 @@ def _events_of(action: str) -> list[str]:
     service, _, operation = action.partition(":")
     if action in _OF_A_TRANSACTION:
         return [operation, "TransactWriteItems"]
+    if action in _ALSO_ALLOWED:
+        return [operation, _ALSO_ALLOWED[action]]
     return [operation, f"{operation}Batch"] if service == "sqs" else [operation]
 
 

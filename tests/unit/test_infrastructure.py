@@ -526,6 +526,7 @@ class TestRowsOfSubmissions:
         assert may == {
             (functions.API, "dynamodb:Query"),
             (functions.OPERATORS, "dynamodb:GetItem"),
+            (functions.OPERATORS, "dynamodb:Query"),
         }
         (steps, *_) = RESOURCES["DragonWorkflowRole"]["Properties"]["Policies"]
         (writing,) = [

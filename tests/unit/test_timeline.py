@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from chalicelib.timeline import TEXT_CHARACTERS_MAX, Findings, Moment, masked, one_line
 from operations.logs import Line
 from operations.trace.lines import Linked, members, moment_of
-from operations.trace.timeline import TEXT_CHARACTERS_MAX, Findings, Moment, masked, one_line, timeline, told
+from operations.trace.timeline import timeline, told
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, 250_000, UTC)
 

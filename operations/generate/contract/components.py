@@ -14,7 +14,7 @@ from chalicelib.dragons.repository import DragonQuery
 from chalicelib.representation import etag_of, gzip_etag
 from chalicelib.settings import Settings
 from chalicelib.web import paging, problems, requests
-from chalicelib.web.conditional import ENTITY_TAGS
+from chalicelib.web.conditional import ENTITY_TAGS, NAMED_TAGS
 from chalicelib.web.problems import Problem
 from operations.generate import gateway_responses
 from operations.generate.contract import examples
@@ -235,7 +235,7 @@ PARAMETERS: Json = {
             "The `ETag` that the letter had when you read it, and saved what you read. `*` is not enough, and a weak "
             "one (`W/…`) matches nothing."
         ),
-        "schema": _ENTITY_TAGS,
+        "schema": {"type": "string", "pattern": f"^({NAMED_TAGS})$", "examples": [examples.ETAG]},
         "example": examples.ETAG,
     },
     "Limit": {

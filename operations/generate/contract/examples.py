@@ -157,6 +157,38 @@ UNREADABLE_LETTER: dict[str, Any] = {
     "stored": None,
 }
 
+TIMELINE: dict[str, Any] = {
+    "id": MESSAGE_ID,
+    "answers": [
+        f"message {MESSAGE_ID} of company {COMPANY_ID}: stored",
+        f"message {MESSAGE_ID} of company {COMPANY_ID} is a dead letter: {LISTED_LETTER['reason']}",
+    ],
+    "moments": [
+        {
+            "at": "2026-11-26T02:57:48.000Z",
+            "to_the_second": True,
+            "source": "bucket dragonpost-prod-messages-123456789012",
+            "what": (
+                f"archived, and indexed in table dragonpost-prod-messages: {COMPANY_ID}/{MESSAGE_ID}.json (278 bytes)"
+            ),
+        },
+        {
+            "at": LISTED_LETTER["sent_at"],
+            "to_the_second": False,
+            "source": "queue dragonpost-prod-messages-dead",
+            "what": f"dead letter {LETTER_ID} of company {COMPANY_ID}: {LISTED_LETTER['reason']}",
+        },
+    ],
+    "limits": [],
+    "related": {
+        "messages": [MESSAGE_ID],
+        "companies": [COMPANY_ID],
+        "submissions": [],
+        "dead_letters": [LETTER_ID],
+        "requests": [REQUEST_ID],
+    },
+}
+
 REDRIVEN_LETTER: dict[str, Any] = {"letter_id": LETTER_ID, "status": "redriven"}
 
 

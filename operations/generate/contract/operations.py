@@ -15,7 +15,7 @@ from chalicelib.identity import Caller
 from chalicelib.messages.dead_letters import PAGE_MAX
 from chalicelib.messages.model import message_from
 from chalicelib.readiness import READY_WITHIN_S
-from chalicelib.web import dead_letters, paging, problems, requests
+from chalicelib.web import dead_letters, paging, problems, requests, timeline
 from chalicelib.web.messages import messages_asked
 from operations.generate.contract import examples
 from operations.generate.contract.components import (
@@ -155,6 +155,10 @@ def _of_list(given: dict[str, str], *shown: str) -> None:
 
 def _letters(given: dict[str, str]) -> None:
     dead_letters.limit_from(requests.Parameters(given))
+
+
+def _timeline(given: dict[str, str]) -> None:
+    timeline.id_from(requests.Parameters(given))
 
 
 def _messages(given: dict[str, str]) -> None:
@@ -797,6 +801,39 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             "413": ref("responses", "ContentTooLarge"),
             "415": ref("responses", "UnsupportedMediaType"),
             "428": ref("responses", "LetterTagNeeded"),
+            "501": ref("responses", "NoOperatorsFunction"),
+        },
+    },
+    ("GET", "/operator/timeline"): {
+        "operationId": "getTimeline",
+        "summary": "Show what all stores know of an id",
+        "description": (
+            "For operators: what happened to one id, in order. A message's id, a submission's or a dead letter's, or a "
+            "dragon's name. A request's id (`X-Request-Id`) is found where something still carries it, which is a dead "
+            "letter: logs are not looked at. Phone numbers are hidden."
+        ),
+        "tags": ["Operators"],
+        "parameters": [
+            {
+                "name": "id",
+                "in": "query",
+                "required": True,
+                "description": "The id, or the name.",
+                "schema": {**_UTF_8, "minLength": 1, "maxLength": timeline.ID_CHARACTERS_MAX},
+                "example": examples.MESSAGE_ID,
+            }
+        ],
+        "responses": {
+            "200": {
+                "description": "What is known.",
+                "headers": headers_of("Cache-Control"),
+                "content": json_content(ref("schemas", "Timeline"), refused=examples.TIMELINE),
+            },
+            "400": problem_answer(
+                "The id is missing, or a parameter is unknown, repeated or not valid.", no_id=refused(_timeline, {})
+            ),
+            "403": ref("responses", "ForbiddenToOthers"),
+            "404": problem_answer("No store knows anything of it.", unknown=problems.NOTHING_KNOWN),
             "501": ref("responses", "NoOperatorsFunction"),
         },
     },

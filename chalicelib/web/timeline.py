@@ -1,0 +1,56 @@
+"""How operators see what all stores know of an id."""
+
+import msgspec
+
+from chalicelib.timeline import Findings, Linked, masked, once, one_line, ordered, utc
+from chalicelib.web import problems
+from chalicelib.web.bodies import RelatedIds, Timeline, TimelineMoment
+from chalicelib.web.problems import ProblemRaised
+from chalicelib.web.requests import Parameters
+from chalicelib.web.responses import Reply
+
+ID_CHARACTERS_MAX = 200
+
+
+def id_from(parameters: Parameters) -> str:
+    """Return the id that is asked for, without white space around it. Raises `InvalidInput`."""
+    if "id" not in parameters.values:
+        parameters.faults.add("parameter", "id", "is needed: a message's, a submission's or a dead letter's, or a name")
+    wanted = parameters.take("id", _id)
+    parameters.check()
+    return wanted or ""
+
+
+def timeline(wanted: str, findings: Findings, linked: Linked) -> Reply:
+    """Return what was found, without phone numbers. Ends the request with 404 if nothing was."""
+    if not findings.anything:
+        raise ProblemRaised(problems.NOTHING_KNOWN)
+    shown = Timeline(
+        id=wanted,
+        answers=[one_line(masked(answer)) for answer in once(findings.answers)],
+        moments=[
+            TimelineMoment(
+                at=utc(moment.at),
+                to_the_second=moment.to_the_second,
+                source=moment.source,
+                what=one_line(masked(moment.what)),
+            )
+            for moment in ordered(findings.moments)
+        ],
+        limits=once(findings.limits),
+        related=RelatedIds(
+            messages=sorted(linked.messages),
+            companies=sorted(linked.companies),
+            submissions=sorted(linked.submissions),
+            dead_letters=sorted(linked.letters),
+            requests=sorted(linked.correlations),
+        ),
+    )
+    return Reply(msgspec.json.encode(shown), 200, {"Cache-Control": "no-cache"})
+
+
+def _id(text: str) -> str:
+    wanted = text.strip()
+    if not 1 <= len(wanted) <= ID_CHARACTERS_MAX:
+        raise ValueError(f"must have 1 to {ID_CHARACTERS_MAX} characters")
+    return wanted
