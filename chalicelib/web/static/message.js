@@ -117,7 +117,9 @@ const conflict = ({ digest }) =>
   element(
     "p",
     {},
-    `Another message is stored under this id, and it stays. Yours was ${digest ? "accepted, but not stored" : "not accepted"}. What differs is in red.`,
+    "Another message is stored under this id, and it stays. ",
+    digest ? "Yours was accepted, but not stored. " : "Yours was not accepted. ",
+    "What differs is in red.",
   );
 
 const members = (rows) =>
