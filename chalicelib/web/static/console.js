@@ -5,13 +5,13 @@ import { showDragon } from "./dragon.js";
 import { wireEditor } from "./editor.js";
 import { clearFaults, showProblem } from "./fields.js";
 import { showFind, wireLookup } from "./lookup.js";
-import { forgetPosted, showMessage } from "./message.js";
+import { showMessage, wireMessage } from "./message.js";
 import { showMessages, wireMessages } from "./messages.js";
-import { forgetMessage, showPost, wirePost } from "./post.js";
+import { showPost, wirePost } from "./post.js";
 import { showDragons, wireRegistry } from "./registry.js";
-import { forgetReports, showReport, wireReport } from "./report.js";
+import { showReport, wireReport } from "./report.js";
 import { showReports } from "./reports.js";
-import { address, go, route } from "./routes.js";
+import { address, instead, route } from "./routes.js";
 import { session } from "./session.js";
 import { wireSignIn } from "./signin.js";
 import { showSubmission, wireSubmission } from "./submission.js";
@@ -28,9 +28,10 @@ const VIEWS = {
   message: { show: showMessage, title: ({ id }) => `Message ${id.slice(0, 8)}` },
   find: { show: showFind, title: () => "Look up" },
 };
-const LISTS = [
+const SHOWN = [
   "dragons-list",
   "families",
+  "known-families",
   "dragon-shown",
   "reports-list",
   "submission-shown",
@@ -42,7 +43,6 @@ const LISTS = [
 
 let leaving = new AbortController(); // of the view that is shown
 let last = ""; // what was shown before: its heading need not have the focus again
-let user = ""; // whose drafts the forms hold
 
 function render({ focus = true } = {}) {
   leaving.abort();
@@ -96,11 +96,11 @@ function greet() {
     `You are ${byId("who-name").textContent} (${byId("who-role").textContent}). Times are in your zone, ${zone}.`;
 }
 
-/** Forget what was typed. A session that ends by itself keeps it, for the user who signs in again. */
-function forgetDrafts() {
-  forgetReports();
-  forgetMessage();
-  forgetPosted();
+/** Leave nothing of what the user saw, typed, or looked for. Each view's module forgets what it holds by itself. */
+function forget() {
+  for (const form of document.forms) form.reset();
+  for (const id of SHOWN) byId(id).replaceChildren();
+  instead(address("dragons"));
 }
 
 /** `/` leads to the field for looking up, from everywhere but another field. */
@@ -118,24 +118,14 @@ wireRegistry();
 wireReport();
 wireSubmission();
 wireMessages();
+wireMessage();
 wirePost();
-byId("sign-out").addEventListener("click", () => {
-  forgetDrafts();
-  session.end("You are signed out.");
-});
+byId("sign-out").addEventListener("click", () => session.end("You are signed out."));
 session.addEventListener("start", () => {
-  if (user && user !== session.claims.sub) {
-    forgetDrafts();
-    go(address("dragons")); // what the last user looked at may not be this one's to see
-  }
-  user = session.claims.sub;
   greet();
   render();
 });
-session.addEventListener("end", () => {
-  for (const id of LISTS) byId(id).replaceChildren();
-  render();
-});
+session.addEventListener("end", forget);
 addEventListener("hashchange", () => render());
 addEventListener("keydown", useKeys);
 render({ focus: false });

@@ -1,7 +1,7 @@
 // Swagger UI with the API's own document, calling the server that it came from.
 
 import { base, uuid } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { freshName } from "./fresh.js";
 import { session } from "./session.js";
 import { wireSignIn } from "./signin.js";
@@ -93,11 +93,32 @@ async function start() {
   if (!response.ok) throw new Error(`openapi.json: ${response.status}`);
   // Whatever servers the document names, this page calls the one that it came from, with its stage prefix.
   const here = { url: base.href.replace(/\/$/, ""), description: "where this page came from" };
-  const spec = { ...toTry(await response.json()), servers: [here] };
+  const spec = { ...(await response.json()), servers: [here] };
   const schemes = Object.keys(spec.components.securitySchemes);
+  new MutationObserver(mendSoon).observe(byId("swagger"), { childList: true, subtree: true });
+  let ui = draw(spec);
+  const authorize = () => schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
+  const begin = () => {
+    authorize();
+    useOwnCompany(ui);
+    nameCompany(ui);
+  };
+  session.addEventListener("start", begin);
+  session.addEventListener("renew", authorize);
+  if (session.token) begin(); // somebody was signed in before the document was there
+  session.addEventListener("end", () => {
+    history.replaceState(null, "", location.pathname); // or the operation that was used last would be open again
+    ui = draw(spec);
+  });
+}
+
+/** Draw Swagger UI, without anything that somebody has typed or been answered. */
+function draw(spec) {
+  const place = element("div");
+  byId("swagger").replaceChildren(place);
   const ui = globalThis.SwaggerUIBundle({
-    spec,
-    domNode: byId("swagger"),
+    spec: toTry(structuredClone(spec)),
+    domNode: place,
     deepLinking: true,
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
@@ -115,21 +136,7 @@ async function start() {
     tryItOutEnabled: true,
     validatorUrl: null,
   });
-  new MutationObserver(mendSoon).observe(byId("swagger"), { childList: true, subtree: true });
-  const authorize = () => schemes.forEach((name) => ui.preauthorizeApiKey(name, session.token));
-  const begin = () => {
-    authorize();
-    useOwnCompany(ui);
-    nameCompany(ui);
-  };
-  session.addEventListener("start", begin);
-  session.addEventListener("renew", authorize);
-  if (session.token) begin(); // somebody was signed in before the document was there
-  session.addEventListener("end", () => {
-    ui.authActions.logout(schemes);
-    follow(ui, "");
-    fillIn(ui, LISTING, "query", "company_id", "");
-  });
+  return ui;
 }
 
 /** Show who is signed in. */

@@ -5,6 +5,7 @@ import { byId, element, facts, pause } from "./dom.js";
 import { at, compared, read, rowsOf, said, written } from "./exact.js";
 import { copyLink, empty, linkButton } from "./lists.js";
 import { address } from "./routes.js";
+import { session } from "./session.js";
 import { moment } from "./times.js";
 
 const POLL_FIRST_S = 0.3;
@@ -24,8 +25,8 @@ export const postedUnder = (id) => posted.get(id.toLowerCase());
 /** Return what was posted from this page for a company, the latest first. */
 export const postedFor = (company) => [...posted.values()].filter((message) => message.company === company).reverse();
 
-/** Forget it. */
-export const forgetPosted = () => posted.clear();
+/** Forget all of it when the session ends. */
+export const wireMessage = () => session.addEventListener("end", () => posted.clear());
 
 /** Return the mark of a message's status. */
 export const messageMark = (status) => element("span", { class: `status ${STATUSES[status][0]}` }, STATUSES[status][1]);

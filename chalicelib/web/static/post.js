@@ -25,6 +25,7 @@ export function wirePost() {
     post();
   });
   addEventListener("message-stored", ({ detail }) => takeFreshId(detail));
+  session.addEventListener("end", forget);
 }
 
 /** Show the form: with a message to repeat if the address names one, with what was typed, or with an example. */
@@ -34,7 +35,7 @@ export async function showPost({ query: { repeat, company_id: company } }, signa
 }
 
 /** Forget what was typed. */
-export function forgetMessage() {
+function forget() {
   form.reset();
   note.hidden = true;
   clearFaults(form, box);

@@ -26,12 +26,7 @@ export function wireReport() {
     event.preventDefault();
     report();
   });
-  session.addEventListener("end", () => {
-    ended.abort();
-    ended = new AbortController();
-    for (const each of watched) each.followed = false;
-    place.replaceChildren();
-  });
+  session.addEventListener("end", forget);
   showNobody();
 }
 
@@ -45,7 +40,9 @@ export function showReport({ query: { name } }) {
 }
 
 /** Forget what was typed and reported. */
-export function forgetReports() {
+function forget() {
+  ended.abort();
+  ended = new AbortController();
   watched = [];
   begin(null);
   showNobody();
