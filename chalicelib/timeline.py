@@ -12,6 +12,7 @@ import msgspec
 from chalicelib.checked import Uuid
 
 TEXT_CHARACTERS_MAX = 500
+ID_CHARACTERS_MAX = 200
 
 Item = TypeVar("Item")
 

@@ -2,14 +2,12 @@
 
 import msgspec
 
-from chalicelib.timeline import Findings, Linked, masked, once, one_line, ordered, utc
+from chalicelib.timeline import ID_CHARACTERS_MAX, Findings, Linked, masked, once, one_line, ordered, utc
 from chalicelib.web import problems
 from chalicelib.web.bodies import RelatedIds, Timeline, TimelineMoment
 from chalicelib.web.problems import ProblemRaised
 from chalicelib.web.requests import Parameters
 from chalicelib.web.responses import Reply
-
-ID_CHARACTERS_MAX = 200
 
 
 def id_from(parameters: Parameters) -> str:
@@ -32,12 +30,12 @@ def timeline(wanted: str, findings: Findings, linked: Linked) -> Reply:
             TimelineMoment(
                 at=utc(moment.at),
                 to_the_second=moment.to_the_second,
-                source=moment.source,
+                source=one_line(moment.source),
                 what=one_line(masked(moment.what)),
             )
             for moment in ordered(findings.moments)
         ],
-        limits=once(findings.limits),
+        limits=[one_line(limit) for limit in once(findings.limits)],
         related=RelatedIds(
             messages=sorted(linked.messages),
             companies=sorted(linked.companies),

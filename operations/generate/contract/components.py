@@ -27,8 +27,6 @@ Json = dict[str, Any]
 _HEAD_BYTES_MAX = 10_240
 # All environment variables of a function (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 _ENVIRONMENT_BYTES_MAX = 4_096
-# What Lambda returns at most, on the same page.
-ANSWER_BYTES_MAX = 6 * 1024 * 1024
 # The state machine's output, and a body, which a sentence about either may quote.
 _SENTENCE_LENGTH_MAX = requests.BODY_BYTES_MAX
 # A member of an object takes six bytes, as in `"a":0,`, and each may be a fault.
@@ -235,7 +233,7 @@ PARAMETERS: Json = {
             "The `ETag` that the letter had when you read it, and saved what you read. `*` is not enough, and a weak "
             "one (`W/…`) matches nothing."
         ),
-        "schema": {"type": "string", "pattern": f"^({NAMED_TAGS})$", "examples": [examples.ETAG]},
+        "schema": text(requests.VALUE_LENGTH_MAX, pattern=f"^({NAMED_TAGS})$", examples=[examples.ETAG]),
         "example": examples.ETAG,
     },
     "Limit": {

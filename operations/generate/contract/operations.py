@@ -15,11 +15,12 @@ from chalicelib.identity import Caller
 from chalicelib.messages.dead_letters import PAGE_MAX
 from chalicelib.messages.model import message_from
 from chalicelib.readiness import READY_WITHIN_S
+from chalicelib.timeline import ID_CHARACTERS_MAX
 from chalicelib.web import dead_letters, paging, problems, requests, timeline
+from chalicelib.web.bodies import ANSWER_BYTES_MAX
 from chalicelib.web.messages import messages_asked
 from operations.generate.contract import examples
 from operations.generate.contract.components import (
-    ANSWER_BYTES_MAX,
     headers_of,
     json_content,
     problem_answer,
@@ -819,7 +820,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
                 "in": "query",
                 "required": True,
                 "description": "The id, or the name.",
-                "schema": {**_UTF_8, "minLength": 1, "maxLength": timeline.ID_CHARACTERS_MAX},
+                "schema": {**_UTF_8, "minLength": 1, "maxLength": ID_CHARACTERS_MAX},
                 "example": examples.MESSAGE_ID,
             }
         ],
