@@ -116,7 +116,7 @@ const conflict = ({ digest }) =>
   element(
     "p",
     {},
-    `Another message is stored under this id, and it stays. Yours was ${digest ? "accepted, but not stored" : "not accepted"}. What differs is in red.`,
+    `This id belongs to another message, which stays as it is. Yours was ${digest ? "accepted, but not stored" : "not accepted"}. What differs is in red.`,
   );
 
 const members = (rows) =>
