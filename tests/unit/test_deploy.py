@@ -802,7 +802,7 @@ class TestDocumentedSteps:
 
     def test_chalice_deploy_does_not_go_without_tracing(self) -> None:
         """Chalice asks for it with every deployment of the API (`deploy_rest_api` in chalice/awsclient.py)."""
-        [gone_without] = re.findall(r"You go without .+?:\n\n((?:- .+\n)+)", DEPLOYING)
+        [gone_without] = re.findall(r"You go without [^\n]+:\n\n((?:- [^\n]+\n)+)\n", DEPLOYING)
 
         assert "versions" in gone_without
         assert "tracing" not in gone_without.lower()

@@ -117,7 +117,7 @@ const conflict = ({ digest }) =>
   element(
     "p",
     {},
-    "Another message is stored under this id, and it stays. ",
+    "This id belongs to another message, which stays as it is. ",
     digest ? "Yours was accepted, but not stored. " : "Yours was not accepted. ",
     "What differs is in red.",
   );
