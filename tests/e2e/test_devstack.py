@@ -174,8 +174,9 @@ class TestLife:
         app.write_text(source.replace('status="ok"', 'status="changed"'), encoding="utf-8")
         stack.until_said("^reloaded and deployed")
 
-        assert answer(f"{stack.running['local_url']}/health") == (200, '{"status":"changed"}')
-        assert answer(f"{stack.running['gateway_url']}/health") == (200, '{"status":"changed"}')
+        for url in (stack.running["local_url"], stack.running["gateway_url"]):
+            status, body = answer(f"{url}/health")
+            assert (status, json.loads(body)["status"]) == (200, "changed")
 
     def test_a_syntax_error_is_shown_and_survived(self, workshop: Workshop) -> None:
         stack = workshop.made[-1]
