@@ -129,7 +129,6 @@ class TestLooking:
         assert service.get(path(str(uuid.uuid4()))).status == 404
         assert len(service.get("/operator/dead-letters").json()["dead_letters"]) == 1, "and the others are let go of"
 
-
     def test_a_request_id_is_shown_only_if_a_request_can_have_had_it(self, service: Service, bury: Bury) -> None:
         bury(correlation_id="x" * 65)
 
