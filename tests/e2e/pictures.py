@@ -55,6 +55,7 @@ def pictures(
 def _look(page: Page, dark: bool, width: int, height: int) -> None:
     page.emulate_media(color_scheme="dark" if dark else "light")
     page.set_viewport_size({"width": width, "height": height})
+    page.mouse.move(0, 0)  # or what it happens to be on would look as if it were meant
     page.evaluate("document.fonts.ready")
 
 
