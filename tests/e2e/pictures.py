@@ -19,7 +19,7 @@ from tests.e2e.scenes import ZONE, scenes
 ACCEPTED = Path(__file__).parent / "accepted"
 VERSION = ACCEPTED / "chromium.txt"  # which version has drawn them
 SHRUNK = 0.5  # so that the repository stays small
-HEIGHTS = {WIDE: 900, NARROW: 844}
+HEIGHTS = {WIDE: 700, NARROW: 844}
 DIFFERING_MAX = 0.002  # of a picture's pixels
 # A pixel differs if one of its colours does by more than this, of 255.
 _SHARE_THAT_DIFFERS = """async ([a, b]) => {
