@@ -58,6 +58,12 @@ def queue_unseen(devstack: Served, message: str) -> None:
     sqs.send_message(QueueUrl=url, MessageBody=message_from(parse_object(message)).as_json().decode())
 
 
+def bury(devstack: Served, message: str) -> str:
+    """Put a message on the dead-letter queue, and return the letter's path in the API."""
+    sqs, url = devstack.client("sqs"), devstack.running["outputs"]["MessageDeadLetterQueueUrl"]
+    return f"/operator/dead-letters/{sqs.send_message(QueueUrl=url, MessageBody=message)['MessageId']}"
+
+
 def digest_of(message: str) -> str:
     """Return the digest that a message's JSON text has by docs/api.md."""
     return message_from(parse_object(message)).digest()
