@@ -20,10 +20,11 @@ from tests.turns import turn
 
 pytest.register_assert_rewrite("tests.protocols.dragon_repository")
 
-# Coverage measures the unit and contract tests, which have to reach nearly everything alone. In these folders, the
-# service runs in other processes, or tracing would take half as long again, and threads that race for a document three
-# times as long.
-NOT_MEASURED = {"deploy", "e2e", "integration", "proof"}
+# Coverage measures the unit and contract tests, and of the integration tests those that call the service by its routes.
+# In these folders, the service runs in other processes, or tracing would make threads that race for a document three
+# times as slow. Tracing takes half as long again, so what mostly waits for moto goes without it, too.
+NOT_MEASURED = {"deploy", "e2e", "proof"}
+MEASURED_IF_IT_ASKS_FOR = {"integration": "service"}
 
 # The tests of each of these folders share a devstack, so one worker runs them all. They take longest. These of their
 # files take half of that, on another worker's devstack.
@@ -83,7 +84,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     items.sort(key=place)
     for item in items:
-        if item.path.parent.name in NOT_MEASURED:
+        folder = item.path.parent.name
+        asked_for = MEASURED_IF_IT_ASKS_FOR.get(folder)
+        if folder in NOT_MEASURED or (asked_for and asked_for not in getattr(item, "fixturenames", ())):
             item.add_marker("no_cover")
 
 

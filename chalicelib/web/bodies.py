@@ -14,7 +14,6 @@ from chalicelib.messages.model import Metadata, Order
 from chalicelib.messages.queue import MESSAGE_BYTES_MAX
 from chalicelib.readiness import Dependency, Name
 from chalicelib.settings import COMMIT
-from chalicelib.timeline import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
 
 # Patterns are for the document. `Meta(pattern=…)` would compile them at every cold start.
 Id = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uuid"})]
@@ -159,38 +158,6 @@ class RedrivenLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 # What Lambda returns at most (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 ANSWER_BYTES_MAX = 6 * 1024 * 1024
-# An item of a list takes three bytes, as in `"",`.
-_AsManyAsFit = msgspec.Meta(max_length=ANSWER_BYTES_MAX // 3)
-Line = Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS_MAX)]
-
-
-class TimelineMoment(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened, where that is written down, and what. Some places know the second alone."""
-
-    at: Moment
-    to_the_second: bool
-    source: Line
-    what: Line
-
-
-class RelatedIds(msgspec.Struct, frozen=True, kw_only=True):
-    """The ids that belong to the one that was asked for."""
-
-    messages: Annotated[Sequence[Id], _AsManyAsFit]
-    companies: Annotated[Sequence[Id], _AsManyAsFit]
-    submissions: Annotated[Sequence[SubmissionId], _AsManyAsFit]
-    dead_letters: Annotated[Sequence[LetterId], _AsManyAsFit]
-    requests: Annotated[Sequence[RequestId], _AsManyAsFit]
-
-
-class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """What all stores know of an id. `answers` say what it is and how it stands; `limits` what was not looked at."""
-
-    id: Annotated[str, msgspec.Meta(max_length=ID_CHARACTERS_MAX)]
-    answers: Annotated[Sequence[Line], _AsManyAsFit]
-    moments: Annotated[Sequence[TimelineMoment], _AsManyAsFit]
-    limits: Annotated[Sequence[Line], _AsManyAsFit]
-    related: RelatedIds
 
 
 class StoredMetadata(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=False):

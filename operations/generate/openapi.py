@@ -24,7 +24,7 @@ from chalicelib.dragons import model as dragon_model
 from chalicelib.dragons import repository as dragon_repository
 from chalicelib.dragons.model import ALIASES
 from chalicelib.messages import model as message_model
-from chalicelib.web import bodies
+from chalicelib.web import bodies, timeline
 from chalicelib.web.deprecation import deprecations_of
 from operations import PROJECT
 from operations.generate import CannotGenerate, deprecations
@@ -164,7 +164,8 @@ def _completed(answer: Json) -> Json:
 def _models() -> list[type[msgspec.Struct]]:
     """Return the structs whose names the operations refer to; msgspec adds those that these are made of."""
     referred = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(list(OPERATIONS.values()))))
-    known = {**vars(dragon_model), **vars(dragon_repository), **vars(message_model), **vars(bodies)}
+    known = {**vars(dragon_model), **vars(dragon_repository), **vars(message_model)}
+    known |= {**vars(bodies), **vars(timeline)}
     named = [known[name] for name in sorted(referred & known.keys())]
     return [item for item in named if isinstance(item, type) and issubclass(item, msgspec.Struct)]
 

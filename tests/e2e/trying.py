@@ -13,34 +13,39 @@ from tests.e2e.running import Api
 from tests.e2e.waiting import until
 
 DONE_A_MOMENT_LATER = {"getDragon", "getSubmission", "getMessage"}  # their descriptions say so
-# What is refused as it is filled in, as docs/console.md says: an operator has to name the company of a list, and a
-# dragon can be removed once.
-OPERATORS_REFUSALS = {"removeDragon": ["2xx", "404"], "listMessages": ["400", "400"]}
-REFUSALS_OF_A_COMPANY = {"correctDragon": ["403", "403"], "removeDragon": ["403", "403"]}
+# What is refused as it is filled in, as docs/console.md says: a dragon can be removed once.
+OPERATORS_REFUSALS = {"removeDragon": ["2xx", "404"]}
+REFUSALS_OF_A_COMPANY = {
+    **{changed: ["403", "403"] for changed in ("correctDragon", "removeDragon")},
+    **{read: ["403"] for read in ("getReadiness", "listDeadLetters", "getTimeline")},
+}
 
 
 def try_all(visited: Visit, user: str, refusals: Mapping[str, list[str]]) -> tuple[set[str], set[str]]:
-    """Sign in on /docs and execute every operation twice as it is filled in, each with every example of its body.
+    """Sign in on /docs and execute every operation as it is filled in, each with every example of its body.
 
-    `refusals` is what is not answered with a success. Returns the names of dragons and the ids of messages that were
-    filled in.
+    What changes something is executed twice. `refusals` is what is not answered with a success. Returns the names of
+    dragons and the ids of messages that were filled in.
     """
     trying = Trying(visited)
     trying.sign_in(user)
     names: set[str] = set()
     ids: set[str] = set()
     got, promised = {}, {}
+    reads = {path["get"]["operationId"] for path in document(visited.api)["paths"].values() if "get" in path}
     for name, documented in documented_answers(visited.api).items():
+        if "letter_id" in trying.required(name):
+            continue  # SQS chooses the ids of letters, so no example can name one
         filled_in(trying, name, names, ids)
         for example, body in enumerate(trying.bodies(name)):
             names |= {value for member, value in (body or {}).items() if member in ("dragon_name_str", "dragonName")}
             ids |= {body["metadata"]["message_id"]} if body and "metadata" in body else set()
             if name in DONE_A_MOMENT_LATER:
                 until(lambda name=name: trying.execute(name) != 404)  # type: ignore[misc]
-            statuses = [trying.execute(name), trying.execute(name)]
+            statuses = [trying.execute(name) for _ in range(1 if name in reads else 2)]
             assert set(statuses) <= documented
             got[name, example] = ["2xx" if 200 <= status < 300 else str(status) for status in statuses]
-            promised[name, example] = refusals.get(name, ["2xx", "2xx"])
+            promised[name, example] = refusals.get(name, ["2xx"] * len(statuses))
         trying.close(name)  # what is open is drawn again and again
     assert got == promised
     assert {("reportDragon", 1), ("correctDragon", 1)} <= got.keys(), "not every example of a body was tried"
@@ -48,34 +53,41 @@ def try_all(visited: Visit, user: str, refusals: Mapping[str, list[str]]) -> tup
 
 
 def filled_in(trying: Trying, name: str, names: set[str], ids: set[str]) -> None:
-    """Add the dragon and the message of an operation's parameters. What is optional must be empty."""
+    """Add the dragon and the message of an operation's parameters. What is optional must be empty.
+
+    But the company of a list of messages, which an operator has to name.
+    """
     parameters = trying.filled_in(name)
     required = trying.required(name)
-    assert not {each: parameters[each] for each in parameters.keys() - required if parameters[each]}
+    assert {each for each in parameters.keys() - required if parameters[each]} <= {"company_id"}
     if "If-Match" in required:
         assert parameters["If-Match"] == "*"
     names |= {parameters["dragon_name"]} if "dragon_name" in parameters else set()
     ids |= {parameters["message_id"]} if "message_id" in parameters else set()
 
 
+def document(api: Api) -> dict[str, Any]:
+    """Return the API's document."""
+    return dict(api.get("/openapi.json", None).json())
+
+
 def documented_answers(api: Api) -> dict[str, set[int]]:
     """Return the statuses that each operation may answer, by its id and in the document's order."""
-    paths = api.get("/openapi.json", None).json()["paths"]
-    operations = [operation for path in paths.values() for operation in path.values()]
+    operations = [operation for path in document(api)["paths"].values() for operation in path.values()]
     return {each["operationId"]: set(map(int, each["responses"])) for each in operations}
 
 
 def parameters_of(api: Api) -> dict[str, list[dict[str, Any]]]:
     """Return the parameters of each operation, by its id."""
-    document = api.get("/openapi.json", None).json()
+    whole = document(api)
 
     def resolved(parameter: dict[str, Any]) -> dict[str, Any]:
         reference = parameter.get("$ref", "")
-        return dict(document["components"]["parameters"][reference.rpartition("/")[2]]) if reference else parameter
+        return dict(whole["components"]["parameters"][reference.rpartition("/")[2]]) if reference else parameter
 
     return {
         operation["operationId"]: [resolved(each) for each in operation.get("parameters", ())]
-        for path in document["paths"].values()
+        for path in whole["paths"].values()
         for operation in path.values()
     }
 
