@@ -88,7 +88,7 @@ quick: install ## check in 10 seconds (with warm caches) what changes break most
 	@exec $(RUN) -m pytest tests/unit tests/contract -m "not slow" -n $(WORKERS) --quiet
 
 test: lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
-	@exec $(RUN) -m pytest -n $(WORKERS) --cov --cov-report=term
+	@exec $(RUN) -m pytest -n $(WORKERS) --cov --cov-report=term --durations=25 --durations-min=3
 
 prove: install .local/checkov/.made ## try hard to break the service's promises (under 28 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(RUN) -m pytest tests/proof -v -s

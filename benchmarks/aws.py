@@ -35,6 +35,7 @@ SETTINGS: Mapping[str, str] = {
     "dragon_data_file_name": "dragons.json",
     "sms_allowed_prefixes": "none",
     "archive_retention_days": "0",
+    "commit": "5ad1f6d0c7c24f6a0a3a3b3c1f0e9d8c7b6a5940",
 }
 
 # The message that the index holds, as the service writes its row; the digest is that of docs/api.md, "Digests".

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -27,11 +29,28 @@ PEERS = PROJECT / "benchmarks" / "peers"
 class TestStandIns:
     def test_every_setting_that_comes_from_aws_has_a_value_in_its_form(self) -> None:
         """A new one would end `make bench` long after it was added."""
-        wanted = {name: each for name, each in Settings.table().items() if each.source is not Source.ENVIRONMENT}
+        overrides = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
+        referred = {
+            name.removeprefix("DRAGONPOST_").lower()
+            for resource in overrides["Resources"].values()
+            for name, value in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}).items()
+            if not isinstance(value, str)
+        }
+        wanted = {
+            name: each
+            for name, each in Settings.table().items()
+            if each.source is not Source.ENVIRONMENT or name in referred
+        }
 
         assert wanted.keys() == aws.SETTINGS.keys()
         for name, setting in wanted.items():
             assert setting.form.fullmatch(aws.SETTINGS[name])
+
+    def test_a_peers_worker_needs_nothing_that_a_peer_may_not_have(self) -> None:
+        """It runs in the peer's own environment, and its imports would be the peer's, too."""
+        program = "from benchmarks import grown_cases, stubs"
+
+        subprocess.run([sys.executable, "-S", "-c", program], cwd=PROJECT, check=True, timeout=30)
 
     def test_the_stored_message_is_the_row_that_the_service_would_write(self) -> None:
         """Otherwise its digest would be computed at each request, or the row refused."""
