@@ -384,7 +384,7 @@ def _killing_workers(
             running = functions.workers(devstack, functions.STORE_MESSAGES)
             if running and functions.kill(victim := rng.choice(running)):
                 killed.append(victim)
-            due = stored() + rng.randint(*calls_between)
+                due = stored() + rng.randint(*calls_between)
 
     killer = threading.Thread(target=kill)
     killer.start()

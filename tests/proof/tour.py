@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ from tests.people import COMPANIES
 from tests.samples import dragon_members, message_body
 
 AMBER = COMPANIES["amber"]
+# Whoever looks at dead letters hides them from others for a moment, so one visitor does it at a time.
+_LOOKING_AT_LETTERS = threading.Lock()
 PAGES = ("/", "/docs", "/openapi.json", "/static/console.css", "/health")
 
 
@@ -45,13 +48,16 @@ class Tour:
         ready = self.api.get("/ready")
         assert ready.status_code == 200, ready.text
         self._keep("GET /ready", ready)
-        self._keep("GET /operator/dead-letters", self.api.get("/operator/dead-letters?limit=1"))
-        self._keep("GET /operator/timeline: a dragon", self.api.get(f"/operator/timeline?id={self.dragon_path[9:]}"))
-        submission = self.post_dragon().headers["Location"].rpartition("/")[2]
-        self._keep("GET /operator/timeline: a submission", self.api.get(f"/operator/timeline?id={submission}"))
-        self._keep("GET /operator/timeline: a message", self.api.get(f"/operator/timeline?id={self.message_id}"))
-        for action in ("redrive", "replace", "delete"):
-            self._act(action, f"/operator/dead-letters/{self._letter()}")
+        with _LOOKING_AT_LETTERS:
+            self._ask("a dragon", self.dragon_path[9:])
+            self._ask("a submission", self.post_dragon().headers["Location"].rpartition("/")[2])
+            self._ask("a message", self.message_id)
+            self._keep("GET /operator/dead-letters", self.api.get("/operator/dead-letters?limit=1"))
+            for action in ("redrive", "replace", "delete"):
+                self._act(action, f"/operator/dead-letters/{self._letter()}")
+
+    def _ask(self, what: str, wanted: str) -> None:
+        self._keep(f"GET /operator/timeline: {what}", self.api.get(f"/operator/timeline?id={wanted}"))
 
     def _letter(self) -> str:
         """Bury a message of our own, as the consumer does; return the letter's id."""
