@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import requests
 
+from chalicelib.messages.listing import PARTS
 from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
@@ -26,13 +27,15 @@ Answered = Callable[[], requests.Response]
 class Route:
     """One route. `send` makes a new request each time, and `succeeds_with` are the statuses that mean success.
 
-    `spared` are the operations whose failure does not fail the request: the answer is 202 all the same.
+    `spared` are the operations whose failure does not fail the request: the answer is 202 all the same. `at_once` is
+    how many calls of one operation it makes at the same time, so that each may fail before the request does.
     """
 
     name: str
     send: Answered
     succeeds_with: frozenset[int]
     spared: frozenset[str] = frozenset()
+    at_once: int = 1
 
 
 @dataclass
@@ -118,7 +121,7 @@ def routes(api: Api, herd: Herd) -> list[Route]:
         Route("GET /submissions", lambda: api.get("/submissions?limit=5"), frozenset({200})),
         # Without a look in the index, the message is accepted all the same.
         Route("POST /post-message", lambda: post(api, a_message()), frozenset({202}), frozenset({"GetItem"})),
-        Route("GET /messages", lambda: api.get("/messages?limit=5", "amber"), frozenset({200})),
+        Route("GET /messages", lambda: api.get("/messages?limit=5", "amber"), frozenset({200}), at_once=PARTS),
         Route("GET /message/{id}", lambda: api.get(location, "amber"), frozenset({200})),
         Route("GET /message/{id} of any company", lambda: api.get(location), frozenset({200})),
     ]
