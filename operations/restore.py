@@ -23,13 +23,12 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dragons.document import Document, DocumentCorrupt, moved_to
 from chalicelib.dragons.dynamodb import DRAGONS, ENTRY, FENCE, PART, SORT_KEY
 from devstack.settings import DevstackError
-from operations import PROJECT, dragon_rows, versions
+from operations import dragon_rows, resources, versions
 from operations.contents import PLACE, of_this_environment
 from operations.reach import reach
 from operations.stages import STAGES
@@ -172,7 +171,7 @@ def _set_up(dynamodb: Any, table: str, stage: str, store: str) -> None:
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/pointintimerecovery_restores.html
     """
-    template = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+    template = resources.template()
     properties = template["Resources"][store]["Properties"]
     dynamodb.update_continuous_backups(
         TableName=table, PointInTimeRecoverySpecification=properties["PointInTimeRecoverySpecification"]

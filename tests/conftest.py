@@ -1,18 +1,25 @@
 """What all suites share. Nothing here touches AWS settings, because the e2e suite has its own."""
 
 import gc
+import importlib
 import io
+import pkgutil
+import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
+from pytest_cov.engine import CovController
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
+import chalicelib
 from chalicelib.telemetry import handler
 from tests import network
 from tests.people import verified_stage
@@ -20,11 +27,10 @@ from tests.turns import turn
 
 pytest.register_assert_rewrite("tests.protocols.dragon_repository")
 
-# Coverage measures the unit and contract tests, and of the integration tests those that call the service by its routes.
-# In these folders, the service runs in other processes, or tracing would make threads that race for a document three
-# times as slow. Tracing takes half as long again, so what mostly waits for moto goes without it, too.
-NOT_MEASURED = {"deploy", "e2e", "proof"}
-MEASURED_IF_IT_ASKS_FOR = {"integration": "service"}
+# Coverage measures the unit tests of what it measures, and of the integration tests these. Elsewhere, the service runs
+# in other processes. Tracing takes as long again as the tests, so whatever adds no line goes without it: the other
+# tests, those that try very many values, and collecting.
+MEASURED = re.compile(r"test_(\w+_routes?|dead_letters|message_list|readiness|trace)\.py")
 
 # The tests of each of these folders share a devstack, so one worker runs them all. They take longest. These of their
 # files take half of that, on another worker's devstack.
@@ -70,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Move tests that look back on a whole run to the end of their folder, and the proving ground's tests after others.
 
     The proving ground starts while those others run. Workers begin with the folders that take longest; the quick tests
-    fill the time that is left. Tests in the slow folders are excluded from coverage.
+    fill the time that is left.
     """
     if verified_stage():
         _leave_out(items)
@@ -83,11 +89,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return folders.index(item.path.parent), bool(item.get_closest_marker("looks_back")), on_proving_ground
 
     items.sort(key=place)
-    for item in items:
-        folder = item.path.parent.name
-        asked_for = MEASURED_IF_IT_ASKS_FOR.get(folder)
-        if folder in NOT_MEASURED or (asked_for and asked_for not in getattr(item, "fixturenames", ())):
-            item.add_marker("no_cover")
+
+
+def _is_measured(item: pytest.Item) -> bool:
+    """Tell whether coverage counts what a test runs."""
+    if item.get_closest_marker("slow"):
+        return False
+    if item.path.parent.name == "integration":
+        return MEASURED.fullmatch(item.path.name) is not None
+    return item.path.parent.name == "unit" and _imports_the_service(item.path)
+
+
+@cache
+def _imports_the_service(file: Path) -> bool:
+    return re.search(r"^(from|import) (app|chalicelib)\b", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def _leave_out(items: list[pytest.Item]) -> None:
@@ -104,12 +119,45 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Import what coverage measures, and let it rest while tests are collected."""
+    with ExitStack() as rest:
+        if _coverage(session.config):
+            for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
+                importlib.import_module(module.name)
+            rest.enter_context(_unmeasured(session.config))
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Let a test that is marked `alone` run while the other workers rest."""
-    if not _is_worker(item.config):
+    with ExitStack() as stack:
+        if not _is_measured(item):
+            stack.enter_context(_unmeasured(item.config))
+        if _is_worker(item.config):
+            folder, alone = Path(item.config.option.basetemp).parent, bool(item.get_closest_marker("alone"))
+            stack.enter_context(turn(folder, alone=alone))
         return (yield)
-    with turn(Path(item.config.option.basetemp).parent, alone=bool(item.get_closest_marker("alone"))):
-        return (yield)
+
+
+def _coverage(config: pytest.Config) -> CovController | None:
+    plugin = config.pluginmanager.getplugin("_cov")
+    controller: CovController | None = plugin and plugin.cov_controller
+    return controller
+
+
+@contextmanager
+def _unmeasured(config: pytest.Config) -> Iterator[None]:
+    """Let coverage rest. The plugin has a marker for that, but it does not count for what fixtures do."""
+    coverage = _coverage(config)
+    if coverage:
+        coverage.pause()
+    try:
+        yield
+    finally:
+        if coverage:
+            coverage.resume()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

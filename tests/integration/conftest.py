@@ -20,6 +20,7 @@ from chalicelib.dragons.workflow import DragonWorkflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.step_functions import FakeStepFunctions
 from tests.integration.service import Service, workflow_of
+from tests.integration.snapshot import Snapshot
 from tests.integration.stage import Stage
 
 REGION = "us-east-1"
@@ -41,15 +42,26 @@ def moto_aws() -> Iterator[MockAWS]:
         aws.forget_clients()
 
 
+@pytest.fixture(scope="session")
+def empty_stage(moto_aws: MockAWS) -> Snapshot:
+    """What the account holds once the stage's resources have been made."""
+    moto_aws.reset()
+    Stage.created()
+    return Snapshot.taken(REGION)
+
+
 @pytest.fixture
-def stage(moto_aws: MockAWS, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage(moto_aws: MockAWS, empty_stage: Snapshot, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """An AWS account that holds the stage's empty resources and nothing else.
 
     Few fences, because moto copies all items for each transaction.
     """
     monkeypatch.setattr(dynamodb, "FENCES", FENCES)
     moto_aws.reset()
-    return Stage.created()
+    empty_stage.put_back(REGION)
+    stage = Stage.with_new_queues()
+    stage.put_document(b"[]")  # it is as old as the test, whatever that takes for the time
+    return stage
 
 
 @pytest.fixture
@@ -77,6 +89,7 @@ def app_anew(step_functions: FakeStepFunctions, patching: pytest.MonkeyPatch) ->
     """Return app.py as a new Lambda instance has it: no settings read, no document held."""
     import app as fresh  # noqa: PLC0415 - it reads the environment
 
+    patching.delenv("AWS_EXECUTION_ENV", raising=False)  # each Chalice says there that it is one, and requests tell it
     patching.setattr(gc, "freeze", lambda: None)  # what a test leaves behind would never be collected
     fresh = importlib.reload(fresh)
     clock = FakeClock()

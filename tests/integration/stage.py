@@ -94,11 +94,7 @@ class Stage:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("part", "sort_key")],
             KeySchema=_key("part", "sort_key"),
         )
-        queues = [
-            aws.sqs().create_queue(QueueName=name)["QueueUrl"]
-            for name in ("dragonpost-local-messages", "dragonpost-local-messages-dead")
-        ]
-        stage = cls(*queues)
+        stage = cls.with_new_queues()
         stage.put_parameters(
             dragon_data_bucket_name=DRAGON_BUCKET,
             dragon_data_file_name=DRAGON_FILE,
@@ -116,6 +112,15 @@ class Stage:
         )
         stage.put_document(b"[]")
         return stage
+
+    @classmethod
+    def with_new_queues(cls) -> Stage:
+        """Make the queues. There is everything else already."""
+        queues = [
+            aws.sqs().create_queue(QueueName=name)["QueueUrl"]
+            for name in ("dragonpost-local-messages", "dragonpost-local-messages-dead")
+        ]
+        return cls(*queues)
 
     def put_parameters(self, **values: str) -> None:
         """Set parameters of the stage."""

@@ -12,9 +12,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
-from operations import PROJECT
+from operations import PROJECT, resources
 from operations.stages import STAGES
 from tests.e2e.homes import registry_in_dynamodb
 from tests.e2e.running import Api, Devstack
@@ -402,7 +401,7 @@ def _calls_of_the_definition() -> Iterator[Call]:
 
 
 def _resources() -> dict[str, Any]:
-    template = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+    template = resources.template()
     return dict(template["Resources"])
 
 

@@ -14,20 +14,19 @@ from typing import Any
 
 import botocore.session
 import pytest
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from botocore.loaders import create_loader
 
 from app import app
 from chalicelib import telemetry
 from chalicelib.settings import Settings, Source
-from operations import PROJECT, functions
+from operations import PROJECT, functions, resources
 from operations.deploy import adoption, target
 from operations.generate import chalice_config, live_alias, policies
 from operations.stages import EMBEDDED, NAME_LETTERS_MAX, STAGES, Stage
 
 # --- What AWS refuses -------------------------------------------------------------------------------------------------
 
-TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+TEMPLATE = resources.template()
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
 PARTITIONS = create_loader().load_data("endpoints")["partitions"]
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"] | OVERRIDES["Resources"]

@@ -20,13 +20,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from operations import PROJECT
+from operations import PROJECT, resources
 from operations.deploy import __main__ as command_line
 from operations.deploy import adoption, package, release, stage
 from operations.deploy.commands import ARCHITECTURE, DeployError, run
@@ -50,7 +49,7 @@ OF_DEV = "Stage=dev KeepData=false Tracing=on"
 CREATED = "Changeset created successfully. Run:\naws cloudformation describe-change-set --change-set-name arn:cs\n"
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
 NO_STAGE = {"cloudformation": FakeCloudFormation(None, {})}.__getitem__
-RESOURCES = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+RESOURCES = resources.template()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 from chalice.app import Chalice
 from chalice.awsclient import TypedAWSClient
 
@@ -45,7 +44,7 @@ CONFIG = read_json(".chalice", "config.json")
 WORKFLOW = read_json("infrastructure", "dragons.asl.json")
 STATES: dict[str, Any] = WORKFLOW["States"]
 OVERRIDES = read_json("infrastructure", "app-overrides.json")
-TEMPLATE = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+TEMPLATE = resources.template()
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 ALARMS: dict[str, Any] = {
     name: resource["Properties"]

@@ -6,12 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
-from operations import PROJECT, destroy, forget, restore, stores
+from operations import destroy, forget, resources, restore, stores
 from operations.stores import STORES, StageOutdated, Standing
 
-TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "infrastructure" / "resources.yaml").read_text(encoding="utf-8"))
+TEMPLATE = resources.template()
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 
 # What holds nothing of its own, or only what it was given by the template. Log groups expire by themselves.
