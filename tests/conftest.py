@@ -75,14 +75,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolde
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Move tests that look back on a whole run to the end of their folder, and the proving ground's tests after others.
 
-    The proving ground starts while those others run. Workers begin with the folders that take longest; the quick tests
-    fill the time that is left.
+    The proving ground starts while those others run. Workers begin with the folders that take longest, then deploy; the
+    quick tests fill the time that is left.
     """
     if verified_stage():
         _leave_out(items)
     folders = list(dict.fromkeys(item.path.parent for item in items))
     if _is_worker(config):
-        folders.sort(key=lambda folder: folder.name not in SHARE_A_DEVSTACK)
+        folders.sort(key=lambda folder: (folder.name not in SHARE_A_DEVSTACK, folder.name != "deploy"))
 
     def place(item: pytest.Item) -> tuple[int, bool, bool]:
         on_proving_ground = "proving_ground" in getattr(item, "fixturenames", ())

@@ -31,7 +31,7 @@ from operations.dragon_rows import add
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.integration import conftest as on_moto
-from tests.integration.conftest import app, stage, step_functions  # noqa: F401 - fixtures
+from tests.integration.conftest import app, empty_stage, stage, step_functions  # noqa: F401 - fixtures
 from tests.integration.service import OPERATOR, Answer, Service
 from tests.integration.stage import DRAGONS, Stage
 from tests.lambda_events import claims
