@@ -42,7 +42,7 @@ def moto_aws() -> Iterator[MockAWS]:
         aws.forget_clients()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_stage(moto_aws: MockAWS) -> Snapshot:
     """What the account holds once the stage's resources have been made."""
     moto_aws.reset()
