@@ -6,6 +6,7 @@ docs/embedded-aws.md says in what it differs here from what ships.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -320,7 +321,18 @@ class TestLooking:
         happened = deployed.run("operations.trace", "--id", place.rpartition("/")[2])
         refused = deployed.run("operations.trace", "--id", reported.headers["X-Request-Id"])
 
-        assert f"ok   deployed      {APP_STACK} " in healthy.stdout, healthy.stderr
+        told = gateway.get("/health", None).json()
+        for line in (
+            r"ok   health +GET /health answers 200 in \d+ ms, at https://.+",
+            rf"ok   version +{told['version']}, commit {told['commit'] or 'unknown'}",
+            rf"ok   deployed +{RESOURCES_STACK} 20.+ ago\)",
+            rf"ok   deployed +{APP_STACK} 20.+ ago\)",
+            rf"ok   consumer +{CONSUMER}:live gets messages \(Enabled\)",
+            r"ok   queue +\d+ waiting, \d+ being delivered; the (age of the oldest is not known|oldest has been).+",
+            r"(ok   dead letters +none|ILL  dead letters +\d+)",
+            r"(ok   alarms +none of \d+ goes off|ILL  alarm +dragonpost-prod-.+)",
+        ):
+            assert re.search(f"^{line}$", healthy.stdout, re.MULTILINE), (line, healthy.stdout, healthy.stderr)
         assert happened.stdout.splitlines()[0].endswith(": stored"), happened.stderr
         assert "log /aws/lambda/dragonpost-prod-store_messages" in happened.stdout
         assert "rejected (duplicate): A dragon named" in refused.stdout, refused.stderr
