@@ -5,7 +5,6 @@ It is on an embedded AWS over TLS, which has no CodeDeploy: the alias moves at o
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -18,7 +17,7 @@ from tests.deploy.prod import Prod
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.proof.holdings import Holdings
-from tests.proof.report import Report
+from tests.proof.report import Report, only_at_full_scale
 from tests.proof.tour import Tour
 from tests.proof.visitors import Visitors, visiting
 
@@ -47,9 +46,7 @@ EDITED = {
 }
 BEFORE, AFTER = {"ok", "ready"}, {"ok, released", "ready, released"}
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="deploys a stage several times: make prove"
-)
+pytestmark = only_at_full_scale("deploys a stage several times")
 
 
 @pytest.fixture(scope="module")
