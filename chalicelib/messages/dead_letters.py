@@ -45,7 +45,7 @@ class LetterGone(Exception):
 
 
 class QueueTooLong(aws.DependencyUnavailable):
-    """The time did not suffice to read the queue to its end, so nobody knows whether it has the letter."""
+    """The queue was not read to its end, for lack of time or of an answer: nobody knows whether it has the letter."""
 
     def __init__(self) -> None:
         super().__init__("SQS", "the queue of dead letters was not read to its end")
@@ -142,9 +142,9 @@ class DeadLetters:
         """Yield every letter that was on the queue when the call began, each once.
 
         While you iterate, the letters are hidden from others, for at most the time that they are held. If the queue
-        takes longer than that to read, or if letters keep arriving, there may be more letters, and `read_whole` is
-        False. When the iteration ends, however it ends, the letters that are still on the queue become visible again
-        at once.
+        takes longer than that to read, if letters keep arriving, or if an answer with letters may have been lost, there
+        may be more letters, and `read_whole` is False. When the iteration ends, however it ends, the letters that are
+        still on the queue become visible again at once.
         """
         begun = datetime.now(UTC)
         self.read_whole = True
@@ -211,18 +211,17 @@ class DeadLetters:
 
     def _receive(self) -> Sequence[MessageTypeDef]:
         with aws.calling("SQS"):
-            return (
-                self._sqs()
-                .receive_message(
-                    QueueUrl=self._queues.message_dead_letter_queue_url,
-                    MaxNumberOfMessages=BATCH_MAX,
-                    WaitTimeSeconds=POLL_S,
-                    VisibilityTimeout=int(self._held_s),
-                    MessageAttributeNames=["All"],
-                    MessageSystemAttributeNames=["SentTimestamp"],
-                )
-                .get("Messages", [])
+            answer = self._sqs().receive_message(
+                QueueUrl=self._queues.message_dead_letter_queue_url,
+                MaxNumberOfMessages=BATCH_MAX,
+                WaitTimeSeconds=POLL_S,
+                VisibilityTimeout=int(self._held_s),
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["SentTimestamp"],
             )
+        if answer["ResponseMetadata"]["RetryAttempts"]:
+            self.read_whole = False  # an answer that was lost may have had letters, which are hidden now
+        return answer.get("Messages", [])
 
     def _release(self, receipt_handles: Sequence[str]) -> None:
         """Make letters visible again. Those that were deleted, or are visible already, SQS refuses one by one.

@@ -6,6 +6,7 @@ docs/embedded-aws.md says in what it differs here from what ships.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from chalicelib.dragons.document import moved_to
 from operations import dragon_rows
 from operations.functions import API, ROUTED, deployed_name
+from operations.generate import live_alias
 from operations.stages import STAGES
 from tests.deploy.deployer import USER
 from tests.deploy.embedded_aws import embedded_aws
@@ -32,7 +34,7 @@ from tests.proof.policies import grants
 from tests.proof.tour import Tour
 
 CONSUMER = deployed_name("store_messages", STAGE)
-RELEASED = (*(deployed_name(function, STAGE) for function in ROUTED), CONSUMER)
+RELEASED = tuple(deployed_name(function, STAGE) for function in live_alias.released())
 
 # What nothing here needs of what whoever deploys may call: tests/proof/test_prods_life.py destroys the stage and
 # deploys it over what stayed. Only packages older than 90 days are deleted (tests/integration/test_artifacts.py).
@@ -225,7 +227,7 @@ class TestWhatIsDeployed:
             f"{deployed_name(function, STAGE)}:live/invocations" for function in ROUTED
         }
         assert mapping["FunctionArn"].endswith(f":{CONSUMER}:live")
-        assert [versions(deployed, function) for function in RELEASED] == [["1"]] * 3
+        assert {name: versions(deployed, name) for name in RELEASED} == {name: ["1"] for name in RELEASED}
 
 
 class TestInUse:
@@ -319,7 +321,18 @@ class TestLooking:
         happened = deployed.run("operations.trace", "--id", place.rpartition("/")[2])
         refused = deployed.run("operations.trace", "--id", reported.headers["X-Request-Id"])
 
-        assert f"ok   deployed      {APP_STACK} " in healthy.stdout, healthy.stderr
+        told = gateway.get("/health", None).json()
+        for line in (
+            r"ok   health +GET /health answers 200 in \d+ ms, at https://.+",
+            rf"ok   version +{told['version']}, commit {told['commit'] or 'unknown'}",
+            rf"ok   deployed +{RESOURCES_STACK} 20.+ ago\)",
+            rf"ok   deployed +{APP_STACK} 20.+ ago\)",
+            rf"ok   consumer +{CONSUMER}:live gets messages \(Enabled\)",
+            r"ok   queue +\d+ waiting, \d+ being delivered; the (age of the oldest is not known|oldest has been).+",
+            r"(ok   dead letters +none|ILL  dead letters +\d+)",
+            r"(ok   alarms +none of \d+ goes off|ILL  alarm +dragonpost-prod-.+)",
+        ):
+            assert re.search(f"^{line}$", healthy.stdout, re.MULTILINE), (line, healthy.stdout, healthy.stderr)
         assert happened.stdout.splitlines()[0].endswith(": stored"), happened.stderr
         assert "log /aws/lambda/dragonpost-prod-store_messages" in happened.stdout
         assert "rejected (duplicate): A dragon named" in refused.stdout, refused.stderr

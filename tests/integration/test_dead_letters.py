@@ -17,7 +17,7 @@ import boto3
 import pytest
 
 from chalicelib.messages import dead_letters as queue_module
-from chalicelib.messages.dead_letters import DeadLetters, Queues
+from chalicelib.messages.dead_letters import DeadLetters, Queues, QueueTooLong
 from operations import dead_letters
 from operations.dead_letters import DeadLetterError
 from tests.integration.stage import Stage
@@ -244,6 +244,20 @@ def test_a_queue_that_takes_longer_to_read_than_letters_stay_hidden_is_read_once
     assert "There may be more" in listed
     with pytest.raises(DeadLetterError, match="not found: the queue was not read to its end within 0 s"):
         dead_letters.show(letters, "nothing")
+
+
+def test_a_letter_that_a_lost_answer_may_have_had_is_not_said_to_be_gone(
+    letters: DeadLetters, buried: Callable[..., str], stage: Stage, sqs: Any
+) -> None:
+    """The attempt that was lost has hidden it from the next one."""
+    letter_id = buried()
+    sqs.receive_message(QueueUrl=stage.dead_letter_queue_url)
+    sqs.meta.events.register(
+        "after-call.sqs.ReceiveMessage", lambda parsed, **_: parsed["ResponseMetadata"].update(RetryAttempts=1)
+    )
+
+    with pytest.raises(QueueTooLong), letters.held(letter_id):
+        pytest.fail("it is hidden")
 
 
 def test_all_are_redriven_with_their_correlation_ids_and_without_the_reason(

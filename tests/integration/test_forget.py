@@ -17,15 +17,14 @@ from chalicelib.messages import dead_letters
 from chalicelib.messages.model import message_from
 from chalicelib.messages.stored import StoredMessage
 from operations import forget, versions
-from operations.stores import BUCKET, POOL, QUEUE, TABLE, WORKFLOW
+from operations.stores import POOL
 from tests.fakes.settings import FakeSettings
-from tests.fakes.stacks import FakeCloudFormation, FakeStack
-from tests.integration.stage import DRAGON_BUCKET, DRAGONS, MESSAGE_BUCKET, SUBMISSIONS, Stage
+from tests.integration.stage import DRAGONS, MESSAGE_BUCKET, SUBMISSIONS, Stage
 from tests.integration.stage import TABLE as TABLE_NAME
+from tests.integration.whole_stage import REGION, clients_of
 from tests.samples import COMPANY, dragon, dragon_members, message_body
 
 OTHER = "11111111-2222-4333-8444-555555555555"
-REGION = "us-east-1"
 
 
 @pytest.fixture(autouse=True)
@@ -39,26 +38,9 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clients(stage: Stage) -> Callable[[str], Any]:
     """Clients of a whole stage: also a user pool and a workflow."""
-    made = {name: boto3.client(name, region_name=REGION) for name in ("cognito-idp", "stepfunctions")}  # type: ignore[call-overload]
-    made |= {"s3": aws.s3(), "dynamodb": aws.dynamodb(), "sqs": aws.sqs(), "ssm": aws.ssm()}
-    pool = made["cognito-idp"].create_user_pool(PoolName="dragonpost-local", UsernameAttributes=["email"])
-    workflow = made["stepfunctions"].create_state_machine(
-        name="dragonpost-local-dragons",
-        definition='{"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}',
-        roleArn="arn:aws:iam::123456789012:role/steps",
-    )
-    stack = FakeStack({
-        "DragonBucket": (BUCKET, DRAGON_BUCKET),
-        "MessageBucket": (BUCKET, MESSAGE_BUCKET),
-        "MessageTable": (TABLE, TABLE_NAME),
-        "SubmissionTable": (TABLE, SUBMISSIONS),
-        "DragonTable": (TABLE, DRAGONS),
-        "MessageQueue": (QUEUE, stage.queue_url),
-        "MessageDeadLetterQueue": (QUEUE, stage.dead_letter_queue_url),
-        "DragonWorkflow": (WORKFLOW, workflow["stateMachineArn"]),
-        "UserPool": (POOL, pool["UserPool"]["Id"]),
-    })  # fmt: skip
-    made["cloudformation"] = FakeCloudFormation(aws.s3(), {"dragonpost-local-resources": stack})
+    cognito = boto3.client("cognito-idp", region_name=REGION)
+    pool = cognito.create_user_pool(PoolName="dragonpost-local", UsernameAttributes=["email"])["UserPool"]["Id"]
+    made = {**clients_of(stage, UserPool=(POOL, pool)), "cognito-idp": cognito}
     return made.__getitem__
 
 

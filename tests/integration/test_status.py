@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,16 +55,21 @@ class Lambda:
         return {"LastModified": (datetime.now(UTC) - timedelta(minutes=5)).isoformat()}
 
 
+COMMIT = "5ad1f6d0c7c24f6a0a3a3b3c1f0e9d8c7b6a5940"
+HEALTHY = {"status": "ok", "version": "1.2.3", "commit": COMMIT}
+
+
 class Served:
-    """An API that answers with these statuses."""
+    """An API that answers `GET /health` like this."""
 
     url = "https://api.example/local"
 
-    def __init__(self, health: int = 200, document: int = 200) -> None:
-        self._statuses = {"/health": health, "/openapi.json": document}
+    def __init__(self, told: Any = HEALTHY, status: int = 200) -> None:
+        self._answer = Answer(status, Message(), json.dumps(told).encode())
 
-    def send(self, _method: str, path: str) -> Answer:
-        return Answer(self._statuses[path], {}, b'{"info": {"version": "1.2.3"}}')  # type: ignore[arg-type]
+    def send(self, method: str, path: str) -> Answer:
+        assert (method, path) == ("GET", "/health")
+        return self._answer
 
 
 @pytest.fixture
@@ -121,11 +128,11 @@ def test_a_stage_that_is_well_has_nothing_to_do(clients: Clients, capsys: pytest
     assert capsys.readouterr().out.splitlines()[0].endswith(": all is well")
 
 
-def test_it_tells_version_and_last_deployment(clients: Clients) -> None:
+def test_it_tells_version_commit_and_last_deployment(clients: Clients) -> None:
     [version] = found(clients, "version")
     resources, app = found(clients, "deployed")
 
-    assert version.found == "1.2.3"
+    assert version.found == f"1.2.3, commit {COMMIT}"
     assert resources.found == f"{STACKS[0]} {clients('cloudformation').deployed_at:%Y-%m-%d %H:%M:%SZ} (2 h ago)"
     assert app.found.startswith(STACKS[1])
 
@@ -223,15 +230,27 @@ def test_an_app_of_chalice_deploy_is_told_by_its_function(clients: Clients) -> N
     assert found(clients, "deployed")[1].found.endswith("(5 min ago), by `chalice deploy`")
 
 
-@pytest.mark.parametrize(
-    ("served", "what"), [(Served(health=503), "health"), (Served(document=500), "version")], ids=["health", "version"]
-)
-def test_an_api_that_does_not_answer_is_ill(
-    clients: Clients, monkeypatch: pytest.MonkeyPatch, served: Served, what: str
-) -> None:
-    monkeypatch.setattr(status, "api_of", lambda *_: served)
+def test_an_api_that_does_not_answer_is_ill(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "api_of", lambda *_: Served(status=503))
 
-    assert [(each, after) for each, _, after in ill(clients)] == [(what, "make logs STAGE=local FUNCTION=api")]
+    assert [(each, after) for each, _, after in ill(clients)] == [("health", "make logs STAGE=local FUNCTION=api")]
+
+
+def test_a_commit_that_nobody_knew_is_said_to_be_unknown(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "api_of", lambda *_: Served({**HEALTHY, "commit": None}))
+
+    [version] = found(clients, "version")
+
+    assert (version.how, version.found) == (How.WELL, "1.2.3, commit unknown")
+
+
+@pytest.mark.parametrize("told", [{"status": "ok"}, "ok"])
+def test_a_stage_that_is_too_old_to_tell_its_version_is_to_be_deployed(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setattr(status, "api_of", lambda *_: Served(told))
+
+    assert [(each, after) for each, _, after in ill(clients)] == [("version", "make deploy STAGE=local")]
 
 
 def test_what_may_not_be_looked_at_is_told_and_hides_nothing_else(stage: Stage, clients: Clients) -> None:

@@ -19,15 +19,13 @@ from chalicelib.messages import dead_letters
 from chalicelib.messages.model import Message, message_from
 from chalicelib.messages.stored import StoredMessage
 from operations import logs
-from operations.stores import BUCKET, QUEUE, TABLE, WORKFLOW
 from operations.trace import __main__ as command
 from operations.trace import lines as lines_module
-from tests.fakes.stacks import FakeCloudFormation, FakeStack
 from tests.integration.stage import DRAGON_BUCKET, DRAGONS, MESSAGE_BUCKET, SUBMISSIONS, Stage
 from tests.integration.stage import TABLE as TABLE_NAME
+from tests.integration.whole_stage import REGION, clients_of
 from tests.samples import COMPANY, MESSAGE_ID, OTHER_COMPANY, dragon_members, message_body
 
-REGION = "us-east-1"
 REQUEST, SUBMISSION, PHONE = "request-1234", "5e0f6d8a-0000-4000-8000-000000000001", "+15555550123"
 API, CONSUMER, ADDS = (f"/aws/lambda/dragonpost-local{name}" for name in ("", "-store_messages", "-add_dragon"))
 
@@ -45,27 +43,11 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def clients(stage: Stage) -> Clients:
     """Clients of a whole stage, with the functions' logs."""
-    made = {name: boto3.client(name, region_name=REGION) for name in ("logs", "stepfunctions")}  # type: ignore[call-overload]
-    made |= {"s3": aws.s3(), "dynamodb": aws.dynamodb(), "sqs": aws.sqs(), "ssm": aws.ssm()}
+    made = clients_of(stage)
+    made["logs"] = boto3.client("logs", region_name=REGION)
     for group in (API, CONSUMER, ADDS):
         made["logs"].create_log_group(logGroupName=group)
         made["logs"].create_log_stream(logGroupName=group, logStreamName="a")
-    workflow = made["stepfunctions"].create_state_machine(
-        name="dragonpost-local-dragons",
-        definition='{"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}',
-        roleArn="arn:aws:iam::123456789012:role/steps",
-    )
-    stack = FakeStack({
-        "DragonBucket": (BUCKET, DRAGON_BUCKET),
-        "MessageBucket": (BUCKET, MESSAGE_BUCKET),
-        "MessageTable": (TABLE, TABLE_NAME),
-        "SubmissionTable": (TABLE, SUBMISSIONS),
-        "DragonTable": (TABLE, DRAGONS),
-        "MessageQueue": (QUEUE, stage.queue_url),
-        "MessageDeadLetterQueue": (QUEUE, stage.dead_letter_queue_url),
-        "DragonWorkflow": (WORKFLOW, workflow["stateMachineArn"]),
-    })  # fmt: skip
-    made["cloudformation"] = FakeCloudFormation(aws.s3(), {"dragonpost-local-resources": stack})
     return made.__getitem__
 
 

@@ -215,6 +215,8 @@ class FaultProxy:
             return False
         if fault in _STATUS:
             answer = _faulty(fault, request)
+            if message.method == "HEAD":  # whose answer has no body, but the headers of one
+                answer = answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
         else:
             if fault is Fault.DELAY and rule:
                 await asyncio.sleep(rule.seconds)

@@ -8,15 +8,17 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from operations import functions as declared
+from operations.functions import deployed_name
+from operations.stages import EMBEDDED
 from tests.e2e.running import Devstack
 from tests.e2e.waiting import until
 
-API = "dragonpost-local"
-STORE_MESSAGES = "dragonpost-local-store_messages"
-VALIDATE_DRAGON = "dragonpost-local-validate_dragon"
-ADD_DRAGON = "dragonpost-local-add_dragon"
-OPERATORS = "dragonpost-local-operator_api"
-ALL = (API, OPERATORS, STORE_MESSAGES, VALIDATE_DRAGON, ADD_DRAGON)
+API = deployed_name(declared.API, EMBEDDED)
+OPERATORS = deployed_name(declared.OPERATORS, EMBEDDED)
+STORE_MESSAGES = deployed_name("store_messages", EMBEDDED)
+VALIDATE_DRAGON = deployed_name("validate_dragon", EMBEDDED)
+ADD_DRAGON = deployed_name("add_dragon", EMBEDDED)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+
+def only_at_full_scale(why: str) -> pytest.MarkDecorator:
+    """Return the mark of what is not for the fast scale, for this reason."""
+    return pytest.mark.skipif(_scale() != "full", reason=f"{why}: make prove")
+
+
+def _scale() -> str:
+    return os.environ.get("PROOF_SCALE", "fast")
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -76,7 +87,7 @@ def from_environment() -> Report:
     """
     seed = int(os.environ.get("PROOF_SEED") or random.SystemRandom().randrange(10**9))
     os.environ["PROOF_SEED"] = str(seed)
-    scale = os.environ.get("PROOF_SCALE", "fast")
+    scale = _scale()
     if scale not in ("fast", "full"):
         raise ValueError(f"PROOF_SCALE must be fast or full, not {scale}")
     return Report(seed, Scale(scale))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import threading
 import time
@@ -25,7 +24,7 @@ import pytest
 import requests
 
 from chalicelib.messages.listing import PARTS
-from chalicelib.web.operators import are_for_operators
+from chalicelib.web.problems import NOT_READY
 from devstack.aws.deployment import Deployment
 from devstack.server.process import ApiServer, listen
 from devstack.settings import Settings
@@ -36,9 +35,9 @@ from tests.e2e.running import Api, Devstack, free_ports, listens
 from tests.e2e.waiting import until
 from tests.proof import functions
 from tests.proof.fault_proxy import SECRET, SECRET_HOST, Fault, FaultProxy, Rule
-from tests.proof.report import Report, Scale
+from tests.proof.report import Report, Scale, only_at_full_scale
 from tests.proof.roles import start_cold
-from tests.proof.routes import Herd, Route, routes
+from tests.proof.routes import READY, Herd, Route, operators_routes, routes
 
 SUITE = "3 the API under faults"
 ANSWERS_WITHIN_S = 29  # the limit of the gateway and of the function
@@ -50,6 +49,7 @@ ASKED_AFTERWARDS_MIN = 10
 PAGES = ("/", "/docs")  # they say where to sign in, which is a setting that the environment has
 # S3, Step Functions, SQS, DynamoDB.
 ONE_FOR_EACH_SERVICE = ("GET /dragons", "POST /dragons", "POST /post-message", "GET /message/{id}")
+OPERATORS_ROUTES_TRIED = 2  # at the fast scale
 OF_THE_REGISTRY = {"GET /dragons", "GET /dragons/{name}", "PUT /dragons/{name}", "DELETE /dragons/{name}"}
 # Pairs of routes that make no common call, each with the service that it calls.
 SLOW_TOGETHER = (
@@ -57,9 +57,7 @@ SLOW_TOGETHER = (
     {"DELETE /dragons/{name}": "s3", "POST /dragons, waiting": "states"},
 )
 
-needs_full_scale = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="tries the same in the registry's other home: make prove"
-)
+needs_full_scale = only_at_full_scale("tries the same in the registry's other home")
 
 LASTING = (
     Fault.THROTTLE,
@@ -74,6 +72,7 @@ LASTING = (
 QUICK = tuple(fault for fault in LASTING if fault is not Fault.HANG)
 # The SDK repeats these; a client must not notice if one happens once.
 PASSING = (Fault.THROTTLE, Fault.ERROR, Fault.REFUSE, Fault.CUT_BEFORE, Fault.CUT_AFTER, Fault.HANG)
+DONE_UNSEEN = (Fault.CUT_AFTER, Fault.HANG)  # the call is done, and its answer is lost
 
 # An answer must contain none of these: names, codes and addresses of AWS, its SDK and the embedded AWS.
 DETAILS = re.compile(
@@ -86,9 +85,12 @@ GATEWAY_HEADERS = frozenset({"x-amzn-requestid", "x-amz-request-id"})
 # The parts that docs/api.md promises to show, and hashes and cursors, whose letters may spell anything.
 PROMISED = re.compile(
     r'"execution_arn":"arn:aws:states:[^"]*:execution:dragonpost-local-dragons:[\w-]+"|"message_s3_key":|'
-    r'"submission_id":"[\w-]+"|/submissions/[\w-]+|^ETag: .*$|\bcursor=[\w-]+',
+    r'"submission_id":"[\w-]+"|/submissions/[\w-]+|^ETag: .*$|\bcursor=[\w-]+|'
+    r"\b(?:bucket|queue|table|workflow) dragonpost-local-[\w-]+",
     re.MULTILINE,
 )
+# And why a dependency is ill, in the answer that names it.
+REASON = re.compile(r"(?:DynamoDB|Parameter Store|S3|SQS|Step Functions) (?:refused|is not available)(?:: \w+)?")
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,15 @@ class Case:
 
     def expected(self) -> frozenset[int]:
         """Return the statuses that are correct for this case."""
+        if self.route.names:
+            return frozenset({503})
         if self.times and self.fault in PASSING:
-            return self.route.succeeds_with
+            lost = self.fault in DONE_UNSEEN and self.call.operation in self.route.unseen
+            return frozenset({503}) if lost else self.route.succeeds_with
         if self.call.operation in self.route.spared:
-            return frozenset({202})
-        if self.call.service == "sqs":
-            return frozenset({503})  # the queue did not accept the message, for whatever reason
+            return self.route.succeeds_with - {201}  # nobody can tell that it is done
+        if self.call.operation in self.route.unavailable:
+            return frozenset({503})
         return frozenset({{Fault.DENY: 500, Fault.HANG: 504}.get(self.fault, 503)})
 
 
@@ -139,17 +144,28 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
     longest_s: float = 0.0
 
-    def ask(self, case: str, send: Callable[[], requests.Response], expected: Set[int]) -> None:
+    def ask(self, case: str, send: Callable[[], requests.Response], expected: Set[int]) -> requests.Response:
         """Send a request, and check its answer."""
-        began = time.monotonic()
         answer = send()
-        self.check(case, answer, expected, time.monotonic() - began)
+        self.check(case, answer, expected, answer.elapsed.total_seconds())
+        return answer
 
     def check(self, case: str, answer: requests.Response, expected: Set[int], took_s: float) -> None:
         """Check one answer."""
         self.tried += 1
         self.longest_s = max(self.longest_s, took_s)
         self.wrong += [f"{case}: {fault}" for fault in _faults_of(answer, expected, took_s)]
+
+    def ask_of(self, case: Case) -> None:
+        """Send a request of a case, and check its answer. That of `GET /ready` names what is ill, and nothing else."""
+        answer = self.ask(str(case), case.route.send, case.expected())
+        if case.route.names and (named := _ill(answer)) != case.route.names[case.call.operation]:
+            self.wrong.append(f"{case}: names {named}")
+
+
+def _ill(answer: requests.Response) -> set[str]:
+    """Return what an answer of `GET /ready` names as ill."""
+    return {each["name"] for each in answer.json().get("dependencies", ()) if each["status"] == "ill"}
 
 
 def _faults_of(answer: requests.Response, expected: Set[int], took_s: float) -> Iterator[str]:
@@ -172,7 +188,8 @@ def _faults_of(answer: requests.Response, expected: Set[int], took_s: float) -> 
 def _shown(answer: requests.Response) -> str:
     """Return the headers and the body without the parts that the app promises to show."""
     headers = [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() not in GATEWAY_HEADERS]
-    return PROMISED.sub("", "\n".join([*headers, answer.text]))
+    shown = PROMISED.sub("", "\n".join([*headers, answer.text]))
+    return REASON.sub("", shown) if NOT_READY in answer.text else shown
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +203,22 @@ def proxy(proving_ground: Devstack) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture(scope="module")
+def operators_proxy(proving_ground: Devstack) -> Iterator[FaultProxy]:
+    """A proxy through which the function for operators reaches AWS."""
+    with (
+        FaultProxy(proving_ground.running["aws_url"], Random(0)) as running,
+        functions.reaching_aws_at(proving_ground, running.url, functions.OPERATORS),
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def for_operators(proving_apis: dict[str, Api]) -> list[Route]:
+    """The routes of the deployed API that the function for operators answers."""
+    return operators_routes(proving_apis["gateway"], proving_apis["local"])
+
+
+@pytest.fixture(scope="module")
 def every_route(proving_ground: Devstack, proving_apis: dict[str, Api]) -> Iterator[list[Route]]:
     """All routes of the deployed API."""
     herd = Herd(proving_ground, 1000)
@@ -193,22 +226,18 @@ def every_route(proving_ground: Devstack, proving_apis: dict[str, Api]) -> Itera
     herd.remove()
 
 
-def test_every_operation_that_needs_a_token_is_among_the_routes(every_route: list[Route]) -> None:
-    """These are the operations that call AWS. One that is missing among the routes would not be tried.
-
-    Operators' routes are answered by another function, which looks after faults of its own
-    (tests/integration/test_readiness.py, test_dead_letter_routes.py).
-    """
+def test_every_operation_that_needs_a_token_is_among_the_routes(
+    every_route: list[Route], for_operators: list[Route]
+) -> None:
+    """These are the operations that call AWS. One that is missing among the routes would not be tried."""
     document = json.loads((PROJECT / "chalicelib" / "web" / "static" / "openapi.json").read_text(encoding="utf-8"))
     with_token = {
         f"{method.upper()} {_nameless(path)}"
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
-        if method in ("get", "post", "put", "delete")
-        and operation.get("security", document.get("security"))
-        and not are_for_operators(path)
+        if method in ("get", "post", "put", "delete") and operation.get("security", document.get("security"))
     }
-    tried = {_nameless(re.split(", | of ", route.name)[0]) for route in every_route}
+    tried = {_nameless(re.split(", | of ", route.name)[0]) for route in (*every_route, *for_operators)}
     assert with_token == tried
 
 
@@ -220,6 +249,51 @@ def test_every_failing_call_gives_the_right_problem(
     proxy: FaultProxy, every_route: list[Route], proving_ground: Devstack, report: Report, rng: Random
 ) -> None:
     _try_every_call(every_route, proxy, proving_ground, report, rng)
+
+
+def test_every_failing_call_of_operators_gives_the_right_problem_or_names_what_is_ill(
+    operators_proxy: FaultProxy,
+    for_operators: list[Route],
+    report: Report,
+    scale: Scale,
+    rng: Random,
+) -> None:
+    """One case after the other: `GET /ready` asks what others have fail, and letters are hidden while one looks."""
+    chosen = for_operators if scale.name == "full" else rng.sample(for_operators, OPERATORS_ROUTES_TRIED)
+    calls = {route.name: _recorded(operators_proxy, route) for route in chosen}
+    cases = _cases(chosen, calls, scale, rng) if scale.name == "fast" else _operators_cases(chosen, calls, rng)
+    findings = Findings()
+    for case in cases:
+        _try([case], operators_proxy, findings)
+    report.add(
+        SUITE,
+        f"each failing AWS call of {len(calls)} routes for operators gives the right problem, or names what is ill",
+        tried=findings.tried,
+        survived=findings.tried - len(findings.wrong),
+        lost=len(findings.wrong),
+        note=f"{', '.join(sorted({str(case.call) for case in cases}))}; the longest answer took "
+        f"{findings.longest_s:.1f} s",
+    )
+    assert not findings.wrong, "\n".join(findings.wrong)
+
+
+def _operators_cases(every_route: list[Route], calls: dict[str, list[Call]], rng: Random) -> list[Case]:
+    """Return a case for each call of each route, and for each call and fault; of what hangs, for each service."""
+    makers: dict[Call, list[Route]] = {}
+    for route in every_route:
+        for call in calls[route.name]:
+            makers.setdefault(call, []).append(route)
+    cases = [Case(route, call, rng.choice(QUICK)) for call, affected in makers.items() for route in affected]
+    services = dict.fromkeys(call.service for call in makers)
+    hanging = {rng.choice([call for call in makers if call.service == service]) for service in services}
+    for call, affected in makers.items():
+        cases += [
+            Case(rng.choice(affected), call, fault, times)
+            for faults, times in ((LASTING, None), (PASSING, 1))
+            for fault in faults
+            if fault is not Fault.HANG or call in hanging
+        ]
+    return cases
 
 
 @needs_full_scale
@@ -327,11 +401,11 @@ def _start_anew(devstack: Devstack, api: Api) -> None:
 
 
 def _recorded(proxy: FaultProxy, route: Route) -> list[Call]:
-    """Return the calls that a route makes, except those for the settings."""
+    """Return the calls that a route makes, except those for the settings, which readiness asks for, too."""
     mark = len(proxy.calls)
     assert route.send().status_code in route.succeeds_with
     made = [Call(call.request.service, call.request.operation) for call in proxy.since(mark)]
-    return [call for call in dict.fromkeys(made) if call.service != "ssm"]
+    return [call for call in dict.fromkeys(made) if call.service != "ssm" or route.name == READY]
 
 
 def _cases(every_route: list[Route], calls: dict[str, list[Call]], scale: Scale, rng: Random) -> list[Case]:
@@ -367,7 +441,7 @@ def _try(cases: list[Case], proxy: FaultProxy, findings: Findings) -> None:
     rule = Rule(first.fault, first.call.service, first.call.operation, attempts=first.times, seconds=HANGS_S)
     mark = len(proxy.calls)
     with proxy.misbehaving(rule), ThreadPoolExecutor(len(cases)) as pool:
-        list(pool.map(lambda case: findings.ask(str(case), case.route.send, case.expected()), cases))
+        list(pool.map(findings.ask_of, cases))
     faulted = [call for call in proxy.since(mark, first.call.service, first.call.operation) if call.fault]
     attempts = Counter(call.request.sdk_call for call in faulted)
     # A request that this call fails makes no further one. One that succeeds may look again, or beat a rival.

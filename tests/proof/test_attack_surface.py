@@ -31,7 +31,7 @@ from tests.e2e.waiting import until
 from tests.lambda_events import claims, proxy_event
 from tests.proof import functions, logs
 from tests.proof.policies import policy, without
-from tests.proof.report import Report, Scale
+from tests.proof.report import Report, Scale, only_at_full_scale
 from tests.proof.roles import under_policy
 from tests.proof.tour import PAGES, Tour
 from tests.samples import dragon_members
@@ -40,7 +40,7 @@ SUITE = "9 attack surface"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 EVIL = "x-evil-header"
-needs_full_scale = pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="packages prod: make prove")
+needs_full_scale = only_at_full_scale("packages prod")
 FORGED = '{"level":"INFO","message":"forged"}'
 HOSTILE = (
     f"abcdefgh\r\n{EVIL}: 1",

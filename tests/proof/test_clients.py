@@ -17,11 +17,10 @@ import pytest
 from operations import client as clients
 from tests.e2e.running import TARGETS, Api
 from tests.people import COMPANIES
+from tests.proof.report import only_at_full_scale
 from tests.samples import dragon_members
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE") != "full", reason="installs what makes the TypeScript client: make prove"
-)
+pytestmark = only_at_full_scale("installs what makes the TypeScript client")
 
 SCRIPT = Path(__file__).with_name("typescript_client.mjs")
 RUNS_WITHIN_S = 120

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import threading
 import time
@@ -32,7 +31,7 @@ from tests.proof.awkward import AwkwardDynamoDB
 from tests.proof.fault_proxy import Fault, FaultProxy, Rule
 from tests.proof.homes import Document, Home, Table, client_of, deployed_home
 from tests.proof.registry import WriterProcess, all_dragons, distinct_names, persistently, spelled
-from tests.proof.report import Report
+from tests.proof.report import Report, only_at_full_scale
 from tests.samples import dragon
 
 SUITE = "1 concurrent reports"
@@ -44,9 +43,7 @@ HISTORY_EVENTS_TOLD = 20  # all attempts of the last step that failed, and the e
 REPORTED_AGAIN_MAX = 5
 WORKFLOW_ATTEMPTS = 3  # at a step that fails: infrastructure/dragons.asl.json
 
-needs_full_scale = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="restarts the function that adds: make prove"
-)
+needs_full_scale = only_at_full_scale("restarts the function that adds")
 
 
 def fire_rules(home: Home) -> list[Rule]:

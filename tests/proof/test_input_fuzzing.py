@@ -7,7 +7,6 @@ import gzip
 import inspect
 import io
 import json
-import os
 import re
 import uuid
 from collections import Counter
@@ -37,14 +36,12 @@ from tests.integration.stage import DRAGONS, Stage
 from tests.lambda_events import claims
 from tests.people import COMPANIES
 from tests.proof import inputs
-from tests.proof.report import Report, Scale
+from tests.proof.report import Report, Scale, only_at_full_scale
 
 SUITE = "8 input fuzzing"
 PROBLEM = "application/problem+json"
 JSON = {"Content-Type": "application/json"}
-needs_full_scale = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="tries the same in the registry's other home: make prove"
-)
+needs_full_scale = only_at_full_scale("tries the same in the registry's other home")
 MARK = "m4rk3d"  # no answer may contain these
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ from operations import PROJECT
 from tests.e2e.homes import registry_in_dynamodb
 from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
-from tests.proof.report import Report, Scale
+from tests.proof.report import Report, Scale, only_at_full_scale
 
 pytestmark = pytest.mark.alone
 
@@ -216,7 +215,7 @@ def test_steady_load_gets_no_server_errors_and_leaks_no_memory(
         assert growth < RSS_GROWTH_MAX
 
 
-@pytest.mark.skipif(os.environ.get("PROOF_SCALE", "fast") != "full", reason="the registry's other home: make prove")
+@only_at_full_scale("the registry's other home")
 def test_steady_load_on_the_registry_in_dynamodb_gets_no_server_errors(
     report: Report, company: str, proving_ground: Devstack, proving_apis: dict[str, Api]
 ) -> None:

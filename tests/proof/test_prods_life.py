@@ -9,7 +9,6 @@ without the rules by which objects expire, which are therefore not compared (doc
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -26,13 +25,11 @@ from tests.e2e.messages import a_message, post, stored
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.proof.policies import grants
-from tests.proof.report import Report
+from tests.proof.report import Report, only_at_full_scale
 from tests.proof.tour import Tour
 
 SUITE = "11 prod's life"
-pytestmark = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="deploys prod three times: make prove"
-)
+pytestmark = only_at_full_scale("deploys prod three times")
 AMOUNTS = ("20", "1e-7", "-0", "12345678901234567890.1234567890")
 DRAGONS = 4
 ALARM_EMAIL = "ada@dragonpost.example"

@@ -5,26 +5,25 @@ It is on an embedded AWS over TLS, which has no CodeDeploy: the alias moves at o
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from operations.functions import API, deployed_name
+from operations.generate import live_alias
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import Prod
 from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.proof.holdings import Holdings
-from tests.proof.report import Report
+from tests.proof.report import Report, only_at_full_scale
 from tests.proof.tour import Tour
 from tests.proof.visitors import Visitors, visiting
 
 SUITE = "14 releases"
 STAGE = "unheardof"
-RELEASED = [deployed_name(function, STAGE) for function in (API, "store_messages")]
+RELEASED = [deployed_name(function, STAGE) for function in live_alias.released()]
 ROUNDS_AROUND_IT = 3
 SETTLED_WITHIN_S = 60
 DOMAIN = "api.dragons.example"
@@ -40,12 +39,14 @@ CHOSEN = {
     "ApiDomainBasePath": "post",
 }
 
-# The release is seen in what GET /health answers.
-FILE, BEFORE, AFTER = "app.py", 'Health(status="ok",', 'Health(status="ok, released",'
+# A release is seen in what each of the API's two functions answers. Each file has the other text in the other version.
+EDITED = {
+    "app.py": ('Health(status="ok",', 'Health(status="ok, released",'),
+    "chalicelib/web/operators.py": ('Readiness(status="ready",', 'Readiness(status="ready, released",'),
+}
+BEFORE, AFTER = {"ok", "ready"}, {"ok, released", "ready, released"}
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="deploys a stage several times: make prove"
-)
+pytestmark = only_at_full_scale("deploys a stage several times")
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +80,29 @@ def versions(stage: Prod, function: str) -> list[str]:
     return [version["Version"] for version in listed if version["Version"] != "$LATEST"]
 
 
-def live(stage: Prod) -> list[str]:
+def live(stage: Prod) -> dict[str, str]:
     """Return the version that is called of each function that has the alias."""
     aws = stage.client("lambda")
-    return [aws.get_alias(FunctionName=function, Name="live")["FunctionVersion"] for function in RELEASED]
+    return {name: aws.get_alias(FunctionName=name, Name=live_alias.ALIAS)["FunctionVersion"] for name in RELEASED}
 
 
-def health(stage: Prod) -> str:
-    return str(Api(stage, "gateway").get("/health", None).json()["status"])
+def answered(stage: Prod, held: Holdings) -> set[str]:
+    """Return what the API's function and that for operators answer."""
+    api = Api(stage, "gateway", _tokens=held.tokens)
+    return {str(api.get(path).json()["status"]) for path in ("/health", "/ready")}
+
+
+class Everybody(Visitors):
+    """Those who visit a stage, and an operator, whose routes another function answers."""
+
+    def kinds(self) -> dict[str, Callable[[Api], None]]:
+        """Return what each visitor does in a round, by its name."""
+        return {**super().kinds(), "operator": self._look_after}
+
+    def _look_after(self, api: Api) -> None:
+        answer = self.ask(api, "GET /operator/dead-letters", "GET", "/operator/dead-letters?limit=1")
+        if answer is not None:
+            self._expect(answer, 200)
 
 
 def visited(visitors: Visitors, rounds: int) -> None:
@@ -97,7 +113,7 @@ def visited(visitors: Visitors, rounds: int) -> None:
 
 def deploy_while_visited(stage: Prod, held: Holdings, report: Report, what: str) -> None:
     """Deploy what the tree is now while clients go on using the stage: none is answered a 5xx, and nothing is lost."""
-    visitors = Visitors(stage, held.tokens, held.messages, set(held.dragons))
+    visitors = Everybody(stage, held.tokens, held.messages, set(held.dragons))
     with visiting(visitors):
         visited(visitors, ROUNDS_AROUND_IT)
         deployed = stage.deploy()
@@ -119,10 +135,11 @@ def lost(held: Holdings) -> dict[str, list[str]]:
     return gone | {"submissions": [at for at, was in held.submissions.items() if held.submission(at) != was]}
 
 
-def edit(project: Path, before: str, after: str) -> None:
-    text = (project / FILE).read_text(encoding="utf-8")
-    assert before in text
-    (project / FILE).write_text(text.replace(before, after), encoding="utf-8")
+def edit(stage: Prod, *, back: bool = False) -> None:
+    """Make the tree that is deployed the next version, or the one before."""
+    for file, versions_of_it in EDITED.items():
+        before, after = reversed(versions_of_it) if back else versions_of_it
+        stage.edit(file, lambda text, texts=(before, after): text.replace(*texts))
 
 
 class TestNewStage:
@@ -146,31 +163,31 @@ class TestReleases:
     def test_a_release_is_served_at_once_and_nobody_is_refused(
         self, stage: Prod, holdings: Holdings, report: Report
     ) -> None:
-        assert health(stage) == "ok"
-        edit(stage.project, BEFORE, AFTER)
+        assert answered(stage, holdings) == BEFORE
+        edit(stage)
 
         deploy_while_visited(stage, holdings, report, "a release")
 
-        assert health(stage) == "ok, released"
-        assert live(stage) == ["2", "2"]
+        assert answered(stage, holdings) == AFTER
+        assert live(stage) == dict.fromkeys(RELEASED, "2")
 
     def test_deploying_the_version_before_goes_back_and_nobody_is_refused(
         self, stage: Prod, holdings: Holdings, report: Report
     ) -> None:
-        edit(stage.project, AFTER, BEFORE)
+        edit(stage, back=True)
 
         deploy_while_visited(stage, holdings, report, "going back")
 
-        assert health(stage) == "ok"
-        assert live(stage) == ["3", "3"]
-        assert [versions(stage, function) for function in RELEASED] == [["1", "2", "3"]] * 2
+        assert answered(stage, holdings) == BEFORE
+        assert live(stage) == dict.fromkeys(RELEASED, "3")
+        assert {name: versions(stage, name) for name in RELEASED} == {name: ["1", "2", "3"] for name in RELEASED}
 
     def test_deploying_the_same_again_publishes_nothing(self, stage: Prod) -> None:
         deployed = stage.deploy()
 
         assert deployed.returncode == 0, deployed.stderr
         assert f"dragonpost-{STAGE}-app: nothing changes" in deployed.stderr
-        assert live(stage) == ["3", "3"]
+        assert live(stage) == dict.fromkeys(RELEASED, "3")
 
 
 class TestParameters:
@@ -180,7 +197,7 @@ class TestParameters:
         )["item"]  # fmt: skip
         groups = chosen.client("logs").describe_log_groups()["logGroups"]
 
-        bound = chosen.client("lambda").get_function_concurrency(FunctionName=RELEASED[0])
+        bound = chosen.client("lambda").get_function_concurrency(FunctionName=deployed_name(API, STAGE))
 
         every_method = limits["methodSettings"]["*/*"]
         assert (every_method["throttlingRateLimit"], every_method["throttlingBurstLimit"]) == (800, 400)
@@ -196,7 +213,9 @@ class TestParameters:
         assert (mapping["basePath"], mapping["stage"]) == ("post", STAGE)
 
     def test_the_alias_is_kept_started(self, chosen: Prod) -> None:
-        kept = chosen.client("lambda").get_provisioned_concurrency_config(FunctionName=RELEASED[0], Qualifier="live")
+        kept = chosen.client("lambda").get_provisioned_concurrency_config(
+            FunctionName=deployed_name(API, STAGE), Qualifier=live_alias.ALIAS
+        )
 
         assert kept["RequestedProvisionedConcurrentExecutions"] == 2
 

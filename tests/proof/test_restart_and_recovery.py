@@ -27,7 +27,7 @@ from tests.e2e.homes import move
 from tests.e2e.running import Api, Devstack, free_ports
 from tests.e2e.waiting import until
 from tests.proof.mounts import fill, make_room, read_only, small_disk
-from tests.proof.report import Report, Scale
+from tests.proof.report import Report, Scale, only_at_full_scale
 from tests.proof.tour import Tour
 
 SUITE = "10 restart and recovery"
@@ -35,9 +35,7 @@ DISK = "448m"  # a run asks for 192 MiB of room, and writes about 100
 ACCEPTED_WITHIN_S = 60  # a killed server is up again after a second or two
 STORED_WITHIN_S = 120
 
-needs_full_scale = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="starts devstacks of its own: make prove"
-)
+needs_full_scale = only_at_full_scale("starts devstacks of its own")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,7 @@ from tests.e2e.running import Api, Devstack, free_ports
 from tests.e2e.waiting import until
 from tests.proof import earlier
 from tests.proof.holdings import AMOUNTS, CLIENTS, LETTERS, REPORTED, Holdings, id_in, registry
-from tests.proof.report import Report
+from tests.proof.report import Report, only_at_full_scale
 from tests.proof.trail import recording
 from tests.proof.visitors import Visitors, visiting
 
@@ -43,9 +42,7 @@ SETTLED_WITHIN_S = 60
 DRAINED_WITHIN_S = 240  # a message whose delivery failed is delivered again after 180 s
 ROUNDS_AROUND_IT = 3
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE", "fast") != "full", reason="deploys two versions of the project: make prove"
-)
+pytestmark = only_at_full_scale("deploys two versions of the project")
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,10 @@ import pytest
 from tests.deploy.embedded_aws import embedded_aws
 from tests.deploy.prod import Prod
 from tests.deploy.test_prod_over_tls import held
-from tests.proof.report import Report
+from tests.proof.report import Report, only_at_full_scale
 
 SUITE = "13 verify"
-needs_full_scale = pytest.mark.skipif(
-    os.environ.get("PROOF_SCALE") != "full", reason="deploys stages and runs the end-to-end suite on each: make prove"
-)
+needs_full_scale = only_at_full_scale("deploys stages and runs the end-to-end suite on each")
 
 
 @pytest.fixture(params=["dev", "prod"])

@@ -20,7 +20,7 @@ from tests.samples import dragon_members, message_body
 
 AMBER = COMPANIES["amber"]
 # Whoever looks at dead letters hides them from others for a moment, so one visitor does it at a time.
-_LOOKING_AT_LETTERS = threading.Lock()
+LOOKING_AT_LETTERS = threading.Lock()
 PAGES = ("/", "/docs", "/openapi.json", "/static/console.css", "/health")
 
 
@@ -48,7 +48,7 @@ class Tour:
         ready = self.api.get("/ready")
         assert ready.status_code == 200, ready.text
         self._keep("GET /ready", ready)
-        with _LOOKING_AT_LETTERS:
+        with LOOKING_AT_LETTERS:
             self._ask("a dragon", self.dragon_path[9:])
             self._ask("a submission", self.post_dragon().headers["Location"].rpartition("/")[2])
             self._ask("a message", self.message_id)

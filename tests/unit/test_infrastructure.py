@@ -25,7 +25,7 @@ from chalicelib.web.responses import problem_reply
 from operations import PROJECT, dead_letters, functions, resources
 from operations.deploy import __main__ as deploy
 from operations.functions import FunctionIncomplete
-from operations.generate import CannotGenerate, chalice_config, policies, variables
+from operations.generate import CannotGenerate, chalice_config, live_alias, policies, variables
 from operations.generate import gateway_responses as generator
 from operations.stages import STAGES, Stage
 from tests.fakes.settings import FakeSettings
@@ -52,7 +52,7 @@ ALARMS: dict[str, Any] = {
     if resource.get("Type") == "AWS::CloudWatch::Alarm"
 }
 # CodeDeploy looks at them, and deploying says what it did.
-RELEASE_ALARMS = {"APIHandlerReleaseAlarm", "OperatorApiReleaseAlarm", "StoreMessagesReleaseAlarm"}
+RELEASE_ALARMS = {live_alias.alarm(function) for function in live_alias.released()}
 GATEWAY_RESPONSES: dict[str, Any] = OVERRIDES["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
 
 

@@ -11,6 +11,8 @@ import yaml
 
 from operations import PROJECT
 
+MANIFESTS = {"pip": ("requirements*.txt", "pyproject.toml"), "npm": ("package.json",)}
+NOT_OURS = {"node_modules", "vendor"}
 FILES = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
@@ -62,3 +64,24 @@ def test_nothing_is_installed_while_there_are_credentials() -> None:
 
     assert said.index("make .venv/.run") < lent
     assert [step for step in said[lent:] if step.startswith("make")] == ['make deploy STAGE="$STAGE" SMOKE=no']
+
+
+@pytest.mark.parametrize("ecosystem", MANIFESTS)
+def test_dependabot_raises_whatever_is_declared_anywhere(ecosystem: str) -> None:
+    configured = yaml.safe_load((PROJECT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    [raised] = [each["directories"] for each in configured if each["package-ecosystem"] == ecosystem]
+    ours = [path for path in PROJECT.iterdir() if not path.name.startswith(".") and path.name not in NOT_OURS]
+    folders = {
+        "/" + file.parent.relative_to(PROJECT).as_posix().removeprefix(".")
+        for name in MANIFESTS[ecosystem]
+        for file in (*PROJECT.glob(name), *(each for folder in ours for each in folder.rglob(name)))
+        if NOT_OURS.isdisjoint(file.relative_to(PROJECT).parts) and declares_something(file)
+    }
+
+    assert folders
+    assert set(raised) == folders
+
+
+def declares_something(manifest: Path) -> bool:
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    return any(line.strip() and not line.startswith("#") for line in lines)
