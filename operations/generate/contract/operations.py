@@ -56,6 +56,11 @@ _CORRECTION_BODIES = {
     "oneOf": [ref("schemas", "DragonFields"), ref("schemas", "WebClientDragonFields")],
     "description": _REPORT_BODIES["description"],
 }
+_MESSAGE = {
+    "required": True,
+    "description": "The message.",
+    "content": json_content(ref("schemas", "OrderMessage"), order=examples.MESSAGE),
+}
 _GET_MESSAGE = {
     "operationId": "getMessage",
     "parameters": {
@@ -164,6 +169,23 @@ def _timeline(given: dict[str, str]) -> None:
 
 def _messages(given: dict[str, str]) -> None:
     messages_asked(requests.Parameters(given), Caller("sub", None, is_operator=True))
+
+
+def _posted(*, repeated: str, accepted: str) -> Json:
+    """Return the answers to a message that is accepted, each with its description."""
+
+    def answer(description: str, schema: str, **example: Json) -> Json:
+        return {
+            "description": description,
+            "headers": headers_of("Location"),
+            "content": json_content(ref("schemas", schema), **example),
+            "links": {"getMessage": _GET_MESSAGE},
+        }
+
+    return {
+        "200": answer(repeated, "RepeatedMessage", repeated=examples.REPEATED_MESSAGE),
+        "202": answer(accepted, "AcceptedMessage", accepted=examples.ACCEPTED_MESSAGE),
+    }
 
 
 _PAGE_NOT_VALID = problem_answer(
@@ -468,24 +490,12 @@ OPERATIONS: dict[tuple[str, str], Json] = {
             f"{_BODY_RULES}"
         ),
         "tags": ["Messages"],
-        "requestBody": {
-            "required": True,
-            "description": "The message.",
-            "content": json_content(ref("schemas", "OrderMessage"), order=examples.MESSAGE),
-        },
+        "requestBody": _MESSAGE,
         "responses": {
-            "200": {
-                "description": "The same message is stored already; nothing was queued. `Location` is where it is.",
-                "headers": headers_of("Location"),
-                "content": json_content(ref("schemas", "RepeatedMessage"), repeated=examples.REPEATED_MESSAGE),
-                "links": {"getMessage": _GET_MESSAGE},
-            },
-            "202": {
-                "description": "The queue has the message. `Location` is where you can read it once it is stored.",
-                "headers": headers_of("Location"),
-                "content": json_content(ref("schemas", "AcceptedMessage"), accepted=examples.ACCEPTED_MESSAGE),
-                "links": {"getMessage": _GET_MESSAGE},
-            },
+            **_posted(
+                repeated="The same message is stored already; nothing was queued. `Location` is where it is.",
+                accepted="The queue has the message. `Location` is where you can read it once it is stored.",
+            ),
             "400": problem_answer(
                 _FAULTS,
                 two_faults=refused(message_from, _TWO_FAULTS),
@@ -765,24 +775,12 @@ OPERATIONS: dict[tuple[str, str], Json] = {
         ),
         "tags": ["Operators"],
         "parameters": [ref("parameters", "LetterId"), ref("parameters", "IfMatchOfLetter")],
-        "requestBody": {
-            "required": True,
-            "description": "The message.",
-            "content": json_content(ref("schemas", "OrderMessage"), order=examples.MESSAGE),
-        },
+        "requestBody": _MESSAGE,
         "responses": {
-            "200": {
-                "description": "The same message is stored already; nothing was queued, and the letter is gone.",
-                "headers": headers_of("Location"),
-                "content": json_content(ref("schemas", "RepeatedMessage"), repeated=examples.REPEATED_MESSAGE),
-                "links": {"getMessage": _GET_MESSAGE},
-            },
-            "202": {
-                "description": "The queue has the message, and the letter is gone.",
-                "headers": headers_of("Location"),
-                "content": json_content(ref("schemas", "AcceptedMessage"), accepted=examples.ACCEPTED_MESSAGE),
-                "links": {"getMessage": _GET_MESSAGE},
-            },
+            **_posted(
+                repeated="The same message is stored already; nothing was queued, and the letter is gone.",
+                accepted="The queue has the message, and the letter is gone.",
+            ),
             "400": problem_answer(
                 _FAULTS,
                 no_etag=refused(requests.if_match, examples.request({"If-Match": "abc"})),
