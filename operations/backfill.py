@@ -15,15 +15,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.aws import DependencyError
 from chalicelib.messages.listing import ACCEPTED_AT_ID, COMPANY_PART, keys
 from chalicelib.messages.stored import EXPIRES_AT, has_expired
-from chalicelib.settings import SettingError, Settings
-from devstack.settings import DevstackError
+from chalicelib.settings import Settings
 from operations import PROJECT
-from operations.index_walk import READY, Progress, archived_at, walk
+from operations.index_walk import READY, Progress, archived_at, exit_status, walk
 from operations.reach import reach
 from operations.stages import STAGES
 
@@ -104,18 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--yes", action="store_true", help="fill them in; without this, only say what would be")
     options = parser.parse_args(arguments)
-    try:
-        _backfill(options.stage, really=options.yes)
-    except (SettingError, DependencyError, DevstackError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you use its table and archive?", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run it again, and it goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(lambda: _backfill(options.stage, really=options.yes))
 
 
 if __name__ == "__main__":

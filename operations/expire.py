@@ -15,14 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.aws import DependencyError
 from chalicelib.messages.stored import EXPIRES_AT, expiry, has_expired
-from chalicelib.settings import SettingError, Settings
-from devstack.settings import DevstackError
+from chalicelib.settings import Settings
 from operations import PROJECT
-from operations.index_walk import READY, Progress, archived_at, walk
+from operations.index_walk import READY, Progress, archived_at, exit_status, walk
 from operations.reach import reach
 from operations.stages import STAGES
 
@@ -99,18 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.expire", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
-    try:
-        _align(parser.parse_args(arguments).stage)
-    except (SettingError, DependencyError, DevstackError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you use its table and archive?", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run it again, and it goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    options = parser.parse_args(arguments)
+    return exit_status(lambda: _align(options.stage))
 
 
 if __name__ == "__main__":
