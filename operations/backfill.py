@@ -20,7 +20,8 @@ from chalicelib.messages.listing import ACCEPTED_AT_ID, COMPANY_PART, keys
 from chalicelib.messages.stored import EXPIRES_AT, has_expired
 from chalicelib.settings import Settings
 from operations import PROJECT
-from operations.index_walk import READY, Progress, archived_at, exit_status, walk
+from operations.exit_status import exit_status
+from operations.index_walk import INTERRUPTED, READY, Progress, archived_at, walk
 from operations.reach import reach
 from operations.stages import STAGES
 
@@ -101,7 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--yes", action="store_true", help="fill them in; without this, only say what would be")
     options = parser.parse_args(arguments)
-    return exit_status(lambda: _backfill(options.stage, really=options.yes))
+    return exit_status(
+        lambda: _backfill(options.stage, really=options.yes),
+        may="use its table and archive",
+        interrupted=INTERRUPTED,
+    )
 
 
 if __name__ == "__main__":

@@ -17,12 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.aws import DependencyError
 from chalicelib.messages import dead_letters as module
 from chalicelib.messages.dead_letters import DeadLetters, Letter, LetterGone, Queues, QueueTooLong
-from devstack.settings import DevstackError
+from operations.exit_status import exit_status
 from operations.reach import reach
 from operations.stages import STAGES
 from operations.terminal import printable
@@ -142,26 +140,24 @@ def _connected(stage: str) -> DeadLetters:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parse(arguments)
-    try:
-        letters = _connected(options.stage)
-        if options.command == "list":
-            list_letters(letters)
-        elif options.command == "show":
-            show(letters, options.letter)
-        elif options.command == "redrive":
-            redrive(letters, None if options.all else options.letters)
-        else:
-            delete(letters, options.letter, options.save_to)
-    except (DeadLetterError, DevstackError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError, DependencyError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you use its queues?", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing is lost: run it again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(
+        lambda: _run(options),
+        DeadLetterError,
+        may="use its queues",
+        interrupted="interrupted; nothing is lost: run it again to go on",
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    letters = _connected(options.stage)
+    if options.command == "list":
+        list_letters(letters)
+    elif options.command == "show":
+        show(letters, options.letter)
+    elif options.command == "redrive":
+        redrive(letters, None if options.all else options.letters)
+    else:
+        delete(letters, options.letter, options.save_to)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

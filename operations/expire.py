@@ -19,7 +19,8 @@ import boto3
 from chalicelib.messages.stored import EXPIRES_AT, expiry, has_expired
 from chalicelib.settings import Settings
 from operations import PROJECT
-from operations.index_walk import READY, Progress, archived_at, exit_status, walk
+from operations.exit_status import exit_status
+from operations.index_walk import INTERRUPTED, READY, Progress, archived_at, walk
 from operations.reach import reach
 from operations.stages import STAGES
 
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.expire", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     options = parser.parse_args(arguments)
-    return exit_status(lambda: _align(options.stage))
+    return exit_status(lambda: _align(options.stage), may="use its table and archive", interrupted=INTERRUPTED)
 
 
 if __name__ == "__main__":

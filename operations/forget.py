@@ -23,17 +23,15 @@ from typing import Any
 import boto3
 import msgspec
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.aws import DependencyError
 from chalicelib.dragons.document import moved_to
 from chalicelib.messages.dead_letters import DeadLetters, Queues
-from devstack.settings import DevstackError
 from operations import dragon_rows, stores, versions
 from operations.contents import PLACE
+from operations.exit_status import exit_status
 from operations.reach import reach
 from operations.stages import STAGES
-from operations.stores import Clients, StageOutdated, Standing
+from operations.stores import Clients, Standing
 from operations.terminal import printable
 
 ROWS_AT_ONCE = 25  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
@@ -296,22 +294,17 @@ def patient(service: str) -> Any:
 def main(arguments: Sequence[str] | None = None, clients: Clients = patient) -> int:
     """Run the command line; returns the exit status."""
     options = _parse(arguments)
-    try:
+
+    def work() -> None:
         reach(options.stage)
         parts, left = _parts(options, Standing.found(options.stage, clients))
         forget(parts, really=options.yes, left=left)
-    except (ForgetError, DevstackError, StageOutdated, versions.VersionsRemain) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError, DependencyError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you delete in its stores?", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to finish", file=sys.stderr)
-        return 130
-    if not options.yes:
-        print("nothing was deleted; DO=yes (--yes) deletes it")
-    return 0
+        if not options.yes:
+            print("nothing was deleted; DO=yes (--yes) deletes it")
+
+    told = ForgetError, versions.VersionsRemain
+    interrupted = "interrupted; run the same command again to finish"
+    return exit_status(work, *told, may="delete in its stores", interrupted=interrupted)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

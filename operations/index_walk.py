@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from chalicelib.aws import DependencyError
-from chalicelib.settings import SettingError
-from devstack.settings import DevstackError
+from botocore.exceptions import ClientError
 
 WORKERS = 20
 PAGE = 500  # rows between two lines of progress, and at most what an interrupted run does again
+
+INTERRUPTED = "interrupted; run it again, and it goes on from here"
 
 # Clients that so many workers can use, and that wait when they are throttled.
 READY = Config(max_pool_connections=WORKERS, retries={"mode": "standard", "max_attempts": 10})
@@ -85,22 +82,6 @@ def walk(
                 progress.path.unlink(missing_ok=True)
                 return
             progress.save()
-
-
-def exit_status(work: Callable[[], None]) -> int:
-    """Do a command's work. Return its exit status, and say on stderr what ended it if it is not 0."""
-    try:
-        work()
-    except (SettingError, DependencyError, DevstackError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you use its table and archive?", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run it again, and it goes on from here", file=sys.stderr)
-        return 130
-    return 0
 
 
 def archived_at(s3: Any, bucket: str, key: str) -> float | None:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dragons.submissions import correlation_id, event_in_words
-from devstack.settings import DevstackError, Settings
+from devstack.settings import Settings
 from devstack.state import StateFolder
+from operations.exit_status import exit_status
 from operations.reach import reach
 from operations.stages import EMBEDDED, STAGES
 from operations.terminal import printable
@@ -187,18 +187,14 @@ def show(stage: str, since: datetime, function: str | None, wanted: str | None, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parse(arguments)
-    try:
+
+    def work() -> None:
         server_log = StateFolder(Settings.from_environment().state).api_log if options.stage == EMBEDDED else None
         reach(options.stage)
         since = datetime.now(UTC) - timedelta(hours=options.hours)
         show(options.stage, since, options.function, options.id, server_log)
-    except (LogsError, DevstackError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you read its logs and executions?", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_status(work, LogsError, may="read its logs and executions")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dragons.document import Document, DocumentCorrupt, moved_to
+from operations.exit_status import exit_status
 from operations.stages import STAGES
 
 PLACE = ("dragon_data_bucket_name", "dragon_data_file_name")
@@ -46,19 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.namesakes", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     stage = parser.parse_args(arguments).stage
-    try:
+
+    def work() -> int:
         body = _document(stage)
-        found = [] if moved_to(body) else namesakes(Document.parsed(body))  # elsewhere, a name is unique
-    except DocumentCorrupt as corrupt:
-        print(f"error: the dragon document is {corrupt}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you read its parameters and bucket?", file=sys.stderr)
-        return 1
-    print(f"{len(found)} not shown")
-    for line in found:
-        print(line)
-    return 0
+        try:
+            found = [] if moved_to(body) else namesakes(Document.parsed(body))  # elsewhere, a name is unique
+        except DocumentCorrupt as corrupt:
+            print(f"error: the dragon document is {corrupt}", file=sys.stderr)
+            return 1
+        print(f"{len(found)} not shown")
+        for line in found:
+            print(line)
+        return 0
+
+    return exit_status(work, may="read its parameters and bucket")
 
 
 if __name__ == "__main__":

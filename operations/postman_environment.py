@@ -14,16 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from devstack.people import PEOPLE
-from devstack.settings import DevstackError, Settings
+from devstack.settings import Settings
 from devstack.state import StateFolder, read_json, write_json
 from operations import PROJECT
 from operations.api import ApiNotFound, api_of
 from operations.contents import of_this_environment
+from operations.exit_status import exit_status
 from operations.stages import EMBEDDED, STAGES
-from operations.stores import Clients, StageOutdated, Standing
+from operations.stores import Clients, Standing
 
 TEMPLATE = PROJECT / "postman" / "deployed.postman_environment.json"
 # How the collection calls the people of `devstack/people.py`.
@@ -81,15 +80,11 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     parser = argparse.ArgumentParser(prog=".venv/bin/python -m operations.postman_environment", description=__doc__)
     parser.add_argument("--stage", choices=STAGES, required=True)
     stage = parser.parse_args(arguments).stage
-    try:
+
+    def work() -> None:
         print(write(stage, StateFolder(Settings.from_environment().state), clients))
-    except (ApiNotFound, DevstackError, StageOutdated) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError, OSError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you read its stacks?", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_status(work, ApiNotFound, OSError, may="read its stacks")
 
 
 if __name__ == "__main__":

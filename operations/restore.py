@@ -23,16 +23,16 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from chalicelib.dragons.document import Document, DocumentCorrupt, moved_to
 from chalicelib.dragons.dynamodb import DRAGONS, ENTRY, FENCE, PART, SORT_KEY
-from devstack.settings import DevstackError
 from operations import dragon_rows, resources, versions
 from operations.contents import PLACE, of_this_environment
+from operations.exit_status import exit_status
 from operations.reach import reach
 from operations.stages import STAGES
-from operations.stores import Clients, StageOutdated, Standing
+from operations.stores import Clients, Standing
 from operations.terminal import printable
 
 POLL_S = 10.0
@@ -321,23 +321,17 @@ def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_envi
     """Run the command line; returns the exit status."""
     options = _parse(arguments)
     store, restore = WHAT[options.what]
-    try:
+
+    def work() -> None:
         reach(options.stage)
         restore(Standing.found(options.stage, clients), store, options.to, really=options.yes)
-    except (RestoreError, DevstackError, StageOutdated) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you restore its stores?", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to finish", file=sys.stderr)
-        return 130
-    if options.yes:
-        print("what was forgotten on purpose since then is back, too: run `make forget` again for it")
-    else:
-        print("nothing was changed; DO=yes (--yes) does it")
-    return 0
+        if options.yes:
+            print("what was forgotten on purpose since then is back, too: run `make forget` again for it")
+        else:
+            print("nothing was changed; DO=yes (--yes) does it")
+
+    interrupted = "interrupted; run the same command again to finish"
+    return exit_status(work, RestoreError, may="restore its stores", interrupted=interrupted)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

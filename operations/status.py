@@ -19,11 +19,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from devstack.settings import DevstackError
 from operations import functions, resources
 from operations.api import ApiNotFound, api_of
 from operations.contents import of_this_environment
 from operations.deploy.target import app_stack, resources_stack
+from operations.exit_status import exit_status
 from operations.reach import reach
 from operations.stages import EMBEDDED, STAGES
 from operations.stores import Clients, StageOutdated, Standing
@@ -258,20 +258,16 @@ def told(name: str, at: datetime, findings: Sequence[Finding]) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_environment) -> int:
     """Run the command line; returns 0 if all is well, and 1 if something is not, or if nobody can tell."""
     stage = _parse(arguments).stage
-    try:
-        reach(stage)
-        if _described(resources_stack(stage), clients) is None:
-            deploy = "make run" if stage == EMBEDDED else f"make deploy STAGE={stage}"
-            print(f"error: there is no stage {stage} here. `{deploy}` makes it", file=sys.stderr)
-            return 1
-        status = Status(stage, clients)
-    except (DevstackError, StageOutdated) as error:
-        print(f"error: {error}", file=sys.stderr)
+    return exit_status(lambda: _run(stage, clients), may="read its stacks")
+
+
+def _run(stage: str, clients: Clients) -> int:
+    reach(stage)
+    if _described(resources_stack(stage), clients) is None:
+        deploy = "make run" if stage == EMBEDDED else f"make deploy STAGE={stage}"
+        print(f"error: there is no stage {stage} here. `{deploy}` makes it", file=sys.stderr)
         return 1
-    except (ClientError, BotoCoreError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you read its stacks?", file=sys.stderr)
-        return 1
-    findings = list(status.all())
+    findings = list(Status(stage, clients).all())
     for line in told(stage, datetime.now(UTC), findings):
         print(line)
     return 0 if all(finding.how is How.WELL for finding in findings) else 1

@@ -13,21 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from chalicelib.aws import DependencyError
 from chalicelib.dragons.document import DocumentCorrupt
 from chalicelib.search import AN_ID
 from chalicelib.search import Search as ResourceSearch
 from chalicelib.timeline import Findings, uuid_of
-from devstack.settings import DevstackError, Settings
+from devstack.settings import Settings
 from devstack.state import StateFolder
 from operations import logs
 from operations.contents import of_this_environment
+from operations.exit_status import exit_status
 from operations.logs import Line
 from operations.reach import reach
 from operations.stages import EMBEDDED, STAGES
-from operations.stores import Clients, StageOutdated, Standing
+from operations.stores import Clients, Standing
 from operations.trace.dragons import Dragons
 from operations.trace.lines import CORRELATION, MESSAGE, REQUEST, Linked, Logs, Window, members, moment_of
 from operations.trace.messages import Messages
@@ -113,23 +111,17 @@ class Search:
 def main(arguments: Sequence[str] | None = None, clients: Clients = of_this_environment) -> int:
     """Run the command line; returns 0, or 1 if nothing is known of the id or if it could not be looked for."""
     options = _parse(arguments)
-    try:
-        server_log = StateFolder(Settings.from_environment().state).api_log if options.stage == EMBEDDED else None
-        reach(options.stage)
-        stage = Standing.found(options.stage, clients)
-        search = Search(
-            Logs(clients("logs"), options.stage, server_log), Messages(stage), Dragons(stage), hours=options.hours
-        )
-        findings = search.of(options.id)
-    except (DevstackError, StageOutdated, DocumentCorrupt) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError, DependencyError) as error:
-        print(f"error: {error}. Is the stage deployed, and may you read its stores and logs?", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return exit_status(lambda: _run(options, clients), DocumentCorrupt, may="read its stores and logs")
+
+
+def _run(options: argparse.Namespace, clients: Clients) -> int:
+    server_log = StateFolder(Settings.from_environment().state).api_log if options.stage == EMBEDDED else None
+    reach(options.stage)
+    stage = Standing.found(options.stage, clients)
+    search = Search(
+        Logs(clients("logs"), options.stage, server_log), Messages(stage), Dragons(stage), hours=options.hours
+    )
+    findings = search.of(options.id)
     for line in told(findings, options.id, options.stage):
         print(line)
     return 0 if findings.anything else 1
