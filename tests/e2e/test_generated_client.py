@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import ssl
 import uuid
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.e2e.running import Api
 from tests.e2e.waiting import until
 from tests.people import COMPANIES
 from tests.samples import dragon_members
+
+
+LONG = "12345678901234567890.12"
 
 
 def trusted(api: Api) -> ssl.SSLContext:
@@ -93,6 +97,22 @@ def test_a_message_is_posted_and_read(client: Client) -> None:
     assert stored.metadata.message_s3_key == f"{COMPANIES['amber']}/{message_id}.json"
     assert stored.data.order_amount == 19.99
     assert stored.data["note"] == "kept as it came"
+
+
+def test_text_that_goes_through_the_client_keeps_every_digit(client: Client) -> None:
+    """As docs/clients.md has it, for amounts that are too long for the models."""
+    message_id = str(uuid.uuid4())
+    metadata = {"message_time": "2023-12-10T22:02:38Z", "company_id": COMPANIES["amber"], "message_id": message_id}
+    data = {"order_id": str(uuid.uuid4()), "order_time": "2023-12-10T22:00:00.123456789Z", "order_amount": 0}
+    text = json.dumps({"metadata": metadata, "data": data}).replace('amount": 0', f'amount": {LONG}')
+    http = client.client.get_httpx_client()
+
+    assert http.post("/post-message", content=text, headers={"Content-Type": "application/json"}).status_code == 202
+
+    until(lambda: _if_stored(client, message_id))
+    stored = http.get(f"/message/{message_id}").text
+    assert LONG in stored
+    assert "22:00:00.123456789Z" in stored
 
 
 def _if_stored(client: Client, message_id: str) -> Any:
