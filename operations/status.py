@@ -1,8 +1,8 @@
 """Show on one screen whether a stage is well: `.venv/bin/python -m operations.status --stage prod`.
 
-Health, version and commit, the last deployment, the consumer, queue, dead letters and alarms. It changes nothing, delays no
-message, and does not sign in: `make smoke` goes through both pipelines. What is ill is told with the next command, and
-then the exit status is 1.
+Health, version and commit, the last deployment, the consumer, queue, dead letters and alarms. It changes nothing,
+delays no message, and does not sign in: `make smoke` goes through both pipelines. What is ill is told with the next
+command, and then the exit status is 1.
 """
 
 from __future__ import annotations
