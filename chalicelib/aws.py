@@ -271,6 +271,8 @@ class calling:  # noqa: N801 - it is read as a word: with calling("S3")
             raise _error_of_answer(self._service, error.response) from error
         if isinstance(error, botocore.BotoCoreError | ResponseParserError):
             raise _meaning(error)(self._service, type(error).__name__) from error
+        if isinstance(error, DependencyError):
+            error.service = self._service  # what the hooks below raise has botocore's name for it
 
 
 def _meaning(error: Exception) -> type[DependencyError]:

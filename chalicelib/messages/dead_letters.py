@@ -204,10 +204,15 @@ class DeadLetters:
 
     def delete(self, letter: Letter) -> None:
         """Take a letter off the queue."""
-        with aws.calling("SQS"):
-            self._sqs().delete_message(
-                QueueUrl=self._queues.message_dead_letter_queue_url, ReceiptHandle=letter.receipt_handle
-            )
+        try:
+            with aws.calling("SQS"):
+                self._sqs().delete_message(
+                    QueueUrl=self._queues.message_dead_letter_queue_url, ReceiptHandle=letter.receipt_handle
+                )
+        except aws.DependencyFault as refused:
+            # The attempt before has deleted it, and its answer was lost.
+            if not (refused.was_retried and refused.code == "ReceiptHandleIsInvalid"):
+                raise
 
     def _receive(self) -> Sequence[MessageTypeDef]:
         with aws.calling("SQS"):

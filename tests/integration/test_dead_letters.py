@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from unittest.mock import patch
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from chalicelib import aws
 from chalicelib.messages import dead_letters as queue_module
 from chalicelib.messages.dead_letters import DeadLetters, Queues, QueueTooLong
 from operations import dead_letters
@@ -258,6 +261,18 @@ def test_a_letter_that_a_lost_answer_may_have_had_is_not_said_to_be_gone(
 
     with pytest.raises(QueueTooLong), letters.held(letter_id):
         pytest.fail("it is hidden")
+
+
+@pytest.mark.parametrize("attempts_before", [0, 1])
+def test_a_letter_that_a_lost_attempt_deleted_counts_as_deleted_and_no_other_does(
+    letters: DeadLetters, buried: Callable[..., str], sqs: Any, attempts_before: int
+) -> None:
+    gone = {"Error": {"Code": "ReceiptHandleIsInvalid"}, "ResponseMetadata": {"RetryAttempts": attempts_before}}
+    buried()
+    refusing = patch.object(sqs, "delete_message", side_effect=ClientError(gone, "DeleteMessage"))  # type: ignore[arg-type]
+
+    with refusing, nullcontext() if attempts_before else pytest.raises(aws.DependencyFault):
+        letters.delete(letters.page(1)[0])
 
 
 def test_all_are_redriven_with_their_correlation_ids_and_without_the_reason(

@@ -131,6 +131,16 @@ def test_a_refusal_for_parameters_names_the_first_of_them(answers: Answers) -> N
         assert str(refused.value) == f"Parameter Store refused: AccessDeniedException (400), GetParameters of {told}"
 
 
+def test_an_answer_from_something_else_is_told_by_the_name_that_the_service_has_here(answers: Answers) -> None:
+    """Operators read it in what GET /ready answers."""
+    answers("ssm", lambda: (200, {}, HTML))
+
+    with pytest.raises(aws.DependencyUnavailable) as raised, aws.calling("Parameter Store"):
+        aws.ssm().get_parameters(Names=["/a"])
+
+    assert raised.value.service == "Parameter Store"
+
+
 def test_calls_without_an_output_may_have_an_empty_answer(answers: Answers) -> None:
     answers("sqs", lambda: (200, JSON_ID, b""))
 
