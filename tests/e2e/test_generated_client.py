@@ -18,7 +18,6 @@ from tests.e2e.waiting import until
 from tests.people import COMPANIES
 from tests.samples import dragon_members
 
-
 LONG = "12345678901234567890.12"
 
 
