@@ -70,7 +70,6 @@ INSIDE = {
         Inside("chalicelib/web/static/figtree.woff2", "the typeface Figtree, as Fontsource 5.3.0 has it", "OFL-1.1"),
         Inside("chalicelib/web/static/figtree-ext.woff2", "the rest of Figtree's letters", "OFL-1.1"),
         Inside("chalicelib/web/static/fraunces.woff2", "the typeface Fraunces, as Fontsource 5.3.0 has it", "OFL-1.1"),
-        Inside("chalicelib/web/static/fraunces-ext.woff2", "the rest of Fraunces's letters", "OFL-1.1"),
         Inside("chalicelib/dragons/characters.py", "Unicode Character Database", "Unicode-3.0", UNICODE_VERSION),
     ),
 }

@@ -41,6 +41,16 @@ _MESSAGES = {
     "0a1b2c3d-0000-4000-8000-000000000001": "7",
 }
 _TAKEN = next(iter(_MESSAGES))
+_UNREAD = "0a1b2c3d-0000-4000-8000-000000000009"
+_LETTERS = {
+    "63aaed90-7553-4751-adc1-1bcefa7652da": (
+        f"conflict: {COMPANY}/{_TAKEN}.json is archived with another payload",
+        _TAKEN,
+    ),
+    "63aaed90-7553-4751-adc1-1bcefa7652db": ("failed every delivery", _UNREAD),
+    "63aaed90-7553-4751-adc1-1bcefa7652dc": ("unreadable: not JSON: Expecting value at character 1", None),
+}
+_LETTER = next(iter(_LETTERS))
 _PROBLEM = "application/problem+json"
 
 
@@ -110,6 +120,19 @@ def _own_names(page: Page) -> None:
     page.get_by_role("button", name="own names").click()
 
 
+def _no_letters(page: Page) -> None:
+    none = {"count": 0, "dead_letters": []}
+    page.route("**/operator/dead-letters", lambda route: route.fulfill(json=none), times=1)
+    page.get_by_role("button", name="Refresh").click()
+
+
+def _send_anew(page: Page) -> None:
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("The message, as JSON").fill('{"metadata": {}}')
+    page.get_by_role("button", name="Send anew").click()
+    page.get_by_role("button", name="Really send it?").click()
+
+
 SCENES = {
     "dragons": Scene("#/dragons", ".card"),
     "dragons-table": Scene("#/dragons?view=table&family=red", "tbody tr"),
@@ -132,6 +155,14 @@ SCENES = {
     "message-none": Scene("#/messages/0a1b2c3d-0000-4000-8000-00000000000f", ".empty"),
     "post": Scene("#/messages/new", "#message-form", _fill_in_message),
     "message-refused": Scene("#/messages/new", ".differs", _post_another),
+    "operations": Scene("#/letters", "tbody tr"),
+    "operations-none": Scene("#/letters", ".empty", _no_letters),
+    "letter": Scene(f"#/letters/{_LETTER}", ".differs"),
+    "letter-faults": Scene(f"#/letters/{_LETTER}", "[aria-invalid]", _send_anew),
+    "letter-none": Scene("#/letters/63aaed90-7553-4751-adc1-000000000000", ".empty"),
+    "timeline": Scene(f"#/timeline?id={_TAKEN}", "#moments li"),
+    "timeline-own-names": Scene(f"#/timeline?id={_TAKEN}", ".own-names", _own_names),
+    "timeline-none": Scene("#/timeline?id=00000000-0000-4000-8000-000000000000", ".empty"),
     "correct": Scene("#/dragons/Ashfall", "dialog[open]", _correct),  # the last: it covers the others
 }
 
@@ -142,7 +173,9 @@ def scenes(visited: Visit, names: set[str] | None = None) -> Iterator[tuple[str,
     page.evaluate("document.fonts.ready")
     if names is None or "welcome" in names:
         yield "welcome", page
-    api = re.compile(re.escape(visited.api.base_url) + "/(dragons|families|submissions|messages?|post-message)\\b")
+    api = re.compile(
+        re.escape(visited.api.base_url) + "/(dragons|families|submissions|messages?|post-message|operator|ready)\\b"
+    )
     page.route(api, lambda route: _answer(route, visited.api.base_url))
     visited.sign_in("operator")
     for name, scene in SCENES.items():
@@ -162,7 +195,7 @@ def _answer(route: Route, base_url: str) -> None:
     request = urlsplit(route.request.url.removeprefix(base_url))
     _, noun, *rest = request.path.split("/")
     query = dict(parse_qsl(request.query))
-    answer = _ANSWERS[route.request.method, noun](unquote(rest[0]) if rest else "", query, route)
+    answer = _ANSWERS[route.request.method, noun](unquote("/".join(rest)), query, route)
     route.fulfill(**answer)
 
 
@@ -261,6 +294,79 @@ def _taken(_name: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
     return _problem(409, "Another message is stored under this id", "It stays.")
 
 
+def _operator(what: str, query: dict[str, str], _route: Route) -> dict[str, Any]:
+    noun, _, letter_id = what.partition("/")
+    if noun == "timeline":
+        return _timeline(query["id"])
+    if not letter_id:
+        return _json({"count": 24, "dead_letters": [_listed(each) for each in _LETTERS]})
+    if letter_id not in _LETTERS:
+        return _problem(404, "Not Found", "The queue of dead letters has none with this id.")
+    stored = _message(_TAKEN, {}, _route)["body"]
+    refused = {**json.loads(stored), "digest": None, "data": {**json.loads(stored)["data"], "order_amount": 21}}
+    del refused["digest"], refused["metadata"]["message_s3_key"]
+    letter = {**_listed(letter_id), "attributes": {"correlation_id": _UNREAD}, "body": json.dumps(refused)}
+    return {
+        "content_type": "application/json",
+        "headers": {"ETag": '"one"'},
+        "body": f'{json.dumps(letter)[:-1]}, "stored": {stored}}}',
+    }
+
+
+def _listed(letter_id: str) -> dict[str, Any]:
+    reason, message_id = _LETTERS[letter_id]
+    company = COMPANY if message_id else None
+    sent = "2023-12-10T22:02:38.113Z"
+    return {"letter_id": letter_id, "sent_at": sent, "reason": reason, "message_id": message_id, "company_id": company}
+
+
+def _timeline(wanted: str) -> dict[str, Any]:
+    if wanted not in _MESSAGES:
+        return _problem(404, "Not Found", "No store knows anything of this id.")
+    reason, _ = _LETTERS[_LETTER]
+    moments = [
+        (
+            "22:02:00.000",
+            "bucket messages",
+            f"archived, and indexed in table messages: {COMPANY}/{wanted}.json (330 bytes)",
+        ),
+        ("22:02:38.113", "queue messages-dead", f"dead letter {_LETTER} of company {COMPANY}: {reason}"),
+    ]
+    return _json(
+        {
+            "id": wanted,
+            "answers": [
+                f"message {wanted} of company {COMPANY}: stored",
+                f"message {wanted} of company {COMPANY} is a dead letter: {reason}",
+            ],
+            "moments": [
+                {"at": f"2023-12-10T{at}Z", "to_the_second": at.endswith("000"), "source": source, "what": what}
+                for at, source, what in moments
+            ],
+            "limits": [],
+            "related": {
+                "messages": [wanted],
+                "companies": [COMPANY],
+                "submissions": [],
+                "dead_letters": [_LETTER],
+                "requests": [_UNREAD],
+            },
+        }
+    )
+
+
+def _replaced(_what: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
+    errors = [
+        {"pointer": "#/metadata/message_id", "detail": "is needed"},
+        {"pointer": "#/data", "detail": "is needed"},
+    ]
+    return _problem(400, "The request is not valid", "Some things are wrong; see errors.", errors=errors)
+
+
+def _ready(_name: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
+    return _json({"status": "ready", "dependencies": []})
+
+
 _ANSWERS = {
     ("GET", "dragons"): _dragons,
     ("GET", "families"): _families,
@@ -269,4 +375,7 @@ _ANSWERS = {
     ("GET", "messages"): _messages,
     ("GET", "message"): _message,
     ("POST", "post-message"): _taken,
+    ("GET", "operator"): _operator,
+    ("POST", "operator"): _replaced,
+    ("GET", "ready"): _ready,
 }

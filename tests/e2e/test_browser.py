@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from operations import PROJECT
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
-from tests.e2e.messages import a_message, post, stored
+from tests.e2e.messages import a_message, bury, exactly, post, stored
 from tests.e2e.pictures import changed, not_comparable, pictures
 from tests.e2e.running import Api
 from tests.e2e.scenes import scenes
@@ -41,6 +41,7 @@ AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 # and it has no landmarks.
 NOT_OURS = {"nested-interactive", "heading-order", "region"}
 MESSAGE_STORED_WITHIN_MS = 30_000
+PROBLEM = "application/problem+json"
 RED = "rgb(179, 38, 30)"  # what stands for "bad" on a light page
 
 expect.set_options(timeout=ACTS_WITHIN_MS)
@@ -169,6 +170,15 @@ def post_example(visited: Visit, **fields: str) -> str:
     message_id = form.get_by_label("Message id").input_value()
     form.get_by_role("button", name="Post", exact=True).click()
     return message_id
+
+
+def letter_shown(page: Page) -> Locator:
+    return page.locator("#letter-shown")
+
+
+def send_anew(page: Page) -> None:
+    page.get_by_role("button", name="Send anew").click()
+    page.get_by_role("button", name="Really send it?").click()
 
 
 def findings(page: Page) -> list[str]:
@@ -755,6 +765,105 @@ class TestMessages:
         page.get_by_role("button", name="Show").click()
 
         expect(page.locator("#messages-list tbody tr").first).to_be_visible()
+
+
+class TestOperations:
+    """Each look at dead letters takes a second, so few do much."""
+
+    def test_a_letter_is_shown_beside_what_is_stored_edited_and_sent_anew(self, operator: Visit) -> None:
+        used, fresh = str(uuid.uuid4()), str(uuid.uuid4())
+        stored(operator.api, post(operator.api, a_message("1", message_id=used)).headers["Location"])
+        letter = bury(operator.api.devstack, a_message("2.50", message_id=used)).rpartition("/")[2]
+        page = operator.at(f"#/letters/{letter}")
+        expect(letter_shown(page).locator(".differs td").filter(has_text="2.50")).to_have_css("color", RED)
+
+        page.get_by_role("button", name="Edit").click()
+        text = page.get_by_label("The message, as JSON")
+        right = text.input_value().replace(used, fresh)
+        text.fill(right.replace("2.50", '"much"'))
+        send_anew(page)
+        expect(text).to_be_focused()
+        expect(text).to_have_accessible_description(re.compile("/data/order_amount must be a JSON number"))
+        text.fill(right)
+        send_anew(page)
+
+        expect(page).to_have_url(re.compile(f"#/messages/{fresh}\\?company_id={COMPANIES['amber']}$"))
+        expect(message_shown(page).locator(".status")).to_have_text("Stored", timeout=MESSAGE_STORED_WITHIN_MS)
+        expect(message_shown(page)).to_contain_text("2.50")
+        operator.at(f"#/letters/{letter}")
+        expect(page.get_by_role("heading", name="This letter is not there.")).to_be_visible()
+
+    def test_a_letter_is_found_in_the_list_and_deleted_only_as_it_was_saved(self, operator: Visit) -> None:
+        message_id = str(uuid.uuid4())
+        path = bury(operator.api.devstack, body := a_message("12345678901234567890.12", message_id=message_id))
+        page = operator.at("#/dragons")
+        page.get_by_role("link", name="Operations").click()
+        expect(page.locator("#ready .status")).to_have_text("Ready")
+        page.locator("#letters-list tr", has_text=message_id).get_by_role("link").click()
+        expect(letter_shown(page)).to_contain_text("12345678901234567890.12")
+        remove = page.get_by_role("button", name="Delete", exact=True)
+        expect(remove).to_be_disabled()
+
+        stored(operator.api, post(operator.api, body).headers["Location"])
+        self.save_and_delete(page)
+        expect(page.get_by_role("alert").filter(has_text="The letter has changed since you saw it")).to_be_visible()
+        letter_shown(page).get_by_role("button", name="Look again").click()
+        expect(letter_shown(page)).to_contain_text("nobody needs this letter")
+        expect(remove).to_be_disabled()
+        saved = self.save_and_delete(page)
+
+        expect(page.get_by_role("heading", name="The letter is deleted.")).to_be_visible()
+        assert exactly(saved)["body"] == body
+        assert exactly(saved)["stored"]["data"] == exactly(body)["data"]
+        assert operator.api.get(path).status_code == 404
+
+    @staticmethod
+    def save_and_delete(page: Page) -> str:
+        """Return what was saved."""
+        with page.expect_download() as saving:
+            page.get_by_role("button", name="Save as JSON").click()
+        assert re.fullmatch(r"letter-[0-9a-f-]{36}\.json", saving.value.suggested_filename)
+        page.get_by_role("button", name="Delete", exact=True).click()
+        page.get_by_role("button", name="Really delete it?").click()
+        return Path(saving.value.path()).read_text(encoding="utf-8")
+
+    def test_a_letter_is_redriven_and_its_messages_timeline_says_that_it_is_stored(self, operator: Visit) -> None:
+        message_id = str(uuid.uuid4())
+        letter = bury(operator.api.devstack, a_message(message_id=message_id)).rpartition("/")[2]
+        page = operator.at(f"#/letters/{letter}")
+        gone = {"title": "The dead letter is not there any more", "status": 409, "detail": "Nothing was done."}
+        page.route("**/redrive", lambda route: route.fulfill(status=409, content_type=PROBLEM, json=gone), times=1)
+        page.get_by_role("button", name="Redrive").click()
+        expect(page.get_by_role("alert").filter(has_text="Nothing was done.")).to_be_visible()
+
+        page.get_by_role("button", name="Redrive").click()
+        expect(page.get_by_role("heading", name="It is on its way again.")).to_be_visible()
+        stored(operator.api, f"/message/{message_id}")
+        operator.at("#/timeline")
+        page.get_by_label("Any id, or").fill(message_id)
+        page.get_by_role("button", name="Show", exact=True).click()
+
+        steps = page.get_by_role("list", name="What happened").get_by_role("listitem")
+        expect(steps.first).to_have_text(re.compile("^Stored"), use_inner_text=True)
+        page.get_by_role("button", name="own names").click()
+        expect(steps.first).to_have_text(re.compile("^bucket .*: archived, and indexed"), use_inner_text=True)
+        page.get_by_role("button", name="own names").click()
+
+    def test_what_is_ill_is_named(self, operator: Visit) -> None:
+        ill = {"name": "archive", "status": "ill", "duration_ms": 9.1, "reason": "refused: AccessDenied"}
+        problem = {"title": "Ill", "status": 503, "detail": "Ill: archive.", "dependencies": [ill]}
+        operator.page.route("**/ready", lambda route: route.fulfill(status=503, content_type=PROBLEM, json=problem))
+
+        page = operator.at("#/letters")
+
+        expect(page.locator("#ready")).to_have_text("Not ready Ill: archive (refused: AccessDenied)")
+        operator.complaints.clear()  # the browser's, about the 503
+
+    def test_only_operators_are_offered_operations(self, amber: Visit) -> None:
+        page = amber.at("#/letters")
+
+        expect(page.get_by_role("alert").filter(has_text="Only operators may do this")).to_be_visible()
+        expect(page.get_by_role("navigation", name="Views").get_by_role("link", name="Operations")).to_be_hidden()
 
 
 class TestLooks:

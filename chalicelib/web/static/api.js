@@ -16,6 +16,7 @@ export class Problem extends Error {
     this.title = document?.title ?? "Unexpected answer";
     this.requestId = document?.request_id ?? headers?.get("X-Request-Id") ?? "";
     this.errors = document?.errors ?? [];
+    this.dependencies = document?.dependencies ?? [];
     this.retryAfterS = Number(headers?.get("Retry-After")) || 0;
   }
 }

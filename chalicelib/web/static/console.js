@@ -5,6 +5,8 @@ import { showDragon } from "./dragon.js";
 import { wireEditor } from "./editor.js";
 import { clearFaults, showProblem } from "./fields.js";
 import { showFind, wireLookup } from "./lookup.js";
+import { showLetter, wireLetter } from "./letter.js";
+import { showLetters, wireLetters } from "./letters.js";
 import { showMessage, wireMessage } from "./message.js";
 import { showMessages, wireMessages } from "./messages.js";
 import { showPost, wirePost } from "./post.js";
@@ -15,6 +17,7 @@ import { address, instead, route } from "./routes.js";
 import { session } from "./session.js";
 import { wireSignIn } from "./signin.js";
 import { showSubmission, wireSubmission } from "./submission.js";
+import { showTimeline, wireTimeline } from "./timeline.js";
 import { zone } from "./times.js";
 
 const VIEWS = {
@@ -26,6 +29,9 @@ const VIEWS = {
   messages: { show: showMessages, title: () => "Messages" },
   post: { show: showPost, title: () => "Post a message" },
   message: { show: showMessage, title: ({ id }) => `Message ${id.slice(0, 8)}` },
+  letters: { show: showLetters, title: () => "Operations" },
+  letter: { show: showLetter, title: ({ id }) => `Letter ${id.slice(0, 8)}` },
+  timeline: { show: showTimeline, title: () => "Timeline" },
   find: { show: showFind, title: () => "Look up" },
 };
 const SHOWN = [
@@ -38,6 +44,11 @@ const SHOWN = [
   "steps",
   "messages-list",
   "message-shown",
+  "ready",
+  "letters-list",
+  "letters-summary",
+  "letter-shown",
+  "timeline-shown",
   "find-shown",
 ];
 
@@ -75,8 +86,9 @@ async function show(view, asked, signal) {
 }
 
 function sayWhere({ noun }) {
+  const part = noun === "timeline" ? "letters" : noun;
   for (const link of byId("views").children) {
-    if (link.hash === address(noun)) link.setAttribute("aria-current", "page");
+    if (link.hash === address(part)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
 }
@@ -92,6 +104,7 @@ function greet() {
   byId("who-name").textContent = session.claims.email ?? session.claims["cognito:username"] ?? "Signed in";
   const company = session.company ? `company ${session.company.slice(0, 8)}…` : "no company";
   byId("who-role").textContent = session.isOperator ? "operator" : company;
+  byId("operations").hidden = !session.isOperator;
   byId("zone").textContent =
     `You are ${byId("who-name").textContent} (${byId("who-role").textContent}). Times are in your zone, ${zone}.`;
 }
@@ -120,6 +133,9 @@ wireSubmission();
 wireMessages();
 wireMessage();
 wirePost();
+wireLetters();
+wireLetter();
+wireTimeline();
 byId("sign-out").addEventListener("click", () => session.end("You are signed out."));
 session.addEventListener("start", () => {
   greet();

@@ -20,6 +20,48 @@ export function facts(pairs) {
   return element("dl", {}, known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
+/** Return a table with these headings and rows; its class says what it lists. */
+export const table = (kind, headings, rows) =>
+  element(
+    "table",
+    { class: kind },
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        headings.map((heading) => element("th", { scope: "col" }, heading)),
+      ),
+    ),
+    element("tbody", {}, rows),
+  );
+
+/** Let a button act only when it is pressed again: at first, it asks. Return what makes it forget that it has asked. */
+export function askTwice(button, question, act) {
+  const words = button.textContent;
+  const ask = (sure) => {
+    button.textContent = sure ? question : words;
+    button.toggleAttribute("data-sure", sure);
+  };
+  button.addEventListener("click", () => {
+    const sure = button.hasAttribute("data-sure");
+    ask(!sure);
+    if (sure) act();
+  });
+  button.addEventListener("blur", () => ask(false));
+  return () => ask(false);
+}
+
+/** Let a button show the machines' own names in a place, and the words again. */
+export function wireOwnNames(button, place) {
+  button.addEventListener("click", () => {
+    const own = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(own));
+    place.classList.toggle("own-names", own);
+  });
+}
+
 /** Return a promise that resolves after this many seconds. */
 export const pause = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
 

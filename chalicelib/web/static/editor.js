@@ -1,7 +1,7 @@
 // For operators: correcting and removing a dragon, provided it is still the one that they saw (`If-Match`).
 
 import { call } from "./api.js";
-import { byId } from "./dom.js";
+import { askTwice, byId } from "./dom.js";
 import { dragonFields, dragonIn, fillIn } from "./dragons.js";
 import { clearFaults, showProblem } from "./fields.js";
 import { session } from "./session.js";
@@ -9,8 +9,8 @@ import { session } from "./session.js";
 const dialog = byId("editor");
 const form = byId("editor-form");
 const box = byId("editor-problem");
-const remove = byId("editor-remove");
 const opened = { reference: "", etag: "", changed: () => {} };
+let calm = () => {};
 
 /** Wire the dialog's controls. */
 export function wireEditor() {
@@ -21,11 +21,7 @@ export function wireEditor() {
     event.preventDefault();
     send("PUT", JSON.stringify(dragonIn(form)));
   });
-  remove.addEventListener("click", () => {
-    if (remove.dataset.sure) send("DELETE");
-    else ask(true);
-  });
-  remove.addEventListener("blur", () => ask(false));
+  calm = askTwice(byId("editor-remove"), "Really remove it?", () => send("DELETE"));
   session.addEventListener("end", () => dialog.close());
 }
 
@@ -33,7 +29,7 @@ export function wireEditor() {
 export async function correct(name, changed) {
   const reference = `dragons/${encodeURIComponent(name)}`;
   Object.assign(opened, { reference, etag: "", changed });
-  ask(false);
+  calm();
   clearFaults(form, box);
   form.reset();
   dialog.showModal();
@@ -57,10 +53,4 @@ async function send(method, body) {
   } catch (error) {
     showProblem(error, box, form);
   }
-}
-
-function ask(sure) {
-  remove.textContent = sure ? "Really remove it?" : "Remove";
-  if (sure) remove.dataset.sure = "yes";
-  else delete remove.dataset.sure;
 }

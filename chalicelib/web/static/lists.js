@@ -3,6 +3,7 @@
 import { nextOf, resolve } from "./api.js";
 import { element } from "./dom.js";
 import { address } from "./routes.js";
+import { session } from "./session.js";
 
 /** Return a link that looks like a button. */
 export const linkButton = (to, text, kind = "quiet") => element("a", { href: to, class: `button ${kind}` }, text);
@@ -16,6 +17,18 @@ export const empty = (heading, text, ...steps) =>
     text ? element("p", {}, text) : null,
     element("p", { class: "buttons" }, steps),
   );
+
+/** Return a button that shows this page anew. */
+export const lookAgain = () =>
+  element(
+    "button",
+    { type: "button", class: "quiet", onclick: () => dispatchEvent(new Event("hashchange")) },
+    "Look again",
+  );
+
+/** Return the link to an id's timeline, which operators may see, or none. */
+export const timelineOf = (id) =>
+  session.isOperator ? [linkButton(address("timeline", "", { id }), "Its timeline")] : [];
 
 /** Show other entries in a list. The entry that has the focus keeps it, if it is still there. */
 export function replaceEntries(list, entries) {

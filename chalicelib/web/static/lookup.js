@@ -4,7 +4,7 @@
 import { call, Problem, SignedOut } from "./api.js";
 import { byId, element, pause } from "./dom.js";
 import { familyMark, placeOf } from "./dragons.js";
-import { empty, linkButton } from "./lists.js";
+import { empty, linkButton, timelineOf } from "./lists.js";
 import { address, go, instead, route } from "./routes.js";
 import { session } from "./session.js";
 
@@ -62,6 +62,7 @@ function nothing(text) {
     name
       ? linkButton(address("reports", "new", { name }), "Report it", "")
       : linkButton(address("messages"), "See your messages"),
+    ...(name ? [] : timelineOf(text)),
   );
 }
 

@@ -1,9 +1,10 @@
 // One message's page: how it stands, what it says, and, if it was posted from here, that beside what is stored.
 
 import { call } from "./api.js";
+import { beside, members } from "./beside.js";
 import { byId, element, facts, pause } from "./dom.js";
-import { at, compared, read, rowsOf, said, written } from "./exact.js";
-import { copyLink, empty, linkButton } from "./lists.js";
+import { at, read, said, written } from "./exact.js";
+import { copyLink, empty, linkButton, lookAgain, timelineOf } from "./lists.js";
 import { address } from "./routes.js";
 import { session } from "./session.js";
 import { moment } from "./times.js";
@@ -66,7 +67,7 @@ const waiting = ({ body, status }) => [
     messageMark(status),
     element("p", {}, "The queue has it, so it is not lost. It is about to be stored."),
   ),
-  members(rowsOf(read(body))),
+  members(read(body)),
 ];
 
 function show(id, { text, value }, mine) {
@@ -91,7 +92,7 @@ function show(id, { text, value }, mine) {
       ["Order time", moment(value.data.order_time)],
       ["Amount", element("b", {}, said(at(stored, "data", "order_amount")))],
     ]),
-    another ? comparison(compared(read(mine.body), stored)) : members(rowsOf(stored)),
+    another ? beside(read(mine.body), stored, "You posted") : members(stored),
     element(
       "p",
       { class: "buttons" },
@@ -122,65 +123,20 @@ const conflict = ({ digest }) =>
     "What differs is in red.",
   );
 
-const members = (rows) =>
-  table(
-    ["Member", "What it says"],
-    rows.map((row) => element("tr", {}, element("th", { scope: "row" }, row.path), cell("", row.said))),
-  );
-
-const comparison = (rows) =>
-  table(
-    ["Member", "You posted", "Is stored"],
-    rows.map((row) =>
-      element(
-        "tr",
-        { class: row.same ? null : "differs" },
-        element("th", { scope: "row" }, row.path, row.same ? null : element("span", { class: "unseen" }, " differs")),
-        cell("You posted", row.posted),
-        cell("Is stored", row.stored),
-      ),
-    ),
-    "beside",
-  );
-
-const cell = (label, text) =>
-  element("td", { "data-label": label }, text === null ? element("i", {}, "nothing") : text);
-
-const table = (headings, rows, kind = "") =>
-  element(
-    "table",
-    { class: `members ${kind}` },
-    element(
-      "thead",
-      {},
-      element(
-        "tr",
-        {},
-        headings.map((heading) => element("th", { scope: "col" }, heading)),
-      ),
-    ),
-    element("tbody", {}, rows),
-  );
-
-const again = () =>
-  element(
-    "button",
-    { type: "button", class: "quiet", onclick: () => dispatchEvent(new Event("hashchange")) },
-    "Look again",
-  );
-
 const late = (id) =>
   empty(
     "It is not stored yet.",
     `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
-    again(),
+    lookAgain(),
     linkButton(address("messages"), "See your messages"),
+    ...timelineOf(id),
   );
 
 const nothing = (id) =>
   empty(
     "No message is stored under this id.",
     `${id} may be another company’s, or on its way: what was posted a moment ago may take a second.`,
-    again(),
+    lookAgain(),
     linkButton(address("messages"), "See your messages"),
+    ...timelineOf(id),
   );

@@ -1,7 +1,7 @@
 // A company's messages, the latest first, between two times.
 
 import { call } from "./api.js";
-import { byId, element } from "./dom.js";
+import { byId, element, table } from "./dom.js";
 import { at, read, said } from "./exact.js";
 import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
 import { messageMark, postedFor } from "./message.js";
@@ -10,6 +10,7 @@ import { session } from "./session.js";
 import { dayBegan, instantOf, localOf, moment } from "./times.js";
 
 const PAGE_SIZE = 25;
+const HEADINGS = ["Accepted", "Amount", "Order", "Message", "Status"];
 
 const form = byId("messages-filter");
 const list = byId("messages-list");
@@ -55,7 +56,7 @@ export async function showMessages(asked, signal) {
     const answer = await call("GET", `messages?${new URLSearchParams(wanted)}`);
     if (signal.aborted) return;
     const rows = [...(query.cursor || query.to ? [] : onTheirWay(whose, answer.value)), ...stored(answer)];
-    replaceEntries(list, rows.length ? table(rows) : nothing(query));
+    replaceEntries(list, rows.length ? table("entries", HEADINGS, rows.map(row)) : nothing(query));
     const more = showPages(pages, asked, answer.headers);
     byId("messages-summary").textContent = counted(rows.length, "message", query, more);
   } finally {
@@ -108,24 +109,6 @@ const stored = ({ text, value }) =>
     const { message_id: id, company_id, order_id: order, accepted_at } = value[index];
     return { id, company_id, status: "stored", amount: said(at(item, "order_amount")), order, at: accepted_at };
   });
-
-const HEADINGS = ["Accepted", "Amount", "Order", "Message", "Status"];
-
-const table = (rows) =>
-  element(
-    "table",
-    { class: "entries" },
-    element(
-      "thead",
-      {},
-      element(
-        "tr",
-        {},
-        HEADINGS.map((heading) => element("th", { scope: "col" }, heading)),
-      ),
-    ),
-    element("tbody", {}, rows.map(row)),
-  );
 
 const row = ({ id, company_id, status, amount, order, at: accepted }) =>
   element(

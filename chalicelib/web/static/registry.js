@@ -1,7 +1,7 @@
 // The registry: dragons found as one types, by family, as cards or as a table, a page at a time.
 
 import { call } from "./api.js";
-import { byId, element, facts, pause } from "./dom.js";
+import { byId, element, facts, pause, table } from "./dom.js";
 import { familyClass, familyMark, furtherFields, labelOf, placeOf } from "./dragons.js";
 import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
 import { address, instead, route } from "./routes.js";
@@ -49,7 +49,7 @@ export async function showDragons(asked, signal) {
     ]);
     if (signal.aborted) return;
     const dragons = answer.value;
-    replaceEntries(list, dragons.length ? (query.view === "table" ? table(dragons) : cards(dragons)) : nothing(query));
+    replaceEntries(list, dragons.length ? (query.view === "table" ? asTable(dragons) : cards(dragons)) : nothing(query));
     const more = showPages(byId("dragons-pages"), asked, answer.headers);
     byId("dragons-summary").textContent = counted(dragons.length, "dragon", query, more);
   } finally {
@@ -153,7 +153,7 @@ function cards(dragons) {
   );
 }
 
-function table(dragons) {
+function asTable(dragons) {
   const headings = [
     ...["dragon_name_str", "family_str", "description_str"].map(labelOf),
     "Where",
@@ -162,20 +162,7 @@ function table(dragons) {
   return element(
     "div",
     { class: "scrolling", tabindex: 0, role: "region", "aria-label": "Dragons, as a table" },
-    element(
-      "table",
-      {},
-      element(
-        "thead",
-        {},
-        element(
-          "tr",
-          {},
-          headings.map((heading) => element("th", { scope: "col" }, heading)),
-        ),
-      ),
-      element("tbody", {}, dragons.map(row)),
-    ),
+    table(null, headings, dragons.map(row)),
   );
 }
 

@@ -1,7 +1,7 @@
 // What the user has reported, the latest first, and what became of it.
 
 import { call } from "./api.js";
-import { byId, element, pause } from "./dom.js";
+import { byId, element, pause, table } from "./dom.js";
 import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
 import { address } from "./routes.js";
 import { statusMark } from "./stages.js";
@@ -9,6 +9,7 @@ import { moment } from "./times.js";
 
 const PAGE_SIZE = 25;
 const AGAIN_S = 2; // while some are under way
+const HEADINGS = ["Dragon", "What became of it", "Reported"];
 
 const list = byId("reports-list");
 
@@ -23,7 +24,7 @@ export async function showReports(asked, signal) {
     const answer = await call("GET", `submissions?${wanted}`);
     if (signal.aborted) return;
     list.removeAttribute("aria-busy");
-    replaceEntries(list, answer.value.length ? table(answer.value) : nothing());
+    replaceEntries(list, answer.value.length ? table("entries", HEADINGS, answer.value.map(row)) : nothing());
     const more = showPages(byId("reports-pages"), asked, answer.headers);
     byId("reports-summary").textContent = counted(answer.value.length, "report", query, more);
     if (!answer.value.some(({ status }) => status === "pending")) return;
@@ -36,22 +37,6 @@ const nothing = () =>
     "You have reported nothing yet.",
     "Seen a dragon? Tell us, and watch it get into the registry.",
     linkButton(address("reports", "new"), "Report a dragon", ""),
-  );
-
-const table = (submissions) =>
-  element(
-    "table",
-    { class: "entries" },
-    element(
-      "thead",
-      {},
-      element(
-        "tr",
-        {},
-        ["Dragon", "What became of it", "Reported"].map((heading) => element("th", { scope: "col" }, heading)),
-      ),
-    ),
-    element("tbody", {}, submissions.map(row)),
   );
 
 const row = ({ submission_id: id, dragon_name_str: name, status, reason, started_at: startedAt }) =>

@@ -6,6 +6,8 @@ const NOUNS = {
   dragons: { list: "dragons", one: "dragon" },
   reports: { list: "reports", one: "submission", new: "report" },
   messages: { list: "messages", one: "message", new: "post" },
+  letters: { list: "letters", one: "letter" },
+  timeline: { list: "timeline" },
   find: { list: "find" },
 };
 

@@ -1,6 +1,6 @@
 // One report's page: what became of it, and the way that it took through the workflow.
 
-import { byId, element, facts } from "./dom.js";
+import { byId, element, facts, wireOwnNames } from "./dom.js";
 import { draw } from "./graph.js";
 import { copyLink, empty, linkButton } from "./lists.js";
 import { address } from "./routes.js";
@@ -10,16 +10,11 @@ import { moment, stepTime } from "./times.js";
 const place = byId("submission-shown");
 const way = byId("submission-way");
 const svg = byId("workflow");
-const names = byId("machine-names");
 let light = () => {};
 
 /** Wire the button that shows the workflow's own names, and draw the workflow. */
 export function wireSubmission() {
-  names.addEventListener("click", () => {
-    const own = names.getAttribute("aria-pressed") !== "true";
-    names.setAttribute("aria-pressed", String(own));
-    way.classList.toggle("own-names", own);
-  });
+  wireOwnNames(byId("machine-names"), way);
   workflow.then((graph) => (light = draw(svg, graph)));
 }
 

@@ -11,11 +11,22 @@ const STEP = new Intl.DateTimeFormat(undefined, {
   fractionalSecondDigits: 3,
 });
 
+const AGO = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const AGES_UP_TO_DAYS = 30;
+
 /** The reader's zone, such as `Europe/Zurich`. */
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** Return a time of RFC 3339 as day and time, or null. A time that JavaScript cannot read is shown as it is. */
 export const moment = (at) => shown(at, (time) => `${dayOf(time)}, ${TIME.format(time)}`);
+
+/** Return how long ago a time of RFC 3339 was, such as `3 hours ago`, or when it was if that is long ago. */
+export function age(at) {
+  const minutes = Math.max(0, Math.floor((Date.now() - new Date(at)) / 60_000));
+  if (minutes >= AGES_UP_TO_DAYS * 24 * 60) return moment(at);
+  const [size, unit] = minutes < 60 ? [1, "minute"] : minutes < 24 * 60 ? [60, "hour"] : [24 * 60, "day"];
+  return shown(at, () => AGO.format(-Math.floor(minutes / size), unit));
+}
 
 /** Return a time of RFC 3339 to the millisecond, without its day. */
 export const stepTime = (at) => shown(at, (time) => STEP.format(time));

@@ -1,0 +1,106 @@
+// For operators: one id's timeline. What all stores know of it, in order, in words or as the stores have it.
+
+import { call } from "./api.js";
+import { byId, element, facts, wireOwnNames } from "./dom.js";
+import { showProblem } from "./fields.js";
+import { meaningOf } from "./letters.js";
+import { empty, linkButton, lookAgain } from "./lists.js";
+import { address, go } from "./routes.js";
+import { session } from "./session.js";
+import { workflow } from "./stages.js";
+import { moment } from "./times.js";
+
+const form = byId("timeline-form");
+const place = byId("timeline-shown");
+const way = byId("timeline-way");
+
+/** Wire the field, and the button that shows the machines' own names. */
+export function wireTimeline() {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    go(address("timeline", "", { id: form.elements.id.value.trim() }));
+  });
+  wireOwnNames(byId("timeline-names"), way);
+  session.addEventListener("end", () => byId("moments").replaceChildren());
+}
+
+/** Show the timeline of the id that the address names. */
+export async function showTimeline({ query: { id = "" } }, signal) {
+  form.elements.id.value = id;
+  way.hidden = true;
+  if (!id) return place.replaceChildren(whose());
+  place.replaceChildren(element("p", { class: "note" }, `Looking for ${id} in every store …`));
+  try {
+    const [{ value }, graph] = await Promise.all([call("GET", `operator/timeline?${new URLSearchParams({ id })}`), workflow]);
+    if (!signal.aborted) show(value, new Map(graph.states.map((state) => [state.name, state.words])));
+  } catch (error) {
+    if (signal.aborted) return;
+    place.replaceChildren(...(error.status === 404 ? [nothing(id)] : []));
+    if (error.status !== 404) showProblem(error, byId("timeline-problem"), form);
+  }
+}
+
+function show({ answers, moments, limits, related }, states) {
+  const links = (ids, to) =>
+    ids.length && ids.map((id) => element("div", {}, element("a", { href: to(id) }, element("code", {}, id))));
+  const company_id = related.companies.length === 1 ? related.companies[0] : "";
+  place.replaceChildren(
+    element(
+      "div",
+      { class: "panel" },
+      answers.map((answer) => element("p", {}, answer)),
+      limits.map((limit) => element("p", { class: "note" }, `Not looked at: ${limit}.`)),
+    ),
+    facts([
+      ["Dead letter", links(related.dead_letters, (id) => address("letters", id))],
+      ["Message", links(related.messages, (id) => address("messages", id, { company_id }))],
+      ["Company", links(related.companies, (id) => address("messages", "", { company_id: id }))],
+      ["Report", links(related.submissions, (id) => address("reports", id))],
+      ["Request", related.requests.length && related.requests.map((id) => element("div", {}, element("code", {}, id)))],
+    ]),
+  );
+  byId("moments").replaceChildren(...moments.map((each) => item(each, states)));
+  way.hidden = moments.length === 0;
+}
+
+function item({ at, source, what }, states) {
+  const { words, bad } = inWords(what, states);
+  return element(
+    "li",
+    { "data-status": bad ? "failed" : "succeeded" },
+    element("span", { class: "in-words" }, words),
+    element("code", { class: "own-name" }, `${source}: ${what}`),
+    moment(at),
+  );
+}
+
+const ENDS = { added: "Added to the registry", rejected: "Refused", failed: "Could not be finished" };
+
+/** Return what happened in people's words, and whether it was bad. What has no words is told as it is. */
+function inWords(what, states) {
+  if (what.startsWith("archived, and indexed")) return { words: "Stored" };
+  if (what.startsWith("archived, and not indexed")) return { words: "Stored, and not listed yet" };
+  const reason = /^dead letter .*? of company \S+: (.*)$/.exec(what)?.[1];
+  if (reason) return { words: `Became a dead letter: ${meaningOf(reason).words}`, bad: true };
+  const state = / entered (.*)$/.exec(what)?.[1];
+  if (states.has(state)) return { words: states.get(state) };
+  if (/ ExecutionStarted$/.test(what)) return { words: "The workflow began" };
+  if (/ ExecutionSucceeded$/.test(what)) return { words: "The workflow ended" };
+  const end = / is (added|rejected|failed)\b/.exec(what)?.[1];
+  return { words: ENDS[end] ?? what, bad: /Failed|TimedOut|Aborted/.test(what) || end === "rejected" || end === "failed" };
+}
+
+const whose = () =>
+  empty(
+    "Whose timeline?",
+    "Put the id of a message, a report, a letter or a request into the field above, or a dragon’s name.",
+    linkButton(address("letters"), "Look at the dead letters"),
+  );
+
+const nothing = (id) =>
+  empty(
+    "No store knows anything of this.",
+    `${id} is in no store. Logs are not looked at here: make trace does that. What came a moment ago may take a second.`,
+    lookAgain(),
+    linkButton(address("letters"), "Look at the dead letters"),
+  );
