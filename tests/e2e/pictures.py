@@ -20,8 +20,8 @@ ACCEPTED = Path(__file__).parent / "accepted"
 VERSION = ACCEPTED / "chromium.txt"  # which version has drawn them
 SHRUNK = 0.5  # so that the repository stays small
 HEIGHTS = {WIDE: 700, NARROW: 844}
-DIFFERING_MAX = 0.002  # of a picture's pixels
-# A pixel differs if one of its colours does by more than this, of 255.
+DIFFERING_MAX = 0.1  # of the pixels of any square; so a word in another colour differs, however large the picture is
+# The largest share of a square of 32 by 32. A pixel differs if one of its colours does by more than 24, of 255.
 _SHARE_THAT_DIFFERS = """async ([a, b]) => {
   const pixels = async (png) => {
     const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
@@ -32,24 +32,33 @@ _SHARE_THAT_DIFFERS = """async ([a, b]) => {
   };
   const [one, other] = [await pixels(a), await pixels(b)];
   if (one.width !== other.width || one.height !== other.height) return 1;
-  let differing = 0;
+  const differing = new Map();
   for (let at = 0; at < one.data.length; at += 4) {
-    if ([0, 1, 2].some((colour) => Math.abs(one.data[at + colour] - other.data[at + colour]) > 24)) differing++;
+    if ([0, 1, 2].every((colour) => Math.abs(one.data[at + colour] - other.data[at + colour]) <= 24)) continue;
+    const [row, column] = [Math.floor(at / 4 / one.width), (at / 4) % one.width];
+    const square = `${row >> 5} ${column >> 5}`;
+    differing.set(square, (differing.get(square) ?? 0) + 1);
   }
-  return (differing * 4) / one.data.length;
+  return Math.max(0, ...differing.values()) / (32 * 32);
 }"""
 
 
 def pictures(
     browser: Browser, api: Api, names: set[str] | None = None, *, scale: float = SHRUNK
 ) -> Iterator[tuple[str, bytes]]:
-    """Take pictures of all views, or of those that are named. Yield the name of each file, and the PNG."""
+    """Take pictures of all views, or of those that are named. Yield the name of each file, and the PNG.
+
+    On a phone, they show the whole page, because what matters may be below the first screen.
+    """
     with visit(browser, api, zone=ZONE, scale=scale) as visited:
         for view, page in scenes(visited, names):
             for theme in ("light", "dark"):
                 for width, height in HEIGHTS.items():
                     _look(page, theme == "dark", width, height)
-                    yield f"{view}-{theme}-{width}.png", page.screenshot(caret="hide", animations="disabled")
+                    yield (
+                        f"{view}-{theme}-{width}.png",
+                        page.screenshot(caret="hide", animations="disabled", full_page=width == NARROW),
+                    )
 
 
 def _look(page: Page, dark: bool, width: int, height: int) -> None:
@@ -71,7 +80,7 @@ def changed(browser: Browser, taken: Iterator[tuple[str, bytes]]) -> dict[str, s
         both = [base64.b64encode(png).decode() for png in (accepted.read_bytes(), picture)]
         share = page.evaluate(_SHARE_THAT_DIFFERS, both)
         if share > DIFFERING_MAX:
-            found[name] = f"{share:.1%} of it differ"
+            found[name] = f"{share:.1%} of a part of it differ"
     page.close()
     return found
 

@@ -169,6 +169,8 @@ SCENES = {
 
 def scenes(visited: Visit, names: set[str] | None = None) -> Iterator[tuple[str, Page]]:
     """Go through the views, or those that are named, as an operator. Yield the name of each and the page."""
+    unknown = (names or set()) - SCENES.keys() - {"welcome"}
+    assert not unknown, f"no scene is called {unknown}"
     page = visited.open("/#/dragons/Ashfall")
     page.evaluate("document.fonts.ready")
     if names is None or "welcome" in names:
@@ -272,7 +274,7 @@ def _messages(_name: str, query: dict[str, str], _route: Route) -> dict[str, Any
     if "from" in query or query.get("company_id") != COMPANY:
         return _json([])
     rows = [
-        f'{{"message_id": "{message_id}", "company_id": "{COMPANY}", "accepted_at": "2023-12-10T22:0{at}:00Z", '
+        f'{{"message_id": "{message_id}", "company_id": "{COMPANY}", "accepted_at": "2023-12-10T22:0{9 - at}:00Z", '
         f'"order_id": "a929b88e-bc47-4f7d-9584-61c3c94ad2f2", "order_amount": {amount}}}'
         for at, (message_id, amount) in enumerate(_MESSAGES.items())
     ]

@@ -22,6 +22,8 @@ from tests.e2e.running import Api, Devstack, free_ports
 
 def main() -> None:
     """Make them all."""
+    if len(sys.argv) != 2:
+        sys.exit("name the folder for the pictures, or --accept")
     accept = sys.argv[1] == "--accept"
     folder = pictures.ACCEPTED if accept else Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)

@@ -479,9 +479,36 @@ class TestFinding:
         operator.at("#/dragons/Nobody%20at%20all")
         expect(page.get_by_role("heading", name="No dragon is called Nobody at all.")).to_be_visible()
 
+    def test_a_list_that_cannot_be_had_shows_nothing_of_another_and_leads_to_its_first_page(
+        self, operator: Visit
+    ) -> None:
+        stored(operator.api, post(operator.api, a_message("7")).headers["Location"])
+        page = operator.at(f"#/messages?company_id={COMPANIES['amber']}")
+        rows = page.locator("#messages-list tbody tr")
+        expect(rows.first).to_be_visible()
+        operator.at("#/messages?company_id=nobody")
+        expect(page.get_by_role("alert").filter(has_text="company_id")).to_be_visible()
+        expect(rows).to_have_count(0)
+
+        operator.at("#/dragons?cursor=of-another-version&page=2")
+        page.get_by_role("link", name="First page").click()
+        expect(cards(page).first).to_have_text("Amberwick")
+
+    def test_the_address_holds_the_company_and_its_own_link_shows_a_page_anew(self, operator: Visit) -> None:
+        company = COMPANIES["amber"]
+        page = operator.at(f"#/messages?company_id={company}")
+        operator.at("#/dragons")
+        page.get_by_role("link", name="Messages", exact=True).click()
+        expect(page).to_have_url(re.compile(f"#/messages\\?company_id={company}$"))
+
+        page.get_by_role("link", name="Any", exact=True).scroll_into_view_if_needed()
+        with page.expect_request(re.compile("/messages\\?")):
+            page.get_by_role("link", name="Any", exact=True).click()
+
     def test_the_field_at_the_top_takes_any_id(self, operator: Visit) -> None:
         company, message_id = COMPANIES["amber"], str(uuid.uuid4())
-        stored(operator.api, post(operator.api, a_message("7", message_id=message_id)).headers["Location"])
+        message = a_message("7", message_id=message_id)
+        stored(operator.api, post(operator.api, message).headers["Location"])
         name = a_name()
         submission = operator.api.post("/dragons", json=dragon_members(name)).json()
         of_message = f"#/messages/{message_id}?company_id={company}"
@@ -489,6 +516,7 @@ class TestFinding:
             message_id: of_message,
             f"{operator.api.base_url}/message/{message_id}": of_message,
             company: f"#/messages?company_id={company}",
+            json.loads(message)["data"]["order_id"]: of_message,  # of the company that was named just before
             submission["submission_id"]: f"#/reports/{submission['submission_id']}",
             submission["execution_arn"]: f"#/reports/{submission['submission_id']}",
             "ASHFALL": "#/dragons/Ashfall",
@@ -501,7 +529,7 @@ class TestFinding:
 
         page.get_by_role("combobox").fill(str(uuid.uuid4()))
         page.get_by_role("combobox").press("Enter")
-        expect(page.get_by_role("heading", name="Nothing here is called")).to_be_visible()
+        expect(page.get_by_role("heading", name="Nothing that you may see has the id")).to_be_visible()
 
     def test_text_that_users_typed_is_never_html(self, operator: Visit) -> None:
         name, typed = a_name("Bold"), "<img src=x onerror=alert(1)><b>bold</b>"
@@ -510,7 +538,7 @@ class TestFinding:
         expect(watched(page, name).locator(".status")).to_have_text("Added")
 
         operator.at(f"#/dragons?namePrefix={quote(name)}")
-        expect(page.locator(".card")).to_contain_text(typed)
+        expect(page.locator(".card", has_text=name)).to_contain_text(typed)
         page.get_by_role("link", name=name).click()
 
         expect(page.locator(".sheet")).to_contain_text(typed)

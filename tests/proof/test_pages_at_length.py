@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import visit
-from tests.e2e.pictures import changed, not_comparable, pictures
+from tests.e2e.pictures import ACCEPTED, changed, not_comparable, pictures
 from tests.e2e.running import Api
 from tests.e2e.trying import REFUSALS_OF_A_COMPANY, try_all
 
@@ -32,7 +32,10 @@ def test_every_view_of_the_console_looks_as_it_was_accepted(browser: Browser, pr
     if reason := not_comparable(browser):
         pytest.skip(reason)
 
-    assert changed(browser, pictures(browser, proving_apis["local"])) == {}
+    taken = dict(pictures(browser, proving_apis["local"]))
+
+    assert taken.keys() == {accepted.name for accepted in ACCEPTED.glob("*.png")}
+    assert changed(browser, iter(taken.items())) == {}
 
 
 @needs_full_scale

@@ -7,6 +7,7 @@ import { clearFaults, showProblem } from "./fields.js";
 import { showFind, wireLookup } from "./lookup.js";
 import { showLetter, wireLetter } from "./letter.js";
 import { showLetters, wireLetters } from "./letters.js";
+import { clearList } from "./lists.js";
 import { showMessage, wireMessage } from "./message.js";
 import { showMessages, wireMessages } from "./messages.js";
 import { showPost, wirePost } from "./post.js";
@@ -81,8 +82,17 @@ async function show(view, asked, signal) {
   try {
     await VIEWS[view].show(asked, signal);
   } catch (error) {
-    if (!signal.aborted) showProblem(error, box);
+    if (signal.aborted) return;
+    clearList(view, asked);
+    showProblem(error, box);
   }
+}
+
+/** Show a page anew whose own address a link has: browsers do nothing then. */
+function showAnew({ target }) {
+  if (target.closest('a[href^="#/"]')?.hash !== location.hash) return;
+  last = "";
+  dispatchEvent(new Event("hashchange"));
 }
 
 function sayWhere({ noun }) {
@@ -144,4 +154,5 @@ session.addEventListener("start", () => {
 session.addEventListener("end", forget);
 addEventListener("hashchange", () => render());
 addEventListener("keydown", useKeys);
+addEventListener("click", showAnew);
 render({ focus: false });

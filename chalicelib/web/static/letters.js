@@ -59,9 +59,6 @@ export async function showLetters({ query }, signal) {
     replaceEntries(list, letters.length ? table("entries", HEADINGS, letters.map(row)) : nothing(count));
     byId("letters-summary").textContent =
       counted(letters.length, "letter", query, false) + (count > letters.length ? `, of about ${count}` : "");
-  } catch (error) {
-    if (!signal.aborted) byId("letters-summary").textContent = "";
-    throw error;
   } finally {
     if (!signal.aborted) list.removeAttribute("aria-busy");
   }

@@ -1,7 +1,7 @@
 // What lists have in common: their pages, what they say when they are empty, and the arrow keys.
 
 import { nextOf, resolve } from "./api.js";
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { address } from "./routes.js";
 import { session } from "./session.js";
 
@@ -47,6 +47,15 @@ export function showPages(place, { noun, query }, headers) {
     ...(cursor ? [linkButton(address(noun, "", { ...query, cursor, page: page + 1 }), "Next page")] : []),
   );
   return cursor !== null;
+}
+
+/** Take away what a view's list shows, for it is of another address. Its first page may still be there. */
+export function clearList(view, asked) {
+  const [list, summary, pages] = ["list", "summary", "pages"].map((part) => byId(`${view}-${part}`));
+  list?.replaceChildren();
+  list?.removeAttribute("aria-busy");
+  summary?.replaceChildren();
+  if (pages) showPages(pages, asked, new Headers());
 }
 
 /** Return how many there are on this page, and whether more follow: `24 dragons on page 1; more follow`. */

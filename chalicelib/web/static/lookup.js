@@ -4,7 +4,8 @@
 import { call, Problem, SignedOut } from "./api.js";
 import { byId, element, pause } from "./dom.js";
 import { familyMark, placeOf } from "./dragons.js";
-import { empty, linkButton, timelineOf } from "./lists.js";
+import { empty, linkButton, lookAgain, timelineOf } from "./lists.js";
+import { companyNamed } from "./messages.js";
 import { address, go, instead, route } from "./routes.js";
 import { session } from "./session.js";
 
@@ -54,11 +55,13 @@ export async function showFind({ query: { q = "" } }, signal) {
 function nothing(text) {
   const name = UUID.test(text) || KEYED.test(text) ? "" : text;
   return empty(
-    `Nothing here is called ${text || "that"}.`,
+    name || !text ? `Nothing here is called ${text || "that"}.` : `Nothing that you may see has the id ${text}.`,
     name
       ? "No dragon’s name begins so. You may be the first to report it."
-      : "No message, report or order that you may see has this id. What was posted or reported a moment ago may take a second.",
-    linkButton(address("find", "", { q: text }), "Look again"),
+      : session.isOperator
+        ? "Orders are looked up among the latest messages of the company that you have named last."
+        : "What was posted or reported a moment ago may take a second.",
+    lookAgain(),
     name
       ? linkButton(address("reports", "new", { name }), "Report it", "")
       : linkButton(address("messages"), "See your messages"),
@@ -96,8 +99,9 @@ const message = async (id) => {
 };
 
 async function order(id) {
-  if (!session.company) return null;
-  const answer = await asked(`messages?limit=${ORDERS_MAX}`);
+  const company = companyNamed() || session.company;
+  if (!company) return null;
+  const answer = await asked(`messages?${new URLSearchParams({ company_id: company, limit: ORDERS_MAX })}`);
   const found = answer?.value.find((each) => each.order_id === id.toLowerCase());
   return found && address("messages", found.message_id, session.isOperator ? { company_id: found.company_id } : {});
 }

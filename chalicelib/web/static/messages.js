@@ -5,7 +5,7 @@ import { byId, element, table } from "./dom.js";
 import { at, read, said } from "./exact.js";
 import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
 import { messageMark, postedFor } from "./message.js";
-import { address, go } from "./routes.js";
+import { address, go, instead } from "./routes.js";
 import { session } from "./session.js";
 import { dayBegan, instantOf, localOf, moment } from "./times.js";
 
@@ -33,10 +33,15 @@ export function wireMessages() {
   walkWithArrows(list);
 }
 
+/** Return the company that an operator has named last, or nothing. */
+export const companyNamed = () => company;
+
 /** Show the messages that the address asks for. */
 export async function showMessages(asked, signal) {
   const { query } = asked;
   const named = query.company_id ?? (session.isOperator ? company || session.company : "");
+  if (session.isOperator && named && !query.company_id)
+    return instead(address("messages", "", { ...query, company_id: named }));
   showFilter(query, named);
   const whose = (named || session.company).toLowerCase();
   const pages = byId("messages-pages");
