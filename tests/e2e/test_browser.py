@@ -8,7 +8,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from chalicelib.messages.listing import ACCEPTED_AT_ID, keys
 from operations import PROJECT
 from tests.e2e import browser as real_browser
 from tests.e2e.browser import ACTS_WITHIN_MS, Visit, visit
@@ -703,6 +704,21 @@ class TestReporting:
         assert len(set(names)) == 60
 
 
+def accepted_yesterday(api: Api, message: dict[str, Any]) -> str:
+    """Post a message, and list it as if it had been accepted yesterday at noon (UTC). Return its order's id."""
+    company, message_id = message["metadata"]["company_id"].lower(), message["metadata"]["message_id"]
+    stored(api, post(api, json.dumps(message)).headers["Location"])
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    noon_ms = int((today - timedelta(hours=12)).timestamp() * 1000)
+    api.devstack.client("dynamodb").update_item(
+        TableName="dragonpost-local-messages",
+        Key={"message_id": {"S": message_id}, "company_id": {"S": company}},
+        UpdateExpression=f"SET {ACCEPTED_AT_ID} = :accepted",
+        ExpressionAttributeValues={":accepted": {"S": keys(company, message_id, noon_ms)[ACCEPTED_AT_ID]}},
+    )
+    return str(message["data"]["order_id"])
+
+
 class TestMessages:
     def test_faults_are_shown_at_their_fields(self, amber: Visit) -> None:
         post_example(amber, Order_amount="lots", Message_time="yesterday")
@@ -773,10 +789,28 @@ class TestMessages:
         expect(message_shown(amber.page)).to_contain_text("accepted, but not stored")
         expect(message_shown(amber.page).locator(".differs td", has_text=re.compile("^3$"))).to_have_css("color", RED)
 
+    def test_yesterdays_order_is_two_clicks_away_and_a_dragon_whose_name_begins_with_am_four_keys(
+        self, amber: Visit
+    ) -> None:
+        message = a_message("7")
+        order_id = accepted_yesterday(amber.api, json.loads(message))
+        page = amber.at("#/dragons")
+        expect(cards(page).first).to_be_visible()
+
+        page.get_by_role("link", name="Messages", exact=True).click()
+        page.get_by_role("link", name="Yesterday").click()
+        expect(page.locator("#messages-list tr", has_text="Yesterday").filter(has_text=order_id)).to_be_visible()
+
+        for key in ("/", "A", "m"):
+            page.keyboard.press(key)
+        expect(page.get_by_role("option").first).to_contain_text("Amberwick")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(page.locator(".sheet")).to_contain_text("Amberwick")
+
     def test_messages_are_found_by_when_they_were_accepted(self, amber: Visit) -> None:
-        page = amber.at("#/messages")
+        page = amber.at("#/messages?to=2020-01-01T00:00:00Z")
         times = page.get_by_role("group", name="Times")
-        times.get_by_role("link", name="Yesterday").click()
         expect(page.get_by_role("heading", name="No message was accepted in that time.")).to_be_visible()
         expect(page.get_by_label("Accepted before")).to_have_value(re.compile("T00:00"))
 
