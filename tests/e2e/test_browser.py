@@ -809,6 +809,7 @@ class TestMessages:
         expect(page.locator(".sheet")).to_contain_text("Amberwick")
 
     def test_messages_are_found_by_when_they_were_accepted(self, amber: Visit) -> None:
+        stored(amber.api, post(amber.api, a_message("7")).headers["Location"])
         page = amber.at("#/messages?to=2020-01-01T00:00:00Z")
         times = page.get_by_role("group", name="Times")
         expect(page.get_by_role("heading", name="No message was accepted in that time.")).to_be_visible()
