@@ -798,7 +798,7 @@ class TestMessages:
         expect(cards(page).first).to_be_visible()
 
         page.get_by_role("link", name="Messages", exact=True).click()
-        page.get_by_role("link", name="Yesterday").click()
+        page.get_by_role("group", name="Times").get_by_role("link", name="Yesterday").click()
         expect(page.locator("#messages-list tr", has_text="Yesterday").filter(has_text=order_id)).to_be_visible()
 
         for key in ("/", "A", "m"):
