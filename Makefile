@@ -90,7 +90,7 @@ quick: install ## check in 10 seconds (with warm caches) what changes break most
 test: lint ## check everything: lint, types, templates, unit, integration, end to end, Postman
 	@exec $(RUN) -m pytest -n $(WORKERS) --cov --cov-report=term --durations=25 --durations-min=3
 
-prove: install .local/checkov/.made ## try hard to break the service's promises (under 28 minutes; PROOF_SEED=… repeats a run)
+prove: install .local/checkov/.made ## try hard to break the service's promises (some 40 minutes; PROOF_SEED=… repeats a run)
 	@PROOF_SCALE=full PROOF_REPORT=$(or $(PROOF_REPORT),.local/proof-report.md) $(RUN) -m pytest tests/proof -v -s
 
 QUICKLY = $(if $(filter command line,$(origin QUICK)),--quick)
