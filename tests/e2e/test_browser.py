@@ -284,6 +284,7 @@ class TestTryingItOut:
 
         trying.sign_in("cobalt")
         assert trying.execute("postMessage") in (200, 202)
+        assert trying.execute("listMessages") == 200
         expect(body).to_have_value(re.compile("21.50"))
         assert trying.filled_in("getSubmission") == {"submission_id": "", "steps": ""}
         assert trying.execute("reportDragon") == 202

@@ -73,7 +73,7 @@ function useOwnCompany(ui) {
 /** List the messages of the company that is posted for, if the user, an operator, has none of their own. */
 function nameCompany(ui) {
   const [example] = ui.specSelectors.specJson().getIn(["paths", ...LISTING, "parameters", 0, "schema", "examples"]);
-  fillIn(ui, LISTING, "query", "company_id", session.company ? "" : example);
+  fillIn(ui, LISTING, "query", "company_id", session.company ? null : example); // with an empty one, nothing is sent
 }
 
 /** Ask for the submission that a report has begun, or for none. */
