@@ -26,7 +26,7 @@ class Snapshot:
 
     def put_back(self, region: str) -> None:
         """Make it what an account holds that has been reset."""
-        FakeKey.instances_tracked.clear()  # moto closes each at every reset, also those of years ago
+        FakeKey.instances_tracked.clear()  # moto closes each at every reset, those of earlier tests as well
         buckets, tables = pickle.loads(self.kept)  # noqa: S301 - this process has pickled it
         _s3().__dict__.update(buckets)
         for name in _s3().buckets:
