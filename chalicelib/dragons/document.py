@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import compress
 from typing import TypeVar
 
 import msgspec
@@ -68,20 +69,16 @@ class Entry(Dragon, frozen=True, kw_only=True, gc=False):
 
     submission_id: str | None = None
 
-    @property
-    def dragon(self) -> Dragon:
-        """The dragon, without what clients must not see."""
-        return msgspec.convert(self, Dragon, from_attributes=True)
-
 
 class Document:
-    """One version of the document. It is decoded once; orders and pages are made when they are asked for, and kept.
+    """One version of the document. Its dragons are decoded once, and their submission ids only if somebody asks for
+    them; orders and pages are made when they are asked for, and kept.
 
     Safe to share between threads: if two of them make the same thing at once, either will do.
     """
 
-    def __init__(self, text: bytes, dragons: dict[str, Entry], several: dict[str, list[Entry]]) -> None:
-        """Take the text, the first entry of each key, and all entries of those keys that have several."""
+    def __init__(self, text: bytes, dragons: dict[str, Dragon], several: dict[str, list[Dragon]]) -> None:
+        """Take the text, the first dragon of each key, and all dragons of those keys that have several."""
         self._text = text
         self.dragons = dragons
         self.several = several
@@ -99,10 +96,10 @@ class Document:
         text = body.removeprefix(codecs.BOM_UTF8)
         if not text.strip():
             raise DocumentCorrupt("not a JSON array of dragons: it is blank")
-        entries = _decoded(text, list[Entry])
-        keys = normalised_names([entry.dragon_name_str for entry in entries])
-        dragons = dict(zip(reversed(keys), reversed(entries), strict=True))
-        return cls(text, dragons, {} if len(dragons) == len(entries) else _several(entries))
+        written = _decoded(text, list[Dragon])
+        keys = normalised_names([dragon.dragon_name_str for dragon in written])
+        dragons = dict(zip(reversed(keys), reversed(written), strict=True))
+        return cls(text, dragons, {} if len(dragons) == len(written) else _several(written))
 
     def followed_by(self, body: bytes) -> Document | None:
         """Return a later version, of which nothing else is decoded, if it only has more entries at its end."""
@@ -118,10 +115,8 @@ class Document:
         return later
 
     def entries(self, key: str) -> list[Entry]:
-        """Return the entries with this normalised name; the first one is the dragon."""
-        if key in self.several:
-            return self.several[key]
-        return [self.dragons[key]] if key in self.dragons else []
+        """Return the entries with this normalised name; the first one is the dragon. Raises `DocumentCorrupt`."""
+        return [entry for entry in self._entries if entry.key == key] if key in self.dragons else []
 
     def page(self, query: DragonQuery) -> DragonPage:
         """Return the dragons that match, in the order of their keys. The same query gets the same page, if it is kept.
@@ -144,7 +139,7 @@ class Document:
 
     def namesakes(self) -> list[str]:
         """Return the names of the entries that are not shown because an earlier one has their name."""
-        return [entry.dragon_name_str for _, *others in self.several.values() for entry in others]
+        return [dragon.dragon_name_str for _, *others in self.several.values() for dragon in others]
 
     def with_addition(self, dragon: Dragon, submission_id: str) -> bytes:
         """Return the document with one more dragon at its end."""
@@ -162,7 +157,7 @@ class Document:
         """The text up to its closing bracket."""
         return memoryview(self._text)[: self._text.rindex(b"]")]
 
-    def _added_in(self, body: bytes) -> dict[str, Entry] | None:
+    def _added_in(self, body: bytes) -> dict[str, Dragon] | None:
         """Return what a version has after this one's entries, by key. None if it is not this one with more dragons."""
         opened = self._opened
         if not self.dragons or self.several or not body.startswith(opened):
@@ -173,11 +168,11 @@ class Document:
         if not rest.startswith(b","):
             return None
         try:
-            entries = _decoded(b"[" + rest[1:], list[Entry])
+            written = _decoded(b"[" + rest[1:], list[Dragon])
         except DocumentCorrupt:
             return None  # the whole document tells what is wrong, and where
-        added = {entry.key: entry for entry in entries}
-        is_new = len(added) == len(entries) > 0 and added.keys().isdisjoint(self.dragons)
+        added = {dragon.key: dragon for dragon in written}
+        is_new = len(added) == len(written) > 0 and added.keys().isdisjoint(self.dragons)
         return added if is_new else None
 
     def _keep(self, query: DragonQuery, page: DragonPage) -> None:
@@ -195,8 +190,7 @@ class Document:
         begin = first if query.after is None else max(first, bisect_right(keys, query.after))
         end = min(begin + query.limit, last)
         shown = [self.dragons[key] for key in keys[begin:end]]
-        dragons = msgspec.convert(shown, list[Dragon], from_attributes=True)
-        return DragonPage(dragons, keys[end - 1] if end < last else None)
+        return DragonPage(shown, keys[end - 1] if end < last else None)
 
     def _matching(self, query: DragonQuery) -> list[str]:
         """Return the keys of the dragons that the query's filters let through, in their order."""
@@ -213,25 +207,37 @@ class Document:
             if family is None:
                 self._ordered[family] = sorted(self.dragons)
             elif family in self._spellings:
-                written = self._spellings[family]
-                keys = [key for key, dragon in self.dragons.items() if dragon.family_str in written]
-                self._ordered[family] = sorted(keys)
+                is_written_so = self._spellings[family].__contains__
+                self._ordered[family] = sorted(compress(self.dragons, map(is_written_so, self._families)))
             else:  # there may be any number of families without dragons, so nothing is kept for them
                 return []
         return self._ordered[family]
 
     @cached_property
-    def _spellings(self) -> dict[str, dict[str, int]]:
-        """How each family is written, by its normalised name, and how many dragons have it so."""
-        spellings: dict[str, dict[str, int]] = {}
-        for family, dragons in Counter(dragon.family_str for dragon in self.dragons.values()).items():
-            spellings.setdefault(normalised_name(family), {})[family] = dragons
+    def _entries(self) -> list[Entry]:
+        return _decoded(self._text, list[Entry])
+
+    @cached_property
+    def _families(self) -> list[str]:
+        """The family of each of the dragons, as it is written."""
+        return [dragon.family_str for dragon in self.dragons.values()]
+
+    @cached_property
+    def _spellings(self) -> dict[str, set[str]]:
+        """How each family is written, by its normalised name."""
+        spellings: dict[str, set[str]] = {}
+        for family in set(self._families):
+            spellings.setdefault(normalised_name(family), set()).add(family)
         return spellings
 
     @cached_property
     def _counted(self) -> dict[str, CountedFamily]:
         """The families in their order, by their normalised names."""
-        counted = {name: counted_family(spellings) for name, spellings in sorted(self._spellings.items())}
+        dragons = Counter(self._families)
+        counted = {
+            name: counted_family({spelling: dragons[spelling] for spelling in spellings})
+            for name, spellings in sorted(self._spellings.items())
+        }
         return {name: family for name, family in counted.items() if family is not None}
 
 
@@ -261,11 +267,11 @@ def changed_entry(entry: bytes | msgspec.Raw, wanted: Dragon) -> bytes:
     return msgspec.json.encode(_decoded(entry, dict[str, msgspec.Raw]) | msgspec.structs.asdict(wanted))
 
 
-def _several(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return the entries of each key that several of them have."""
-    by_key: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_key.setdefault(entry.key, []).append(entry)
+def _several(dragons: Sequence[Dragon]) -> dict[str, list[Dragon]]:
+    """Return the dragons of each key that several of them have."""
+    by_key: dict[str, list[Dragon]] = {}
+    for dragon in dragons:
+        by_key.setdefault(dragon.key, []).append(dragon)
     return {key: found for key, found in by_key.items() if len(found) > 1}
 
 

@@ -113,15 +113,14 @@ class S3DragonRepository:
 
     def get(self, name: str) -> Dragon | None:
         """See `DragonRepository.get`."""
-        entries = self._read().document.entries(normalised_name(name))
-        return entries[0].dragon if entries else None
+        return self._read().document.dragons.get(normalised_name(name))
 
     def add(self, dragon: Dragon, submission_id: str) -> Addition:
         """See `DragonRepository.add`. Raises `DocumentContended` after `SWAP_ATTEMPTS_MAX` lost races."""
         for attempt in range(SWAP_ATTEMPTS_MAX):
             version = self._read()
-            if present := version.document.entries(dragon.key):
-                return Addition.ADDED if present[0].submission_id == submission_id else Addition.DUPLICATE
+            if entries := _entries(version, dragon.key):
+                return Addition.ADDED if entries[0].submission_id == submission_id else Addition.DUPLICATE
             if self._swap(version, version.document.with_addition(dragon, submission_id)) is _Swap.WRITTEN:
                 return Addition.ADDED
             self._pause(attempt)
@@ -140,8 +139,8 @@ class S3DragonRepository:
         meant: list[Entry] = []  # the entries of this key before a swap that may have been written
         for attempt in range(SWAP_ATTEMPTS_MAX):
             version = self._read()
-            entries = version.document.entries(key)
-            present = entries[0].dragon if entries else None
+            entries = _entries(version, key)
+            present = version.document.dragons.get(key)
             # A write whose answer was lost looks like a lost race, but the document holds what it wrote
             # (RFC 9110 §13.1.1).
             if meant and present == wanted:
@@ -218,11 +217,22 @@ def _parsed(bucket: str, key: str, etag: str, body: bytes) -> Document:
     except DocumentCorrupt as corrupt:
         if place := moved_to(body):
             raise RegistryMoved(place) from None
-        raise DocumentCorrupt(
-            f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "
-            "Restore an earlier version of the object (docs/operations.md, Bringing back the dragon document), or "
-            "repair it by hand."
-        ) from corrupt
+        raise _with_place(corrupt, bucket, key, etag) from corrupt
+
+
+def _entries(version: _Version, name_key: str) -> list[Entry]:
+    try:
+        return version.document.entries(name_key)
+    except DocumentCorrupt as corrupt:
+        raise _with_place(corrupt, version.bucket, version.key, version.etag) from corrupt
+
+
+def _with_place(corrupt: DocumentCorrupt, bucket: str, key: str, etag: str) -> DocumentCorrupt:
+    return DocumentCorrupt(
+        f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "
+        "Restore an earlier version of the object (docs/operations.md, Bringing back the dragon document), or "
+        "repair it by hand."
+    )
 
 
 def _tell_of_namesakes(document: Document) -> None:

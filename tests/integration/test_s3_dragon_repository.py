@@ -331,6 +331,23 @@ class TestDocument:
         assert s3.puts == []
         assert stage.document() == document
 
+    def test_a_submission_id_that_is_no_text_is_reported_before_its_dragon_is_touched_and_hides_no_dragon(
+        self, dragons: S3DragonRepository, s3: AtomicS3, stage: Stage
+    ) -> None:
+        stage.put_document(json.dumps([dragon_members("Ember") | {"submission_id": 5}]).encode())
+
+        for touch in (
+            lambda: dragons.add(dragon("Ember"), "s1"),
+            lambda: dragons.replace(dragon("Ember"), always),
+            lambda: dragons.remove("Ember", always),
+        ):
+            with pytest.raises(DocumentCorrupt, match=rf"s3://{DRAGON_BUCKET}/{DRAGON_FILE} .*submission_id"):
+                touch()
+        assert s3.puts == []
+        assert dragons.get("Ember") == dragon("Ember")
+        assert dragons.add(dragon("Ash"), "s1") is Addition.ADDED
+        assert names(dragons) == ["Ash", "Ember"]
+
     def test_one_that_was_repaired_is_read_again(self, dragons: S3DragonRepository, stage: Stage) -> None:
         stage.put_document(b"{}")
         with pytest.raises(DocumentCorrupt):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.dragons import document as module
 from chalicelib.dragons.document import Document, DocumentCorrupt
+from chalicelib.dragons.model import Dragon
 from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.repository import DragonPage, DragonQuery
 from tests.samples import dragon, dragon_members
@@ -85,10 +86,18 @@ def test_the_first_entry_of_a_name_is_the_dragon_and_the_others_are_known() -> N
 
     assert [entry.dragon_name_str for entry in parsed.entries("ember")] == ["Ember", "EMBER"]
     assert parsed.entries("ember")[0].submission_id == "s1"
-    assert parsed.entries("ember")[0].dragon == dragon("Ember")
     assert parsed.entries("ash")[0].submission_id is None
+    assert parsed.dragons["ember"] == dragon("Ember")
     assert parsed.namesakes() == ["EMBER"]
-    assert parsed.several == {"ember": parsed.entries("ember")}
+    assert parsed.several == {"ember": [dragon("Ember"), dragon("EMBER", family_str="Green")]}
+
+
+def test_a_submission_id_that_is_no_text_hides_no_dragon_and_is_found_before_its_dragon_is_touched() -> None:
+    parsed = document(EMBER | {"submission_id": 5}, ASH)
+
+    assert [found.dragon_name_str for found in parsed.page(DragonQuery()).dragons] == ["Ash", "Ember"]
+    with pytest.raises(DocumentCorrupt, match=r"submission_id"):
+        parsed.entries("ember")
 
 
 @pytest.mark.parametrize(
@@ -281,11 +290,14 @@ def test_a_version_is_decoded_once_however_often_it_is_read_and_added_to(monkeyp
     parsed = document(*ALL)
     for query in (DragonQuery(), DragonQuery(family="green"), DragonQuery(name="ash"), DragonQuery(after="b", limit=1)):
         parsed.page(query)
-    parsed.entries("ember")
     parsed.namesakes()
     parsed.with_addition(dragon("Moss"), "s1")
+    assert decoded == [list[Dragon]]
 
-    assert decoded == [list[module.Entry]]
+    parsed.entries("ember")
+    parsed.entries("ash")
+    assert parsed.entries("moss") == []
+    assert decoded == [list[Dragon], list[module.Entry]], "ids are decoded once they are asked for"
 
 
 def test_the_same_query_gets_the_same_page_and_its_encoded_form() -> None:
