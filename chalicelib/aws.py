@@ -267,6 +267,8 @@ class calling:  # noqa: N801 - it is read as a word: with calling("S3")
         _last_call.set("")
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
         if isinstance(error, botocore.ClientError):
             raise _error_of_answer(self._service, error.response) from error
         if isinstance(error, botocore.BotoCoreError | ResponseParserError):

@@ -7,10 +7,8 @@ raises `ValueError` with a sentence for the client. Its `schema` says the same i
 import re
 import unicodedata
 from datetime import date
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact
 from typing import Any, ClassVar, Self
-
-from chalicelib.exact_json import canonical_number
 
 # What `\s` means in JSON Schema's patterns (ECMA-262 §12.2 and §12.3), so that the documented patterns are exact.
 WHITE_SPACE = (
@@ -100,6 +98,7 @@ class Amount(Decimal):
         "exclusiveMaximum": 1e101,
         "not": {"exclusiveMinimum": 0, "exclusiveMaximum": 1e-100},
     }
+    _exactly = Context(prec=digits_max, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])  # more digits are not rounded
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -107,12 +106,14 @@ class Amount(Decimal):
             raise ValueError("must be a JSON number")
         if value < 0:
             raise ValueError("must be at least 0")
-        by_value = canonical_number(value)
-        if len(by_value.as_tuple().digits) > cls.digits_max or abs(by_value.adjusted()) > cls.exponent_max:
-            raise ValueError(
-                f"must have at most {cls.digits_max} significant digits and an exponent within ±{cls.exponent_max}"
-            )
-        return cls(value)
+        try:
+            if abs(value.normalize(cls._exactly).adjusted()) <= cls.exponent_max:
+                return cls(value)
+        except Inexact:
+            pass
+        raise ValueError(
+            f"must have at most {cls.digits_max} significant digits and an exponent within ±{cls.exponent_max}"
+        )
 
 
 def normalised_text(value: object, length_max: int) -> str:

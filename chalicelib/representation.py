@@ -31,23 +31,18 @@ def plain_etag(etag: str) -> str:
 
 
 class Representation:
-    """The bytes of a body. Whoever keeps one sends it again without encoding, hashing or compressing anything."""
+    """The bytes of a body, and its text, or None if it is not UTF-8. Whoever keeps one sends it again without encoding,
+    hashing or compressing anything.
+    """
 
     def __init__(self, body: bytes) -> None:
         self.body = body
+        self.text = _text_of(body)
 
     @classmethod
     def of(cls, body: bytes | Representation) -> Representation:
         """Return the representation of these bytes, or the one that is given."""
         return body if isinstance(body, Representation) else cls(body)
-
-    @cached_property
-    def text(self) -> str | None:
-        """The body as text, or None if it is not UTF-8."""
-        try:
-            return self.body.decode()
-        except UnicodeDecodeError:
-            return None
 
     @cached_property
     def etag(self) -> str:
@@ -58,3 +53,10 @@ class Representation:
     def gzipped(self) -> str:
         """The body, compressed, in base64: the same bytes whenever it is made."""
         return base64.b64encode(gzip.compress(self.body, GZIP_LEVEL, mtime=0)).decode()
+
+
+def _text_of(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None

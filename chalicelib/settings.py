@@ -147,7 +147,6 @@ class Settings:
     ) -> None:
         """Take the function's environment, a function that returns the SSM client (called if needed), and a clock."""
         self._environment = environment
-        self._given: dict[Setting, str] = {}  # by the environment, which does not change
         path = f"/dragonpost/{self.stage}/"
         # Apart, because a function that has the resources' names in its environment needs only the others.
         self._parameters = {
@@ -162,14 +161,12 @@ class Settings:
 
     def value(self, setting: Setting) -> str:
         """Return the value of a setting of this stage. Raises `SettingError`, and `aws.calling`'s errors."""
-        given = self._given.get(setting)
-        if given is not None:
-            return given
         if setting.source is not Source.PARAMETER_STORE:
             given = self._environment.get(setting.variable, "").strip()
             if given:
-                self._given[setting] = setting.checked(given, f"the environment variable {setting.variable}")
-                return given
+                checked = setting.checked(given, f"the environment variable {setting.variable}")
+                vars(self)[setting.name] = checked  # the environment does not change, so nothing asks again
+                return checked
             if setting.default is not None:
                 return setting.default
         parameters = self._parameters[setting.source]

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (item size)
 ROW_BYTES_MAX = 400 * 1024
 
-# A look must not wait for the settings' retries, nor look again soon after it failed.
-LOOK_READS_SETTINGS_WITHIN_S = 0.2
+# A look that failed is not soon followed by another.
 NO_LOOK_AFTER_FAILURE_S = 30.0
 
 
@@ -142,8 +141,8 @@ class MessageRepository:
     def look_for(self, message: Message) -> Seen:
         """Return what the index shows of a message, without any guarantee: it may not show yet what was just stored.
 
-        It never fails, and takes a second at most. If the index cannot be asked, the message is `UNKNOWN`, and so is
-        any other message for `NO_LOOK_AFTER_FAILURE_S`.
+        It never fails, and takes a second at most, if the settings are known. If the index cannot be asked, the message
+        is `UNKNOWN`, and so is any other message for `NO_LOOK_AFTER_FAILURE_S`.
         """
         if self._clock() < self._no_look_before:
             return Seen.UNKNOWN
@@ -289,8 +288,7 @@ class MessageRepository:
         return Storing.STORED
 
     def _glimpsed(self, message: Message) -> Mapping[str, Any] | None:
-        with aws.within(LOOK_READS_SETTINGS_WITHIN_S):
-            table = self._stores.message_table_name
+        table = self._stores.message_table_name  # known by now: whose token it is could not be told without settings
         with aws.calling("DynamoDB"):
             answer = self._hasty_dynamodb().get_item(
                 TableName=table, Key=_key(str(message.metadata.message_id), str(message.metadata.company_id))

@@ -218,8 +218,7 @@ class Dragonpost(Chalice):
 
     def _finished(self, reply: Reply, request: Request) -> dict[str, Any]:
         answer = compressed(reply, request.headers)
-        answer["headers"].update(self._common_headers)
-        answer["headers"]["X-Request-Id"] = request.id
+        answer["headers"] |= {**self._common_headers, "X-Request-Id": request.id}
         if request.context.get("httpMethod") == "HEAD":
             answer |= {"body": "", "isBase64Encoded": False}
         return answer

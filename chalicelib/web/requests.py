@@ -79,7 +79,7 @@ def json_object(request: Request) -> dict[str, Any]:
     (before anything is parsed), and 400 if either header is malformed and for anything that `exact_json.parse_object`
     refuses. (API Gateway itself unpacks gzip only where `minimumCompressionSize` is set; see `compression`.)
     """
-    _check_is_json(header(request, "Content-Type"), header(request, "Content-Encoding"))
+    _check_is_json(request.headers.get("content-type"), request.headers.get("content-encoding"))
     body = request.raw_body
     if len(body) > BODY_BYTES_MAX:
         raise ProblemRaised(problems.body_too_large(BODY_BYTES_MAX))

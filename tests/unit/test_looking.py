@@ -104,16 +104,6 @@ def test_a_setting_that_cannot_be_read_is_a_look_that_failed(error: Exception, c
     assert looking(Index(), clock, Settings()).look_for(MESSAGE) is Seen.UNKNOWN
 
 
-def test_the_settings_are_not_waited_for(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They may come from Parameter Store, whose client tries three times."""
-    limits: list[float] = []
-    within = aws.within
-    monkeypatch.setattr(aws, "within", lambda seconds: limits.append(seconds) or within(seconds))
-    looking(Index(), clock).look_for(MESSAGE)
-
-    assert limits == [0.2]
-
-
 def test_after_a_failure_there_is_no_look_for_half_a_minute(clock: FakeClock) -> None:
     index = Index(ITEM, client_error("InternalServerError", 500))
     repository = looking(index, clock)
