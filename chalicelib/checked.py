@@ -79,7 +79,11 @@ class Timestamp(CheckedText):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        if not isinstance(value, str) or not cls._form.fullmatch(value) or not _is_calendar_date(value[:10]):
+        try:
+            is_one = isinstance(value, str) and cls._form.fullmatch(value) and date.fromisoformat(value[:10])
+        except ValueError:  # there is no such day
+            is_one = False
+        if not is_one:
             raise ValueError("must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z")
         if len(value) > cls.length_max:
             raise ValueError(f"must be at most {cls.length_max} characters long")
@@ -137,11 +141,3 @@ def normalised_text(value: object, length_max: int) -> str:
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in text):
         raise ValueError("must not hold control characters")
     return text
-
-
-def _is_calendar_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

@@ -63,7 +63,8 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
     duplicate member names, NaN and Infinity, lone surrogates, and more than `NESTING_LEVELS_MAX` levels.
     """
     text = _decoded(body)
-    _check_nesting(text)
+    if text.count("[") + text.count("{") > NESTING_LEVELS_MAX:
+        _check_nesting(text)
     try:
         value = _decoder.decode(text)
     except json.JSONDecodeError as error:
@@ -108,8 +109,6 @@ def _decoded(body: bytes | str) -> str:
 
 
 def _check_nesting(text: str) -> None:
-    if text.count("[") + text.count("{") <= NESTING_LEVELS_MAX:
-        return
     depth = 0
     for match in _STRINGS_AND_BRACKETS.finditer(text):
         token = match.group()

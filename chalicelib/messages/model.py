@@ -85,6 +85,11 @@ def message_from(members: Mapping[str, Any]) -> Message:
     Raises `InvalidInput` with every fault.
     """
     checked = decode(members, OrderMessage)
-    metadata = {name: str(text) for name, text in msgspec.structs.asdict(checked.metadata).items()}
-    data = {**members["data"], "order_id": str(checked.data.order_id)}
-    return Message(checked.metadata, checked.data, {"metadata": metadata, "data": data})
+    envelope, order = checked.metadata, checked.data
+    metadata = {
+        **members["metadata"],
+        "company_id": str(envelope.company_id),
+        "message_id": str(envelope.message_id),
+    }
+    data = {**members["data"], "order_id": str(order.order_id)}
+    return Message(envelope, order, {"metadata": metadata, "data": data})

@@ -192,8 +192,9 @@ class Dragonpost(Chalice):
         @wraps(view)
         def answer(**path_parameters: str) -> Reply:
             try:
-                texts = {name: requests.path_text(text) for name, text in path_parameters.items()}
-                return view(caller=self._caller(rights), **texts) if rights.guarded else view(**texts)
+                for name, text in path_parameters.items():
+                    path_parameters[name] = requests.path_text(text)
+                return view(self._caller(rights), **path_parameters) if rights.guarded else view(**path_parameters)
             except Exception as error:  # noqa: BLE001 - Chalice would turn it into an answer of another form
                 problem = problem_for(error)
                 if problem is None or problem.status >= 500:
@@ -218,7 +219,8 @@ class Dragonpost(Chalice):
 
     def _finished(self, reply: Reply, request: Request) -> dict[str, Any]:
         answer = compressed(reply, request.headers)
-        answer["headers"] |= {**self._common_headers, "X-Request-Id": request.id}
+        answer["headers"].update(self._common_headers)
+        answer["headers"]["X-Request-Id"] = request.id
         if request.context.get("httpMethod") == "HEAD":
             answer |= {"body": "", "isBase64Encoded": False}
         return answer
