@@ -71,6 +71,7 @@ class Timestamp(CheckedText):
     __slots__ = ()
     length_max: ClassVar[int] = 64
     schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time", "maxLength": length_max}
+    _rule = "must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z"
     _form = re.compile(
         r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
         r"[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
@@ -79,12 +80,12 @@ class Timestamp(CheckedText):
 
     @classmethod
     def parse(cls, value: object) -> Self:
+        if not isinstance(value, str) or not cls._form.fullmatch(value):
+            raise ValueError(cls._rule)
         try:
-            is_one = isinstance(value, str) and cls._form.fullmatch(value) and date.fromisoformat(value[:10])
-        except ValueError:  # there is no such day
-            is_one = False
-        if not is_one:
-            raise ValueError("must be an RFC 3339 date and time with an offset, such as 2023-12-10T22:02:38Z")
+            date.fromisoformat(value[:10])
+        except ValueError:
+            raise ValueError(cls._rule) from None
         if len(value) > cls.length_max:
             raise ValueError(f"must be at most {cls.length_max} characters long")
         return cls(value)
