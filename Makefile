@@ -22,7 +22,7 @@ USER := $(if $(filter command line,$(origin USER)),$(USER),operator)
 WITH := $(if $(filter command line,$(origin WITH)),$(WITH),cloudformation)
 $(foreach name,COMPANY FROM FUNCTION HOURS HOWEVER_LONG ID LANGUAGE NAME PERSON PORT SET SMOKE TO UPGRADE WHAT,$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
-.PHONY: help run token aws-env postman-environment reset docs install quick test prove bench bench-growth simulate mutants lock sbom generate client stage lint lint-python lint-types lint-pages unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
+.PHONY: help run token aws-env postman-environment reset docs install quick test prove bench bench-growth simulate mutants lock sbom generate client stage lint unit e2e fuzz synth diff deploy smoke verify status trace dead-letters namesakes migrate-dragons expire backfill-messages logs destroy forget restore clean
 
 QUIETLY := --quiet --disable-pip-version-check
 # uv does in seconds what takes pip a minute. It uses the index that pip is configured for. If it is not available or
@@ -137,19 +137,20 @@ stage: .venv/.run ## add a stage like another one, without deploying it (NAME=st
 
 # What needs Python alone need not wait for what npm installs.
 lint: ## check style, types, the CloudFormation template, the state machine, and the pages and their links
-	@$(MAKE) -j3 lint-python lint-types lint-pages
+	@$(MAKE) -j3 .lint-python .lint-types .lint-pages
 
-lint-python: .venv/.dev
+.PHONY: .lint-python .lint-types .lint-pages
+.lint-python: .venv/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m bandit --quiet --configfile bandit.yaml --recursive app.py chalicelib operations devstack
 	$(RUN) -c 'import sys; from cfnlint.runner import main; sys.exit(main())' infrastructure/resources.yaml infrastructure/deployer.yaml
 	$(HERE) .venv/bin/zizmor --offline --quiet .github
 
-lint-types: .venv/.dev
+.lint-types: .venv/.dev
 	$(RUN) -m mypy
 
-lint-pages: $(TO_TEST)
+.lint-pages: $(TO_TEST)
 	$(HERE) node_modules/.bin/asl-validator --json-definition "$$(sed 's/$${Partition}/aws/' infrastructure/dragons.asl.json)"
 	$(RUN) -m operations.generate --check
 	$(RUN) -m operations.breaking_changes
