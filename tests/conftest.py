@@ -73,9 +73,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolde
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Move tests that look back on a whole run to the end of their folder, and the proving ground's tests after others.
+    """Move tests that look back on a whole run to the end of their folder, before them those that run alone, and the
+    proving ground's tests after others.
 
-    The proving ground starts while those others run. Workers begin with the folders that take longest, then deploy; the
+    The proving ground starts while those others run. Late, other workers have quick tests, for which nobody waits long
+    who wants to be alone. Workers begin with the folders that take longest, then deploy; the
     quick tests fill the time that is left.
     """
     if verified_stage():
@@ -84,9 +86,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if _is_worker(config):
         folders.sort(key=lambda folder: (folder.name not in SHARE_A_DEVSTACK, folder.name != "deploy"))
 
-    def place(item: pytest.Item) -> tuple[int, bool, bool]:
+    def place(item: pytest.Item) -> tuple[int, bool, bool, bool]:
         on_proving_ground = "proving_ground" in getattr(item, "fixturenames", ())
-        return folders.index(item.path.parent), bool(item.get_closest_marker("looks_back")), on_proving_ground
+        late = [bool(item.get_closest_marker(marker)) for marker in ("looks_back", "alone")]
+        return folders.index(item.path.parent), late[0], late[1], on_proving_ground
 
     items.sort(key=place)
 

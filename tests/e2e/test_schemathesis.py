@@ -32,7 +32,7 @@ RANDOM_SEED = int(os.environ.get("SCHEMATHESIS_SEED") or secrets.randbelow(2**32
 # The coverage phase derives its cases from the document, not from the seed, so once is enough.
 RUNS = {
     "fixed seed": (FIXED_SEED, "examples,coverage,fuzzing,stateful", 10),
-    "random seed": (RANDOM_SEED, "fuzzing,stateful", 15),
+    "random seed": (RANDOM_SEED, "fuzzing,stateful", 8),
 }
 CROSSED = [("local", "fixed seed"), ("gateway", "random seed")]
 # API Gateway knows no 405: it answers 404 by a gateway response, for paths and methods alike (docs/api.md).

@@ -695,7 +695,6 @@ def _highest(pid: int) -> Iterator[list[tuple[int, int]]]:
         looking.join()
 
 
-@pytest.mark.alone
 def test_a_slow_dependency_piles_up_neither_threads_nor_connections(
     proxy: FaultProxy,
     proving_ground: Devstack,

@@ -1,4 +1,4 @@
-"""What of the pages takes too long for each run: how every view looks, and all of /docs as somebody of a company."""
+"""What of the pages takes too long for each run: how every view looks, and all of /docs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.e2e import browser as real_browser
 from tests.e2e.browser import visit
 from tests.e2e.pictures import ACCEPTED, changed, not_comparable, pictures
 from tests.e2e.running import Api
-from tests.e2e.trying import REFUSALS_OF_A_COMPANY, try_all
+from tests.e2e.trying import OPERATORS_REFUSALS, REFUSALS_OF_A_COMPANY, Trying, try_all
 
 PROGRAM = real_browser.program()
 needs_full_scale = pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="takes minutes: make prove")
@@ -45,4 +45,18 @@ def test_every_operation_of_the_docs_succeeds_for_somebody_of_a_company_or_is_re
 ) -> None:
     with visit(browser, proving_apis["local"]) as visited:
         try_all(visited, "cobalt", REFUSALS_OF_A_COMPANY)
+        assert visited.complaints == []
+
+
+@needs_full_scale
+@needs_browser
+def test_every_operation_of_the_docs_is_filled_in_and_succeeds_twice_in_a_row_for_an_operator(
+    browser: Browser, proving_apis: dict[str, Api]
+) -> None:
+    with visit(browser, proving_apis["gateway"]) as visited:
+        names, ids = try_all(visited, "operator", OPERATORS_REFUSALS)
+        again = Trying(visited)
+        assert [len(names), len(ids)] == [1, 1]
+        assert names.isdisjoint([again.filled_in("getDragon")["dragon_name"]])
+        assert ids.isdisjoint([again.filled_in("getMessage")["message_id"]])
         assert visited.complaints == []

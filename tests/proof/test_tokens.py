@@ -217,7 +217,6 @@ def quiet() -> Iterator[None]:
         yield
 
 
-@pytest.mark.alone
 @pytest.mark.usefixtures("quiet")
 def test_while_keys_cannot_be_fetched_known_ones_work_and_unknown_ones_are_a_503(
     outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale, rng: Random
@@ -253,7 +252,6 @@ def test_while_keys_cannot_be_fetched_known_ones_work_and_unknown_ones_are_a_503
     assert wrong == 0
 
 
-@pytest.mark.alone
 @pytest.mark.usefixtures("quiet")
 def test_tokens_with_made_up_key_ids_do_not_make_the_server_fetch_keys(
     outage: tuple[KeyServer, rsa.RSAPrivateKey], report: Report, scale: Scale
