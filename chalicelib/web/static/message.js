@@ -14,6 +14,7 @@ const POLL_MAX_S = 2;
 const POLL_FOR_S = 60;
 
 const STATUSES = { accepted: ["pending", "Accepted"], stored: ["added", "Stored"], refused: ["rejected", "Refused"] };
+const STORED = "What you posted is stored, as it was sent.";
 const place = byId("message-shown");
 const posted = new Map(); // what was posted from this page, by its id: body, digest, company, status
 
@@ -43,7 +44,7 @@ export async function showMessage({ id, query: { company_id: company } }, signal
     const answer = await asked(reference);
     if (signal.aborted) return;
     if (answer) return show(id, answer, mine);
-    if (Date.now() >= deadline) return place.replaceChildren(mine ? late(id) : nothing(id));
+    if (Date.now() >= deadline) return place.replaceChildren(mine ? late(id, mine) : nothing(id));
     await pause(seconds);
   }
 }
@@ -60,15 +61,25 @@ async function asked(reference) {
   }
 }
 
-const waiting = ({ body, status }) => [
+const waiting = (mine) => [
   element(
     "div",
-    { class: "panel" },
-    messageMark(status),
-    element("p", {}, "The queue has it, so it is not lost. It is about to be stored."),
+    { class: `panel${mine.status === "refused" ? " bad" : ""}` },
+    messageMark(mine.status),
+    element("p", {}, WAITING[mine.status](mine)),
   ),
-  members(read(body)),
+  members(read(mine.body)),
 ];
+
+const refusal = ({ digest }) =>
+  `This id belongs to another message, which stays as it is. Yours was ${digest ? "accepted, but not stored" : "not accepted"}.`;
+
+// What is known before the stored message is there.
+const WAITING = {
+  accepted: () => "The queue has it, so it is not lost. It is about to be stored.",
+  refused: refusal,
+  stored: () => STORED,
+};
 
 function show(id, { text, value }, mine) {
   const stored = read(text);
@@ -84,7 +95,7 @@ function show(id, { text, value }, mine) {
       "div",
       { class: `panel${another ? " bad" : ""}` },
       messageMark(another ? "refused" : "stored"),
-      another ? conflict(mine) : element("p", {}, storedWords(mine)),
+      element("p", {}, another ? `${refusal(mine)} What differs is in red.` : mine ? STORED : "It is stored, as it was sent."),
     ),
     facts([
       ["Message", element("code", {}, id)],
@@ -112,21 +123,14 @@ function show(id, { text, value }, mine) {
   );
 }
 
-const storedWords = (mine) => (mine ? "What you posted is stored, as it was sent." : "It is stored, as it was sent.");
-
-const conflict = ({ digest }) =>
-  element(
-    "p",
-    {},
-    "This id belongs to another message, which stays as it is. ",
-    digest ? "Yours was accepted, but not stored. " : "Yours was not accepted. ",
-    "What differs is in red.",
-  );
-
-const late = (id) =>
+const late = (id, { status }) =>
   empty(
-    "It is not stored yet.",
-    `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+    ...(status === "accepted"
+      ? [
+          "It is not stored yet.",
+          `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+        ]
+      : ["What is stored cannot be read yet.", `Something is stored under ${id}. It may take a moment to be seen.`]),
     lookAgain(),
     linkButton(address("messages"), "See your messages"),
     ...timelineOf(id),
