@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -462,6 +462,25 @@ class TestFinding:
         page.get_by_role("link", name="Cards").click()
         expect(cards(page)).to_have_count(24)
         expect(page.locator(".card.family-gold", has_text="Amberwick")).to_be_visible()
+
+    def test_the_largest_families_are_those_of_all_or_it_says_of_how_many(self, operator: Visit) -> None:
+        there_are = 450
+
+        def list_them(route: Route) -> None:
+            limit = int(dict(parse_qsl(urlsplit(route.request.url).query))["limit"])
+            page = [{"family_str": f"kin {n:04}", "count": 1 + 7 * (n == 400)} for n in range(min(there_are, limit))]
+            more = {"Link": '</families?cursor=x>; rel="next"'} if limit < there_are else {}
+            route.fulfill(json=page, headers=more)
+
+        operator.page.route("**/families?*", list_them)
+        families = operator.at("#/dragons").get_by_role("navigation", name="Families")
+        expect(families.get_by_role("link").nth(1)).to_have_text("kin 04008")
+        expect(families).to_contain_text("440 more")
+        expect(families).not_to_contain_text("there are more")
+
+        there_are = 1_200
+        operator.at("#/dragons")
+        expect(families).to_contain_text("Of the first 1,000 families by name; there are more.")
 
     def test_pages_have_addresses_so_that_back_leads_back(self, operator: Visit) -> None:
         page = operator.at("#/dragons")
