@@ -860,6 +860,8 @@ class TestMessages:
         expect(message_shown(amber.page)).not_to_contain_text("queue")
         amber.page.unroute_all()
         expect(message_shown(amber.page).locator(".differs td", has_text=re.compile("^3$"))).to_be_visible()
+        amber.page.reload()
+        expect(message_shown(amber.page).locator(".differs td", has_text=re.compile("^3$"))).to_be_visible()
         amber.page.route(f"**/message/{used}", lambda route: route.fulfill(status=404, json=not_yet))
         amber.at("#/messages/new")
         amber.page.go_back()

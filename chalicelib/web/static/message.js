@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { beside, members } from "./beside.js";
 import { byId, element, facts, pause } from "./dom.js";
 import { at, read, said, written } from "./exact.js";
+import { keep, kept } from "./kept.js";
 import { copyLink, empty, linkButton, lookAgain, timelineOf } from "./lists.js";
 import { address } from "./routes.js";
 import { session } from "./session.js";
@@ -12,23 +13,35 @@ import { moment } from "./times.js";
 const POLL_FIRST_S = 0.3;
 const POLL_MAX_S = 2;
 const POLL_FOR_S = 60;
+const KEPT_MAX = 20; // so many that are not stored outlive a reload
 
 const STATUSES = { accepted: ["pending", "Accepted"], stored: ["added", "Stored"], refused: ["rejected", "Refused"] };
 const STORED = "What you posted is stored, as it was sent.";
 const place = byId("message-shown");
-const posted = new Map(); // what was posted from this page, by its id: body, digest, company, status
+const posted = new Map(); // what was posted from this tab, by its id: body, digest, company, status
 
 /** Remember what was posted: its id, company, body, digest, and whether it was accepted or refused. */
-export const remember = (message) => posted.set(message.id, message);
+export function remember(message) {
+  posted.set(message.id, message);
+  keepPosted();
+}
 
-/** Return what was posted under an id, if it was from this page. */
+const keepPosted = () =>
+  keep("posted", [...posted.values()].filter(({ status }) => status !== "stored").slice(-KEPT_MAX));
+
+/** Return what was posted under an id, if it was from this tab. */
 export const postedUnder = (id) => posted.get(id.toLowerCase());
 
-/** Return what was posted from this page for a company, the latest first. */
+/** Return what was posted from this tab for a company, the latest first. */
 export const postedFor = (company) => [...posted.values()].filter((message) => message.company === company).reverse();
 
-/** Forget all of it when the session ends. */
-export const wireMessage = () => session.addEventListener("end", () => posted.clear());
+/** Go on with what the page before has kept, and forget all of it when the session ends. */
+export function wireMessage() {
+  session.addEventListener("start", () => {
+    for (const message of kept("posted") ?? []) posted.set(message.id, message);
+  });
+  session.addEventListener("end", () => posted.clear());
+}
 
 /** Return the mark of a message's status. */
 export const messageMark = (status) => element("span", { class: `status ${STATUSES[status][0]}` }, STATUSES[status][1]);
@@ -89,6 +102,7 @@ function show(id, { text, value }, mine) {
     dispatchEvent(new CustomEvent("message-stored", { detail: mine.id }));
   }
   if (another) mine.status = "refused";
+  if (mine) keepPosted();
   const company = value.metadata.company_id;
   place.replaceChildren(
     element(
