@@ -89,7 +89,8 @@ def _recorded(stage: str) -> str:
 class Api:
     """Requests to an API; `token` is an ID token of the stage's user pool.
 
-    `has_gateway_responses` is whether the gateway's own answers are the template's: `chalice deploy` leaves them out.
+    `has_gateway_responses` is whether the gateway's own answers are surely the template's. A bare `chalice deploy`
+    leaves them out.
     """
 
     def __init__(self, url: str, *, has_gateway_responses: bool = True) -> None:

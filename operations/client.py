@@ -7,6 +7,7 @@ openapi-python-client, which `.venv` has; for TypeScript, openapi-typescript, wh
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 from operations import PROJECT, environment
+from operations.exit_status import exit_status
 from operations.generate.openapi import DOCUMENT, version
 
 SOURCES = PROJECT / "clients"
@@ -28,6 +30,9 @@ class NoClient(Exception):
 
 def python(folder: Path) -> Path:
     """Make the Python package in this folder, whose former content goes. Return the wheel. Raises `NoClient`."""
+    if importlib.util.find_spec("openapi_python_client") is None:
+        raise NoClient("openapi-python-client is not installed in .venv: run `make install`")
+    _require_folder(folder)
     shutil.rmtree(folder, ignore_errors=True)
     package = folder / "dragonpost_client"
     folder.mkdir(parents=True)
@@ -50,8 +55,9 @@ def typescript(folder: Path) -> Path:
 
     What npm has installed there stays until other versions are pinned.
     """
-    if shutil.which("npm") is None:
-        raise NoClient("the TypeScript client needs Node.js with npm")
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        raise NoClient("the TypeScript client needs Node.js with npm: install it, and have it on your PATH")
+    _require_folder(folder)
     for made in ("src", "dist"):
         shutil.rmtree(folder / made, ignore_errors=True)
     shutil.copytree(SOURCES / "typescript", folder, dirs_exist_ok=True)
@@ -76,15 +82,21 @@ _INSTALLED_BY = {"python": "pip install", "typescript": "npm install"}
 def main(arguments: list[str] | None = None) -> int:
     """Make a client, and print how to install it; return the exit status."""
     parser = argparse.ArgumentParser(prog="make client", description="Make a typed client of the API.")
-    parser.add_argument("--language", choices=LANGUAGES, required=True)
+    parser.add_argument("--language", required=True, help=" or ".join(LANGUAGES))
     language = parser.parse_args(arguments).language
-    try:
+    if language not in LANGUAGES:
+        parser.error(f"LANGUAGE={language}: choose {' or '.join(LANGUAGES)}")
+
+    def work() -> None:
         package = LANGUAGES[language](PLACE / language)
-    except NoClient as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{_INSTALLED_BY[language]} {package.relative_to(PROJECT)}")
-    return 0
+        print(f"{_INSTALLED_BY[language]} {package.relative_to(PROJECT)}")
+
+    return exit_status(work, NoClient, OSError, may="write there")
+
+
+def _require_folder(place: Path) -> None:
+    if place.exists() and not place.is_dir():
+        raise NoClient(f"{place} is in the way: it is not a folder. Move it away")
 
 
 def _set_version(manifest: Path) -> None:
@@ -105,10 +117,19 @@ def _run(*command: str | Path, cwd: Path) -> str:
             timeout=TAKES_AT_MOST_S,
             check=True,
         )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failed:
-        said = failed.stdout if isinstance(failed.stdout, str) else ""
-        raise NoClient(f"{failed}\n{said}") from None
+    except subprocess.CalledProcessError as failed:
+        raise NoClient(f"{_name(command)} ended with status {failed.returncode}, and said:\n{failed.stdout}") from None
+    except subprocess.TimeoutExpired:
+        raise NoClient(f"{_name(command)} took longer than {TAKES_AT_MOST_S} s") from None
     return ran.stdout
+
+
+def _name(command: tuple[str | Path, ...]) -> str:
+    """Return what people call a command: Python's module, Node.js's script, or the program."""
+    program, *arguments = map(str, command)
+    if program == sys.executable:
+        return arguments[arguments.index("-m") + 1]
+    return arguments[0] if program == "node" else program
 
 
 if __name__ == "__main__":

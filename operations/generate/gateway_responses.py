@@ -1,6 +1,7 @@
 """What API Gateway answers by itself, without the service: the service's own problems, with its headers.
 
-They go into the packaged app's template (`app_overrides`). `chalice deploy` cannot set them.
+They go into the packaged app's template (`app_overrides`). `operations/deploy/chalice_command.py` gives them to an API
+that `chalice deploy` makes; a bare one goes without.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ PROBLEMS: Mapping[str, Problem] = {
 }
 
 
-def gateway_responses(allow_origin: Mapping[str, str]) -> dict[str, Any]:
+def gateway_responses(allow_origin: Mapping[str, str] | str) -> dict[str, Any]:
     """Return the `GatewayResponses` of an `AWS::Serverless::Api`.
 
-    Takes the origin that browsers may call from, as CloudFormation fills it in. Raises `CannotGenerate` if a response
-    type of API Gateway has no problem here, so that none of its own answers is left as AWS made it
+    Takes the origin that browsers may call from, in quotes, or as CloudFormation fills it in. Raises `CannotGenerate`
+    if a response type of API Gateway has no problem here, so that none of its own answers is left as AWS made it
     (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
     """
     kinds = _response_types()
@@ -65,7 +66,7 @@ def _response_types() -> set[str]:
     return set(shape.enum)
 
 
-def _response(problem: Problem, allow_origin: Mapping[str, str]) -> dict[str, Any]:
+def _response(problem: Problem, allow_origin: Mapping[str, str] | str) -> dict[str, Any]:
     """Return one answer. A header's value is in quotes, or is without them the name of a value in the context."""
     literal = {
         "Content-Type": problems.CONTENT_TYPE,

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -20,10 +21,12 @@ from typing import Any
 import pytest
 
 from app import app
+from chalicelib.settings import Settings
 from operations import PROJECT, vendor
 from operations.deploy.stage import check_not_deployed_otherwise
 from operations.deploy.target import Target
 from operations.functions import API, deployed_name, names
+from operations.generate.gateway_responses import gateway_responses
 from operations.stages import STAGES
 from tests.deploy.moto_account import REGION, Account, Standing, Swagger, account
 from tests.deploy.project import chalice, copy_of_project, without_aws_settings
@@ -221,6 +224,25 @@ class TestApi:
 
     def test_bodies_arrive_as_bytes(self, deployed: Deployment) -> None:
         assert deployed.swagger["x-amazon-apigateway-binary-media-types"] == ["*/*"]
+
+    def test_the_gateways_own_answers_are_the_services_and_say_when_to_try_again(self, deployed: Deployment) -> None:
+        """As the merged template has them: API Gateway's own 429 and 503 would have no `Retry-After`."""
+        origin = DEV["environment_variables"][Settings.allow_origin.variable]
+        answers = deployed.swagger["x-amazon-apigateway-gateway-responses"]
+
+        assert answers == {
+            kind: {
+                "statusCode": str(answer["StatusCode"]),
+                "responseParameters": {
+                    f"gatewayresponse.header.{name}": text
+                    for name, text in answer["ResponseParameters"]["Headers"].items()
+                },
+                "responseTemplates": answer["ResponseTemplates"],
+            }
+            for kind, answer in gateway_responses(f"'{origin}'").items()
+        }
+        for kind in ("THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE"):
+            assert re.fullmatch(r"'\d+'", answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"])
 
 
 class TestDeployingAgain:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -313,6 +313,10 @@ class TestSession:
     def test_signing_out_leaves_nothing_behind(self, local: Visit) -> None:
         page = console(local)
         expect(page.locator(".card").first).to_be_visible()
+        local.at("#/reports/new")
+        report_form(page).get_by_label("Name").fill("Halfwritten")
+        page.reload()
+        expect(report_form(page).get_by_label("Name")).to_have_value("Halfwritten")
 
         page.get_by_role("button", name="Sign out").click()
 
@@ -447,6 +451,25 @@ class TestFinding:
         expect(cards(page)).to_have_count(24)
         expect(page.locator(".card.family-gold", has_text="Amberwick")).to_be_visible()
 
+    def test_the_largest_families_are_those_of_all_or_it_says_of_how_many(self, operator: Visit) -> None:
+        there_are = 450
+
+        def list_them(route: Route) -> None:
+            limit = int(dict(parse_qsl(urlsplit(route.request.url).query))["limit"])
+            page = [{"family_str": f"kin {n:04}", "count": 1 + 7 * (n == 400)} for n in range(min(there_are, limit))]
+            more = {"Link": '</families?cursor=x>; rel="next"'} if limit < there_are else {}
+            route.fulfill(json=page, headers=more)
+
+        operator.page.route("**/families?*", list_them)
+        families = operator.at("#/dragons").get_by_role("navigation", name="Families")
+        expect(families.get_by_role("link").nth(1)).to_have_text("kin 04008")
+        expect(families).to_contain_text("440 more")
+        expect(families).not_to_contain_text("there are more")
+
+        there_are = 1_200
+        operator.at("#/dragons")
+        expect(families).to_contain_text("Of the first 1,000 families by name; there are more.")
+
     def test_pages_have_addresses_so_that_back_leads_back(self, operator: Visit) -> None:
         page = operator.at("#/dragons")
         expect(cards(page).first).to_have_text("Amberwick")
@@ -577,6 +600,49 @@ class TestReporting:
         watched(page, "Ashfall").get_by_role("link", name="See the dragon that has the name").click()
         expect(page.locator(".sheet")).to_contain_text("Turns up a day before every eruption")
 
+    def test_a_reload_keeps_what_was_typed_and_goes_on_watching(self, amber: Visit) -> None:
+        page, name = amber.at("#/reports/new"), a_name()
+        pending = {"dragon_name_str": name, "status": "pending", "started_at": "2023-12-10T21:00:00.000Z", "steps": []}
+        page.route("**/submissions/*", lambda route: route.fulfill(json={**pending, "submission_id": "it"}), times=1)
+        report(page, name)
+        expect(watched(page, name).locator(".status")).to_have_text("Under way")
+        report(page, "Ashfall", Description="Not the one you know.", **{"Your phone number": "+15555550100"})
+        report_form(page).get_by_label("Text me").check()
+        expect(watched(page, "Ashfall").first.locator(".status")).to_have_text("Refused")
+
+        page.reload()
+
+        expect(report_form(page).get_by_label("Name")).to_have_value("Ashfall")
+        expect(report_form(page).get_by_label("Description")).to_have_value("Not the one you know.")
+        expect(report_form(page).get_by_label("Your phone number")).to_have_value("+15555550100")
+        expect(report_form(page).get_by_label("Text me")).to_be_checked()
+        expect(watched(page, "Ashfall").first).to_contain_text("See the dragon that has the name")
+        expect(watched(page, name).locator(".status")).to_have_text("Added")
+
+    def test_a_refused_report_can_be_changed_from_its_page_only_where_it_is_still_known(self, amber: Visit) -> None:
+        page = amber.at("#/reports/new")
+        report(page, "Amberwick", Description="Not to be typed twice.")
+        watched(page, "Amberwick").get_by_role("link", name="Amberwick", exact=True).click()
+        expect(page.locator("#submission-shown .status")).to_have_text("Refused")
+        elsewhere = page.context.new_page()
+        elsewhere.goto(page.url)
+        expect(elsewhere.locator("#submission-shown")).to_contain_text("Only the tab that it was sent from")
+        expect(elsewhere.get_by_role("link", name="Change it and report again")).to_have_count(0)
+        elsewhere.close()
+
+        amber.at("#/reports/new")
+        report_form(page).get_by_role("button", name="Clear").click()
+        page.go_back()
+        page.reload()
+        page.get_by_role("link", name="Change it and report again").click()
+
+        expect(page).to_have_url(re.compile("#/reports/new$"))
+        expect(report_form(page).get_by_label("Description")).to_have_value("Not to be typed twice.")
+        report_form(page).get_by_label("Name").fill("Changed")
+        page.reload()
+        expect(report_form(page).get_by_label("Name")).to_have_value("Changed")
+        report_form(page).get_by_role("button", name="Clear").click()
+
     def test_a_reports_page_shows_its_path_in_words_and_the_workflows_own_names(self, amber: Visit) -> None:
         page = amber.at("#/reports/new")
         report(page, "Ashfall")
@@ -656,7 +722,9 @@ class TestReporting:
         assert [body["hoard_str"] for body in sent] == ["a lake"]
 
     def test_a_report_that_may_have_started_is_sent_again_under_the_same_key(self, operator: Visit) -> None:
-        """Under another key, it would be refused as a duplicate of itself. Another example gets another key."""
+        """Under another key, it would be refused as a duplicate of itself. Another example gets another key, and a
+        reload does not.
+        """
         page, name = operator.at("#/reports/new"), a_name()
         keys: list[str | None] = []
 
@@ -674,6 +742,7 @@ class TestReporting:
         expect(refusal).to_be_visible()
         report(page, name)
         expect(refusal).to_be_visible()
+        page.reload()
         report_form(page).get_by_role("button", name="Report").click()
 
         expect(watched(page, name).locator(".status")).to_have_text("Added")
@@ -751,6 +820,41 @@ class TestMessages:
         expect(page.get_by_label("Message id")).not_to_have_value(used)
         amber.at("#/messages")
         expect(page.locator("#messages-list tr", has_text="Refused").first).to_contain_text("21")
+
+    def test_a_reload_keeps_the_message_that_was_typed(self, amber: Visit) -> None:
+        used = str(uuid.uuid4())
+        stored(amber.api, post(amber.api, a_message("20.0", message_id=used)).headers["Location"])
+        page = amber.at(f"#/messages/new?repeat={used}")
+        expect(page.get_by_label("Order amount")).to_have_value("20.0")
+        page.get_by_label("Order amount").fill("20.50")
+        fresh = page.get_by_label("Message id").input_value()
+
+        page.reload()
+
+        expect(page.get_by_label("Order amount")).to_have_value("20.50")
+        expect(page.get_by_label("Message id")).to_have_value(fresh)
+        expect(page.get_by_text(f"This repeats message {used} under a new id.")).to_be_visible()
+
+    def test_a_refused_message_is_never_said_to_be_in_the_queue(self, amber: Visit) -> None:
+        used = str(uuid.uuid4())
+        stored(amber.api, post(amber.api, a_message("1", message_id=used)).headers["Location"])
+        not_yet = {"title": "Not Found", "status": 404, "detail": "No message is stored under this id."}
+        amber.page.route(f"**/message/{used}", lambda route: route.fulfill(status=404, json=not_yet))
+
+        post_example(amber, Message_id=used, Order_amount="3")
+
+        expect(message_shown(amber.page).locator(".status")).to_have_text("Refused")
+        expect(message_shown(amber.page)).to_contain_text("Yours was not accepted.")
+        expect(message_shown(amber.page)).not_to_contain_text("queue")
+        amber.page.unroute_all()
+        expect(message_shown(amber.page).locator(".differs td", has_text=re.compile("^3$"))).to_be_visible()
+        amber.page.reload()
+        expect(message_shown(amber.page).locator(".differs td", has_text=re.compile("^3$"))).to_be_visible()
+        amber.page.route(f"**/message/{used}", lambda route: route.fulfill(status=404, json=not_yet))
+        amber.at("#/messages/new")
+        amber.page.go_back()
+        expect(message_shown(amber.page)).to_contain_text("Yours was not accepted.")
+        expect(message_shown(amber.page)).not_to_contain_text("queue")
 
     def test_the_same_message_is_known_whatever_its_numbers_look_like(self, amber: Visit) -> None:
         used = str(uuid.uuid4())

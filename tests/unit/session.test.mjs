@@ -1,4 +1,4 @@
-// The session of the pages, in several tabs of one browser, before a Cognito that rotates refresh tokens as AWS says it
+// The session of the pages, and what they keep for a reload, in several tabs of one browser, before a Cognito that rotates refresh tokens as AWS says it
 // does: the embedded AWS has no rotation. test_session.py runs this.
 
 import assert from "node:assert/strict";
@@ -130,6 +130,7 @@ class Browser {
     const before = new Set(this.#channels);
     const { session, SignInUnavailable } = (await load("session.js", context)).namespace;
     Object.assign(tab, { session, SignInUnavailable, api: (await load("api.js", context)).namespace });
+    tab.typed = (await load("kept.js", context)).namespace;
     [tab.channel] = [...this.#channels].filter((channel) => !before.has(channel));
     for (const name of ["start", "renew", "interrupt", "end"]) {
       session.addEventListener(name, ({ detail }) => tab.events.push(detail ? `${name}: ${detail}` : name));
@@ -392,6 +393,83 @@ test("a browser that stores nothing lets the user in for this page", async () =>
   await tab.session.start(AMBER, "password");
   await browser.clock.pass(2 * HOUR);
   assert.equal((await tab.api.call("GET", "dragons")).status, 200);
+});
+
+test("what was typed is there for the next page of the tab, and after signing in again", async () => {
+  const browser = new Browser();
+  const tab = await browser.tab();
+  await tab.session.start(AMBER, "password");
+  tab.typed.keep("report", { name: "Halfwritten" });
+  tab.typed.keep("message", { amount: "20.50" });
+  await browser.clock.pass(13 * HOUR);
+  assert.equal(tab.session.claims.email, AMBER);
+  tab.typed.keep("report", { name: "Written" }); // the sign-in form lies on top of the page, which is still theirs
+  tab.leave();
+
+  const next = await browser.tab(tab);
+  assert.equal(next.typed.kept("report"), null); // nobody is signed in
+  await next.session.start(AMBER, "password");
+
+  assert.equal(next.typed.kept("report").name, "Written");
+  assert.equal(next.typed.kept("message").amount, "20.50");
+  assert.equal(next.typed.kept("watched"), null);
+  assert.equal((await browser.tab()).typed.kept("report"), null); // another tab
+});
+
+test("nobody else gets what was typed, and nothing of it stays", async () => {
+  const browser = new Browser();
+  const left = async () => {
+    const tab = await browser.tab();
+    await tab.session.start(AMBER, "password");
+    tab.typed.keep("report", { name: "Halfwritten" });
+    return tab;
+  };
+  const nothingOf = (tab) => {
+    assert.equal(tab.typed.kept("report"), null);
+    assert.doesNotMatch([...tab.storage.kept.values()].join(), /Halfwritten/);
+    tab.leave();
+  };
+
+  const signedOut = await left();
+  signedOut.session.end();
+  signedOut.typed.keep("report", { name: "Halfwritten" });
+  assert.equal(signedOut.storage.kept.size, 0);
+  nothingOf(signedOut);
+
+  const one = await left();
+  const other = await browser.tab();
+  other.session.end(); // in another tab of the same user
+  await settled();
+  nothingOf(one);
+  other.leave();
+
+  const expired = await left();
+  await browser.clock.pass(13 * HOUR);
+  await expired.session.start(COBALT, "password");
+  nothingOf(expired);
+
+  const reloaded = await left();
+  await browser.clock.pass(13 * HOUR);
+  reloaded.leave();
+  const next = await browser.tab(reloaded);
+  await next.session.start(COBALT, "password");
+  nothingOf(next);
+});
+
+test("a browser that stores nothing, or has damaged it, keeps nothing that was typed", async () => {
+  const storage = Object.assign(new Storage(), { allowed: false });
+  const tab = await new Browser().tab({ storage });
+  await tab.session.start(AMBER, "password");
+  tab.typed.keep("report", { name: "Halfwritten" });
+  assert.equal(tab.typed.kept("report"), null);
+
+  storage.allowed = true;
+  tab.typed.keep("report", { name: "Halfwritten" });
+  assert.equal(tab.typed.kept("report").name, "Halfwritten");
+  for (const text of ["{", "null", "{}"]) {
+    storage.kept.set("dragonpost client kept", text);
+    assert.equal(tab.typed.kept("report"), null);
+  }
 });
 
 test("what is damaged in the storage is nobody's session", async () => {

@@ -265,11 +265,28 @@ class TestAssets:
         for path in pages.STATIC.glob("*.js"):
             assert not [word for word in forbidden if word in path.read_text(encoding="utf-8")], path.name
 
-    def test_nothing_is_stored_but_a_session_and_that_only_for_its_tab(self) -> None:
+    def test_nothing_is_stored_but_a_session_and_what_is_kept_for_it_and_that_only_for_its_tab(self) -> None:
         for path in pages.STATIC.glob("*.js"):
             text = path.read_text(encoding="utf-8")
             assert not [word for word in ("localStorage", "indexedDB", "cookie =") if word in text], path.name
-            assert "sessionStorage" not in text or path.name == "session.js"
+            assert "sessionStorage" not in text or path.name in {"session.js", "kept.js"}
+
+    @pytest.mark.parametrize("script", ["console.js", "docs.js"])
+    def test_whoever_signs_out_on_either_page_leaves_nothing_of_what_was_kept(self, script: str) -> None:
+        """`kept.js` forgets it when the session ends, on each page that loads it."""
+        assert "kept.js" in imported_by(script)
+
+
+def imported_by(script: str) -> set[str]:
+    """Return the scripts that a script loads, by itself or through others."""
+    found: set[str] = set()
+    to_read = {script}
+    while to_read:
+        text = (pages.STATIC / to_read.pop()).read_text(encoding="utf-8")
+        new = set(re.findall(r'^import .*?"\./(.*?)"', text, re.MULTILINE)) - found
+        found |= new
+        to_read |= new
+    return found
 
 
 def test_the_app_reads_no_page_before_a_client_asks_for_one() -> None:

@@ -3,6 +3,7 @@
 import { base, uuid } from "./api.js";
 import { byId, element } from "./dom.js";
 import { freshName } from "./fresh.js";
+import "./kept.js"; // whoever signs out here leaves nothing in the console either
 import { session } from "./session.js";
 import { wireSignIn } from "./signin.js";
 

@@ -16,6 +16,18 @@ export function field(id, name, label, { hint, tag = "input", ...attributes } = 
   );
 }
 
+/** Return what is typed into a form, by its fields' names. */
+export const typedIn = (form) =>
+  Object.fromEntries(named(form).map((control) => [control.name, control[valueOf(control)]]));
+
+/** Put back what was typed. A field that is not among it stays as it is. */
+export function typeInto(form, typed) {
+  for (const control of named(form)) if (control.name in typed) control[valueOf(control)] = typed[control.name];
+}
+
+const named = (form) => [...form.elements].filter(({ name }) => name);
+const valueOf = ({ type }) => (type === "checkbox" ? "checked" : "value");
+
 /** Remove the problem and the faults that were shown before. */
 export function clearFaults(form, box) {
   box.replaceChildren();

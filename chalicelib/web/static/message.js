@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { beside, members } from "./beside.js";
 import { byId, element, facts, pause } from "./dom.js";
 import { at, read, said, written } from "./exact.js";
+import { keep, kept } from "./kept.js";
 import { copyLink, empty, linkButton, lookAgain, timelineOf } from "./lists.js";
 import { address } from "./routes.js";
 import { session } from "./session.js";
@@ -12,22 +13,35 @@ import { moment } from "./times.js";
 const POLL_FIRST_S = 0.3;
 const POLL_MAX_S = 2;
 const POLL_FOR_S = 60;
+const KEPT_MAX = 20; // so many that are not stored outlive a reload
 
 const STATUSES = { accepted: ["pending", "Accepted"], stored: ["added", "Stored"], refused: ["rejected", "Refused"] };
+const STORED = "What you posted is stored, as it was sent.";
 const place = byId("message-shown");
-const posted = new Map(); // what was posted from this page, by its id: body, digest, company, status
+const posted = new Map(); // what was posted from this tab, by its id: body, digest, company, status
 
 /** Remember what was posted: its id, company, body, digest, and whether it was accepted or refused. */
-export const remember = (message) => posted.set(message.id, message);
+export function remember(message) {
+  posted.set(message.id, message);
+  keepPosted();
+}
 
-/** Return what was posted under an id, if it was from this page. */
+const keepPosted = () =>
+  keep("posted", [...posted.values()].filter(({ status }) => status !== "stored").slice(-KEPT_MAX));
+
+/** Return what was posted under an id, if it was from this tab. */
 export const postedUnder = (id) => posted.get(id.toLowerCase());
 
-/** Return what was posted from this page for a company, the latest first. */
+/** Return what was posted from this tab for a company, the latest first. */
 export const postedFor = (company) => [...posted.values()].filter((message) => message.company === company).reverse();
 
-/** Forget all of it when the session ends. */
-export const wireMessage = () => session.addEventListener("end", () => posted.clear());
+/** Go on with what the page before has kept, and forget all of it when the session ends. */
+export function wireMessage() {
+  session.addEventListener("start", () => {
+    for (const message of kept("posted") ?? []) posted.set(message.id, message);
+  });
+  session.addEventListener("end", () => posted.clear());
+}
 
 /** Return the mark of a message's status. */
 export const messageMark = (status) => element("span", { class: `status ${STATUSES[status][0]}` }, STATUSES[status][1]);
@@ -43,7 +57,7 @@ export async function showMessage({ id, query: { company_id: company } }, signal
     const answer = await asked(reference);
     if (signal.aborted) return;
     if (answer) return show(id, answer, mine);
-    if (Date.now() >= deadline) return place.replaceChildren(mine ? late(id) : nothing(id));
+    if (Date.now() >= deadline) return place.replaceChildren(mine ? late(id, mine) : nothing(id));
     await pause(seconds);
   }
 }
@@ -60,15 +74,25 @@ async function asked(reference) {
   }
 }
 
-const waiting = ({ body, status }) => [
+const waiting = (mine) => [
   element(
     "div",
-    { class: "panel" },
-    messageMark(status),
-    element("p", {}, "The queue has it, so it is not lost. It is about to be stored."),
+    { class: `panel${mine.status === "refused" ? " bad" : ""}` },
+    messageMark(mine.status),
+    element("p", {}, WAITING[mine.status](mine)),
   ),
-  members(read(body)),
+  members(read(mine.body)),
 ];
+
+const refusal = ({ digest }) =>
+  `This id belongs to another message, which stays as it is. Yours was ${digest ? "accepted, but not stored" : "not accepted"}.`;
+
+// What is known before the stored message is there.
+const WAITING = {
+  accepted: () => "The queue has it, so it is not lost. It is about to be stored.",
+  refused: refusal,
+  stored: () => STORED,
+};
 
 function show(id, { text, value }, mine) {
   const stored = read(text);
@@ -78,13 +102,14 @@ function show(id, { text, value }, mine) {
     dispatchEvent(new CustomEvent("message-stored", { detail: mine.id }));
   }
   if (another) mine.status = "refused";
+  if (mine) keepPosted();
   const company = value.metadata.company_id;
   place.replaceChildren(
     element(
       "div",
       { class: `panel${another ? " bad" : ""}` },
       messageMark(another ? "refused" : "stored"),
-      another ? conflict(mine) : element("p", {}, storedWords(mine)),
+      element("p", {}, another ? `${refusal(mine)} What differs is in red.` : mine ? STORED : "It is stored, as it was sent."),
     ),
     facts([
       ["Message", element("code", {}, id)],
@@ -112,21 +137,14 @@ function show(id, { text, value }, mine) {
   );
 }
 
-const storedWords = (mine) => (mine ? "What you posted is stored, as it was sent." : "It is stored, as it was sent.");
-
-const conflict = ({ digest }) =>
-  element(
-    "p",
-    {},
-    "This id belongs to another message, which stays as it is. ",
-    digest ? "Yours was accepted, but not stored. " : "Yours was not accepted. ",
-    "What differs is in red.",
-  );
-
-const late = (id) =>
+const late = (id, { status }) =>
   empty(
-    "It is not stored yet.",
-    `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+    ...(status === "accepted"
+      ? [
+          "It is not stored yet.",
+          `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+        ]
+      : ["What is stored cannot be read yet.", `Something is stored under ${id}. It may take a moment to be seen.`]),
     lookAgain(),
     linkButton(address("messages"), "See your messages"),
     ...timelineOf(id),

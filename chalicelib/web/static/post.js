@@ -1,11 +1,13 @@
-// Posting an order message. The form keeps what was typed until the message is stored, or its id is taken by another.
+// Posting an order message. The form keeps what was typed until the message is stored, or its id is taken by another. A
+// reload loses none of it.
 
 import { call, Problem, uuid } from "./api.js";
 import { byId } from "./dom.js";
 import { at, read, said, written } from "./exact.js";
-import { clearFaults, showProblem } from "./fields.js";
+import { clearFaults, showProblem, typedIn, typeInto } from "./fields.js";
+import { keep, kept } from "./kept.js";
 import { postedUnder, remember } from "./message.js";
-import { address, go } from "./routes.js";
+import { address, go, instead } from "./routes.js";
 import { session } from "./session.js";
 
 const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
@@ -16,6 +18,7 @@ const form = byId("message-form");
 const box = byId("post-problem");
 const note = byId("repeated");
 const idField = form.elements.namedItem("/metadata/message_id");
+let repeats = ""; // the id of the message that the form repeats, if it does
 
 /** Wire the form. */
 export function wirePost() {
@@ -24,7 +27,9 @@ export function wirePost() {
     event.preventDefault();
     post();
   });
+  form.addEventListener("input", keepForm);
   addEventListener("message-stored", ({ detail }) => takeFreshId(detail));
+  session.addEventListener("start", goOn);
   session.addEventListener("end", forget);
 }
 
@@ -34,10 +39,18 @@ export async function showPost({ query: { repeat, company_id: company } }, signa
   else if (!idField.value) fillInExample();
 }
 
+/** Go on with what was typed on the page before. */
+function goOn() {
+  const { typed, repeats: id } = kept("message") ?? {};
+  if (typed) fill(typed, id);
+}
+
+const keepForm = () => keep("message", { typed: typedIn(form), repeats });
+
 /** Forget what was typed. */
 function forget() {
   form.reset();
-  note.hidden = true;
+  sayRepeats("");
   clearFaults(form, box);
 }
 
@@ -52,31 +65,41 @@ function fillInExample() {
     "/data/order_amount": (Math.floor(Math.random() * 20_000) / 100).toFixed(2),
     "/data": "",
   });
-  note.hidden = true;
 }
 
-/** Fill in a message that was posted from here, or one that is stored, under a new id. */
+/** Fill in a message that was posted from here, or one that is stored, under a new id.
+ *
+ * The address that asked for it gives way, or a reload would undo what is changed.
+ */
 async function repeated(id, company, signal) {
   const text = postedUnder(id)?.body ?? (await call("GET", stored(id, company))).text;
   if (signal.aborted) return;
   const message = read(text);
   const further = at(message, "data").members.filter(([name]) => !OF_DATA.includes(name));
-  fill({
+  const typed = {
     ...Object.fromEntries(OF_METADATA.map((name) => [`/metadata/${name}`, said(at(message, "metadata", name))])),
     ...Object.fromEntries(OF_DATA.map((name) => [`/data/${name}`, said(at(message, "data", name))])),
     "/data": further.map(([name, member]) => `${JSON.stringify(name)}: ${written(member)}`).join(",\n"),
     "/metadata/message_id": uuid(),
-  });
-  note.textContent = `This repeats message ${id} under a new id.`;
-  note.hidden = false;
+  };
+  fill(typed, id);
+  instead(address("messages", "new"));
 }
 
 const stored = (id, company) =>
   `message/${encodeURIComponent(id)}${company ? `?${new URLSearchParams({ company_id: company })}` : ""}`;
 
-function fill(values) {
-  for (const [name, value] of Object.entries(values)) form.elements.namedItem(name).value = value;
+function fill(typed, repeated = "") {
+  typeInto(form, typed);
+  sayRepeats(repeated);
   clearFaults(form, box);
+  keepForm();
+}
+
+function sayRepeats(id) {
+  repeats = id;
+  note.textContent = `This repeats message ${id} under a new id.`;
+  note.hidden = !id;
 }
 
 async function post() {
@@ -134,5 +157,6 @@ function further() {
 function takeFreshId(used) {
   if (idField.value.trim().toLowerCase() !== used) return;
   idField.value = uuid();
-  note.hidden = true;
+  sayRepeats("");
+  keepForm();
 }

@@ -1,14 +1,15 @@
 // The registry: dragons found as one types, by family, as cards or as a table, a page at a time.
 
-import { call } from "./api.js";
+import { call, nextOf } from "./api.js";
 import { byId, element, facts, pause, table } from "./dom.js";
 import { familyClass, familyMark, furtherFields, labelOf, placeOf } from "./dragons.js";
 import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
 import { address, instead, route } from "./routes.js";
 
 const PAGE_SIZE = 24;
-const FAMILIES_MAX = 200; // of which the largest are shown
+const FAMILIES_MAX = 1000; // as many as the API lists at once; the largest of them are shown
 const FAMILIES_SHOWN = 10;
+const OF_THE_FIRST = `Of the first ${FAMILIES_MAX.toLocaleString()} families by name; there are more.`;
 const TYPING_S = 0.12;
 
 const field = byId("filter-name");
@@ -70,7 +71,7 @@ function showLayouts(query) {
 }
 
 async function showFamilies(query, signal) {
-  const { value } = await call("GET", `families?limit=${FAMILIES_MAX}`);
+  const { value, headers } = await call("GET", `families?limit=${FAMILIES_MAX}`);
   if (signal.aborted) return;
   const wanted = query.family?.toLowerCase();
   const largest = value.toSorted((a, b) => b.count - a.count);
@@ -83,25 +84,20 @@ async function showFamilies(query, signal) {
     const to = address("dragons", "", { ...query, family: chosen ? "" : family, cursor: "", page: "" });
     return element("a", { href: to, class: "chip", "aria-current": chosen ? "true" : null }, content);
   };
-  const links = shown.map(({ family_str, count }) =>
-    link(family_str, familyMark(family_str), element("b", {}, String(count))),
-  );
-  const rest = others.map(({ family_str, count }) =>
-    link(family_str, familyMark(family_str), element("b", {}, String(count))),
-  );
+  const links = (families) =>
+    families.map(({ family_str, count }) => link(family_str, familyMark(family_str), element("b", {}, String(count))));
+  const rest = () =>
+    element(
+      "details",
+      {},
+      element("summary", { class: "chip" }, `${others.length} more`),
+      element("p", { class: "chips" }, links(others)),
+    );
   byId("families").replaceChildren(
     link("", "All"),
-    ...links,
-    ...(rest.length
-      ? [
-          element(
-            "details",
-            {},
-            element("summary", { class: "chip" }, `${rest.length} more`),
-            element("p", { class: "chips" }, rest),
-          ),
-        ]
-      : []),
+    ...links(shown),
+    ...(others.length ? [rest()] : []),
+    ...(nextOf(headers) ? [element("span", { class: "hint" }, OF_THE_FIRST)] : []),
   );
   byId("families").hidden = value.length < 2;
   byId("known-families").replaceChildren(...value.map(({ family_str }) => element("option", { value: family_str })));

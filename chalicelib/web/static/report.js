@@ -1,59 +1,104 @@
 // Reporting a dragon. The form keeps what was typed until the dragon is added; beside it is everything that was reported
-// from this page, as it goes on.
+// from this tab, as it goes on. A reload loses none of it.
 
 import { call, uuid } from "./api.js";
 import { byId, element } from "./dom.js";
 import { dragonFields, dragonIn, exampleDragon, fillIn } from "./dragons.js";
-import { clearFaults, showProblem } from "./fields.js";
-import { address } from "./routes.js";
+import { clearFaults, showProblem, typedIn, typeInto } from "./fields.js";
+import { keep, kept } from "./kept.js";
+import { address, instead } from "./routes.js";
 import { session } from "./session.js";
 import { follow, nameIsTaken, outcome, stageList, statusMark, workflow } from "./stages.js";
 
+const KEPT_MAX = 20; // so many watched reports outlive a reload; all are in the list of reports
+
 const form = byId("report-form");
+const nameField = () => form.elements.namedItem("/dragon_name_str");
 const box = byId("report-problem");
 const place = byId("watched");
 let sending = null; // the idempotency key of a report that has no answer yet
-let watched = []; // what was reported from this page, the latest first: its submission, what was sent, whether it is followed
+let watched = []; // what was reported from this tab, the latest first, as `begun` makes it
 let ended = new AbortController(); // when the session does
 
 /** Wire the form. */
 export function wireReport() {
   byId("report-fields").append(...dragonFields("report-"));
-  byId("report-example").addEventListener("click", () => begin(exampleDragon()));
-  byId("report-clear").addEventListener("click", () => begin(null));
-  form.addEventListener("input", () => (sending = null));
+  byId("report-example").addEventListener("click", () => begin(() => fillIn(form, exampleDragon())));
+  byId("report-clear").addEventListener("click", () => begin());
+  form.addEventListener("input", () => {
+    sending = null;
+    keepForm();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     report();
   });
+  session.addEventListener("start", goOn);
   session.addEventListener("end", forget);
   showNobody();
 }
 
-/** Show the form, with the name that the address suggests, and go on with what is under way. */
-export function showReport({ query: { name } }) {
-  const field = form.elements.namedItem("/dragon_name_str");
-  if (name && !field.value) field.value = name;
+/** Show the form, with the report to change or the name that the address suggests, and go on with what is under way. */
+export function showReport({ query: { name, again } }) {
+  if (again) return change(again);
+  if (name && !nameField().value) {
+    nameField().value = name;
+    keepForm();
+  }
   if (watched.length) place.replaceChildren(...watched.map((each) => each.entry));
   else showNobody();
   for (const each of watched) if (!each.settled && !each.followed) watch(each);
 }
+
+/** Return what was typed for a report that was sent from this tab and is not added, or nothing. */
+export const typedFor = (id) => watched.find(({ submission }) => submission.submission_id === id)?.typed;
+
+/** Fill in a report again. Its address gives way, or a reload would undo what is changed. */
+function change(id) {
+  const typed = typedFor(id);
+  if (typed) begin(() => typeInto(form, typed));
+  instead(address("reports", "new"));
+  if (typed) nameField().focus();
+}
+
+/** Go on with what the page before has kept: what was typed, and what was watched. */
+function goOn() {
+  const { typed, key } = kept("report") ?? {};
+  if (typed) typeInto(form, typed);
+  sending = key ?? null;
+  watched = (kept("watched") ?? []).map((each) => ({ ...each, entry: newEntry(), followed: false }));
+  for (const each of watched) {
+    if (each.settled) draw(each);
+    else watch(each);
+  }
+}
+
+const keepForm = () => keep("report", { typed: typedIn(form), key: sending });
+
+const keepWatched = () =>
+  keep(
+    "watched",
+    watched
+      .slice(0, KEPT_MAX)
+      .map(({ submission, typed, taken, settled }) => ({ submission, typed, taken, settled })),
+  );
 
 /** Forget what was typed and reported. */
 function forget() {
   ended.abort();
   ended = new AbortController();
   watched = [];
-  begin(null);
+  begin();
   showNobody();
 }
 
 /** Begin another dragon, which needs another key. */
-function begin(dragon) {
+function begin(fill = () => {}) {
   sending = null;
   clearFaults(form, box);
   form.reset();
-  if (dragon) fillIn(form, dragon);
+  fill();
+  keepForm();
 }
 
 async function report() {
@@ -62,22 +107,23 @@ async function report() {
   button.disabled = true;
   // A report that is sent again because no answer came is still the same submission.
   sending ??= uuid();
-  const body = bodyOf(form);
+  keepForm();
+  const typed = typedIn(form);
   try {
-    const { value } = await call("POST", "dragons", { headers: { "Idempotency-Key": sending }, body });
+    const { value } = await call("POST", "dragons", { headers: { "Idempotency-Key": sending }, body: body() });
     sending = null;
-    const name = form.elements.namedItem("/dragon_name_str").value.trim();
-    begun({ ...value, dragon_name_str: name }, body);
+    begun({ ...value, dragon_name_str: typed["/dragon_name_str"].trim() }, typed);
   } catch (error) {
     // After a 5xx nobody knows whether the workflow started. Under another key, the report could be its own duplicate.
     if (error.status && error.status < 500) sending = null;
     showProblem(error, box, form);
   } finally {
     button.disabled = false;
+    keepForm();
   }
 }
 
-function bodyOf(form) {
+function body() {
   const report = dragonIn(form);
   const phone = form.elements.namedItem("/reportingPhoneNumber").value.trim();
   if (phone) report.reportingPhoneNumber = phone;
@@ -85,32 +131,36 @@ function bodyOf(form) {
   return JSON.stringify(report);
 }
 
-function begun(submission, body) {
-  const entry = element("li", { class: "panel", tabindex: -1 });
-  const each = { submission, body, entry, settled: false, followed: false };
+const newEntry = () => element("li", { class: "panel", tabindex: -1 });
+
+/** Watch a report, given what was typed for it, which is kept until the dragon is added. */
+function begun(submission, typed) {
+  const each = { submission, typed, taken: false, settled: false, followed: false, entry: newEntry() };
   watched.unshift(each);
   place.replaceChildren(...watched.map((known) => known.entry));
   watch(each);
-  entry.focus();
+  each.entry.focus();
 }
 
 async function watch(each) {
   const { signal } = ended;
-  each.followed = true;
-  const known = await workflow;
-  const show = (submission, taken = false) => {
-    each.submission = submission;
-    each.entry.replaceChildren(...entryOf(submission, known, taken));
+  const learn = (news) => {
+    Object.assign(each, news);
+    keepWatched();
+    return draw(each);
   };
-  show(each.submission);
+  each.followed = true;
+  await learn({});
   try {
-    await follow(each.submission.submission_id, show, signal, { justReported: true });
+    await follow(each.submission.submission_id, (submission) => learn({ submission }), signal, { justReported: true });
     if (signal.aborted) return;
-    each.settled = true;
-    // What is in the form now may be the next dragon already.
-    if (each.submission.status === "added" && bodyOf(form) === each.body) begin(null);
+    if (each.submission.status === "added") {
+      // What is in the form now may be the next dragon already.
+      if (JSON.stringify(typedIn(form)) === JSON.stringify(each.typed)) begin();
+      each.typed = null;
+    }
     const taken = await nameIsTaken(each.submission);
-    if (!signal.aborted) show(each.submission, taken);
+    if (!signal.aborted) learn({ taken, settled: true });
   } catch (error) {
     if (!signal.aborted) showProblem(error, box);
   } finally {
@@ -118,18 +168,19 @@ async function watch(each) {
   }
 }
 
-function entryOf(submission, known, taken) {
+async function draw({ entry, submission, taken, typed }) {
+  const graph = await workflow;
   const { submission_id: id, dragon_name_str: name, status } = submission;
-  return [
+  entry.replaceChildren(
     element(
       "div",
       { class: "heading" },
       element("h4", {}, element("a", { href: address("reports", id) }, name)),
       statusMark(status),
     ),
-    stageList(known, submission),
-    element("div", { role: "status" }, outcome(submission, taken)),
-  ];
+    stageList(graph, submission),
+    element("div", { role: "status" }, outcome(submission, taken, Boolean(typed))),
+  );
 }
 
 function showNobody() {

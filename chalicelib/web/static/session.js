@@ -2,7 +2,8 @@
 // this tab know them, and nowhere else. The other tabs of the same user hear of them as they change.
 
 const { cognitoEndpoint, clientId } = document.documentElement.dataset;
-const NAME = `dragonpost ${clientId}`; // other stages may share the origin
+/** What the names of everything begin with that this stage's pages store: other stages may share the origin. */
+export const NAME = `dragonpost ${clientId}`;
 const EARLY_MS = 5 * 60 * 1000; // a token is renewed so long before it expires,
 const SPREAD_MS = 60 * 1000; // and up to so much earlier, or all tabs would renew it at once
 const AGAIN_MS = 30 * 1000; // a renewal that failed is tried again after so long

@@ -8,6 +8,8 @@ import { address } from "./routes.js";
 const RETRY_AFTER_S = 1;
 const APPEARS_WITHIN_S = 10; // a report can be read a moment after it was accepted
 
+const NOT_KNOWN =
+  "Only the tab that it was sent from has what was typed, until its user signs out. The service keeps the name alone.";
 const WORDS = { pending: "Under way", added: "Added", rejected: "Refused", failed: "Failed" };
 
 /** The workflow as `make generate` has drawn it: its stages, its states, and what each of them does in words. */
@@ -44,8 +46,11 @@ export function stageList({ stages, states }, { status, steps = [] }) {
 const stageThatTurned = (reached, stages) =>
   Math.max(...reached.filter((stage) => stage < stages.indexOf("Announce")), 0);
 
-/** Return what became of a submission, with where to go from there. `taken` is whether a dragon has its name. */
-export function outcome({ status, dragon_name_str: name, reason, notification }, taken) {
+/** Return what became of a submission, with where to go from there.
+ *
+ * `taken` is whether a dragon has its name, and `known` is whether this tab still has what was typed for it.
+ */
+export function outcome({ submission_id: id, status, dragon_name_str: name, reason, notification }, taken, known) {
   const dragon = (text, kind) => linkButton(address("dragons", name), text, kind);
   if (status === "pending") return [element("p", {}, "It is on its way. You can go on; this keeps up by itself.")];
   if (status === "added") {
@@ -57,11 +62,14 @@ export function outcome({ status, dragon_name_str: name, reason, notification },
   }
   return [
     element("p", { class: "reason" }, reason ?? ""),
+    known ? null : element("p", { class: "note" }, NOT_KNOWN),
     element(
       "p",
       { class: "buttons" },
       taken ? dragon("See the dragon that has the name", "") : null,
-      linkButton(address("reports", "new"), "Change it and report again"),
+      known
+        ? linkButton(address("reports", "new", { again: id }), "Change it and report again")
+        : linkButton(address("reports", "new", { name }), "Begin again with its name"),
     ),
   ];
 }

@@ -3,6 +3,7 @@
 import { byId, element, facts, wireOwnNames } from "./dom.js";
 import { draw } from "./graph.js";
 import { copyLink, empty, linkButton } from "./lists.js";
+import { typedFor } from "./report.js";
 import { address } from "./routes.js";
 import { follow, nameIsTaken, outcome, stageList, statusMark, workflow } from "./stages.js";
 import { moment, stepTime } from "./times.js";
@@ -49,7 +50,13 @@ function show(submission, graph, taken = false) {
   } = submission;
   byId("submission-heading").textContent = name;
   place.replaceChildren(
-    element("div", { class: "panel" }, statusMark(status), stageList(graph, submission), ...outcome(submission, taken)),
+    element(
+      "div",
+      { class: "panel" },
+      statusMark(status),
+      stageList(graph, submission),
+      outcome(submission, taken, Boolean(typedFor(id))),
+    ),
     facts([
       ["Reported", moment(started)],
       ["Settled", moment(finished)],
