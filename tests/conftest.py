@@ -73,8 +73,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolde
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Move tests that look back on a whole run to the end of their folder, before them those that run alone, and the
-    proving ground's tests after others.
+    """Move tests that look back on a whole run to the end of their folder, before them files with tests that run alone,
+    and the proving ground's tests after others.
 
     The proving ground starts while those others run. Late, other workers have quick tests, for which nobody waits long
     who wants to be alone. Workers begin with the folders that take longest, then deploy; the
@@ -86,10 +86,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if _is_worker(config):
         folders.sort(key=lambda folder: (folder.name not in SHARE_A_DEVSTACK, folder.name != "deploy"))
 
+    late = {item.path for item in items if item.get_closest_marker("alone")}
+
     def place(item: pytest.Item) -> tuple[int, bool, bool, bool]:
         on_proving_ground = "proving_ground" in getattr(item, "fixturenames", ())
-        late = [bool(item.get_closest_marker(marker)) for marker in ("looks_back", "alone")]
-        return folders.index(item.path.parent), late[0], late[1], on_proving_ground
+        looks_back = bool(item.get_closest_marker("looks_back"))
+        return folders.index(item.path.parent), looks_back, item.path in late, on_proving_ground
 
     items.sort(key=place)
 
