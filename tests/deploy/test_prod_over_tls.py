@@ -181,6 +181,8 @@ class TestFirstDeployment:
         deployed = prod.deploy()
 
         assert deployed.returncode == 0, deployed.stderr
+        assert f"{RESOURCES_STACK} is ROLLBACK_COMPLETE" in deployed.stderr
+        assert "it failed at " in deployed.stderr
         assert stacks_status(prod, APP_STACK) == "CREATE_COMPLETE"
 
 

@@ -20,7 +20,6 @@ LEFT_OUT = {
     "tests/e2e/test_api_page.py": "the examples of docs/api.md are for the people and dragons of `make run`",
     "tests/e2e/test_chalice_local.py": "it is about this machine",
     "tests/e2e/test_dead_letters.py": "it redrives and deletes dead letters, of which some may be other people's",
-    "tests/e2e/test_deploying_again.py": "it deploys",
     "tests/e2e/test_devstack.py": "it is about this machine",
     "tests/e2e/test_diff.py": "it is about a stage that does not exist",
     "tests/e2e/test_dragon_homes.py": "it moves the registry, which is everybody's",
