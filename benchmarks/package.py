@@ -49,7 +49,8 @@ class Packaged:
 
     def environment(self, function: str) -> dict[str, str]:
         """Return a function's environment, with the package in the place of Lambda's /var/task."""
-        given = {**self.environments[function], "LAMBDA_TASK_ROOT": "/var/task"}
+        of_lambda = {"LAMBDA_TASK_ROOT": "/var/task", "_HANDLER": self.peer.handlers[function]}
+        given = {**self.environments[function], **of_lambda}
         return {name: value.replace("/var/task", str(self.unzipped)) for name, value in given.items()}
 
     @property
