@@ -45,17 +45,11 @@ class LogLines(logging.Formatter):
         vars(record).setdefault("correlation_id", _correlation_id.get())
         if (record.exc_info or record.args) and self._of_powertools:
             return str(self._of_powertools.format(record))
-        line = {
-            "level": record.levelname,
-            "location": f"{record.funcName}:{record.lineno}",
-            "message": record.getMessage() if record.args else record.msg,
-            "timestamp": _utc(record.created),
-            "service": SERVICE,
-            "xray_trace_id": _trace_id(),
-            "exception": self.formatException(record.exc_info) if record.exc_info else None,
-        }
-        line |= {name: value for name, value in vars(record).items() if name not in _NO_EXTRAS}
-        return _in_ascii({name: value for name, value in line.items() if value is not None})
+        extras = {name: value for name, value in vars(record).items() if name not in _NO_EXTRAS}
+        if record.exc_info:
+            extras = {"exception": self.formatException(record.exc_info), **extras}
+        message = record.getMessage() if record.args else record.msg
+        return _line(record.levelname, f"{record.funcName}:{record.lineno}", message, record.created, extras)
 
     @cached_property
     def _of_powertools(self) -> logging.Formatter | None:
@@ -71,6 +65,20 @@ class LogLines(logging.Formatter):
                 return _utc(record.created)
 
         return WithOurTime(json_serializer=_in_ascii, service=SERVICE)
+
+
+def _line(level: str, location: str, message: object, created_s: float, extras: Mapping[str, object]) -> str:
+    """Return a line in Powertools' form. What is None is left out."""
+    line = {
+        "level": level,
+        "location": location,
+        "message": message,
+        "timestamp": _utc(created_s),
+        "service": SERVICE,
+        "xray_trace_id": _trace_id(),
+        **extras,
+    }
+    return _in_ascii({name: value for name, value in line.items() if value is not None})
 
 
 def _in_ascii(line: Mapping[str, Any]) -> str:
@@ -109,6 +117,19 @@ handler = logging.StreamHandler(sys.stdout)
 handler.setFormatter(LogLines())
 logger = logging.Logger(SERVICE, _level())  # of no other: what handles all loggers' records would repeat its lines
 logger.addHandler(handler)
+
+
+def tell(message: str, location: str, extras: Mapping[str, object]) -> None:
+    """Log a line of every request as `logger.info` would, in a third of the time: nothing has to be found out first.
+
+    Takes the message, the place in the code (`function:line`), and what else the line has. If stdout fails, the line is
+    lost, and nothing else.
+    """
+    if logger.isEnabledFor(logging.INFO):
+        line = _line("INFO", location, message, time.time(), {**extras, "correlation_id": _correlation_id.get()})
+        with suppress(OSError):
+            handler.stream.write(line + handler.terminator)
+            handler.flush()
 
 
 class correlated:  # noqa: N801 - a verb: with correlated(…)

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
-from logging import INFO
 from typing import Any, Protocol
 
 import msgspec
@@ -14,7 +13,7 @@ from chalice.app import Authorizer, Chalice, CognitoUserPoolAuthorizer, CORSConf
 from chalicelib import aws
 from chalicelib.identity import Caller, caller_from_claims
 from chalicelib.settings import Settings
-from chalicelib.telemetry import correlated, logger
+from chalicelib.telemetry import correlated, logger, tell
 from chalicelib.web import problems, requests
 from chalicelib.web.compression import compressed
 from chalicelib.web.operators import are_for_operators
@@ -227,12 +226,13 @@ class Dragonpost(Chalice):
 
 
 def _log(request: Request, answer: Mapping[str, Any], started: float) -> None:
-    if not logger.isEnabledFor(INFO):
-        return
     told = {
         "method": request.context.get("httpMethod"),
         "route": request.context.get("resourcePath"),
         "status": answer["statusCode"],
         "duration_ms": round((time.perf_counter() - started) * 1000, 1),
     }
-    logger.info("request", extra=told)
+    tell("request", _LOGGED_AT, told)
+
+
+_LOGGED_AT = f"{_log.__name__}:{_log.__code__.co_firstlineno}"

@@ -13,7 +13,7 @@ import pytest
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from chalicelib.telemetry import LogLines, correlated, count, logger
+from chalicelib.telemetry import LogLines, correlated, count, handler, logger, tell
 
 HOSTILE = ["a\r\nb", "\x1b[2J", "\x9b2J", "\u0085forged", "\u2028forged", '{"forged":1}', "é", "\x7f", "\ud800"]
 
@@ -146,6 +146,37 @@ def test_a_log_line_has_no_white_space_between_its_members(log: io.StringIO) -> 
 
     assert '"when":"2023-12-10"' in log.getvalue()
     assert '": ' not in log.getvalue()
+
+
+@pytest.mark.parametrize("told", [{}, {"status": 202, "route": None}, {"route": "\u2028 \x7f"}])
+def test_what_is_told_is_the_line_that_would_be_logged(log: io.StringIO, told: dict[str, Any]) -> None:
+    with correlated("request-1"):
+        tell("request", "place:12", told)
+        logger.info("request", extra=told)
+
+    ours, logged = map(json.loads, log.getvalue().splitlines())
+    assert ours.pop("location") == "place:12"
+    assert logged.pop("location").startswith("test_what_is_told")
+    assert ours.pop("timestamp")[:16] == logged.pop("timestamp")[:16]
+    assert ours == logged
+    assert log.getvalue().isascii()
+
+
+def test_what_is_told_goes_by_the_level_and_a_stdout_that_fails_breaks_nothing(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as loud:
+        loud.setattr(handler, "stream", Full())
+        tell("request", "place:12", {})
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    monkeypatch.setattr(logger, "_cache", {})  # of what is enabled
+    tell("request", "place:12", {})
+
+    assert log.getvalue() == ""
 
 
 def test_one_is_counted_unless_it_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
