@@ -7,7 +7,7 @@ requests and answers with the untouched SDK's for each operation.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 from botocore import xform_name
@@ -28,6 +28,10 @@ CALLS: Mapping[str, frozenset[str]] = {
 }
 
 
+# What makes a client of any service that it is given.
+_MAKERS = frozenset({"_client", "_made", "create_client"})
+
+
 def check(project: Path) -> None:
     """Raise DeployError if the project's code makes a call that is not declared, and name the line that makes it."""
     declared = {(service, xform_name(operation)) for service, names in CALLS.items() for operation in names}
@@ -45,7 +49,8 @@ def made(project: Path) -> dict[tuple[str, str], str]:
     A call is an operation of what a function of `chalicelib/aws.py` returns: `aws.s3().get_object(…)`, or
     `self._s3().get_object(…)`. Raises DeployError for code that is no Python, and for a client that is kept, or has
     another name, because its calls could not be found: a function of `chalicelib/aws.py` may be called, be the default
-    of a parameter of its name, or be in a tuple (of clients to make early). A parameter is not followed any further.
+    of a parameter of its name, or be in a tuple of a dict (of clients to make early). A parameter may be kept under its
+    name with an underscore, and is not followed any further.
     """
     clients = project / "chalicelib" / "aws.py"
     if not clients.exists():
@@ -54,6 +59,8 @@ def made(project: Path) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for path in [project / "app.py", *sorted((project / "chalicelib").rglob("*.py"))]:
         tree = _parsed(path, project)
+        if path == clients:
+            continue  # it makes the clients, and calls none of them
         called = {id(node.value): node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         for client, service in _clients(tree, services):
             place = f"{path.relative_to(project)}:{client.lineno}"
@@ -99,25 +106,36 @@ def _clients(tree: ast.Module, services: Mapping[str, str]) -> Iterator[tuple[as
 
 def _other_names(tree: ast.Module, services: Mapping[str, str]) -> Iterator[ast.stmt | ast.expr]:
     """Yield what makes a client, or gives the function that makes it another name, where its calls are not found."""
-    named = {"_client", *services}
+    named = {*_MAKERS, *services}
+    kept = {f"_{name}" for name in services}
     expected = {id(node) for node in _expected(tree)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "chalicelib.aws":
-            if not named.isdisjoint(alias.name for alias in node.names) or node.names[0].name == "*":
+        if isinstance(node, ast.ImportFrom):
+            if any(_hides_a_client(node.module, alias, named) for alias in node.names):
                 yield node
-        elif isinstance(node, ast.Attribute) and id(node) not in expected:
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and id(node) not in expected:
             is_ours = isinstance(node.value, ast.Name) and node.value.id == "aws"
-            if node.attr == "_client" or (is_ours and node.attr in named):
+            if node.attr in _MAKERS | kept or (is_ours and node.attr in named):
                 yield node
+        elif isinstance(node, ast.Call) and ast.unparse(node).startswith("getattr(aws,"):
+            yield node
+
+
+def _hides_a_client(module: str | None, imported: ast.alias, named: Set[str]) -> bool:
+    """Tell whether a name is imported from `chalicelib/aws.py` that gives clients, or that module under another one."""
+    if module == "chalicelib":
+        return imported.name == "aws" and imported.asname is not None
+    return module == "chalicelib.aws" and (imported.name in named or imported.name == "*")
 
 
 def _expected(tree: ast.Module) -> Iterator[ast.expr]:
-    """Yield what is called, is the default of a parameter of its name, or is in a tuple."""
+    """Yield what is called, is the default of a parameter of its name, or is in a tuple of a dict."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr != "_client":
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr not in _MAKERS:
             yield node.func
-        elif isinstance(node, ast.Tuple):
-            yield from node.elts
+        elif isinstance(node, ast.Dict):
+            for value in node.values:
+                yield from value.elts if isinstance(value, ast.Tuple) else ()
         elif isinstance(node, ast.arguments):
             positional = [*node.posonlyargs, *node.args]
             with_default = [

@@ -289,6 +289,12 @@ class TestCalls:
             ("def f(client=aws.s3): client().delete_object()", "app.py:1: call an operation of the client at once"),
             ("aws._client('sns').list_topics()", "app.py:1: call an operation of the client at once"),
             ("self._client().list_topics()", "app.py:1: call an operation of the client at once"),
+            ("Session().create_client('sns').list_topics()", "app.py:1: call an operation of the client at once"),
+            ("aws._made('sns', config).list_topics()", "app.py:1: call an operation of the client at once"),
+            ("getattr(aws, 's3')().delete_object()", "app.py:1: call an operation of the client at once"),
+            ("from chalicelib import aws as cloud\nc = cloud.s3", "app.py:1: call an operation of the client at once"),
+            ("client = self._s3\nclient().delete_object()", "app.py:1: call an operation of the client at once"),
+            ("for c in (aws.s3, aws.new): c().list_topics()", "app.py:1: call an operation of the client at once"),
         ],
     )
     def test_a_call_that_is_not_declared_stops_packaging(self, code: str, says: str, tmp_path: Path) -> None:
