@@ -36,7 +36,7 @@ LATENCY_S: Mapping[str, tuple[float, float]] = {
     "stepfunctions": (0.030, 0.12),
 }
 OWN_S = 0.002  # 1 ms of CPU, with the SDK's (RESULTS.md), at the share of a processor that 1,024 MB have
-COLD_S = 0.35  # 0.16 s of CPU (RESULTS.md), and what Lambda needs for a new environment
+COLD_S = 0.35  # 0.13 s of CPU (RESULTS.md), and what Lambda needs for a new environment
 SETTINGS_KEPT_S = 60.0
 ATTEMPTS = 3
 BATCH = 10

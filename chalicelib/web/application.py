@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
+from logging import INFO
 from typing import Any, Protocol
 
 import msgspec
@@ -226,6 +227,8 @@ class Dragonpost(Chalice):
 
 
 def _log(request: Request, answer: Mapping[str, Any], started: float) -> None:
+    if not logger.isEnabledFor(INFO):
+        return
     told = {
         "method": request.context.get("httpMethod"),
         "route": request.context.get("resourcePath"),

@@ -11,6 +11,7 @@ import pytest
 from chalice.app import CORSConfig, Response
 
 from chalicelib.identity import Caller
+from chalicelib.telemetry import logger
 from chalicelib.web.application import Dragonpost, UserPoolAuthorizer
 from chalicelib.web.compression import SIZE_MIN_BYTES
 from chalicelib.web.responses import Reply
@@ -106,6 +107,18 @@ def test_the_log_says_how_long_an_answer_took(
 
     line = json.loads(log.getvalue())
     assert (line["level"], line["message"], line["duration_ms"]) == ("INFO", "request", 250.4)
+
+
+def test_at_a_higher_level_no_request_has_a_line(
+    app: Dragonpost, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.get("/")(lambda: Reply(b"{}"))
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    monkeypatch.setattr(logger, "_cache", {})  # of what is enabled
+
+    app(proxy_event("GET", "/", "/"), None)
+
+    assert log.getvalue() == ""
 
 
 def test_a_failure_outside_a_view_is_logged_and_answered_with_the_requests_id(
