@@ -126,7 +126,7 @@ const conflict = ({ digest }) =>
 const late = (id) =>
   empty(
     "It is not stored yet.",
-    `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+    ["The queue has message ", element("code", {}, id), ", and it is not lost. It may take a few minutes when there is much to do."],
     lookAgain(),
     linkButton(address("messages"), "See your messages"),
     ...timelineOf(id),
