@@ -67,9 +67,6 @@ def _sideways(page: Page) -> list[str]:
 
 
 def without_likenesses() -> set[str]:
-    """Return the console's views without those that look like another: of the empty lists, one is enough."""
-    return {
-        name
-        for name, scene in SCENES.items()
-        if scene.path == "/" and (scene.seen != ".empty" or name == "dragons-none")
-    }
+    """Return the console's views without those that look like another: one empty list, and no names of machines."""
+    alike = {name for name, scene in SCENES.items() if scene.seen in (".empty", ".own-names")} - {"dragons-none"}
+    return {name for name, scene in SCENES.items() if scene.path == "/"} - alike

@@ -316,8 +316,9 @@ def _enter(visited: Visit, path: str, user: str) -> None:
     )
     page.unroute_all()
     page.route(api, lambda route: _answer(route, visited.api.base_url))
-    page.evaluate("sessionStorage.clear()")
-    page.reload()
+    if page.evaluate("sessionStorage.length"):
+        page.evaluate("sessionStorage.clear()")
+        page.reload()
     page.evaluate("document.fonts.ready")
     if user == "operator":
         visited.sign_in(user)
