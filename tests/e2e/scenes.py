@@ -320,6 +320,8 @@ def _enter(visited: Visit, path: str, user: str) -> None:
         page.evaluate("sessionStorage.clear()")
         page.reload()
     page.evaluate("document.fonts.ready")
+    if path == "/docs":
+        expect(page.locator(".opblock").first).to_be_visible()
     if user == "operator":
         visited.sign_in(user)
     elif user == "newcomer":
@@ -327,6 +329,8 @@ def _enter(visited: Visit, path: str, user: str) -> None:
         _sign_in(page)
     elif page.locator("html").get_attribute("data-people"):
         expect(page.locator(".people")).to_be_visible()
+    if user != "nobody":
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 def _play(visited: Visit, scene: Scene) -> Page:

@@ -839,7 +839,8 @@ class TestMessages:
         page.keyboard.type(COMPANIES["amber"])
         page.keyboard.press("Enter")
 
-        expect(page.locator("#messages-list tbody tr").first).to_be_visible()
+        expect(page).to_have_url(re.compile(f"company_id={COMPANIES['amber']}$"))
+        expect(page.locator("#messages-list").get_by_text(re.compile("Amount|No messages yet"))).to_be_visible()
 
 
 class TestOperations:
