@@ -1,10 +1,11 @@
-"""Every view of the console, with answers that are always the same: for axe, for screenshots, and for comparing them.
+"""Every view of the console and the docs page, always with the same answers: for axe, and for comparing pictures.
 
-Signing in is real. The browser answers the console's requests to the API by itself, from the data below.
+The operator's sign-in is real. The browser answers the console's requests to the API by itself, from the data below.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections import Counter
@@ -42,6 +43,7 @@ _MESSAGES = {
 }
 _TAKEN = next(iter(_MESSAGES))
 _UNREAD = "0a1b2c3d-0000-4000-8000-000000000009"
+_AWAITED = "0a1b2c3d-0000-4000-8000-000000000004"  # accepted, and stored by nobody
 _LETTERS = {
     "63aaed90-7553-4751-adc1-1bcefa7652da": (
         f"conflict: {COMPANY}/{_TAKEN}.json is archived with another payload",
@@ -56,11 +58,19 @@ _PROBLEM = "application/problem+json"
 
 @dataclass(frozen=True)
 class Scene:
-    """A view: where it is, what somebody does there, and what is to be seen then."""
+    """A view: where it is, what somebody does there, and what is to be seen then.
+
+    It is the operator's, unless it says `nobody`, or `newcomer`: somebody without a company. `complaint` is what the
+    browser says of an answer that is meant to be bad. On a phone, pictures show the `whole` page, or one screen of it.
+    """
 
     address: str
     seen: str
     act: Callable[[Page], None] | None = None
+    user: str = "operator"
+    path: str = "/"
+    complaint: str = ""
+    whole: bool = True
 
 
 def _report(page: Page) -> None:
@@ -71,6 +81,11 @@ def _report(page: Page) -> None:
         form.get_by_role("button", name="Report").click()
         expect(page.locator("#watched > li", has_text=name)).to_contain_text(re.compile("Added|Refused"))
     expect(page.get_by_role("link", name="See the dragon that has the name")).to_be_visible()
+    _fill_in_report(page)
+
+
+def _fill_in_report(page: Page) -> None:
+    form = page.get_by_role("form", name="Report")
     for label, text in {"Family": "green", "Description": "Hums.", "City": "Delft", "Country": "Netherlands"}.items():
         form.get_by_label(label).fill(text)
     for label in ("Neighbourhood", "State or region"):
@@ -133,10 +148,113 @@ def _send_anew(page: Page) -> None:
     page.get_by_role("button", name="Really send it?").click()
 
 
+def _no_dragons(page: Page) -> None:
+    page.route(re.compile(r"/(dragons|families)\?"), lambda route: route.fulfill(json=[]), times=2)
+    _show_anew(page, "Dragons")
+
+
+def _unavailable(page: Page) -> None:
+    ill = _problem(503, "The service is unavailable", "The registry cannot be read right now. Try again in a moment.")
+    page.route(re.compile(r"/dragons\?"), lambda route: route.fulfill(**ill), times=1)
+    _show_anew(page, "Dragons")
+
+
+def _show_anew(page: Page, view: str) -> None:
+    page.get_by_role("navigation", name="Views").get_by_role("link", name=view).click()
+
+
+def _post_and_wait(page: Page) -> None:
+    _fill_in_message(page)
+    page.get_by_label("Message id").fill(_AWAITED)
+    page.get_by_role("button", name="Post", exact=True).click()
+
+
+def _post_and_wait_too_long(page: Page) -> None:
+    _post_and_wait(page)
+    expect(page.locator("#message-shown .status")).to_be_visible()
+    page.evaluate("at => (Date.now = () => at)", page.evaluate("Date.now()") + 5 * 60 * 1000)
+
+
+def _sign_in_for_the_first_time(page: Page) -> None:
+    _let_cognito_answer(page, {"ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "any"})
+    _sign_in(page)
+
+
+def _be_interrupted(page: Page) -> None:
+    """Report a dragon with a token that is no longer good, twelve hours after signing in."""
+    form = page.get_by_role("form", name="Report")
+    form.get_by_role("button", name="Clear").click()
+    form.get_by_label("Name").fill("Kilnsong")
+    _fill_in_report(page)
+    page.route("**/dragons", lambda route: route.fulfill(status=401, json={}), times=1)
+    _let_cognito_answer(page, None)
+    form.get_by_role("button", name="Report").click()
+
+
+def _sign_in_too_late(page: Page) -> None:
+    page.reload()
+    expect(page.locator(".opblock").first).to_be_visible()
+    _let_cognito_answer(page, _signed_in(lasts_s=0))
+    _sign_in(page)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    _without_its_address(page)
+
+
+def _sign_in(page: Page) -> None:
+    page.get_by_label("User name").fill(_NEWCOMER)
+    page.get_by_label("Password", exact=True).fill("Given-to-them-1!")
+    page.get_by_role("button", name="Sign in").click()
+
+
+def _let_cognito_answer(page: Page, signing_in: dict[str, Any] | None) -> None:
+    """Have the browser answer for Cognito: with this when somebody signs in, with nothing when they sign out.
+
+    No token is renewed. If there is no answer to signing in, Cognito itself gives it.
+    """
+    endpoint = page.locator("html").get_attribute("data-cognito-endpoint") or ""
+
+    def answer(route: Route) -> None:
+        action = route.request.headers["x-amz-target"].rpartition(".")[2]
+        if action == "GetTokensFromRefreshToken":
+            route.fulfill(status=400, json={"__type": "NotAuthorizedException", "message": "Refresh Token has expired"})
+        elif action == "InitiateAuth" and signing_in is None:
+            route.fallback()
+        else:
+            route.fulfill(json=signing_in if action == "InitiateAuth" else {})
+
+    page.route(re.compile(re.escape(endpoint.rstrip("/")) + "/?$"), answer)
+
+
+def _signed_in(*, lasts_s: int) -> dict[str, Any]:
+    """Return Cognito's answer for somebody without a company, with a token that only the browser reads."""
+    claims = {"sub": "newcomer", "email": _NEWCOMER, "iat": 0, "exp": lasts_s}
+    token = f".{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}."
+    return {"AuthenticationResult": {"IdToken": token, "RefreshToken": "any"}}
+
+
+_NEWCOMER = "newcomer@dragonpost.example"
+
+
+def _without_its_address(page: Page) -> None:
+    """Take away what is another each time: the port that this run got."""
+    page.locator("#servers option").evaluate("option => (option.textContent = 'https://dragonpost.example')")
+
+
+def _open_an_operation(page: Page) -> None:
+    page.locator(".opblock", has=page.locator('[data-path="/families"]')).locator(".opblock-summary-control").click()
+    expect(page.get_by_role("button", name="Execute")).to_be_visible()
+    _without_its_address(page)
+    page.locator(".opblock.is-open").evaluate("operation => operation.scrollIntoView()")
+
+
 SCENES = {
+    "welcome": Scene("#/dragons/Ashfall", "#sign-in", user="nobody"),
+    "new-password": Scene("#/dragons/Ashfall", "#new_password", _sign_in_for_the_first_time, user="nobody"),
     "dragons": Scene("#/dragons", ".card"),
     "dragons-table": Scene("#/dragons?view=table&family=red", "tbody tr"),
     "dragons-none": Scene("#/dragons?namePrefix=Zz&family=red", ".empty"),
+    "dragons-empty": Scene("#/dragons", ".empty", _no_dragons),
+    "dragons-unavailable": Scene("#/dragons", ".problem", _unavailable, complaint="503"),
     "dragon": Scene("#/dragons/Ashfall", ".sheet"),
     "dragon-none": Scene("#/dragons/Nobody", ".empty"),
     "lookup": Scene("#/dragons/Amberwick", "[aria-selected=true]", _look_up),
@@ -163,34 +281,72 @@ SCENES = {
     "timeline": Scene(f"#/timeline?id={_TAKEN}", "#moments li"),
     "timeline-own-names": Scene(f"#/timeline?id={_TAKEN}", ".own-names", _own_names),
     "timeline-none": Scene("#/timeline?id=00000000-0000-4000-8000-000000000000", ".empty"),
-    "correct": Scene("#/dragons/Ashfall", "dialog[open]", _correct),  # the last: it covers the others
+    "message-accepted": Scene("#/messages/new", "#message-shown .pending", _post_and_wait),
+    "message-late": Scene("#/messages/new", ".empty", _post_and_wait_too_long),  # the clock stands still from here on
+    "correct": Scene("#/dragons/Ashfall", "dialog[open]", _correct, whole=False),
+    "again": Scene("#/reports/new", "dialog[open]", _be_interrupted, whole=False),  # the last of the operator's
+    "messages-no-company": Scene("#/messages", ".empty", user="newcomer"),
+    "docs": Scene("", ".opblock", _without_its_address, user="nobody", path="/docs"),
+    "docs-new-password": Scene(
+        "", "#new_password", _sign_in_for_the_first_time, user="nobody", path="/docs", whole=False
+    ),
+    "docs-again": Scene("", "dialog[open]", _sign_in_too_late, user="nobody", path="/docs", whole=False),
+    "docs-operation": Scene("", "[id].is-open", _open_an_operation, user="newcomer", path="/docs", whole=False),
 }
 
 
 def scenes(visited: Visit, names: set[str] | None = None) -> Iterator[tuple[str, Page]]:
-    """Go through the views, or those that are named, as an operator. Yield the name of each and the page."""
-    unknown = (names or set()) - SCENES.keys() - {"welcome"}
+    """Go through the views, or those that are named. Yield the name of each and the page."""
+    unknown = (names or set()) - SCENES.keys()
     assert not unknown, f"no scene is called {unknown}"
-    page = visited.open("/#/dragons/Ashfall")
-    page.evaluate("document.fonts.ready")
-    if names is None or "welcome" in names:
-        yield "welcome", page
-    api = re.compile(
-        re.escape(visited.api.base_url) + "/(dragons|families|submissions|messages?|post-message|operator|ready)\\b"
-    )
-    page.route(api, lambda route: _answer(route, visited.api.base_url))
-    visited.sign_in("operator")
+    here = None
     for name, scene in SCENES.items():
         if names is not None and name not in names:
             continue
+        if here != (here := (scene.path, scene.user)):
+            _enter(visited, *here)
+        yield name, _play(visited, scene)
+
+
+def _enter(visited: Visit, path: str, user: str) -> None:
+    """Open one of the two pages, as somebody who has just come."""
+    page = visited.open(path)
+    api = re.compile(
+        re.escape(visited.api.base_url) + "/(dragons|families|submissions|messages?|post-message|operator|ready)\\b"
+    )
+    page.unroute_all()
+    page.route(api, lambda route: _answer(route, visited.api.base_url))
+    if page.evaluate("sessionStorage.length"):
+        page.evaluate("sessionStorage.clear()")
+        page.reload()
+    page.evaluate("document.fonts.ready")
+    if path == "/docs":
+        expect(page.locator(".opblock").first).to_be_visible()
+    if user == "operator":
+        visited.sign_in(user)
+    elif user == "newcomer":
+        _let_cognito_answer(page, _signed_in(lasts_s=3600))
+        _sign_in(page)
+    elif page.locator("html").get_attribute("data-people"):
+        expect(page.locator(".people")).to_be_visible()
+    if user != "nobody":
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def _play(visited: Visit, scene: Scene) -> Page:
+    page = visited.page
+    page.evaluate("document.querySelectorAll('dialog[open]').forEach(dialog => dialog.close())")
+    if scene.address:
         visited.at(scene.address)
-        expect(page.locator("main > section:visible [aria-busy]")).to_have_count(0)
-        if scene.act:
-            scene.act(page)
-        expect(page.locator(scene.seen).filter(visible=True).first).to_be_visible()
-        if not scene.seen.startswith("["):
-            page.evaluate("scrollTo(0, 0)")
-        yield name, page
+    expect(page.locator("main > section:visible [aria-busy]")).to_have_count(0)
+    if scene.act:
+        scene.act(page)
+    expect(page.locator(scene.seen).filter(visible=True).first).to_be_visible()
+    if not scene.seen.startswith("["):
+        page.evaluate("scrollTo(0, 0)")
+    if scene.complaint:
+        visited.complaints[:] = [complaint for complaint in visited.complaints if scene.complaint not in complaint]
+    return page
 
 
 def _answer(route: Route, base_url: str) -> None:
@@ -292,7 +448,9 @@ def _message(message_id: str, _query: dict[str, str], _route: Route) -> dict[str
     return {"content_type": "application/json", "body": body}
 
 
-def _taken(_name: str, _query: dict[str, str], _route: Route) -> dict[str, Any]:
+def _posted(_name: str, _query: dict[str, str], route: Route) -> dict[str, Any]:
+    if (route.request.post_data_json or {})["metadata"]["message_id"] == _AWAITED:
+        return {**_json({"digest": "any"}), "status": 202}
     return _problem(409, "Another message is stored under this id", "It stays.")
 
 
@@ -376,7 +534,7 @@ _ANSWERS = {
     ("GET", "submissions"): _submissions,
     ("GET", "messages"): _messages,
     ("GET", "message"): _message,
-    ("POST", "post-message"): _taken,
+    ("POST", "post-message"): _posted,
     ("GET", "operator"): _operator,
     ("POST", "operator"): _replaced,
     ("GET", "ready"): _ready,

@@ -1,4 +1,4 @@
-"""What of the pages takes too long for each run: how every view looks, and all of /docs."""
+"""What of the pages takes too long for each run: every view in all its looks, and all of /docs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e import browser as real_browser
-from tests.e2e.browser import visit
+from tests.e2e.axe import faults
+from tests.e2e.browser import NARROW, WIDE, visit
 from tests.e2e.pictures import ACCEPTED, changed, not_comparable, pictures
-from tests.e2e.running import Api
+from tests.e2e.running import TARGETS, Api
 from tests.e2e.trying import OPERATORS_REFUSALS, REFUSALS_OF_A_COMPANY, Trying, try_all
 
 PROGRAM = real_browser.program()
@@ -36,6 +37,18 @@ def test_every_view_of_the_console_looks_as_it_was_accepted(browser: Browser, pr
 
     assert taken.keys() == {accepted.name for accepted in ACCEPTED.glob("*.png")}
     assert changed(browser, iter(taken.items())) == {}
+
+
+@needs_full_scale
+@needs_browser
+@pytest.mark.parametrize("target", TARGETS)
+def test_axe_finds_nothing_in_any_view_in_either_theme_and_width(
+    browser: Browser, proving_apis: dict[str, Api], target: str
+) -> None:
+    looks = [(theme, width) for theme in ("light", "dark") for width in (WIDE, NARROW)]
+    with visit(browser, proving_apis[target]) as visited:
+        assert faults(visited, looks) == {}
+        assert visited.complaints == []
 
 
 @needs_full_scale

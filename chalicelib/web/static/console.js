@@ -1,13 +1,13 @@
 // The console: which of its views the address names, and to whom it is shown.
 
-import { byId } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { showDragon } from "./dragon.js";
 import { wireEditor } from "./editor.js";
 import { clearFaults, showProblem } from "./fields.js";
 import { showFind, wireLookup } from "./lookup.js";
 import { showLetter, wireLetter } from "./letter.js";
 import { showLetters, wireLetters } from "./letters.js";
-import { clearList } from "./lists.js";
+import { clearList, lookAgain } from "./lists.js";
 import { showMessage, wireMessage } from "./message.js";
 import { showMessages, wireMessages } from "./messages.js";
 import { showPost, wirePost } from "./post.js";
@@ -85,6 +85,7 @@ async function show(view, asked, signal) {
     if (signal.aborted) return;
     clearList(view, asked);
     showProblem(error, box);
+    if (!error.status || error.status === 429 || error.status >= 500) box.firstChild?.append(element("p", {}, lookAgain()));
   }
 }
 

@@ -142,9 +142,12 @@ const late = (id, { status }) =>
     ...(status === "accepted"
       ? [
           "It is not stored yet.",
-          `The queue has message ${id}, and it is not lost. It may take a few minutes when there is much to do.`,
+          ["The queue has message ", element("code", {}, id), ", and it is not lost. It may take a few minutes when there is much to do."],
         ]
-      : ["What is stored cannot be read yet.", `Something is stored under ${id}. It may take a moment to be seen.`]),
+      : [
+          "What is stored cannot be read yet.",
+          ["Something is stored under ", element("code", {}, id), ". It may take a moment to be seen."],
+        ]),
     lookAgain(),
     linkButton(address("messages"), "See your messages"),
     ...timelineOf(id),

@@ -45,6 +45,7 @@ export async function showMessages(asked, signal) {
   showFilter(query, named);
   const whose = (named || session.company).toLowerCase();
   const pages = byId("messages-pages");
+  form.hidden = !whose && !session.isOperator;
   if (!whose) {
     pages.replaceChildren();
     byId("messages-summary").textContent = "";
@@ -142,7 +143,11 @@ const noCompany = () =>
   );
 
 const whichCompany = () =>
-  empty("Which company’s messages?", "Operators may read every company’s. Put a company’s id into the field above.");
+  empty(
+    "Which company’s messages?",
+    "Operators may read every company’s.",
+    element("button", { type: "button", onclick: () => form.elements.company_id.focus() }, "Enter a company’s id"),
+  );
 
 const nothing = (query) =>
   query.from || query.to

@@ -12,6 +12,9 @@ const FOR_NOW = new Set(["TooManyRequestsException", "LimitExceededException"]);
 /** Cognito refused to sign somebody in; the message says why. */
 export class SignInRefused extends Error {}
 
+/** Cognito has waited long enough for the new password. */
+export class NewPasswordTooLate extends SignInRefused {}
+
 /** Cognito cannot answer just now; the message says so. */
 export class SignInUnavailable extends Error {}
 
@@ -77,7 +80,7 @@ class Session extends EventTarget {
     this.#begin(answer);
   }
 
-  /** Answer the challenge of a NewPasswordWanted. Throws SignInRefused or SignInUnavailable. */
+  /** Answer the challenge of a NewPasswordWanted. Throws SignInRefused, NewPasswordTooLate or SignInUnavailable. */
   async startWithNewPassword(challenge, password) {
     const answer = await cognito("RespondToAuthChallenge", {
       ChallengeName: "NEW_PASSWORD_REQUIRED",
@@ -234,6 +237,8 @@ async function cognito(action, content) {
   const why = answer.message ?? answer.Message ?? `Cognito answered ${response.status}.`;
   if (response.status >= 500 || FOR_NOW.has(kind)) throw new SignInUnavailable(why);
   if (["NotAuthorizedException", "UserNotFoundException"].includes(kind)) {
+    if (action === "RespondToAuthChallenge")
+      throw new NewPasswordTooLate("That took too long. Sign in again with the password that you were given.");
     throw new SignInRefused("The user name or password is wrong.");
   }
   throw new SignInRefused(why);

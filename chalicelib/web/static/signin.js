@@ -1,7 +1,7 @@
 // The sign-in form, the same on every page: on the page itself, and on top of it if the user has to sign in again.
 
 import { element } from "./dom.js";
-import { NewPasswordWanted, SignInRefused, SignInUnavailable, session } from "./session.js";
+import { NewPasswordTooLate, NewPasswordWanted, SignInRefused, SignInUnavailable, session } from "./session.js";
 
 /** Make a form sign people in: fields `username`, `password`, `new_password`, and a `.refusal` that says why not.
  *
@@ -17,12 +17,14 @@ export function wireSignIn(form) {
   function expectNewPassword(wanted) {
     challenge = wanted?.challenge ?? null;
     newPassword.disabled = newPassword.parentElement.hidden = !challenge;
+    username.readOnly = password.parentElement.hidden = challenge !== null;
     if (challenge) newPassword.focus();
   }
 
   function clear() {
     form.reset();
     refusal.textContent = "";
+    refusal.classList.remove("note");
     expectNewPassword(null);
   }
 
@@ -35,9 +37,11 @@ export function wireSignIn(form) {
       else await session.start(username.value.trim(), password.value);
     } catch (error) {
       refusal.textContent = error.message;
+      refusal.classList.toggle("note", error instanceof NewPasswordWanted);
       if (error instanceof NewPasswordWanted) expectNewPassword(error);
-      else if (error instanceof SignInRefused) password.focus();
-      else if (!(error instanceof SignInUnavailable)) throw error;
+      else if (error instanceof NewPasswordTooLate) expectNewPassword(null);
+      if (error instanceof SignInRefused) (challenge ? newPassword : password).focus();
+      if (![NewPasswordWanted, SignInRefused, SignInUnavailable].some((kind) => error instanceof kind)) throw error;
     } finally {
       button.disabled = false;
     }
