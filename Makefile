@@ -100,7 +100,7 @@ bench: .venv/.run ## measure requests and cold starts beside other frameworks, a
 	@$(RUN) -m benchmarks $(QUICKLY)
 	@exec $(RUN) -m benchmarks.growth $(QUICKLY)
 
-bench-growth: .venv/.run ## measure a registry of ten dragons to a million, in both of its homes (four minutes; part of `make bench`)
+bench-growth: .venv/.run ## measure a registry of ten dragons to a million, in both of its homes (two minutes; part of `make bench`)
 	@exec $(RUN) -m benchmarks.growth $(QUICKLY)
 
 simulate: .venv/.dev ## simulate loads of up to 10,000 requests a second, for docs/scaling.md (two minutes)

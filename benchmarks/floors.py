@@ -1,4 +1,4 @@
-"""Measures below which cost no request can get: `.venv/bin/python -m benchmarks.floors`, in two minutes.
+"""Measures what the service's rules cost by themselves: `.venv/bin/python -m benchmarks.floors`, in half a minute.
 
 A plain handler that keeps this service's rules (peers/floor.py) runs beside the raw handler, and beside ours.
 """
