@@ -31,13 +31,16 @@ ROWS = [
 
 
 def figures(text: str, row: str) -> dict[str, float]:
-    """Return the first row of this title, by the sizes at the head of its table. Quartiles are left out."""
-    lines = text.splitlines()
-    place = next(at for at, line in enumerate(lines) if line.startswith(f"| {row} |"))
-    head = [line for line in lines[:place] if re.match(r"\| (dragons )?\|.* 1,000,000 \|", line)][-1]
-    sizes, cells = ([cell.strip() for cell in line.split("|")[2:-1]] for line in (head, lines[place]))
-    numbers = [float(re.sub(r"\[.*\]|[^0-9.]", "", cell)) for cell in cells]
-    return dict(zip(sizes, numbers, strict=True))
+    """Return the first row of this title in a table by sizes. Quartiles are left out."""
+    sizes: list[str] = []
+    for line in text.splitlines():
+        title, *cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        if cells and cells[-1] == SIZES[-1]:
+            sizes = line.strip("| ").split(" | ")[-len(cells) :] if title == "dragons" else [title, *cells]
+        elif title == row and sizes:
+            numbers = [float(re.sub(r"\[.*\]|[^0-9.]", "", cell)) for cell in cells]
+            return dict(zip(sizes, numbers, strict=True))
+    raise AssertionError(f"no row {row}")
 
 
 @pytest.mark.parametrize(("row", "sources", "unit", "rounded"), ROWS, ids=[row for row, *_ in ROWS])
