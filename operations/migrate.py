@@ -329,9 +329,10 @@ def _check_holds(homes: Homes, found: Holding, due: Holding) -> None:
 def _leave(homes: Homes, held: Holding) -> None:
     """Leave the document, and copy what was changed since the table held this. Raises MigrationError.
 
-    Whoever changes the document meanwhile is faster now and then. So little happens between reading and leaving it.
+    Copying everything takes long. So the first round copies what was changed meanwhile, and leaving waits for the next.
+    Whoever changes the document is faster now and then. So little happens between reading and leaving it.
     """
-    for _ in range(ROUNDS_MAX):
+    for attempt in range(ROUNDS_MAX):
         place = homes.document()
         left = moved(place.body)
         if left is not None:  # the answer to leaving it was lost, or a run that this one has stopped was faster
@@ -339,7 +340,7 @@ def _leave(homes: Homes, held: Holding) -> None:
             return
         _check_version(homes, place)
         entries = entries_of(place.body)
-        if len(entries.items() ^ held.dragons.items()) > LEFT_TO_COPY_MAX:
+        if attempt == 0 or len(entries.items() ^ held.dragons.items()) > LEFT_TO_COPY_MAX:
             _catch_up(homes, held, entries)
         elif homes.put_document(left_for(DYNAMODB, place.version), place.etag):
             _catch_up(homes, held, entries)

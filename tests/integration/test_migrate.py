@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.dragons.document import left_for
+from chalicelib.dragons.document import left_for, moved
 from chalicelib.dragons.dynamodb import DynamoDBDragonRepository, TableContended
 from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.registry import BeingMoved
@@ -232,6 +232,25 @@ class TestThereAndBack:
 
 
 class TestMeanwhile:
+    def test_what_is_changed_while_everything_is_copied_is_copied_before_the_api_answers_503(
+        self, stage: Stage, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy, add, answered = migrate._copy, migrate.add, []
+
+        def copied(*arguments: Any) -> Any:
+            held = copy(*arguments)
+            assert in_s3().add(dragon("Ember"), "s9") is Addition.ADDED
+            return held
+
+        def added(*arguments: Any) -> Any:
+            answered.append(moved(stage.document()) is None)
+            return add(*arguments)
+
+        monkeypatch.setattr(migrate, "_copy", copied)
+        monkeypatch.setattr(migrate, "add", added)
+        assert move(clients, THERE, "--yes") == 0
+        assert answered == [True] * (len(ENTRIES) + 1)
+
     def test_what_is_changed_before_the_document_is_left_is_moved_too(
         self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -562,31 +581,35 @@ class TestComparison:
         with pytest.raises(RegistryMoved):
             names(in_table())
 
-    @pytest.fixture(params=[True, False], ids=["little", "much"])
-    def changed_last(self, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> dict[str, Damage]:
-        """Have a dragon added, and another removed, after everything was compared. It may have its copy damaged."""
-        copy, add, damages = migrate._copy, dragon_rows.add, dict[str, Damage]()
-        if not request.param:
-            monkeypatch.setattr(migrate, "LEFT_TO_COPY_MAX", 0)
+    @pytest.fixture(params=["_copy", "_catch_up"], ids=["before it is left", "after it is left"])
+    def changed_last(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> dict[str, Damage]:
+        """Have a dragon added, and another removed, after everything was compared.
 
-        def copied(homes: Homes, entries: Any) -> Any:
-            held = copy(homes, entries)
-            if migrate.moved(homes.document().body) is None:
+        They are copied before the document is left, or after that. A test may have the dragon damaged then.
+        """
+        compared, add, damages = getattr(migrate, request.param), dragon_rows.add, dict[str, Damage]()
+        changing = [True]
+
+        def changed(*arguments: Any) -> Any:
+            held = compared(*arguments)
+            if changing and changing.pop():
                 in_s3().remove("dragon 3", always)
                 assert in_s3().add(dragon("Ember", family_str="Grün"), "s9") is Addition.ADDED
-                damages.update(meant)
             return held
 
         def added(dynamodb: Any, table: str, entry: bytes, run: str) -> Any:
             outcome = add(dynamodb, table, entry, run)
-            while damages:
-                damages.popitem()[1](entry)
+            if not changing:
+                assert (moved(stage.document()) is not None) == (request.param == "_catch_up")
+                while damages:
+                    damages.popitem()[1](entry)
             return outcome
 
-        meant: dict[str, Damage] = {}
-        monkeypatch.setattr(migrate, "_copy", copied)
+        monkeypatch.setattr(migrate, request.param, changed)
         monkeypatch.setattr(migrate, "add", added)
-        return meant
+        return damages
 
     @pytest.mark.parametrize(
         "damage",
