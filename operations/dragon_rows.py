@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -34,6 +34,7 @@ from chalicelib.dragons.dynamodb import (
     Action,
     Row,
     addition,
+    counts_prefix,
     family_part,
     fences,
     in_table,
@@ -95,11 +96,36 @@ class Holding:
     @classmethod
     def of_table(cls, dynamodb: Any, table: str) -> Holding:
         """Read a whole table. Raises RowForeign."""
+        pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return cls.of_rows(row for page in pages for row in page["Items"])
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Row]) -> Holding:
+        """Return what these rows hold. Raises RowForeign."""
         holding = cls()
-        for page in dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
-            for row in page["Items"]:
-                holding._take(row)
+        for row in rows:
+            holding._take(row)
         return holding
+
+    def exchange(self, going: Holding, coming: Holding) -> None:
+        """Take out what goes, which it has to hold, and take in what comes."""
+        for key in going.dragons:
+            del self.dragons[key]
+        for place in going.copies:
+            del self.copies[place]
+        self.dragons |= coming.dragons
+        self.copies |= coming.copies
+        self.counts.subtract(going.counts)
+        self.counts.update(coming.counts)
+
+    def about(self, *others: Holding) -> Holding:
+        """Return the part of it that is about what others hold: the same keys, and the same spellings."""
+        part = Holding()
+        for other in others:
+            part.dragons |= {key: self.dragons[key] for key in other.dragons if key in self.dragons}
+            part.copies |= {place: self.copies[place] for place in other.copies if place in self.copies}
+            part.counts |= Counter({family: self.counts[family] for family in other.counts})
+        return part
 
     def _take(self, row: Row) -> None:
         part, key = row[PART]["S"], row[SORT_KEY]["S"]
@@ -118,9 +144,9 @@ def dragons(dynamodb: Any, table: str) -> dict[str, bytes]:
     return {row[SORT_KEY]["S"]: row[ENTRY]["S"].encode() for row in _rows_of_dragons(dynamodb, table)}
 
 
-def sound_dragons(dynamodb: Any, table: str) -> dict[str, bytes]:
-    """Return the entries of a table by their keys. Raises RowForeign if a row is no dragon, or another one."""
-    return {row[SORT_KEY]["S"]: _entry(row) for row in _rows_of_dragons(dynamodb, table)}
+def sound_dragons(dynamodb: Any, table: str) -> Iterator[tuple[str, bytes]]:
+    """Yield each key of a table and its entry. Raises RowForeign if a row is no dragon, or another one."""
+    return ((row[SORT_KEY]["S"], _entry(row)) for row in _rows_of_dragons(dynamodb, table))
 
 
 def _rows_of_dragons(dynamodb: Any, table: str) -> Iterator[Row]:
@@ -145,6 +171,25 @@ def _entry(row: Row) -> bytes:
     raise RowForeign(part, key)
 
 
+def row_at(dynamodb: Any, table: str, part: str, key: str) -> list[Row]:
+    """Return the row with this key, or nothing. Raises ClientError."""
+    where = {PART: {"S": part}, SORT_KEY: {"S": key}}
+    answer = dynamodb.get_item(TableName=table, Key=where, ConsistentRead=True)
+    return [answer["Item"]] if "Item" in answer else []
+
+
+def rows_counting(dynamodb: Any, table: str, family: str) -> list[Row]:
+    """Return the rows that count the dragons whose family is written so: a few. Raises ClientError."""
+    answer = dynamodb.query(
+        TableName=table,
+        KeyConditionExpression=f"{PART} = :families AND begins_with({SORT_KEY}, :spelling)",
+        ExpressionAttributeValues={":families": {"S": FAMILIES}, ":spelling": {"S": counts_prefix(family)}},
+        ConsistentRead=True,
+    )
+    rows: list[Row] = answer["Items"]
+    return rows
+
+
 def add(dynamodb: Any, table: str, entry: bytes, run: str | None = None) -> Outcome:
     """Add an entry of the registry to a table, unless a dragon of that name stands there.
 
@@ -159,9 +204,7 @@ def add(dynamodb: Any, table: str, entry: bytes, run: str | None = None) -> Outc
 
 def remove(dynamodb: Any, table: str, key: str, run: str) -> None:
     """Remove the dragon with this key from a table, if it has one. Raises ClientError, and TakenOver."""
-    where = {PART: {"S": DRAGONS}, SORT_KEY: {"S": key}}
-    row = dynamodb.get_item(TableName=table, Key=where, ConsistentRead=True).get("Item")
-    if row is not None:
+    for row in row_at(dynamodb, table, DRAGONS, key):
         _transact(dynamodb, table, removal(row, msgspec.json.decode(row[ENTRY]["S"], type=Dragon)), run)
 
 

@@ -5,7 +5,8 @@ meanwhile:
 
 - To DynamoDB, the entries are copied, and compared. Then whatever was changed since is copied, until that is little.
   `{"moved_to": "dynamodb"}` takes the document's place, if nobody has changed it since it was read, and the rest of the
-  changes is copied. For as long as that takes, the API answers 503 to whoever wants dragons.
+  changes is copied. What is copied after the first time is read again and compared, too, and then the table is opened.
+  From leaving the document until then, the API answers 503 to whoever wants dragons.
 - To S3, the table is closed first. For as long as it then takes to read it and to write the document, the API answers
   503 to whoever wants dragons, and reports wait in the workflow.
 
@@ -22,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from time import monotonic
 from typing import TypeVar
 
@@ -29,13 +31,15 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dragons.document import Document, DocumentCorrupt, Moved, entries_in, left_for, moved
-from chalicelib.dragons.dynamodb import HERE, PART_BYTES_MAX, SORT_KEY_BYTES_MAX, family_part
+from chalicelib.dragons.dynamodb import DRAGONS, HERE, PART_BYTES_MAX, SORT_KEY_BYTES_MAX, family_part
 from chalicelib.dragons.model import Dragon
 from chalicelib.settings import Settings
 from devstack.settings import DevstackError
+from operations import versions
 from operations.contents import PLACE, of_this_environment
 from operations.dragon_rows import (
     Holding,
+    Outcome,
     RowForeign,
     TakenOver,
     add,
@@ -43,6 +47,8 @@ from operations.dragon_rows import (
     first_fence,
     open_fences,
     remove,
+    row_at,
+    rows_counting,
     sound_dragons,
 )
 from operations.namesakes import namesakes
@@ -58,6 +64,7 @@ WORKERS = 10  # connections of a client
 CHUNK = 500  # entries that wait for them at a time: a million would take 2 GB
 ROUNDS_MAX = 1_000  # of trying to leave the document
 LEFT_TO_COPY_MAX = 100  # entries, while the API answers 503
+LEFT_BYTES_MAX = 4_096  # of what is left in the document's place; a version's id has at most 1,024
 # A report waits at least 180 s in the workflow before it fails. The rest is for writing the document.
 CLOSED_S_MAX = 100
 TOLD_EACH = 1_000
@@ -67,6 +74,7 @@ BAR = 40
 ENTRY_BYTES_MAX = 396 * 1024
 NO_VERSION = "null"  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html
 
+Entries = Mapping[str, bytes]  # by their keys
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -129,13 +137,35 @@ class Homes:
             return None
         return Place(body, answer["ETag"], answer.get("VersionId", NO_VERSION))
 
-    def dragons(self) -> dict[str, bytes]:
-        """Return the table's entries by their keys."""
-        return sound_dragons(self.stage.clients("dynamodb"), self.table)
+    def first_since_left(self) -> Place | None:
+        """Return the first document that took the place of what was last left there, or None if none is kept."""
+        first: str | None = None
+        for page in versions.pages(self.stage.clients("s3"), self.bucket, self.key):
+            for version in page:  # the latest comes first
+                if version["Key"] == self.key and "Size" in version:
+                    if version["Size"] <= LEFT_BYTES_MAX and moved(self.document(version["VersionId"]).body):
+                        return None if first is None else self.document(first)
+                    first = version["VersionId"]
+        return None
+
+    def dragons(self, about: int | None = None) -> dict[str, bytes]:
+        """Return the table's entries by their keys. Print how far it is, if you say about how many there are."""
+        entries = sound_dragons(self.stage.clients("dynamodb"), self.table)
+        return dict(entries if about is None else _shown(entries, about, "read"))
 
     def holding(self) -> Holding:
         """Return all that the table holds."""
         return Holding.of_table(self.stage.clients("dynamodb"), self.table)
+
+    def holding_about(self, *others: Holding) -> Holding:
+        """Return the part of what the table holds that is about what others hold."""
+        dynamodb = self.stage.clients("dynamodb")
+        dragons = ((DRAGONS, key) for other in others for key in other.dragons)
+        places = {*dragons, *chain.from_iterable(other.copies for other in others)}
+        families = {family for other in others for family in other.counts}
+        rows = _each(lambda place: row_at(dynamodb, self.table, *place), list(places))
+        counting = _each(lambda family: rows_counting(dynamodb, self.table, family), list(families))
+        return Holding.of_rows(chain.from_iterable(chain(rows, counting)))
 
     def is_open(self) -> bool:
         """Tell whether the table says that the registry is there, or began to say so: all was copied then."""
@@ -186,15 +216,19 @@ def _check_may_leave(homes: Homes, place: Place, *, begun: bool) -> None:
     if homes.store != S3:
         raise MigrationError(
             f"the parameter {STORE} is {homes.store}, but a document is in S3. If a run with FROM=dynamodb TO=s3 "
-            "was interrupted, finish it. If the registry never was in DynamoDB, set the parameter to s3"
+            "was interrupted, run that again. If the registry never was in DynamoDB, set the parameter to s3"
         )
     if begun:
-        raise MigrationError(
-            f"the table {homes.table} says that the registry is in it, but a document is in S3. If another run has "
-            "just moved it, run this again. If somebody has put the document there since, put "
-            f"{left_for(DYNAMODB).decode()} there instead, and set the parameter {STORE} to {DYNAMODB}"
-        )
+        raise _in_both(homes, f"set the parameter {STORE} to {DYNAMODB}")
     _check_version(homes, place)
+
+
+def _in_both(homes: Homes, then: str) -> MigrationError:
+    return MigrationError(
+        f"the table {homes.table} says that the registry is in it, but a document is in S3. If another run has "
+        "just moved it, run this again. If somebody has put the document there since, put "
+        f"{left_for(DYNAMODB).decode()} there instead, and {then}"
+    )
 
 
 def _check_version(homes: Homes, place: Place) -> None:
@@ -222,8 +256,7 @@ def _fill(homes: Homes) -> None:
     if left is None:
         _check_version(homes, place)
         entries = entries_of(place.body)
-        _copy(homes, entries)
-        _leave(homes, entries)
+        _leave(homes, _copy(homes, entries))
     elif left.from_version:
         _copy(homes, _left_entries(homes, left))
     elif not homes.put_document(left_for(DYNAMODB, run=homes.run), place.etag):  # whoever moves it back is stopped
@@ -265,49 +298,72 @@ def _fits(key: str, entry: bytes) -> bool:
     )
 
 
-def _copy(homes: Homes, entries: Mapping[str, bytes]) -> None:
-    """Have the table, which is closed, hold these entries and nothing else. Raises MigrationError."""
-    _change(homes, homes.dragons(), entries)
-    if homes.holding() != Holding.of_entries(entries):
+def _copy(homes: Homes, entries: Entries) -> Holding:
+    """Have the table, which is closed, hold these entries and nothing else. Return that. Raises MigrationError."""
+    _change(homes, *_difference(homes.dragons(), entries))
+    held = Holding.of_entries(entries)
+    _check_holds(homes, homes.holding(), held)
+    return held
+
+
+def _catch_up(homes: Homes, held: Holding, entries: Entries) -> None:
+    """Have the table, which was compared with `held`, hold these entries, and `held` say so. Raises MigrationError.
+
+    Only what was changed is read again and compared: the rows and counts of these dragons. Nobody else writes to a
+    table that is closed, so the rest is what it was.
+    """
+    going, coming = map(Holding.of_entries, _difference(held.dragons, entries))
+    _change(homes, going.dragons, coming.dragons)
+    held.exchange(going, coming)
+    _check_holds(homes, homes.holding_about(going, coming), held.about(going, coming))
+
+
+def _check_holds(homes: Homes, found: Holding, due: Holding) -> None:
+    if found != due:
         raise MigrationError(
-            f"the table {homes.table} does not hold what the document holds: nothing was switched. Somebody else "
-            "writes to it, or it holds rows that belong to no dragon: run this again, or empty it"
+            f"the table {homes.table} does not hold what the document holds, and was not opened. Somebody else "
+            "writes to it, or it holds rows that belong to no dragon: run this again, or empty it and run this again"
         )
 
 
-def _leave(homes: Homes, present: Mapping[str, bytes]) -> None:
-    """Leave the document, and copy what was changed since `present`, which the table holds. Raises MigrationError.
+def _leave(homes: Homes, held: Holding) -> None:
+    """Leave the document, and copy what was changed since the table held this. Raises MigrationError.
 
-    Whoever changes the document meanwhile is faster now and then. So little happens between reading and leaving it.
+    Copying everything takes long. So the first round copies what was changed meanwhile, and leaving waits for the next.
+    Whoever changes the document is faster now and then. So little happens between reading and leaving it.
     """
-    for _ in range(ROUNDS_MAX):
+    for attempt in range(ROUNDS_MAX):
         place = homes.document()
         left = moved(place.body)
         if left is not None:  # the answer to leaving it was lost, or a run that this one has stopped was faster
-            _change(homes, present, _left_entries(homes, left))
+            _catch_up(homes, held, _left_entries(homes, left))
             return
         _check_version(homes, place)
         entries = entries_of(place.body)
-        if len(entries.items() ^ present.items()) > LEFT_TO_COPY_MAX:
-            _change(homes, present, entries)
-            present = entries
+        if attempt == 0 or len(entries.items() ^ held.dragons.items()) > LEFT_TO_COPY_MAX:
+            _catch_up(homes, held, entries)
         elif homes.put_document(left_for(DYNAMODB, place.version), place.etag):
-            # Nobody else writes to a table that is closed, so what was compared before need not be read again.
-            _change(homes, present, entries)
+            _catch_up(homes, held, entries)
             return
     raise MigrationError("the document is changed all the time; run this again when it is quieter")
 
 
-def _change(homes: Homes, present: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> None:
-    """Have the table hold what is wanted, given what it holds. Raises MigrationError."""
+def _difference(present: Entries, wanted: Entries) -> tuple[Entries, Entries]:
+    """Return which entries have to go, and which have to come. One that has changed goes and comes."""
+    going = {key: entry for key, entry in present.items() if wanted.get(key) != entry}
+    coming = {key: entry for key, entry in wanted.items() if present.get(key) != entry}
+    return going, coming
+
+
+def _change(homes: Homes, going: Entries, coming: Entries) -> None:
+    """Remove some entries from the table, and add others. Raises MigrationError."""
     dynamodb = homes.stage.clients("dynamodb")
-    going = [key for key, entry in present.items() if wanted.get(key) != entry]
-    coming = [entry for key, entry in wanted.items() if present.get(key) != entry]
-    for _ in _each(lambda key: remove(dynamodb, homes.table, key, homes.run), going):
+    removed = _each(lambda key: remove(dynamodb, homes.table, key, homes.run), list(going))
+    for _ in _shown(removed, len(going), "removed"):
         pass
-    outcomes = _each(lambda entry: add(dynamodb, homes.table, entry, homes.run), coming)
-    if "differing" in _told(outcomes, len(coming)):
-        raise MigrationError(f"somebody else writes to the table {homes.table}: nothing was switched")
+    added = _each(lambda entry: add(dynamodb, homes.table, entry, homes.run), list(coming.values()))
+    if Outcome.DIFFERING in set(_shown(added, len(coming), "copied")):
+        raise MigrationError(f"somebody else writes to the table {homes.table}: it was not opened")
 
 
 def _each(work: Callable[[Given], Made], things: Sequence[Given]) -> Iterator[Made]:
@@ -317,15 +373,20 @@ def _each(work: Callable[[Given], Made], things: Sequence[Given]) -> Iterator[Ma
             yield from pool.map(work, things[begin : begin + CHUNK])
 
 
-def _told(outcomes: Iterable[str], total: int) -> set[str]:
-    """Print how far it is; return which outcomes there were."""
-    found = set()
-    for done, outcome in enumerate(outcomes, 1):
-        found.add(outcome)
-        if done % TOLD_EACH == 0 or done == total:
-            bar = "#" * (BAR * done // total)
-            print(f"  [{bar:{BAR}}] {done:,} of {total:,} copied", flush=True)
-    return found
+def _shown(made: Iterable[Made], total: int, what: str) -> Iterator[Made]:
+    """Yield what is made, of a total that may be an estimate, and print how far it is."""
+    done = 0
+    for done, each in enumerate(made, 1):
+        yield each
+        if done % TOLD_EACH == 0:
+            _print_bar(done, max(done, total), what)
+    if done % TOLD_EACH or 0 < done < total:
+        _print_bar(done, done, what)
+
+
+def _print_bar(done: int, total: int, what: str) -> None:
+    bar = "#" * (BAR * done // total)
+    print(f"  [{bar:{BAR}}] {done:,} of {total:,} {what}", flush=True)
 
 
 # --- From DynamoDB to S3 -----------------------------------------------------------------------------------------
@@ -337,7 +398,7 @@ def to_s3(homes: Homes, *, really: bool, however_long: bool = False) -> None:
     left = moved(place.body)
     if left is not None and left.from_version:
         raise MigrationError("a run with FROM=s3 TO=dynamodb was interrupted: finish it first")
-    seconds = _measured(homes)
+    count, seconds = _measured(homes)
     if left is not None and seconds > CLOSED_S_MAX and not however_long:
         raise MigrationError(
             f"the registry would be closed for longer than {CLOSED_S_MAX} s, and reports fail after some 180 s: "
@@ -349,23 +410,38 @@ def to_s3(homes: Homes, *, really: bool, however_long: bool = False) -> None:
         if homes.store == S3:
             print("the registry is in S3 already")
             return
-        _check_same(entries_of(place.body), homes.dragons())  # an interrupted run has written it
+        _check_written(homes, place)
     else:
-        _write_document(homes)
+        _write_document(homes, count)
     homes.set_store(S3)
 
 
-def _measured(homes: Homes) -> float:
-    """Print what the table holds. Return for how many seconds it was read: it is closed for as long, and longer."""
+def _measured(homes: Homes) -> tuple[int, float]:
+    """Print what the table holds. Return how many dragons that is, and how many seconds it took to read them."""
     began = monotonic()
     entries = homes.dragons()
     seconds = monotonic() - began
     size = sum(map(len, entries.values()))
     print(f"{len(entries):,} dragons ({size:,} bytes) are in {homes.table}; reading them took {seconds:.1f} s")
-    return seconds
+    return len(entries), seconds
 
 
-def _write_document(homes: Homes) -> None:
+def _check_written(homes: Homes, place: Place) -> None:
+    """Raise MigrationError unless an interrupted run wrote the document, or the first version of it.
+
+    A function that has `s3` as its setting may change the document as soon as it is there. The table is closed, and
+    holds what it did when that run read it.
+    """
+    if homes.is_open():
+        raise _in_both(homes, "run this again")
+    table, present = homes.dragons(), entries_of(place.body)
+    if present != table:
+        first = homes.first_since_left()
+        if first is None or entries_of(first.body) != table:
+            raise _differing(homes, present, table)
+
+
+def _write_document(homes: Homes, count: int) -> None:
     """Close the table, and write the document. Raises MigrationError, RowForeign and TakenOver.
 
     What is left in the document's place names this run before the table is read. So another run that opens the table,
@@ -380,20 +456,26 @@ def _write_document(homes: Homes) -> None:
     claimed = homes.put_document(left_for(DYNAMODB, run=homes.run), place.etag)
     if claimed is None or not homes.is_ours():
         raise TakenOver
-    entries = homes.dragons()
+    entries = homes.dragons(count)
     put = homes.put_document(b"[" + b",\n".join(entries[key] for key in sorted(entries)) + b"]", claimed.etag)
     if put is None:
         raise _somebody_writes(homes)
-    _check_same(entries_of(homes.document(put.version).body), entries)
+    written = entries_of(homes.document(put.version).body)
+    if written != entries:
+        raise _differing(homes, written, entries)
     print(f"they are in s3://{homes.bucket}/{homes.key}")
 
 
-def _check_same(document: Mapping[str, bytes], table: Mapping[str, bytes]) -> None:
-    if document != table:
-        raise MigrationError(
-            "the document does not hold what the table holds: nothing was switched. If the registry was in S3 already, "
-            f"and somebody has set the parameter {STORE} to {DYNAMODB} by hand, set it to {S3}"
-        )
+def _differing(homes: Homes, document: Entries, table: Entries) -> MigrationError:
+    both = document.keys() & table.keys()
+    changed = sum(document[key] != table[key] for key in both)
+    return MigrationError(
+        f"the document does not hold what the table holds: nothing was switched. {len(document) - len(both):,} dragons "
+        f"are only in the document, {len(table) - len(both):,} only in the table, and {changed:,} differ. If the "
+        f"document is right (the registry was in S3, and somebody has set the parameter by hand), set the parameter "
+        f"{STORE} to {S3}. If the table is right, put {left_for(DYNAMODB).decode()} in the place of "
+        f"s3://{homes.bucket}/{homes.key}, and run this again"
+    )
 
 
 Moving = Callable[..., None]

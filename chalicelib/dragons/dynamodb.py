@@ -301,6 +301,12 @@ def family_part(family: str) -> str:
     return f"family#{normalised_name(family)}"
 
 
+def counts_prefix(family: str) -> str:
+    """Return how the sort keys of the items begin that count the dragons whose family is written so."""
+    spelling = hashlib.sha256(family.encode()).hexdigest()[:16]
+    return f"{normalised_name(family)}{_BEFORE_A_SPELLING}{spelling}"
+
+
 def fences(place: str) -> list[Row]:
     """Return the items that say that the registry is in a place: `HERE`, or another value of `dragon_store`."""
     return [{**_fence(number), REGISTRY_IS_IN: {"S": place}} for number in range(FENCES)]
@@ -348,10 +354,9 @@ def _uncopied(row: Row, dragon: Dragon) -> Action:
 
 def _counted(dragon: Dragon, change: int) -> Action:
     number = random.randrange(COUNTS_OF_A_FAMILY)  # noqa: S311 - no secret
-    spelling = hashlib.sha256(dragon.family_str.encode()).hexdigest()[:16]
     return {
         "Update": {
-            "Key": _key(FAMILIES, f"{normalised_name(dragon.family_str)}{_BEFORE_A_SPELLING}{spelling}{number:02}"),
+            "Key": _key(FAMILIES, f"{counts_prefix(dragon.family_str)}{number:02}"),
             "UpdateExpression": f"SET {SPELLING} = :spelling ADD {COUNT} :change",
             "ExpressionAttributeValues": {":spelling": {"S": dragon.family_str}, ":change": {"N": str(change)}},
         }

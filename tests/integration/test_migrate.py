@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.dragons.document import left_for
+from chalicelib.dragons.document import left_for, moved
 from chalicelib.dragons.dynamodb import DynamoDBDragonRepository, TableContended
 from chalicelib.dragons.names import normalised_name
 from chalicelib.dragons.registry import BeingMoved
@@ -86,6 +87,16 @@ def in_table() -> DynamoDBDragonRepository:
     return DynamoDBDragonRepository(PLACES)
 
 
+def in_closed_table(call: str, part: str) -> object:
+    """Carry out a call on the row of the dragon Ember in this part."""
+    where = {"part": {"S": part}, "sort_key": {"S": "ember"}}
+    return getattr(aws.dynamodb(), call)(TableName=DRAGONS, Key=where)
+
+
+def _interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def in_s3() -> S3DragonRepository:
     return S3DragonRepository(PLACES)
 
@@ -105,6 +116,11 @@ def fences_say() -> set[tuple[str, str]]:
     fences = [item for item in items if item["sort_key"]["S"] == "fence"]
     assert len(fences) == FENCES
     return {(fence["registry_is_in"]["S"], fence.get("moved_by", {}).get("S", "")) for fence in fences}
+
+
+def bars(said: str) -> list[tuple[int, str]]:
+    """Return the bars that were printed: how long they are, and what is said of them."""
+    return [(bar.count("#"), text) for bar, text in re.findall(r"^  \[(#* *)\] (.*)$", said, re.MULTILINE)]
 
 
 def report(app: ModuleType, name: str) -> str:
@@ -145,6 +161,41 @@ class TestThereAndBack:
         assert move(clients, BACK, "--yes") == 0
         assert stage.document() == b"[]"
 
+    def test_how_far_it_is_is_shown_while_dragons_are_not(
+        self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(migrate, "TOLD_EACH", 3)
+
+        assert move(clients, THERE, "--yes") == 0
+        assert bars(capsys.readouterr().out) == [(17, "3 of 7 copied"), (34, "6 of 7 copied"), (40, "7 of 7 copied")]
+        assert move(clients, BACK) == 0
+        assert bars(capsys.readouterr().out) == []
+        assert move(clients, BACK, "--yes") == 0
+        _, closed = capsys.readouterr().out.split("the table is closed")
+        assert bars(closed) == [(17, "3 of 7 read"), (34, "6 of 7 read"), (40, "7 of 7 read")]
+
+        in_s3().remove("Zed", always)
+        assert move(clients, THERE, "--yes") == 0
+        assert bars(capsys.readouterr().out) == [(40, "1 of 1 removed")]
+
+    @pytest.mark.parametrize(
+        ("there_are", "shown"),
+        [
+            (0, []),
+            (3, ["3 of 5", "3 of 3"]),
+            (4, ["3 of 5", "4 of 4"]),
+            (5, ["3 of 5", "5 of 5"]),
+            (6, ["3 of 5", "6 of 6"]),
+        ],
+    )
+    def test_the_bar_ends_although_dragons_came_or_went_since_they_were_counted(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], there_are: int, shown: list[str]
+    ) -> None:
+        monkeypatch.setattr(migrate, "TOLD_EACH", 3)
+
+        assert list(migrate._shown(range(there_are), 5, "read")) == list(range(there_are))
+        assert [text.removesuffix(" read") for _, text in bars(capsys.readouterr().out)] == shown
+
     def test_a_dry_run_changes_nothing(
         self, stage: Stage, clients: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -181,6 +232,25 @@ class TestThereAndBack:
 
 
 class TestMeanwhile:
+    def test_what_is_changed_while_everything_is_copied_is_copied_before_the_api_answers_503(
+        self, stage: Stage, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy, add, answered = migrate._copy, migrate.add, []
+
+        def copied(*arguments: Any) -> Any:
+            held = copy(*arguments)
+            assert in_s3().add(dragon("Ember"), "s9") is Addition.ADDED
+            return held
+
+        def added(*arguments: Any) -> Any:
+            answered.append(moved(stage.document()) is None)
+            return add(*arguments)
+
+        monkeypatch.setattr(migrate, "_copy", copied)
+        monkeypatch.setattr(migrate, "add", added)
+        assert move(clients, THERE, "--yes") == 0
+        assert answered == [True] * (len(ENTRIES) + 1)
+
     def test_what_is_changed_before_the_document_is_left_is_moved_too(
         self, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -276,7 +346,7 @@ class TestTwoRuns:
 
     @pytest.mark.parametrize(
         ("step", "says"),
-        [("_copy", "another run"), ("_change", "nothing was switched"), ("_leave", "somebody else writes")],
+        [("_copy", "another run"), ("_change", "was not opened"), ("_leave", "somebody else writes")],
     )
     def test_a_run_that_another_took_over_from_removes_and_adds_nothing(
         self,
@@ -483,6 +553,127 @@ class TestUnderTraffic:
         assert stage.document() == left_for("dynamodb")
 
 
+Damage = Callable[[bytes], object]
+
+
+def _damaged_count(entry: bytes) -> None:
+    family = json.loads(entry)["family_str"]
+    for row in dragon_rows.rows_counting(aws.dynamodb(), DRAGONS, family):
+        where = {name: row[name] for name in ("part", "sort_key")}
+        aws.dynamodb().delete_item(TableName=DRAGONS, Key=where)
+
+
+def _damaged_row(part: str) -> Damage:
+    def damage(entry: bytes) -> None:
+        row = {"part": {"S": part}, "sort_key": {"S": "ember"}, "entry": {"S": json.dumps(dragon_members("Ember"))}}
+        aws.dynamodb().put_item(TableName=DRAGONS, Item=row)
+
+    return damage
+
+
+class TestComparison:
+    """Nothing is read from the table before everything in it was compared with the document."""
+
+    def refused(self, stage: Stage, clients: Callable[[str], Any], capsys: Any) -> None:
+        assert move(clients, THERE, "--yes") == 1
+        assert "does not hold what the document holds, and was not opened" in capsys.readouterr().err
+        assert stage.parameters()["dragon_store"] == "s3"
+        with pytest.raises(RegistryMoved):
+            names(in_table())
+
+    @pytest.fixture(params=["_copy", "_catch_up"], ids=["before it is left", "after it is left"])
+    def changed_last(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> dict[str, Damage]:
+        """Have a dragon added, and another removed, after everything was compared.
+
+        They are copied before the document is left, or after that. A test may have the dragon damaged then.
+        """
+        compared, add, damages = getattr(migrate, request.param), dragon_rows.add, dict[str, Damage]()
+        changing = [True]
+
+        def changed(*arguments: Any) -> Any:
+            held = compared(*arguments)
+            if changing and changing.pop():
+                in_s3().remove("dragon 3", always)
+                assert in_s3().add(dragon("Ember", family_str="Grün"), "s9") is Addition.ADDED
+            return held
+
+        def added(dynamodb: Any, table: str, entry: bytes, run: str) -> Any:
+            outcome = add(dynamodb, table, entry, run)
+            if not changing:
+                assert (moved(stage.document()) is not None) == (request.param == "_catch_up")
+                while damages:
+                    damages.popitem()[1](entry)
+            return outcome
+
+        monkeypatch.setattr(migrate, request.param, changed)
+        monkeypatch.setattr(migrate, "add", added)
+        return damages
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda _: in_closed_table("delete_item", "dragon"),
+            lambda _: in_closed_table("delete_item", "family#grün"),
+            _damaged_row("dragon"),
+            _damaged_row("family#grün"),
+            _damaged_count,
+        ],
+        ids=["no dragon", "no copy", "another dragon", "another copy", "no count"],
+    )
+    def test_what_is_copied_last_is_compared_before_the_table_is_opened(
+        self, stage: Stage, clients: Callable[[str], Any], changed_last: dict[str, Damage], capsys: Any, damage: Damage
+    ) -> None:
+        changed_last["it"] = damage
+
+        self.refused(stage, clients, capsys)
+
+    def test_what_was_to_go_last_is_looked_for_before_the_table_is_opened(
+        self,
+        stage: Stage,
+        clients: Callable[[str], Any],
+        changed_last: dict[str, Damage],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Any,
+    ) -> None:
+        assert changed_last == {}
+        with monkeypatch.context() as patching:
+            patching.setattr(migrate, "remove", lambda *_: None)
+            self.refused(stage, clients, capsys)
+
+        assert move(clients, THERE, "--yes") == 0
+        assert names(in_table()) == ["dragon 0", "dragon 1", "dragon 2", "dragon 4", "Ember", "Zed", "Élan"]
+
+    def test_what_was_lost_while_copying_last_is_copied_by_the_next_run(
+        self, stage: Stage, clients: Callable[[str], Any], changed_last: dict[str, Damage], capsys: Any
+    ) -> None:
+        changed_last["it"] = lambda _: [in_closed_table("delete_item", part) for part in ("dragon", "family#grün")]
+
+        self.refused(stage, clients, capsys)
+        for row in aws.dynamodb().scan(TableName=DRAGONS)["Items"]:  # "empty it"
+            where = {name: row[name] for name in ("part", "sort_key")}
+            aws.dynamodb().delete_item(TableName=DRAGONS, Key=where)
+        assert move(clients, THERE, "--yes") == 0
+        assert names(in_table()) == ["dragon 0", "dragon 1", "dragon 2", "dragon 4", "Ember", "Zed", "Élan"]
+
+    def test_comparing_what_is_copied_last_reads_nothing_else(
+        self, clients: Callable[[str], Any], changed_last: dict[str, Damage], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert changed_last == {}
+        read: list[int] = []
+        of_rows = Holding.of_rows
+
+        def counted(rows: Any) -> Holding:
+            rows = list(rows)
+            read.append(len(rows))
+            return of_rows(rows)
+
+        monkeypatch.setattr(Holding, "of_rows", counted)
+        assert move(clients, THERE, "--yes") == 0
+        assert 3 <= max(read[1:]) <= 2 + 16, "the dragon, its copy and the counts of its family"
+
+
 class TestInterrupted:
     @pytest.mark.parametrize("after", [False, True])
     @pytest.mark.parametrize(
@@ -520,6 +711,39 @@ class TestInterrupted:
         assert stage.parameters()["dragon_store"] == way[1]
         dragons = in_table() if way == THERE else in_s3()
         assert len(names(dragons)) == len(ENTRIES)
+
+    @pytest.mark.parametrize("change", ["added", "replaced", "removed"])
+    @pytest.mark.parametrize("several", [False, True], ids=["once", "again"])
+    def test_on_the_way_back_a_change_of_the_document_that_stands_already_is_no_dead_end(
+        self,
+        stage: Stage,
+        clients: Callable[[str], Any],
+        app: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        change: str,
+        several: bool,
+    ) -> None:
+        """The run ends before the setting is changed. A function that has `s3` as its setting goes on."""
+        assert move(clients, THERE, "--yes") == 0
+        assert Service(app).get("/dragons").status == 200, "this function has the new setting"
+        with monkeypatch.context() as patching:
+            patching.setattr(Homes, "set_store", _interrupted)
+            assert move(clients, BACK, "--yes") == 130
+        assert Service(app).get("/dragons").status == 503
+        changes = {
+            "added": lambda: in_s3().add(dragon("Ember"), "s9") is Addition.ADDED,
+            "replaced": lambda: in_s3().replace(dragon("Zed", family_str="black"), always) is Change.DONE,
+            "removed": lambda: in_s3().remove("dragon 3", always) is Change.DONE,
+        }
+        assert changes[change]()
+        assert not several or in_s3().add(dragon("Ash"), "s8") is Addition.ADDED
+        before = stage.document()
+
+        assert move(clients, BACK, "--yes") == 0
+        assert (stage.document(), stage.parameters()["dragon_store"]) == (before, "s3")
+        assert Service(app).get("/dragons").status == 200
+        assert move(clients, THERE, "--yes") == 0
+        assert len(names(in_table())) == len(json.loads(before))
 
     @pytest.mark.parametrize("step", ["_change", "open"])
     def test_what_was_changed_just_before_the_document_was_left_is_not_lost(
@@ -730,6 +954,51 @@ class TestWhatStandsInTheWay:
         self.refused(clients, BACK, "does not hold what the table holds", capsys)
         assert stage.parameters()["dragon_store"] == "dynamodb"
 
+    @pytest.mark.parametrize("right", ["the document", "the table"])
+    def test_a_document_that_may_not_come_of_the_table_is_left_to_a_person_whose_choice_then_works(
+        self,
+        stage: Stage,
+        clients: Callable[[str], Any],
+        app: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Any,
+        right: str,
+    ) -> None:
+        assert move(clients, THERE, "--yes") == 0
+        with monkeypatch.context() as patching:
+            patching.setattr(Homes, "dragons", _interrupted)
+            assert move(clients, BACK, "--yes") == 130
+            patching.undo()
+        with monkeypatch.context() as patching:
+            patching.setattr(Homes, "put_document", _interrupted)
+            assert move(clients, BACK, "--yes") == 130
+        stage.put_document(json.dumps([dragon_members("Ash"), dragon_members("Zed")]).encode())
+
+        self.refused(clients, BACK, "1 dragons are only in the document, 6 only in the table, and 1 differ", capsys)
+        self.refused(clients, THERE, "run that again", capsys)
+        self.refused(clients, BACK, f"If {right} is right", capsys)
+        if right == "the document":
+            stage.put_parameters(dragon_store="s3")
+        else:
+            stage.put_document(left_for("dynamodb"))
+        assert move(clients, BACK, "--yes") == 0
+        assert len(names(in_s3())) == (2 if right == "the document" else len(ENTRIES))
+        assert Service(app).get("/dragons/Zed").status == 200
+
+    def test_a_document_that_somebody_put_back_is_not_taken_for_the_registry_that_the_open_table_holds(
+        self, stage: Stage, clients: Callable[[str], Any], capsys: Any
+    ) -> None:
+        document = stage.document()
+        assert move(clients, THERE, "--yes") == 0
+        stage.put_document(document)
+
+        self.refused(clients, BACK, 'put {"moved_to":"dynamodb"} there instead, and run this again', capsys)
+        assert stage.parameters()["dragon_store"] == "dynamodb"
+        assert in_table().add(dragon("Ember"), "s9") is Addition.ADDED
+        stage.put_document(left_for("dynamodb"))
+        assert move(clients, BACK, "--yes") == 0
+        assert "Ember" in names(in_s3())
+
     def test_not_every_entry_waits_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(migrate, "CHUNK", 3)
         begun: list[int] = []
@@ -745,5 +1014,5 @@ class TestWhatStandsInTheWay:
         stage.put_parameters(dragon_store="dynamodb")
 
         self.refused(clients, THERE, "set the parameter to s3", capsys)
-        self.refused(clients, BACK, "by hand, set it to s3", capsys)
+        self.refused(clients, BACK, "by hand), set the parameter dragon_store to s3", capsys)
         assert stage.parameters()["dragon_store"] == "dynamodb"
