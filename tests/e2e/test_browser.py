@@ -26,6 +26,7 @@ from tests.e2e.messages import a_message, bury, exactly, post, stored
 from tests.e2e.pictures import changed, not_comparable, pictures
 from tests.e2e.running import Api
 from tests.e2e.trying import Trying
+from tests.e2e.waiting import until
 from tests.people import COMPANIES
 from tests.samples import dragon_members
 
@@ -547,9 +548,21 @@ class TestFinding:
             page.get_by_role("combobox").press("Enter")
             expect(page).to_have_url(re.compile(re.escape(address) + "$"))
 
-        page.get_by_role("combobox").fill(str(uuid.uuid4()))
+        unknown = str(uuid.uuid4())
+        page.get_by_role("combobox").fill(f"arn:aws:states:us-east-1:123456789012:execution:dragons:{unknown}")
         page.get_by_role("combobox").press("Enter")
-        expect(page.get_by_role("heading", name="Nothing that you may see has the id")).to_be_visible()
+        expect(page.get_by_role("heading", name=f"Nothing that you may see has the id {unknown}.")).to_be_visible()
+
+    def test_a_company_that_does_not_exist_does_not_stand_in_the_way_of_what_does(self, operator: Visit) -> None:
+        message_id = str(uuid.uuid4())
+        stored(operator.api, post(operator.api, a_message("7", message_id=message_id)).headers["Location"])
+        page = operator.at("#/messages?company_id=acme")
+        expect(page.get_by_role("alert").filter(has_text="company_id")).to_be_visible()
+
+        page.get_by_role("combobox").fill(message_id)
+        page.get_by_role("combobox").press("Enter")
+
+        expect(page).to_have_url(re.compile(f"#/messages/{message_id}\\?company_id="))
 
     def test_text_that_users_typed_is_never_html(self, operator: Visit) -> None:
         name, typed = a_name("Bold"), "<img src=x onerror=alert(1)><b>bold</b>"
@@ -863,6 +876,32 @@ class TestMessages:
         expect(message_shown(amber.page)).to_contain_text("Yours was not accepted.")
         expect(message_shown(amber.page)).not_to_contain_text("queue")
 
+    def test_an_operators_link_opens_for_the_messages_company_which_can_repeat_it(self, amber: Visit) -> None:
+        used = str(uuid.uuid4())
+        stored(amber.api, post(amber.api, a_message("20.0", message_id=used)).headers["Location"])
+        page = amber.at(f"#/messages/{used}?company_id={COMPANIES['amber']}")
+        expect(message_shown(page).locator(".status")).to_have_text("Stored")
+
+        page.get_by_role("link", name="Repeat under a new id").click()
+
+        expect(page.get_by_label("Order amount")).to_have_value("20.0")
+
+    def test_the_list_knows_that_a_message_was_stored_after_its_page_was_left(self, amber: Visit) -> None:
+        page = amber.at("#/messages")
+        page.route("**/message/*", lambda route: route.fulfill(status=404, json={}))
+        page.route("**/messages?*", lambda route: route.fulfill(json=[]))  # newer ones fill the first page
+        message_id = post_example(amber)
+        expect(message_shown(page)).to_contain_text("The queue has it")
+        listed = page.locator("#messages-list tbody tr", has_text=message_id)
+        amber.at("#/messages")
+        expect(listed.locator(".status")).to_have_text("Accepted")
+        until(lambda: amber.api.get(f"/message/{message_id}").ok)
+        page.unroute("**/message/*")
+
+        amber.at("#/messages")
+
+        expect(listed).to_have_count(0)
+
     def test_the_same_message_is_known_whatever_its_numbers_look_like(self, amber: Visit) -> None:
         used = str(uuid.uuid4())
         stored(amber.api, post(amber.api, a_message("20.0", message_id=used)).headers["Location"])
@@ -942,7 +981,10 @@ class TestOperations:
         used, fresh = str(uuid.uuid4()), str(uuid.uuid4())
         stored(operator.api, post(operator.api, a_message("1", message_id=used)).headers["Location"])
         letter = bury(operator.api.devstack, a_message("2.50", message_id=used)).rpartition("/")[2]
-        page = operator.at(f"#/letters/{letter}")
+        page = operator.at("#/letters")
+        page.get_by_role("combobox").fill(letter)
+        page.get_by_role("combobox").press("Enter")
+        expect(page).to_have_url(re.compile(f"#/letters/{letter}$"))
         expect(letter_shown(page).locator(".differs td").filter(has_text="2.50")).to_have_css("color", RED)
 
         page.get_by_role("button", name="Edit").click()

@@ -233,7 +233,7 @@ const messageAddress = ({ message_id, company_id }) => address("messages", messa
 const nothing = (id) =>
   empty(
     "This letter is not there.",
-    "Somebody has redriven or deleted it, or is looking at it right now. A letter that was redriven in vain has another id.",
+    "Somebody has redriven or deleted it, or is looking at it right now. A letter that failed again after it was redriven has another id.",
     lookAgain(),
     linkButton(address("letters"), "All letters"),
     ...timelineOf(id),

@@ -53,11 +53,12 @@ export async function showFind({ query: { q = "" } }, signal) {
 }
 
 function nothing(text) {
-  const name = UUID.test(text) || KEYED.test(text) ? "" : text;
+  const id = lastPart(text);
+  const name = UUID.test(id) || KEYED.test(id) ? "" : id;
   return empty(
-    name || !text ? `Nothing here is called ${text || "that"}.` : `Nothing that you may see has the id ${text}.`,
+    name || !id ? `Nothing here is called ${name || "that"}.` : `Nothing that you may see has the id ${id}.`,
     name
-      ? "No dragon’s name begins so. You may be the first to report it."
+      ? "No dragon’s name begins like that. You may be the first to report it."
       : session.isOperator
         ? "Orders are looked up among the latest messages of the company that you have named last."
         : "What was posted or reported a moment ago may take a second.",
@@ -65,7 +66,7 @@ function nothing(text) {
     name
       ? linkButton(address("reports", "new", { name }), "Report it", "")
       : linkButton(address("messages"), "See your messages"),
-    ...(name ? [] : timelineOf(text)),
+    ...(name ? [] : timelineOf(id)),
   );
 }
 
@@ -78,8 +79,12 @@ async function locate(text) {
       ? [submission, dragon, prefix]
       : [dragon, prefix];
   const found = await Promise.all(attempts.map((attempt) => attempt(id)));
-  return found.find(Boolean) ?? null;
+  return found.find(Boolean) ?? (UUID.test(id) ? letter(id) : null);
 }
+
+/** Return the address of a dead letter. Looking at the letters takes a second, so they come last. */
+const letter = async (id) =>
+  session.isOperator && (await asked(`operator/dead-letters/${id}`)) ? address("letters", id) : null;
 
 const submission = async (id) => (await asked(`submissions/${id}`)) && address("reports", id);
 
@@ -94,7 +99,7 @@ const prefix = async (namePrefix) => {
 };
 
 const message = async (id) => {
-  const answer = await asked(`message/${id}`);
+  const answer = await asked(`message/${id}`, {}); // its page says which companies have it
   return answer && address("messages", id, session.isOperator ? { company_id: answer.value?.metadata.company_id } : {});
 };
 
@@ -112,12 +117,15 @@ async function company(id) {
   return answer?.value.length && address("messages", "", { company_id: id });
 }
 
-/** Return the answer, or null if there is no such thing, or none that this user may see. */
-async function asked(reference) {
+/** Return the answer, or null if there is no such thing, or none that this user may see.
+ *
+ * `several` is the answer if several companies have such a thing.
+ */
+async function asked(reference, several = null) {
   try {
     return await call("GET", reference);
   } catch (error) {
-    if (error.errors?.some(({ parameter }) => parameter === "company_id")) return {}; // of several companies: it says so there
+    if (error.errors?.some(({ parameter }) => parameter === "company_id")) return several;
     if ([400, 403, 404].includes(error.status)) return null;
     throw error;
   }

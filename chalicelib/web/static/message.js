@@ -22,7 +22,26 @@ const posted = new Map(); // what was posted from this tab, by its id: body, dig
 
 /** Remember what was posted: its id, company, body, digest, and whether it was accepted or refused. */
 export function remember(message) {
-  posted.set(message.id, message);
+  posted.set(message.id, { at: new Date().toISOString(), ...message });
+  keepPosted();
+}
+
+/** Find out what became of messages that were posted from this tab, and left before they were stored. */
+export async function learnOf(messages) {
+  for (const mine of messages) {
+    try {
+      const { value } = await call("GET", referenceOf(mine.id, mine.company));
+      learn(mine, value);
+    } catch {
+      // nobody knows more than before
+    }
+  }
+}
+
+/** Learn from the stored message whether it is the one that was posted. */
+function learn(mine, { digest }) {
+  mine.status = mine.status === "refused" || mine.digest !== digest ? "refused" : "stored";
+  if (mine.status === "stored") dispatchEvent(new CustomEvent("message-stored", { detail: mine.id }));
   keepPosted();
 }
 
@@ -43,6 +62,10 @@ export function wireMessage() {
   session.addEventListener("end", () => posted.clear());
 }
 
+/** Return the reference of a stored message. Only an operator may name its company, as links that they share do. */
+export const referenceOf = (id, company) =>
+  `message/${encodeURIComponent(id)}${company && session.isOperator ? `?${new URLSearchParams({ company_id: company })}` : ""}`;
+
 /** Return the mark of a message's status. */
 export const messageMark = (status) => element("span", { class: `status ${STATUSES[status][0]}` }, STATUSES[status][1]);
 
@@ -50,7 +73,7 @@ export const messageMark = (status) => element("span", { class: `status ${STATUS
 export async function showMessage({ id, query: { company_id: company } }, signal) {
   const mine = postedUnder(id);
   byId("message-heading").textContent = `Message ${id.slice(0, 8)}`;
-  const reference = `message/${encodeURIComponent(id)}${company ? `?${new URLSearchParams({ company_id: company })}` : ""}`;
+  const reference = referenceOf(id, company);
   place.replaceChildren(...(mine ? waiting(mine) : []));
   const deadline = Date.now() + (mine ? POLL_FOR_S * 1000 : 0);
   for (let seconds = POLL_FIRST_S; !signal.aborted; seconds = Math.min(POLL_MAX_S, seconds * 1.5)) {
@@ -96,13 +119,8 @@ const WAITING = {
 
 function show(id, { text, value }, mine) {
   const stored = read(text);
-  const another = mine !== undefined && (mine.status === "refused" || mine.digest !== value.digest);
-  if (mine && !another) {
-    mine.status = "stored";
-    dispatchEvent(new CustomEvent("message-stored", { detail: mine.id }));
-  }
-  if (another) mine.status = "refused";
-  if (mine) keepPosted();
+  if (mine) learn(mine, value);
+  const another = mine?.status === "refused";
   const company = value.metadata.company_id;
   place.replaceChildren(
     element(

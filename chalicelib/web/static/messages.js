@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { byId, element, table } from "./dom.js";
 import { at, read, said } from "./exact.js";
 import { counted, empty, linkButton, replaceEntries, showPages, walkWithArrows } from "./lists.js";
-import { messageMark, postedFor } from "./message.js";
+import { learnOf, messageMark, postedFor } from "./message.js";
 import { address, go, instead } from "./routes.js";
 import { session } from "./session.js";
 import { dayBegan, instantOf, localOf, moment } from "./times.js";
@@ -45,13 +45,12 @@ export async function showMessages(asked, signal) {
   showFilter(query, named);
   const whose = (named || session.company).toLowerCase();
   const pages = byId("messages-pages");
-  form.hidden = !whose && !session.isOperator;
+  byId("messages-post").hidden = form.hidden = !whose && !session.isOperator;
   if (!whose) {
     pages.replaceChildren();
     byId("messages-summary").textContent = "";
     return list.replaceChildren(session.isOperator ? whichCompany() : noCompany());
   }
-  if (session.isOperator) company = named;
   list.setAttribute("aria-busy", "true");
   try {
     const wanted = {
@@ -61,7 +60,11 @@ export async function showMessages(asked, signal) {
     if (named) wanted.company_id = named;
     const answer = await call("GET", `messages?${new URLSearchParams(wanted)}`);
     if (signal.aborted) return;
-    const rows = [...(query.cursor || query.to ? [] : onTheirWay(whose, answer.value)), ...stored(answer)];
+    if (session.isOperator) company = named;
+    const left = query.cursor || query.to ? [] : notListed(whose, answer.value);
+    await learnOf(left.filter(({ status }) => status === "accepted"));
+    if (signal.aborted) return;
+    const rows = [...onTheirWay(left), ...stored(answer)];
     replaceEntries(list, rows.length ? table("entries", HEADINGS, rows.map(row)) : nothing(query));
     const more = showPages(pages, asked, answer.headers);
     byId("messages-summary").textContent = counted(rows.length, "message", query, more);
@@ -91,12 +94,17 @@ function showFilter(query, named) {
   );
 }
 
-/** Return what was posted from here and is not listed: it is on its way, or its id belongs to another message. */
-function onTheirWay(whose, listed) {
+/** Return what was posted from here and is not listed as what was posted. */
+function notListed(whose, listed) {
   const known = new Set(listed.map(({ message_id }) => message_id));
-  return postedFor(whose)
-    .filter(({ id, status }) => (status === "accepted" ? !known.has(id) : status === "refused"))
-    .map(({ id, company: company_id, body, status }) => {
+  return postedFor(whose).filter(({ id, status }) => status === "refused" || !known.has(id));
+}
+
+/** Return the entries of what is on its way, or whose id belongs to another message. */
+const onTheirWay = (messages) =>
+  messages
+    .filter(({ status }) => status !== "stored")
+    .map(({ id, company: company_id, body, status, at: posted }) => {
       const message = read(body);
       return {
         id,
@@ -104,10 +112,9 @@ function onTheirWay(whose, listed) {
         status,
         amount: said(at(message, "data", "order_amount")),
         order: said(at(message, "data", "order_id")),
-        at: null,
+        at: posted,
       };
     });
-}
 
 /** Return the entries of a page; amounts digit for digit. */
 const stored = ({ text, value }) =>
@@ -126,7 +133,7 @@ const row = ({ id, company_id, status, amount, order, at: accepted }) =>
       element(
         "a",
         { href: address("messages", id, session.isOperator ? { company_id } : {}), "data-entry": true },
-        moment(accepted) ?? "Just now",
+        moment(accepted),
       ),
     ),
     element("td", { class: "amount", "data-label": "Amount" }, amount),

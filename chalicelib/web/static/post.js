@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 import { at, read, said, written } from "./exact.js";
 import { clearFaults, showProblem, typedIn, typeInto } from "./fields.js";
 import { keep, kept } from "./kept.js";
-import { postedUnder, remember } from "./message.js";
+import { postedUnder, referenceOf, remember } from "./message.js";
 import { address, go, instead } from "./routes.js";
 import { session } from "./session.js";
 
@@ -72,7 +72,7 @@ function fillInExample() {
  * The address that asked for it gives way, or a reload would undo what is changed.
  */
 async function repeated(id, company, signal) {
-  const text = postedUnder(id)?.body ?? (await call("GET", stored(id, company))).text;
+  const text = postedUnder(id)?.body ?? (await call("GET", referenceOf(id, company))).text;
   if (signal.aborted) return;
   const message = read(text);
   const further = at(message, "data").members.filter(([name]) => !OF_DATA.includes(name));
@@ -85,9 +85,6 @@ async function repeated(id, company, signal) {
   fill(typed, id);
   instead(address("messages", "new"));
 }
-
-const stored = (id, company) =>
-  `message/${encodeURIComponent(id)}${company ? `?${new URLSearchParams({ company_id: company })}` : ""}`;
 
 function fill(typed, repeated = "") {
   typeInto(form, typed);
