@@ -23,6 +23,8 @@ from tests.e2e.running import Api, Devstack
 from tests.e2e.waiting import until
 from tests.proof.report import Report, Scale, only_at_full_scale
 
+pytestmark = pytest.mark.alone
+
 SUITE = "4 load"
 READS = ("/health", "/dragons?limit=20", "/dragons?family=red", "/dragons/Ashfall", "/openapi.json")
 RSS_GROWTH_MAX = 0.05
@@ -233,7 +235,6 @@ def test_steady_load_on_the_registry_in_dynamodb_gets_no_server_errors(
     assert set(load.statuses) == {"200"}, load.statuses
 
 
-@pytest.mark.alone
 def test_far_beyond_capacity_it_queues_or_refuses_then_recovers_and_keeps_what_it_accepted(
     report: Report, scale: Scale, company: str, proving_ground: Devstack, proving_apis: dict[str, Api]
 ) -> None:
