@@ -75,12 +75,12 @@ class Setting:
                 f"Parameter Store lacks {path}{self.name}: deploy the stage again (locally, start `make run` again), "
                 "which puts it back, or add it by hand."
             )
-        return self.checked(given, "the parameter ", path, self.name)
+        return self.checked(given, f"the parameter {path}{self.name}")
 
-    def checked(self, given: str, *place: str) -> str:
+    def checked(self, given: str, place: str) -> str:
         """Return a value that was found in this place, if it has the setting's form. Raises `SettingError` if not."""
         if not self.form.fullmatch(given):
-            raise SettingError(f"{''.join(place)} is malformed: it must look like {self.example}")
+            raise SettingError(f"{place} is malformed: it must look like {self.example}")
         return given
 
 
@@ -163,7 +163,7 @@ class Settings:
         if setting.source is not Source.PARAMETER_STORE:
             given = self._environment.get(setting.variable, "").strip()
             if given:
-                checked = setting.checked(given, "the environment variable ", setting.variable)
+                checked = setting.checked(given, f"the environment variable {setting.variable}")
                 vars(self)[setting.name] = checked  # the environment does not change, so nothing asks again
                 return checked
             if setting.default is not None:

@@ -73,12 +73,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolde
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Move tests that look back on a whole run to the end of their folder, before them files with tests that run alone,
-    and the proving ground's tests after others.
+    """Put the tests of each folder in order, and the folders for workers.
 
-    The proving ground starts while those others run. Late, other workers have quick tests, for which nobody waits long
-    who wants to be alone. Workers begin with the folders that take longest, then deploy; the
-    quick tests fill the time that is left.
+    The proving ground starts while tests run that do without it, so its own come after them. Files with tests that run
+    alone come late: the other workers are at quick tests then, for which nobody waits long. Tests that look back on a
+    whole run come last. Workers begin with the folders that take longest, then deploy; the quick tests fill the rest.
     """
     if verified_stage():
         _leave_out(items)

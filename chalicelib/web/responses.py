@@ -16,7 +16,7 @@ class Reply:
         self, body: bytes | Representation, status_code: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         """Take the body, the status, and headers. The content type is JSON unless the headers have another."""
-        self.representation = body if isinstance(body, Representation) else Representation(body)
+        self.representation = Representation.of(body)
         self.status_code = status_code
         self.headers = {"Content-Type": "application/json", **(headers or {})}
 

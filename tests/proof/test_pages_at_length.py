@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,9 +13,10 @@ from tests.e2e.browser import NARROW, WIDE, visit
 from tests.e2e.pictures import ACCEPTED, changed, not_comparable, pictures
 from tests.e2e.running import TARGETS, Api
 from tests.e2e.trying import OPERATORS_REFUSALS, REFUSALS_OF_A_COMPANY, Trying, try_all
+from tests.proof.report import only_at_full_scale
 
 PROGRAM = real_browser.program()
-needs_full_scale = pytest.mark.skipif(os.environ.get("PROOF_SCALE") != "full", reason="takes minutes: make prove")
+needs_full_scale = only_at_full_scale("takes minutes")
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium was found: set DRAGONPOST_BROWSER")
 
 
