@@ -6,7 +6,10 @@ needs: then look at each again.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import struct
+import termios
 import threading
 import time
 from asyncio import constants
@@ -20,6 +23,7 @@ from ministack.services.cloudformation import stacks  # type: ignore[import-unty
 WRITTEN_FOR = "1.5.33"
 TLS_ENDS_WITHIN_S = 1.0
 CALL_LOOKED_AT_EVERY_S = 0.05
+LINES_READ_WITHIN_S = 10.0
 
 
 def apply(app: Any) -> None:
@@ -28,6 +32,7 @@ def apply(app: Any) -> None:
     authorize_batches(iam_actions)
     keep_changed_buckets(stacks)
     let_calls_end(lambda_runtime)
+    log_to_the_last_line(lambda_runtime.Worker)
     reserve_for_all_versions(lambda_svc)
     if tls.use_ssl_enabled():
         fetch_keys_over_tls(apigateway, apigateway_v1)
@@ -151,6 +156,32 @@ def _kill_afterwards(worker: Any, kill: Callable[[Iterable[Any]], None]) -> None
     while worker.in_use and time.monotonic() < deadline:
         time.sleep(CALL_LOOKED_AT_EVERY_S)
     kill([worker])
+
+
+def log_to_the_last_line(worker_class: Any) -> None:
+    """Have a call's log hold every line that the function wrote before it answered.
+
+    `_drain_stderr_bounded` (ministack/core/lambda_runtime.py) gives up 5 ms after a line, or 50 ms without one. On a
+    busy machine the thread that reads the worker's lines is later than that: they would be in the log of its next call,
+    and if there is none, in no log. A worker whose call failed has ended by then, so that the thread ends as well.
+    """
+    drain: Callable[..., str] = worker_class._drain_stderr_bounded  # noqa: SLF001
+
+    def _drain_stderr_bounded(self: Any, **waits: float) -> str:
+        deadline = time.monotonic() + LINES_READ_WITHIN_S
+        if self._proc is None and self._stderr_thread:
+            self._stderr_thread.join(LINES_READ_WITHIN_S)
+        while self._proc and _unread_bytes(self._proc.stderr) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return drain(self, **waits)
+
+    worker_class._drain_stderr_bounded = _drain_stderr_bounded  # noqa: SLF001
+
+
+def _unread_bytes(pipe: Any) -> int:
+    """Return how many bytes a pipe holds (FIONREAD, ioctl_tty(2))."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 def reserve_for_all_versions(module: Any) -> None:

@@ -6,13 +6,16 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import queue
 import re
+import subprocess
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -227,6 +230,52 @@ class TestRunningCalls:
 
         assert "kill_workers" in runtime.invalidate_worker.__code__.co_names
         assert runtime.invalidate_worker.__globals__ is vars(runtime)
+
+
+class Late:
+    """A worker's error output that is read a moment after it was written, as on a busy machine."""
+
+    def __init__(self, pipe: IO[str]) -> None:
+        self.fileno, self._pipe = pipe.fileno, pipe
+        self.begun, self._due = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[str]:
+        self.begun.set()
+        threading.Timer(0.2, self._due.set).start()
+        self._due.wait()
+        yield from self._pipe
+
+
+class TestLogs:
+    def logged(self, worker_class: type, *, failed: bool) -> str:
+        """Return what the log of a call has whose function wrote two lines."""
+        worker = object.__new__(worker_class)
+        code = "import sys; sys.stderr.write('first\\nlast\\n')"
+        with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+            process.wait(30)
+            assert process.stderr
+            worker._proc = SimpleNamespace(stderr=Late(process.stderr))
+            worker._stderr_queue = queue.Queue()
+            worker._stderr_thread = threading.Thread(target=worker._read_stderr)
+            worker._stderr_thread.start()
+            assert worker._proc.stderr.begun.wait(5)
+            if failed:
+                worker._proc = None
+            told: str = worker._drain_stderr_bounded()
+            worker._stderr_thread.join()
+            return told
+
+    @pytest.mark.parametrize("failed", [False, True])
+    def test_without_the_shim_lines_that_are_read_late_are_missing(self, *, failed: bool) -> None:
+        assert not self.logged(ministack("core.lambda_runtime").Worker, failed=failed)
+
+    @pytest.mark.parametrize("failed", [False, True])
+    def test_with_it_the_log_has_each(self, *, failed: bool) -> None:
+        worker_class = type("Worker", (ministack("core.lambda_runtime").Worker,), {})
+
+        shims.log_to_the_last_line(worker_class)
+
+        assert self.logged(worker_class, failed=failed) == "first\nlast"
 
 
 class TestKeys:
