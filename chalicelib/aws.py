@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+from botocore import __version__ as sdk_version
 from botocore import exceptions as botocore
 from botocore.config import Config
+from botocore.handlers import add_expect_header
 from botocore.loaders import JSONFileLoader
 from botocore.parsers import ResponseParserError
 from botocore.session import Session
@@ -46,6 +48,7 @@ _CONFIG = Config(
     read_timeout=ATTEMPT_MAX_S - 2,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONNECTIONS_MAX,
+    user_agent=f"dragonpost botocore/{sdk_version}",  # botocore would put one together anew for each call
 )
 # Settings are small, and the request that waits for them still has its own work to do.
 _CONFIGS = {"ssm": _CONFIG.merge(Config(connect_timeout=1, read_timeout=2))}
@@ -329,6 +332,8 @@ def _client(name: str, *, hasty: bool = False) -> Any:
                 client.meta.events.register(f"provide-client-params.{name}", _note_call)
                 client.meta.events.register(f"request-created.{name}", _check_time)
                 client.meta.events.register(f"before-parse.{name}", _check_came_from_aws)
+                if name == "s3":  # it would ask first whether it may send the body: a round trip for each object
+                    client.meta.events.unregister("before-call.s3", add_expect_header)
                 _clients[key] = client
     return client
 
@@ -359,6 +364,7 @@ def _share(roots: str, client: Any) -> None:
     if _trust is None:
         _trust = connections["ssl_context"]
         _trust.load_verify_locations(roots)
+        _trust.check_hostname = True  # by OpenSSL: urllib3 would have every certificate decoded
         _trust.load_verify_locations = _loaded_already
     connections["ssl_context"] = _trust
 

@@ -103,6 +103,25 @@ def test_a_row_that_was_written_meanwhile_and_is_not_shown_counts_as_another_pay
         service.app.messages.store(message)
 
 
+def test_a_message_is_archived_in_one_round_trip(consume: Any, stage: Stage) -> None:
+    """`Expect: 100-continue` would be a second one, for each message."""
+    requests: list[dict[str, Any]] = []
+
+    def note(request: Any, **_: Any) -> None:
+        requests.append(request.headers)
+
+    aws.s3().meta.events.register("before-send.s3.PutObject", note)
+    try:
+        consume(BODY)
+    finally:
+        aws.s3().meta.events.unregister("before-send.s3.PutObject", note)
+
+    assert stage.archived(KEY)
+    (headers,) = requests
+    assert "Expect" not in headers
+    assert headers["User-Agent"].startswith(b"dragonpost ")
+
+
 def test_another_payload_in_the_archive_is_reported_with_its_place(consume: Any, stage: Stage) -> None:
     aws.s3().put_object(Bucket=MESSAGE_BUCKET, Key=KEY, Body=OTHER_BODY.encode())
     consume(BODY)

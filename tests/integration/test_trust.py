@@ -33,9 +33,9 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def called(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+def called(monkeypatch: pytest.MonkeyPatch, port: int, host: str = "127.0.0.1") -> None:
     """Have two clients made, of which each calls what serves on this port."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://{host}:{port}")
     for name in ("dynamodb", "sqs"):
         aws._clients.pop(name, None)
     with aws.calling("DynamoDB"):
@@ -70,3 +70,10 @@ def test_a_server_under_no_root_is_refused_by_clients_that_were_used_and_by_new_
         pytest.raises(aws.DependencyMisconfigured, match="SSLError"),
     ):
         called(monkeypatch, port)
+
+
+def test_a_server_with_a_trusted_certificate_for_another_name_is_refused(
+    roots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tls_stub.serving(Aws(), roots) as port, pytest.raises(aws.DependencyMisconfigured, match="SSLError"):
+        called(monkeypatch, port, host="localhost")
