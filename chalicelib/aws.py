@@ -75,7 +75,7 @@ _clients: dict[str, Any] = {}
 _session: Session | None = None  # for the lock's holder alone, and so is what connections trust
 _trust: Any = None  # an SSLContext, if it is Amazon's roots
 _no_call_after: ContextVar[float] = ContextVar("no_call_after", default=float("inf"))
-_last_call: ContextVar[str] = ContextVar("last_call", default="")
+_last = threading.local()  # its `call` is what this thread calls, for an error's message
 
 # The parameters that name a resource: an operator who reads the log has to find out which name is wrong.
 _NAMES_OF_RESOURCES = ("Bucket", "TableName", "QueueUrl", "stateMachineArn", "Names")
@@ -267,7 +267,7 @@ class calling:  # noqa: N801 - it is read as a word: with calling("S3")
         self._service = service
 
     def __enter__(self) -> None:
-        _last_call.set("")
+        _last.call = ""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if error is None:
@@ -305,7 +305,7 @@ def _error_of_answer(service: str, answer: Mapping[str, Any]) -> DependencyError
         return DependencyUnavailable(service, code, answer)
     if status >= 500:
         return DependencyUnavailable(service, f"{code} ({status})", answer)
-    return DependencyFault(service, f"{code} ({status}){_last_call.get()}", answer)
+    return DependencyFault(service, f"{code} ({status}){_last.call}", answer)
 
 
 class PlainData(JSONFileLoader):
@@ -391,7 +391,7 @@ def _roots(session: Session) -> str | None:
 def _note_call(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
     """Keep for an error's message what is called, and the resource that is named."""
     named = [_shown(params[name]) for name in _NAMES_OF_RESOURCES if name in params]
-    _last_call.set(f", {model.name}" + "".join(f" of {name}" for name in named))
+    _last.call = f", {model.name}" + "".join(f" of {name}" for name in named)
 
 
 def _shown(names: str | Sequence[str]) -> str:

@@ -16,6 +16,7 @@ NESTING_LEVELS_MAX = 32
 
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _ANY_PRECISION = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_WHITE_SPACE = " \t\n\r"  # RFC 8259 §2
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -66,7 +67,7 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
     if text.count("[") + text.count("{") > NESTING_LEVELS_MAX:
         _check_nesting(text)
     try:
-        value = _decoder.decode(text)
+        value = _value(text)
     except json.JSONDecodeError as error:
         raise MalformedJson(f"not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     if not isinstance(value, dict):
@@ -106,6 +107,14 @@ def _decoded(body: bytes | str) -> str:
     if text.startswith("\ufeff"):
         raise MalformedJson("starts with a byte order mark, which JSON does not allow")
     return text
+
+
+def _value(text: str) -> object:
+    """Return what `_decoder.decode` would, in less time: it looks for white space with regular expressions."""
+    value, end = _decoder.raw_decode(text, len(text) - len(text.lstrip(_WHITE_SPACE)))
+    if rest := text[end:].lstrip(_WHITE_SPACE):
+        raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))
+    return value
 
 
 def _check_nesting(text: str) -> None:

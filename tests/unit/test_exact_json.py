@@ -1,5 +1,6 @@
 """Strict reading, exact writing, and the canonical form."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +42,27 @@ def test_the_reason_says_what_is_wrong(body: bytes, sentence: str) -> None:
         exact_json.parse_object(body)
 
     assert str(refused.value) == sentence
+
+
+@given(
+    st.text(" \t\n\r", max_size=3),
+    st.sampled_from(["{}", '{"a":1}', "", "{", "[", "x", '{"a":\n']),
+    st.text(" \t\n\r\v\u00a0{x", max_size=4),
+)
+def test_white_space_and_what_follows_are_taken_as_the_standard_library_takes_them(
+    before: str, text: str, after: str
+) -> None:
+    whole = before + text + after
+    try:
+        expected: object = json.loads(whole, parse_int=Decimal)
+    except json.JSONDecodeError as error:
+        expected = f"not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+    try:
+        found: object = exact_json.parse_object(whole)
+    except MalformedJson as error:
+        found = str(error)
+
+    assert found == expected
 
 
 def test_the_reason_quotes_none_of_the_input() -> None:
