@@ -161,7 +161,7 @@ def _deleted(bucket: str, key: str, versions: Sequence[Mapping[str, Any]]) -> st
         f"the dragon document s3://{bucket}/{key} was deleted, and an empty one would hide its dragons. Bring it back: "
         f".venv/bin/aws s3api delete-object --bucket {bucket} --key '{key}' --version-id {marker}\n"
         "(as it was at an earlier time: `make restore WHAT=dragons`). To begin with an empty registry instead, put an "
-        "object that holds [] there (docs/operations.md, Bringing back the dragon document)."
+        "object that holds [] there (docs/data.md, Bringing back the dragon document)."
     )
 
 

@@ -49,8 +49,8 @@ class DocumentMissing(Exception):
         super().__init__(
             f"There is no dragon document at s3://{bucket}/{key}, and none was made. If it belongs elsewhere, correct "
             "the parameters dragon_data_bucket_name and dragon_data_file_name. If it was deleted, bring back its "
-            "latest version (docs/operations.md, Bringing back the dragon document). If there never was one, deploy "
-            "the stage, which makes an empty one."
+            "latest version (docs/data.md, Bringing back the dragon document). If there never was one, deploy the "
+            "stage, which makes an empty one."
         )
 
 
@@ -230,8 +230,8 @@ def _entries(version: _Version, name_key: str) -> list[Entry]:
 def _with_place(corrupt: DocumentCorrupt, bucket: str, key: str, etag: str) -> DocumentCorrupt:
     return DocumentCorrupt(
         f"s3://{bucket}/{key} (ETag {etag}) is {corrupt}. Nothing was changed. "
-        "Restore an earlier version of the object (docs/operations.md, Bringing back the dragon document), or "
-        "repair it by hand."
+        "Restore an earlier version of the object (docs/data.md, Bringing back the dragon document), or repair it by "
+        "hand."
     )
 
 

@@ -1,6 +1,6 @@
 """Deploy one stage of Dragonpost: `.venv/bin/python -m operations.deploy --stage dev`.
 
-It runs the `aws` and `chalice` commands of docs/operations.md in the order that they need each other: the resources
+It runs the `aws` and `chalice` commands of docs/pipelines.md in the order that they need each other: the resources
 stack, what it has to hold, its outputs, the packaged app. Progress goes to stderr, the result to stdout.
 """
 
@@ -83,7 +83,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the templates (docs/operations.md has them); those that are not named keep their values",
+        help="a parameter of the templates (docs/configuring.md has them); those that are not named keep their values",
     )
     parser.add_argument(
         "--replace",

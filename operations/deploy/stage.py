@@ -33,7 +33,7 @@ def check_not_deployed_otherwise(target: Target, deployed_with: str) -> None:
                 f"stage {target.stage} was deployed with `chalice deploy`. Go on with --with chalice, or first run "
                 f"`.venv/bin/chalice delete --stage {target.stage}` and delete the log groups that Lambda made, "
                 f"/aws/lambda/{APP_NAME}-{target.stage}*, because the app's stack makes them itself "
-                "(docs/operations.md, Deploying)."
+                "(docs/deploying.md, From Chalice to CloudFormation)."
             )
     elif _stack_exists(target, target.app_stack):
         raise DeployError(
@@ -215,7 +215,8 @@ def _workflow_concurrency(target: Target) -> int:
         )
     target.say(
         f"this account may run {limit} functions at once, too few to reserve {wanted} for each of the workflow's "
-        f"(that takes {needed}). They stay unbounded. Ask AWS for more and deploy again (docs/operations.md, Deploying)"
+        f"(that takes {needed}). They stay unbounded. Ask AWS for more and deploy again (docs/configuring.md, How much "
+        "runs at once)"
     )
     return 0
 

@@ -22,6 +22,13 @@ PAGES = sorted(
     )
     for path in found
 )
+SPEAKING = [
+    path
+    for folder in (".github", "chalicelib", "devstack", "infrastructure", "operations")
+    for path in sorted((PROJECT / folder).rglob("*"))
+    if path.suffix in {".json", ".py", ".toml", ".yaml", ".yml"}
+]
+NAMED = re.compile(r"\b(docs/[\w/-]+\.md)(?:#([\w-]+\w)|, ([A-Z][^().]+)\))")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
@@ -35,8 +42,17 @@ def links(page: Path) -> list[str]:
 def anchors(page: Path) -> set[str]:
     """Return the names of a page's sections, as GitHub and the site make them of the headings."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def anchor(heading: str) -> str:
+    """Return the name of a section."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def whole_strings(path: Path) -> str:
+    """Return a file's text, with the strings joined that are written as several."""
+    return re.sub(r'"\n\s*f?"|\n\s*#?\s*', lambda between: "" if '"' in between[0] else " ", path.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
@@ -61,6 +77,15 @@ def test_a_page_of_the_site_links_to_nothing_that_the_site_lacks(page: Path) -> 
     ]
 
     assert outside == []
+
+
+def test_a_section_that_a_message_names_exists() -> None:
+    """As in `docs/operations.md#alarms`, or `(docs/data.md, Bringing back the dragon document)`."""
+    named = [found for path in SPEAKING for found in NAMED.findall(whole_strings(path))]
+
+    assert len(named) > 20
+    assert {page for page, *_ in named} >= {"docs/operations.md", "docs/deploying.md", "docs/data.md"}
+    assert [each for each in named if (each[1] or anchor(each[2])) not in anchors(PROJECT / each[0])] == []
 
 
 def test_the_site_has_every_page_in_the_order_of_the_index() -> None:

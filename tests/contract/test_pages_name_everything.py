@@ -51,7 +51,7 @@ def test_every_place_to_change_exists() -> None:
     ],
 )
 def test_every_setting_is_in_the_row_of_its_source(source: Source, said: str) -> None:
-    page = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs" / "configuring.md").read_text(encoding="utf-8")
     ((names, _),) = [row for row in re.findall(r"^\| (.+) \| (.+) \|$", page, re.MULTILINE) if row[1].startswith(said)]
 
     assert set(re.findall(r"`(\w+)`", names)) == {

@@ -315,7 +315,7 @@ print([pages.asset(name, None).status_code for name in (*pages.ASSETS, *pages.SW
         assert modules == sorted(modules)
 
     def test_a_bare_chalice_packs_the_same_files(self, package: Package, project: Path, tmp_path: Path) -> None:
-        """Without chalice_command.py, as a bare `chalice deploy` does; docs/operations.md says what it does without."""
+        """Without chalice_command.py, as a bare `chalice deploy` does; docs/deploying.md says what it does without."""
         shutil.rmtree(project / ".chalice" / "deployments")  # or it would only update the package that is there
         command = [sys.executable, "-P", str(Path(sys.executable).with_name("chalice")), "package", "--stage", "prod"]
         environment = without_aws_settings() | app_environment({"UserPoolArn": POOL_ARN})

@@ -27,12 +27,12 @@ PLACE = FakeSettings(dragon_data_bucket_name=DRAGON_BUCKET, dragon_data_file_nam
 MISSING = (
     f"There is no dragon document at s3://{DRAGON_BUCKET}/{DRAGON_FILE}, and none was made. If it belongs elsewhere, "
     "correct the parameters dragon_data_bucket_name and dragon_data_file_name. If it was deleted, bring back its "
-    "latest version (docs/operations.md, Bringing back the dragon document). If there never was one, deploy the stage, "
+    "latest version (docs/data.md, Bringing back the dragon document). If there never was one, deploy the stage, "
     "which makes an empty one."
 )
 REPAIR = (
-    " Nothing was changed. Restore an earlier version of the object (docs/operations.md, Bringing back the dragon "
-    "document), or repair it by hand."
+    " Nothing was changed. Restore an earlier version of the object (docs/data.md, Bringing back the dragon document), "
+    "or repair it by hand."
 )
 
 

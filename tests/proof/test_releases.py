@@ -1,6 +1,6 @@
 """Suite 14: a stage that `make stage` has made is released to under load, and goes back to the version before.
 
-It is on an embedded AWS over TLS, which has no CodeDeploy: the alias moves at once (docs/operations.md, Releases).
+It is on an embedded AWS over TLS, which has no CodeDeploy: the alias moves at once (docs/deploying.md, Releases).
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def test_a_message_costs_its_own_calls_and_its_part_of_the_batchs() -> None:
 
 
 def test_a_report_pays_for_each_state_that_it_enters() -> None:
-    """docs/operations.md and docs/cost.md say 12."""
+    """docs/scaling.md and docs/cost.md say 12."""
     assert transitions(["RecordPending", "AddDragon", "Added"]) == 12
     assert transitions(["RecordPending", "AddDragon", "Rejected"]) == 11
     assert "12 for a dragon that is added" in " ".join(PAGE.split())

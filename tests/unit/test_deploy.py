@@ -35,8 +35,8 @@ from operations.stages import STAGES
 from tests.e2e.waiting import WITHIN_S, until
 from tests.fakes.stacks import FakeCloudFormation
 
-DEPLOYING = (
-    (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8").split("\n## Deploying\n")[1].split("\n## ")[0]
+DEPLOYING = "\n".join(
+    (PROJECT / "docs" / page).read_text(encoding="utf-8") for page in ("deploying.md", "pipelines.md")
 )
 DOCUMENTED_COMMANDS = [
     command
@@ -784,7 +784,7 @@ class TestContents:
 
 
 class TestDocumentedSteps:
-    """The steps that docs/operations.md gives for a pipeline of your own."""
+    """The steps that docs/pipelines.md gives for a pipeline of your own, and those of docs/deploying.md for Chalice."""
 
     @pytest.mark.parametrize(("template", "file"), [(RESOURCES, "resources.out.yaml"), (OVERRIDES, "app.out.yaml")])
     def test_every_parameter_without_a_default_is_given(self, template: dict[str, Any], file: str) -> None:

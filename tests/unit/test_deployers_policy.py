@@ -214,7 +214,7 @@ class TestNothingElse:
             assert not crossed, thing
 
     def test_what_cannot_be_named_is_a_short_list(self) -> None:
-        """The page says so: docs/operations.md, Who may deploy."""
+        """The page says so: docs/pipelines.md, Who may deploy."""
         everything = {grant.action for grant in all_grants("prod", *policies("prod")) if grant.resource == "*"}
 
         assert everything == {

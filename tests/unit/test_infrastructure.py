@@ -541,7 +541,7 @@ class TestResources:
     def test_parameter_store_gets_every_parameter(self) -> None:
         names = {item["Name"]["Fn::Sub"] for item in resources_of_type("AWS::SSM::Parameter").values()}
         assert names == {f"/dragonpost/${{Stage}}/{name}" for name in PARAMETERS}
-        assert len(names) <= 2 * 10, "docs/operations.md says that each new function reads two pages of ten"
+        assert len(names) <= 2 * 10, "docs/configuring.md says that each new function reads two pages of ten"
 
     @pytest.mark.parametrize(
         "name",

@@ -16,7 +16,7 @@ from operations.stages import STAGES
 OVERRIDES = json.loads((PROJECT / "infrastructure" / "app-overrides.json").read_text(encoding="utf-8"))
 TEMPLATES: dict[str, dict[str, Any]] = {"resources": resources.template(), "app": OVERRIDES}
 KNOWN = parameters.of_the_resources() | parameters.of_the_app()
-PAGE = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "docs" / "configuring.md").read_text(encoding="utf-8")
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1a2b3c4d-0000-1111-2222-333344445555"
 WEB_ACL = "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/dragons/1a2b3c4d-0000-1111-2222-333344445555"
