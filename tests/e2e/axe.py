@@ -12,9 +12,6 @@ from tests.e2e.browser import Visit
 from tests.e2e.scenes import SCENES, scenes
 
 _AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
-# Swagger UI's own: each operation's summary is a button that holds a link to the operation. Its headings skip a level,
-# and it has no landmarks.
-_NOT_OURS = {"nested-interactive", "heading-order", "region"}
 _MOVING = """() => {
   const seconds = (durations) => Math.max(...durations.split(",").map(parseFloat));
   const moves = (style) =>
@@ -30,17 +27,11 @@ def findings(page: Page) -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(_AXE.read_text(encoding="utf-8"))
     found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    ours = [violation for violation in found["violations"] if violation["id"] not in not_ours(page)]
     return [
         f"{violation['id']} ({violation['impact']}): {node['html'][:200]}"
-        for violation in ours
+        for violation in found["violations"]
         for node in violation["nodes"]
     ]
-
-
-def not_ours(page: Page) -> set[str]:
-    """Return the rules that a page need not keep: none, but on the docs page those that Swagger UI breaks."""
-    return _NOT_OURS if page.locator(".swagger-ui").count() else set()
 
 
 def moving(page: Page) -> list[str]:

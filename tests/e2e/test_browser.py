@@ -598,6 +598,27 @@ class TestFinding:
         dialog.get_by_role("button", name="Really remove it?").click()
         expect(page).to_have_url(re.compile("#/dragons$"))
 
+    def test_what_was_typed_into_a_correction_outlives_escape_and_a_reload_until_it_is_cancelled(
+        self, operator: Visit
+    ) -> None:
+        page = operator.at("#/dragons/Ashfall")
+        page.get_by_role("button", name="Correct or remove").click()
+        city = page.get_by_role("dialog").get_by_label("City")
+        expect(city).not_to_have_value("")
+        is_there = city.input_value()
+        city.fill("Elsewhere")
+        page.keyboard.press("Escape")
+        page.reload()
+
+        page.get_by_role("button", name="Correct or remove").click()
+        expect(city).to_have_value("Elsewhere")
+        expect(page.get_by_role("dialog")).to_contain_text("This is what you typed before. Cancel forgets it.")
+        page.get_by_role("button", name="Cancel").click()
+
+        page.get_by_role("button", name="Correct or remove").click()
+        expect(city).to_have_value(is_there)
+        page.get_by_role("button", name="Cancel").click()
+
     def test_only_operators_are_offered_corrections(self, amber: Visit) -> None:
         page = amber.at("#/dragons/Ashfall")
         expect(page.locator(".sheet")).to_be_visible()
@@ -990,7 +1011,9 @@ class TestOperations:
         page.get_by_role("button", name="Edit").click()
         text = page.get_by_label("The message, as JSON")
         right = text.input_value().replace(used, fresh)
-        text.fill(right.replace("2.50", '"much"'))
+        text.fill(wrong := right.replace("2.50", '"much"'))
+        page.reload()
+        expect(text).to_have_value(wrong)
         send_anew(page)
         expect(text).to_be_focused()
         expect(text).to_have_accessible_description(re.compile("/data/order_amount must be a JSON number"))
@@ -1055,8 +1078,11 @@ class TestOperations:
 
         steps = page.get_by_role("list", name="What happened").get_by_role("listitem")
         expect(steps.first).to_have_text(re.compile("^Stored"), use_inner_text=True)
+        standing = page.locator("#timeline-shown .panel")
+        expect(standing).to_have_text("The message is stored", use_inner_text=True)
         page.get_by_role("button", name="own names").click()
         expect(steps.first).to_have_text(re.compile("^bucket .*: archived, and indexed"), use_inner_text=True)
+        expect(standing).to_have_text(re.compile(f"^message {message_id} of company .*: stored$"), use_inner_text=True)
         page.get_by_role("button", name="own names").click()
 
     def test_what_is_ill_is_named(self, operator: Visit) -> None:
@@ -1068,6 +1094,20 @@ class TestOperations:
 
         expect(page.locator("#ready")).to_have_text("Not ready Ill: archive (refused: AccessDenied)")
         operator.complaints.clear()  # the browser's, about the 503
+
+    def test_an_operator_learns_how_to_get_at_letters_that_the_queue_did_not_give_out(self, operator: Visit) -> None:
+        letter = {
+            "letter_id": str(uuid.uuid4()),
+            "sent_at": "2023-12-10T22:02:38.113Z",
+            "reason": "unreadable: not JSON",
+            **dict.fromkeys(("message_id", "company_id", "request_id")),
+        }
+        some = {"count": 24, "dead_letters": [letter]}
+        operator.page.route("**/operator/dead-letters", lambda route: route.fulfill(json=some))
+
+        page = operator.at("#/letters")
+
+        expect(page.locator("#letters-summary")).to_have_text(re.compile("^1 letter, of about 24. .*make dead-letters"))
 
     def test_only_operators_are_offered_operations(self, amber: Visit) -> None:
         page = amber.at("#/letters")

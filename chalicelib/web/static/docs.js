@@ -14,9 +14,21 @@ const LISTING = ["/messages", "get"];
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const followTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 
-/** Label what Swagger UI leaves unlabelled, and let the keyboard reach what scrolls, each time it draws again. */
+const LANDMARKS = { ".information-container": "About", ".schemes": "Server" };
+
+/** Label what Swagger UI leaves unlabelled, have its headings skip no level, and let the keyboard reach what scrolls, each
+ * time it draws again.
+ */
 function mend() {
   const shown = byId("swagger");
+  for (const [place, label] of Object.entries(LANDMARKS)) {
+    const landmark = shown.querySelector(`${place}:not([aria-label])`);
+    landmark?.setAttribute("role", "region");
+    landmark?.setAttribute("aria-label", label);
+  }
+  for (const heading of shown.querySelectorAll(":is(h3, h4, h5):not([aria-level])")) {
+    heading.setAttribute("aria-level", heading.localName[1] - 1); // there is an h1, and no h2
+  }
   for (const choice of shown.querySelectorAll("select:not([aria-label])")) {
     const kind = choice.id === "servers" ? "Server" : choice.className.includes("example") ? "Example" : "Choice";
     choice.setAttribute("aria-label", kind);
@@ -89,6 +101,11 @@ function fillIn(ui, operation, place, name, value) {
   else ui.specActions.changeParam(operation, name, place, value, false);
 }
 
+/** Have Swagger UI write an operation's path as text: it puts a link there, inside the button that opens the operation. */
+const withoutLinksInButtons = ({ React }) => ({
+  components: { DeepLink: ({ text }) => React.createElement("span", {}, text) },
+});
+
 async function start() {
   const response = await fetch(new URL("openapi.json", base));
   if (!response.ok) throw new Error(`openapi.json: ${response.status}`);
@@ -124,6 +141,7 @@ function draw(spec) {
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     docExpansion: "list",
+    plugins: [withoutLinksInButtons],
     requestInterceptor: async (request) => {
       const { Authorization: header } = request.headers;
       const { token } = session; // a user may also have typed in another one

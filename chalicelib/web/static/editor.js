@@ -1,22 +1,26 @@
-// For operators: correcting and removing a dragon, provided it is still the one that they saw (`If-Match`).
+// For operators: correcting and removing a dragon, provided it is still the one that they saw (`If-Match`). What was typed
+// is kept until it is saved or given up: Escape and a reload lose nothing.
 
 import { call } from "./api.js";
-import { askTwice, byId } from "./dom.js";
+import { askTwice, byId, element } from "./dom.js";
 import { dragonFields, dragonIn, fillIn } from "./dragons.js";
-import { clearFaults, showProblem } from "./fields.js";
+import { clearFaults, showProblem, typedIn, typeInto } from "./fields.js";
+import { keep, kept } from "./kept.js";
 import { session } from "./session.js";
 
 const dialog = byId("editor");
 const form = byId("editor-form");
 const box = byId("editor-problem");
-const opened = { reference: "", etag: "", changed: () => {} };
+const opened = { reference: "", etag: "" };
 let calm = () => {};
+let tell = () => {}; // whoever opened the dialog
 
 /** Wire the dialog's controls. */
 export function wireEditor() {
   byId("editor-fields").append(...dragonFields("editor-"));
   form.elements.namedItem("/dragon_name_str").readOnly = true; // a dragon is corrected, not renamed
-  byId("editor-close").addEventListener("click", () => dialog.close());
+  byId("editor-close").addEventListener("click", giveUp);
+  form.addEventListener("input", () => keep("correction", { ...opened, typed: typedIn(form) }));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send("PUT", JSON.stringify(dragonIn(form)));
@@ -28,7 +32,8 @@ export function wireEditor() {
 /** Open the dialog for a dragon; `changed` is told once it has been corrected or removed, and whether it is gone. */
 export async function correct(name, changed) {
   const reference = `dragons/${encodeURIComponent(name)}`;
-  Object.assign(opened, { reference, etag: "", changed });
+  Object.assign(opened, { reference, etag: "" });
+  tell = changed;
   calm();
   clearFaults(form, box);
   form.reset();
@@ -38,18 +43,34 @@ export async function correct(name, changed) {
     if (opened.reference !== reference) return; // another dragon has been opened since
     opened.etag = answer.headers.get("ETag");
     fillIn(form, answer.value);
+    goOn();
     form.querySelector(":read-write").focus(); // the first field that may be changed
   } catch (error) {
     showProblem(error, box);
   }
 }
 
+/** Fill in what was typed before, if it was for this dragon, and say so. */
+function goOn() {
+  const { reference, etag, typed } = kept("correction") ?? {};
+  if (reference !== opened.reference) return;
+  typeInto(form, typed);
+  const changed = etag === opened.etag ? "" : " The dragon was changed since: compare the two before you save.";
+  box.replaceChildren(element("p", { class: "note" }, `This is what you typed before.${changed} Cancel forgets it.`));
+}
+
+/** Close the dialog, and forget what was typed. */
+function giveUp() {
+  keep("correction", null);
+  dialog.close();
+}
+
 async function send(method, body) {
   clearFaults(form, box);
   try {
     await call(method, opened.reference, { headers: { "If-Match": opened.etag }, body });
-    dialog.close();
-    opened.changed(method === "DELETE");
+    giveUp();
+    tell(method === "DELETE");
   } catch (error) {
     showProblem(error, box, form);
   }

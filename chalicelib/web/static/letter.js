@@ -5,6 +5,7 @@ import { beside, members } from "./beside.js";
 import { askTwice, byId, element, facts, pause } from "./dom.js";
 import { at, compared, read, said, written } from "./exact.js";
 import { clearFaults, field, showProblem } from "./fields.js";
+import { keep, kept } from "./kept.js";
 import { meaningOf } from "./letters.js";
 import { copyLink, empty, linkButton, lookAgain, timelineOf } from "./lists.js";
 import { remember } from "./message.js";
@@ -16,7 +17,7 @@ const FILE_KEPT_S = 60; // for the browser to save it
 const TITLES = { 404: "The letter is not there", 412: "The letter has changed since you saw it" };
 
 const place = byId("letter-shown");
-const drafts = new Map(); // what was typed, by the letter's id
+const drafts = new Map(); // what was typed, by the letter's id; the last of it outlives a reload
 
 /** Forget what was typed when the session ends. */
 export const wireLetter = () => session.addEventListener("end", () => drafts.clear());
@@ -140,8 +141,12 @@ function editing(letter) {
   });
   const form = element("form", { hidden: true, "aria-label": "Edit" }, text, box);
   const area = form.elements.message;
-  area.value = drafts.get(id) ?? (message ? written(message) : body);
-  area.addEventListener("input", () => drafts.set(id, area.value));
+  const typed = drafts.get(id) ?? (kept("letter")?.id === id ? kept("letter").text : null);
+  area.value = typed ?? (message ? written(message) : body);
+  area.addEventListener("input", () => {
+    drafts.set(id, area.value);
+    keep("letter", { id, text: area.value });
+  });
   const edit = button("Edit", "quiet", () => {
     form.hidden = false;
     edit.hidden = true;
@@ -150,7 +155,7 @@ function editing(letter) {
   const send = button("Send anew", "");
   askTwice(send, "Really send it? The letter goes.", () => doing(box, () => replace(letter, area.value), form));
   form.append(element("p", { class: "buttons" }, send));
-  if (drafts.has(id)) edit.click();
+  if (typed !== null) edit.click();
   return action(
     "Edit and send anew",
     "Posts another message in its place, as if it came from its company. The letter is gone then.",
@@ -162,6 +167,7 @@ function editing(letter) {
 async function replace({ letter_id: id, path, etag, signal }, body) {
   const { value } = await call("POST", `${path}/replace`, { headers: { "If-Match": etag }, body });
   drafts.delete(id);
+  keep("letter", null);
   const company_id = said(at(read(body), "metadata", "company_id")).toLowerCase();
   remember({ id: value.message_id, company: company_id, body, status: "accepted", digest: value.digest });
   if (!signal.aborted) go(messageAddress({ message_id: value.message_id, company_id }));
@@ -177,7 +183,7 @@ function deleting(letter) {
       done(letter, "The letter is deleted.", `You have saved it as ${fileOf(id)}.`);
     }),
   );
-  const keep = () => {
+  const saveIt = () => {
     save(fileOf(id), text);
     remove.disabled = false;
   };
@@ -185,7 +191,7 @@ function deleting(letter) {
     "Delete after saving",
     "Takes the letter away for good. Save it first, with what is stored beside it.",
     box,
-    element("p", { class: "buttons" }, button("Save as JSON", "quiet", keep), remove),
+    element("p", { class: "buttons" }, button("Save as JSON", "quiet", saveIt), remove),
   );
 }
 

@@ -57,8 +57,10 @@ export async function showLetters({ query }, signal) {
     if (signal.aborted) return;
     const { count, dead_letters: letters } = value;
     replaceEntries(list, letters.length ? table("entries", HEADINGS, letters.map(row)) : nothing(count));
-    byId("letters-summary").textContent =
-      counted(letters.length, "letter", query, false) + (count > letters.length ? `, of about ${count}` : "");
+    byId("letters-summary").replaceChildren(
+      counted(letters.length, "letter", query, false),
+      ...(count > letters.length && letters.length ? theOthers(count) : []),
+    );
   } finally {
     if (!signal.aborted) list.removeAttribute("aria-busy");
   }
@@ -95,6 +97,14 @@ const row = ({ letter_id: id, reason, sent_at: sent, message_id: message, compan
     named("Message", message),
     named("Company", company),
   );
+
+/** Return how to get to letters that are not shown. */
+const theOthers = (count) => [
+  `, of about ${count}. The queue has no pages, and gives out some of its letters: `,
+  "look again for others, or settle these first. ",
+  element("code", {}, "make dead-letters"),
+  " lists all of them.",
+];
 
 const named = (label, id) => element("td", { "data-label": label }, element("code", {}, id ?? "not known"));
 

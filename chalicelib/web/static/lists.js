@@ -14,7 +14,7 @@ export const empty = (heading, text, ...steps) =>
     "div",
     { class: "empty" },
     element("h3", {}, heading),
-    text ? element("p", {}, text) : null,
+    text ? element("p", {}, ...[text].flat()) : null,
     element("p", { class: "buttons" }, steps),
   );
 

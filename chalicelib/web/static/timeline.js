@@ -1,4 +1,4 @@
-// For operators: one id's timeline. What all stores know of it, in order, in words or as the stores have it.
+// For operators: one id's timeline. What all stores know of it, in order, in people's words or as the stores have it.
 
 import { call } from "./api.js";
 import { byId, element, facts, wireOwnNames } from "./dom.js";
@@ -20,7 +20,7 @@ export function wireTimeline() {
     event.preventDefault();
     go(address("timeline", "", { id: form.elements.id.value.trim() }));
   });
-  wireOwnNames(byId("timeline-names"), way);
+  wireOwnNames(byId("timeline-names"), byId("timeline"));
   session.addEventListener("end", () => byId("moments").replaceChildren());
 }
 
@@ -48,7 +48,7 @@ function show({ answers, moments, limits, related }, states) {
     element(
       "div",
       { class: "panel" },
-      answers.map((answer) => element("p", {}, answer)),
+      answers.map((answer) => element("p", {}, both(standing(answer), answer))),
       limits.map((limit) => element("p", { class: "note" }, `Not looked at: ${limit}.`)),
     ),
     facts([
@@ -68,13 +68,32 @@ function item({ at, source, what }, states) {
   return element(
     "li",
     { "data-status": bad ? "failed" : "succeeded" },
-    element("span", { class: "in-words" }, words),
-    element("code", { class: "own-name" }, `${source}: ${what}`),
+    both(words, `${source}: ${what}`),
     moment(at),
   );
 }
 
+/** Return two elements of which one is shown: what is said in words, and in the stores' own. */
+const both = (words, own) => [
+  element("span", { class: "in-words" }, words),
+  element("code", { class: "own-name" }, own),
+];
+
 const ENDS = { added: "Added to the registry", rejected: "Refused", failed: "Could not be finished" };
+
+/** Return how something stands, in people's words. What has no words is told as it is. */
+function standing(answer) {
+  const reason = /^message \S+ of company \S+ is a dead letter: (.*)$/.exec(answer)?.[1];
+  if (reason) return `A message is a dead letter: ${meaningOf(reason).words}`;
+  if (/^message .*: stored$/.test(answer)) return "The message is stored";
+  if (/^message .*: stored, and has expired$/.test(answer)) return "The message was stored, and its time is over";
+  if (/^message .*: archived, but not in the index/.test(answer)) return "The message is stored, and not listed yet";
+  const dragon = /^dragon (.*) is in the registry,/.exec(answer)?.[1];
+  if (dragon) return `${dragon} is in the registry`;
+  const [, name, status, why] = /^dragon (.*), reported at \S+ \(submission \S+\): (\w+)(?:.*?: (.*))?$/.exec(answer) ?? [];
+  if (name) return [`${name} was reported`, ENDS[status] ?? "Still on its way", why].filter(Boolean).join(". ");
+  return answer;
+}
 
 /** Return what happened in people's words, and whether it was bad. What has no words is told as it is. */
 function inWords(what, states) {
@@ -100,7 +119,8 @@ const whose = () =>
 const nothing = (id) =>
   empty(
     "No store knows anything of this.",
-    `${id} is in no store. Logs are not looked at here: make trace does that. What came a moment ago may take a second.`,
+    [`${id} is in no store. What came a moment ago may take a second. Logs are not looked at here: `,
+      element("code", {}, "make trace"), " does that."],
     lookAgain(),
     linkButton(address("letters"), "Look at the dead letters"),
   );
