@@ -68,5 +68,5 @@ def _sideways(page: Page) -> list[str]:
 
 def without_likenesses() -> set[str]:
     """Return the console's views without those that look like another: one empty list, and no names of machines."""
-    alike = {name for name, scene in SCENES.items() if scene.seen in (".empty", ".own-names")} - {"dragons-none"}
-    return {name for name, scene in SCENES.items() if scene.path == "/"} - alike
+    alike = {name for name, scene in SCENES.items() if scene.rare or scene.seen in (".empty", ".own-names")}
+    return {name for name, scene in SCENES.items() if scene.path == "/"} - alike | {"dragons-none"}
