@@ -32,6 +32,7 @@ from tests.e2e.scripted import (
     many_families,
     not_ready,
     problem,
+    some_dragons,
 )
 
 ZONE = "Europe/Zurich"
@@ -55,7 +56,7 @@ class Scene:
     It is the operator's, unless it says `nobody`, `newcomer` (somebody without a company), or `member` (of a company).
     `instead` are the answers that are not as always, by their paths. `complaint` is what the browser says of an answer
     that is meant to be bad. Pictures show the `whole` page, or one screen of it. What is `rare` looks so much like
-    another view that `make prove` alone looks at it.
+    another view that `make prove` alone looks at it. `on_paper` is what is printed.
     """
 
     address: str
@@ -67,6 +68,7 @@ class Scene:
     complaint: str = ""
     whole: bool = True
     rare: bool = False
+    on_paper: bool = False
 
 
 def _report(page: Page) -> None:
@@ -164,8 +166,7 @@ def _unfold_families(page: Page) -> None:
     page.locator("#families summary").click()
 
 
-def _print(page: Page) -> None:
-    page.emulate_media(media="print")
+def _from_elsewhere(page: Page) -> None:
     page.locator(".printed").evaluate(f"line => (line.textContent = '{_ELSEWHERE}/' + location.hash)")
 
 
@@ -296,7 +297,7 @@ SCENES = {
         "#/dragons?cursor=x&page=2",
         "#families details[open]",
         _unfold_families,
-        instead={"families": many_families()},
+        instead={"dragons": some_dragons(), "families": many_families()},
         rare=True,
     ),
     "dragons-table": Scene("#/dragons?view=table&family=red", "tbody tr"),
@@ -305,7 +306,7 @@ SCENES = {
     "dragons-unavailable": Scene("#/dragons", ".problem", instead={"dragons": _UNAVAILABLE}, complaint="503"),
     "dragon": Scene("#/dragons/Ashfall", ".sheet"),
     "dragon-none": Scene("#/dragons/Nobody", ".empty"),
-    "dragon-printed": Scene("#/dragons/Ashfall", ".printed", _print, rare=True),
+    "dragon-printed": Scene("#/dragons/Ashfall", ".printed", _from_elsewhere, rare=True, on_paper=True),
     "lookup": Scene("#/dragons/Amberwick", "[aria-selected=true]", _look_up),
     "lookup-id": Scene("#/dragons/Amberwick", "[role=option]", _look_up_id, rare=True),
     "find-none": Scene("#/find?q=00000000-0000-4000-8000-000000000000", ".empty"),
@@ -368,7 +369,7 @@ SCENES = {
     ),
     "docs-unavailable": Scene(
         "",
-        "#swagger:text('cannot be shown')",
+        "#swagger main",
         _find_no_description,
         user="nobody",
         path="/docs",
@@ -399,15 +400,15 @@ def scenes(visited: Visit, names: set[str] | None = None) -> Iterator[tuple[str,
 
 def _enter(visited: Visit, path: str, user: str, instead: Mapping[str, Answer]) -> None:
     """Open one of the two pages, as somebody who has just come."""
-    page = visited.open(path)
+    page = visited.page
+    if page.url != "about:blank":
+        page.evaluate("sessionStorage.clear()")  # or whoever was here before would go on, with a clock that moves
+    page.unroute_all()
     api = re.compile(
         re.escape(visited.api.base_url) + "/(dragons|families|submissions|messages?|post-message|operator|ready)\\b"
     )
-    page.unroute_all()
     page.route(api, lambda route: answer(route, visited.api.base_url, instead))
-    if page.evaluate("sessionStorage.length"):
-        page.evaluate("sessionStorage.clear()")
-        page.reload()
+    visited.open(path)
     page.evaluate("document.fonts.ready")
     if path == "/docs":
         expect(page.locator(".opblock").first).to_be_visible()
@@ -426,7 +427,7 @@ def _enter(visited: Visit, path: str, user: str, instead: Mapping[str, Answer]) 
 
 def _play(visited: Visit, scene: Scene) -> Page:
     page = visited.page
-    page.emulate_media(media="screen")
+    page.emulate_media(media="print" if scene.on_paper else "screen")
     page.evaluate("document.querySelectorAll('dialog[open]').forEach(dialog => dialog.close())")
     if scene.address:
         visited.at(scene.address)

@@ -94,6 +94,11 @@ def not_valid(*faults: tuple[str, str, str], **more: Any) -> Answer:
     return problem(400, "The request is not valid", "Some things are wrong; see errors.", errors=errors, **more)
 
 
+def some_dragons() -> Answer:
+    """Return a page of a few dragons, which is not the last one."""
+    return found(_DRAGONS[:4], Link='</dragons?cursor=y>; rel="next"')
+
+
 def many_families() -> Answer:
     """Return more families than are shown at once, of a registry that has even more."""
     names = ["red", "green", "blue", "gold", "black", "white", "silver", "purple", "Umber of the High Moors", "teal"]
