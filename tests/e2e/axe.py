@@ -41,9 +41,13 @@ def moving(page: Page) -> list[str]:
 
 
 def faults(visited: Visit, looks: Iterable[tuple[str, int]], names: set[str] | None = None) -> dict[str, list[str]]:
-    """Go through all views, or those that are named, in each of these themes and widths. Return what is wrong."""
+    """Go through all views, or those that are named, in each of these themes and widths. Return what is wrong.
+
+    Paper is left out: nobody hears it read out, and it neither scrolls nor moves.
+    """
     found = {}
-    for view, page in scenes(visited, names):
+    on_screen = {name for name, scene in SCENES.items() if not scene.on_paper}
+    for view, page in scenes(visited, names or on_screen):
         for theme, width in looks:
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             page.set_viewport_size({"width": width, "height": 900})
@@ -59,5 +63,5 @@ def _sideways(page: Page) -> list[str]:
 
 def without_likenesses() -> set[str]:
     """Return the console's views without those that look like another: one empty list, and no names of machines."""
-    alike = {name for name, scene in SCENES.items() if scene.seen in (".empty", ".own-names")} - {"dragons-none"}
-    return {name for name, scene in SCENES.items() if scene.path == "/"} - alike
+    alike = {name for name, scene in SCENES.items() if scene.rare or scene.seen in (".empty", ".own-names")}
+    return {name for name, scene in SCENES.items() if scene.path == "/"} - alike | {"dragons-none"}

@@ -25,6 +25,13 @@ ACTS_WITHIN_MS = 15_000
 WIDE = 1280
 NARROW = 390
 
+# Resolves when the console has begun to show what the address names.
+_GO = """to => new Promise((shown) => {
+  addEventListener("hashchange", () => shown(), { once: true });
+  const before = location.href;
+  location.hash = to;
+  if (location.href === before) dispatchEvent(new Event("hashchange"));
+})"""
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -60,9 +67,7 @@ class Visit:
 
     def at(self, address: str) -> Page:
         """Go to an address of the console that is open, such as `#/dragons`, as a link or Back would."""
-        self.page.evaluate(
-            "to => location.hash === to ? dispatchEvent(new Event('hashchange')) : (location.hash = to)", address
-        )
+        self.page.evaluate(_GO, address)
         return self.page
 
     def sign_in(self, user: str) -> None:

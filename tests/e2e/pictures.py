@@ -45,12 +45,12 @@ _SHARE_THAT_DIFFERS = """async ([a, b]) => {
 
 
 def pictures(
-    browser: Browser, api: Api, names: set[str] | None = None, *, scale: float = SHRUNK
+    browser: Browser, api: Api, names: set[str] | None = None, *, scale: float = SHRUNK, whole: bool = True
 ) -> Iterator[tuple[str, bytes]]:
     """Take pictures of all views, or of those that are named. Yield the name of each file, and the PNG.
 
-    On a phone, they show the whole page, because what matters may be below the first screen; unless something lies on
-    top of it, or it is very long.
+    They show the `whole` page, because what matters may be below the first screen; unless something lies on top of it,
+    or it is very long.
     """
     with visit(browser, api, zone=ZONE, scale=scale) as visited:
         for view, page in scenes(visited, names):
@@ -59,9 +59,7 @@ def pictures(
                     _look(page, theme == "dark", width, height)
                     yield (
                         f"{view}-{theme}-{width}.png",
-                        page.screenshot(
-                            caret="hide", animations="disabled", full_page=width == NARROW and SCENES[view].whole
-                        ),
+                        page.screenshot(caret="hide", animations="disabled", full_page=whole and SCENES[view].whole),
                     )
 
 

@@ -58,8 +58,10 @@ def _accept(browser: Browser, api: Api) -> None:
 def _save(browser: Browser, api: Api, folder: Path) -> None:
     for name, picture in pictures.pictures(browser, api, scale=1):
         (folder / name).write_bytes(picture)
-    for view, name in (("dragons", "registry"), ("submission", "workflow")):
-        (folder / f"{name}.png").write_bytes((folder / f"{view}-light-{WIDE}.png").read_bytes())
+    of_readme = {"dragons": "registry", "submission": "workflow"}
+    first_screens = dict(pictures.pictures(browser, api, set(of_readme), scale=1, whole=False))
+    for view, name in of_readme.items():
+        (folder / f"{name}.png").write_bytes(first_screens[f"{view}-light-{WIDE}.png"])
 
 
 if __name__ == "__main__":

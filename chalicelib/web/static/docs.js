@@ -176,5 +176,7 @@ byId("sign-out").addEventListener("click", () => session.end("You are signed out
 try {
   await start();
 } catch (error) {
-  byId("swagger").textContent = `The API's description cannot be shown (${error.message}).`;
+  const why = `The API's description cannot be shown (${error.message}). Load this page again in a moment.`;
+  byId("trying").hidden = true;
+  byId("swagger").replaceChildren(element("main", {}, element("h1", {}, "Dragonpost API"), element("p", {}, why)));
 }
