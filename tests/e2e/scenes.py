@@ -327,7 +327,7 @@ SCENES = {
     "messages-never": Scene(f"#/messages?company_id={COMPANY}", ".empty", instead={"messages": _NONE_OF_THEM}),
     "message": Scene(f"#/messages/{STORED}?company_id={COMPANY}", ".members"),
     "message-none": Scene("#/messages/0a1b2c3d-0000-4000-8000-00000000000f", ".empty"),
-    "message-of-several": Scene(f"#/messages/{OF_SEVERAL}", ".problem li", rare=True),
+    "message-of-several": Scene(f"#/messages/{OF_SEVERAL}", ".empty", complaint="400"),
     "post": Scene("#/messages/new", "#message-form", _fill_in_message),
     "post-faults": Scene(
         f"#/messages/new?repeat={STORED}&company_id={COMPANY}", "#message-form .fault", _repeat_badly, rare=True

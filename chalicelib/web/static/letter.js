@@ -126,7 +126,7 @@ function redriving(letter) {
     "Redrive",
     "Sends its message to the queue again, as it is. Do so once its cause is gone.",
     box,
-    element("p", { class: "buttons" }, button("Redrive", "", send)),
+    element("p", { class: "buttons" }, button("Redrive", letter.message ? "" : "quiet", send)),
   );
 }
 

@@ -17,6 +17,7 @@ const KEPT_MAX = 20; // so many that are not stored outlive a reload
 
 const STATUSES = { accepted: ["pending", "Accepted"], stored: ["added", "Stored"], refused: ["rejected", "Refused"] };
 const STORED = "What you posted is stored, as it was sent.";
+const OF_SEVERAL = Symbol("several companies have a message with the id");
 const place = byId("message-shown");
 const posted = new Map(); // what was posted from this tab, by its id: body, digest, company, status
 
@@ -79,18 +80,21 @@ export async function showMessage({ id, query: { company_id: company } }, signal
   for (let seconds = POLL_FIRST_S; !signal.aborted; seconds = Math.min(POLL_MAX_S, seconds * 1.5)) {
     const answer = await asked(reference);
     if (signal.aborted) return;
+    if (answer === OF_SEVERAL) return place.replaceChildren(whose(id));
     if (answer) return show(id, answer, mine);
     if (Date.now() >= deadline) return place.replaceChildren(mine ? late(id, mine) : nothing(id));
     await pause(seconds);
   }
 }
 
-/** Return the answer, or null if no message is stored under the id (yet). */
+/** Return the answer; null if no message is stored under the id (yet), and `OF_SEVERAL` if companies share the id. */
 async function asked(reference) {
   try {
     return await call("GET", reference);
   } catch (error) {
     if (error.status === 404) return null;
+    const unnamed = error.errors?.some(({ parameter }) => parameter === "company_id");
+    if (unnamed && !reference.includes("company_id=")) return OF_SEVERAL;
     if (!error.retryAfterS) throw error;
     await pause(error.retryAfterS);
     return null;
@@ -169,6 +173,14 @@ const late = (id, { status }) =>
     lookAgain(),
     linkButton(address("messages"), "See your messages"),
     ...timelineOf(id),
+  );
+
+const whose = (id) =>
+  empty(
+    "Several companies have a message with this id.",
+    "Its timeline links to each of them.",
+    ...timelineOf(id),
+    linkButton(address("messages"), "A company’s messages"),
   );
 
 const nothing = (id) =>

@@ -60,19 +60,24 @@ export function outcome({ submission_id: id, status, dragon_name_str: name, reas
       element("p", { class: "buttons" }, dragon(`See ${name}`, "")),
     ];
   }
+  const failed = status === "failed";
   return [
-    element("p", { class: "reason" }, reason ?? ""),
+    element("p", { class: "reason" }, failed ? couldNotBeFinished(name) : (reason ?? "")),
     known ? null : element("p", { class: "note" }, NOT_KNOWN),
     element(
       "p",
       { class: "buttons" },
       taken ? dragon("See the dragon that has the name", "") : null,
+      failed ? dragon(`Look for ${name}`, "") : null,
       known
         ? linkButton(address("reports", "new", { again: id }), "Change it and report again")
         : linkButton(address("reports", "new", { name }), "Begin again with its name"),
     ),
   ];
 }
+
+const couldNotBeFinished = (name) =>
+  `The service could not finish it. Look whether ${name} is in the registry before you report it again.`;
 
 /** Tell whether the registry has a dragon of a refused report's name. */
 export async function nameIsTaken({ status, dragon_name_str: name }) {

@@ -79,7 +79,9 @@ const item = ({ name, status, at }, words) =>
     { "data-status": status },
     element("span", { class: "in-words" }, words),
     element("code", { class: "own-name" }, name),
-    status === "succeeded" ? null : element("em", {}, status === "running" ? "under way" : status),
+    ["succeeded", words.toLowerCase()].includes(status)
+      ? null
+      : element("em", {}, status === "running" ? "under way" : status),
     stepTime(at),
   );
 

@@ -8,7 +8,7 @@ import { empty, linkButton, lookAgain } from "./lists.js";
 import { address, go } from "./routes.js";
 import { session } from "./session.js";
 import { workflow } from "./stages.js";
-import { moment } from "./times.js";
+import { exactMoment, moment } from "./times.js";
 
 const form = byId("timeline-form");
 const place = byId("timeline-shown");
@@ -43,17 +43,20 @@ export async function showTimeline({ query: { id = "" } }, signal) {
 function show({ answers, moments, limits, related }, states) {
   const links = (ids, to) =>
     ids.length && ids.map((id) => element("div", {}, element("a", { href: to(id) }, element("code", {}, id))));
-  const company_id = related.companies.length === 1 ? related.companies[0] : "";
+  const companies = related.companies.length ? related.companies : [""];
   place.replaceChildren(
     element(
       "div",
       { class: "panel" },
       answers.map((answer) => element("p", {}, both(standing(answer), answer))),
-      limits.map((limit) => element("p", { class: "note" }, `Not looked at: ${limit}.`)),
+      limits.map((limit) => element("p", { class: "note" }, sentence(limit))),
     ),
     facts([
       ["Dead letter", links(related.dead_letters, (id) => address("letters", id))],
-      ["Message", links(related.messages, (id) => address("messages", id, { company_id }))],
+      ...companies.map((company_id) => [
+        companies.length > 1 ? `Message of ${company_id.slice(0, 8)}` : "Message",
+        links(related.messages, (id) => address("messages", id, { company_id })),
+      ]),
       ["Company", links(related.companies, (id) => address("messages", "", { company_id: id }))],
       ["Report", links(related.submissions, (id) => address("reports", id))],
       ["Request", related.requests.length && related.requests.map((id) => element("div", {}, element("code", {}, id)))],
@@ -63,13 +66,19 @@ function show({ answers, moments, limits, related }, states) {
   way.hidden = moments.length === 0;
 }
 
-function item({ at, source, what }, states) {
+/** Return what was not looked for as a sentence, with its commands. */
+function sentence(limit) {
+  const [first, ...others] = `${limit[0].toUpperCase()}${limit.slice(1)}.`.split("`");
+  return [first, ...others.map((part, index) => (index % 2 ? part : element("code", {}, part)))];
+}
+
+function item({ at, to_the_second, source, what }, states) {
   const { words, bad } = inWords(what, states);
   return element(
     "li",
     { "data-status": bad ? "failed" : "succeeded" },
     both(words, `${source}: ${what}`),
-    moment(at),
+    to_the_second ? moment(at) : exactMoment(at),
   );
 }
 
@@ -80,6 +89,8 @@ const both = (words, own) => [
 ];
 
 const ENDS = { added: "Added to the registry", rejected: "Refused", failed: "Could not be finished" };
+
+const BAD_ENDS = new Set(["Rejected", "Failed"]); // states of the workflow
 
 /** Return how something stands, in people's words. What has no words is told as it is. */
 function standing(answer) {
@@ -102,7 +113,7 @@ function inWords(what, states) {
   const reason = /^dead letter .*? of company \S+: (.*)$/.exec(what)?.[1];
   if (reason) return { words: `Became a dead letter: ${meaningOf(reason).words}`, bad: true };
   const state = / entered (.*)$/.exec(what)?.[1];
-  if (states.has(state)) return { words: states.get(state) };
+  if (states.has(state)) return { words: states.get(state), bad: BAD_ENDS.has(state) };
   if (/ ExecutionStarted$/.test(what)) return { words: "The workflow began" };
   if (/ ExecutionSucceeded$/.test(what)) return { words: "The workflow ended" };
   const end = / is (added|rejected|failed)\b/.exec(what)?.[1];

@@ -20,6 +20,9 @@ export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 /** Return a time of RFC 3339 as day and time, or null. A time that JavaScript cannot read is shown as it is. */
 export const moment = (at) => shown(at, (time) => `${dayOf(time)}, ${TIME.format(time)}`);
 
+/** Return a time of RFC 3339 as day and time, to the millisecond. */
+export const exactMoment = (at) => shown(at, (time) => `${dayOf(time)}, ${STEP.format(time)}`);
+
 /** Return how long ago a time of RFC 3339 was, such as `3 hours ago`, or when it was if that is long ago. */
 export function age(at) {
   const minutes = Math.max(0, Math.floor((Date.now() - new Date(at)) / 60_000));
