@@ -59,7 +59,7 @@ def health() -> Reply:
 
 @app.get("/ready", users)
 def ready(caller: Caller) -> Reply:
-    """Ask everything that the service depends on, and say what is ill (operators only)."""
+    """Ask everything that the functions call, and say what is ill (operators only)."""
     requests.parameters(app.request).check()
     return operators.readiness(dependencies.ask())
 

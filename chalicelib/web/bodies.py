@@ -46,7 +46,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the service depends on answers."""
+    """Everything that the functions call answers."""
 
     status: Literal["ready"]
     dependencies: Annotated[Sequence[Dependency], msgspec.Meta(max_length=len(get_args(Name)))]

@@ -21,11 +21,12 @@ from chalicelib.web.responses import Reply, revalidated
 STATIC = Path(__file__).parent / "static"
 
 ASSETS = frozenset({
-    "api.js", "beside.js", "console.css", "console.js", "docs.css", "docs.js", "dom.js", "dragon.js", "dragonpost.svg",
-    "dragons.js", "editor.js", "exact.js", "fields.js", "figtree-ext.woff2", "figtree.woff2", "fonts.css",
-    "fonts.txt", "fraunces.woff2", "fresh.js", "graph.js", "kept.js", "letter.js", "letters.js", "lists.js",
-    "lookup.js", "message.js", "messages.js", "post.js", "registry.js", "report.js", "reports.js", "routes.js",
-    "session.js", "signin.js", "stages.js", "submission.js", "timeline.js", "times.js", "workflow.json",
+    "api.js", "aside.js", "beside.js", "console.css", "console.js", "docs.css", "docs.js", "dom.js",
+    "dragon.js", "dragonpost.svg", "dragons.js", "editor.js", "exact.js", "fields.js", "figtree-ext.woff2",
+    "figtree.woff2", "fonts.css", "fonts.txt", "fraunces.woff2", "fresh.js", "graph.js", "kept.js", "letter.js",
+    "letters.js", "lists.js", "lookup.js", "message.js", "messages.js", "post.js", "registry.js", "report.js",
+    "reports.js", "routes.js", "session.js", "signin.js", "stages.js", "submission.js", "timeline.js",
+    "times.js", "workflow.json",
 })  # fmt: skip
 
 # Swagger UI comes from a pinned package in vendor/ (requirements-vendor.txt). It is found, never imported: its Python

@@ -201,7 +201,7 @@ class TestBothPipelines:
         expect(page).to_have_url(re.compile(re.escape(f"#/dragons/{quote(name)}") + "$"))
         expect(page.locator(".sheet")).to_contain_text(name)
 
-    def test_a_message_is_seen_accepted_stored_and_listed_digit_for_digit(self, everywhere: Visit) -> None:
+    def test_a_message_is_seen_accepted_stored_digit_for_digit_and_listed(self, everywhere: Visit) -> None:
         company = COMPANIES["amber"]
         message_id = post_example(everywhere, Order_amount="12345678901234567890.12", Company_id=company)
         page = everywhere.page
@@ -325,7 +325,7 @@ class TestSession:
         expect(docs.get_by_role("button", name="Sign out")).to_be_visible()
         docs.clock.fast_forward("01:00:00")
         page.wait_for_function("held => JSON.stringify(sessionStorage) !== held", arg=held)  # docs has renewed it
-        page.get_by_label("Name begins with").fill("ashf")
+        page.get_by_label("Name begins with").fill("ashfa")
         expect(cards(page)).to_have_text(["Ashfall"])
         expect(docs.get_by_role("form", name="Sign in")).to_be_hidden()
 
@@ -553,6 +553,18 @@ class TestFinding:
         page.get_by_role("combobox").press("Enter")
         expect(page.get_by_role("heading", name=f"Nothing that you may see has the id {unknown}.")).to_be_visible()
 
+    def test_ones_own_company_and_the_key_of_a_stored_message_are_looked_up(self, amber: Visit) -> None:
+        page, message_id = amber.at("#/dragons"), str(uuid.uuid4())
+        stored(amber.api, post(amber.api, a_message("7", message_id=message_id)).headers["Location"])
+        for text, found in {
+            COMPANIES["amber"].upper(): "#/messages$",
+            f"{COMPANIES['amber']}/{message_id}.json": f"#/messages/{message_id}$",
+        }.items():
+            page.keyboard.press("/")
+            page.keyboard.insert_text(text)
+            page.keyboard.press("Enter")
+            expect(page).to_have_url(re.compile(found))
+
     def test_a_company_that_does_not_exist_does_not_stand_in_the_way_of_what_does(self, operator: Visit) -> None:
         message_id = str(uuid.uuid4())
         stored(operator.api, post(operator.api, a_message("7", message_id=message_id)).headers["Location"])
@@ -601,13 +613,17 @@ class TestFinding:
     def test_what_was_typed_into_a_correction_outlives_escape_and_a_reload_until_it_is_cancelled(
         self, operator: Visit
     ) -> None:
-        page = operator.at("#/dragons/Ashfall")
-        page.get_by_role("button", name="Correct or remove").click()
+        page = operator.page
         city = page.get_by_role("dialog").get_by_label("City")
-        expect(city).not_to_have_value("")
-        is_there = city.input_value()
-        city.fill("Elsewhere")
-        page.keyboard.press("Escape")
+        is_there = ""
+        for name, typed in {"Ashfall": "Elsewhere", "Amberwick": "Nowhere"}.items():
+            operator.at(f"#/dragons/{name}")
+            page.get_by_role("button", name=f"Correct or remove {name}").click()
+            expect(city).not_to_have_value("")
+            is_there = is_there or city.input_value()
+            city.fill(typed)
+            page.keyboard.press("Escape")
+        operator.at("#/dragons/Ashfall")
         page.reload()
 
         page.get_by_role("button", name="Correct or remove").click()
@@ -640,6 +656,28 @@ class TestReporting:
         expect(report_form(page).get_by_label("Description")).to_have_value("Not the one you know.")
         watched(page, "Ashfall").get_by_role("link", name="See the dragon that has the name").click()
         expect(page.locator(".sheet")).to_contain_text("Turns up a day before every eruption")
+
+    def test_what_was_typed_is_put_aside_when_something_else_takes_its_place_and_can_be_taken_back(
+        self, amber: Visit
+    ) -> None:
+        page = amber.at("#/reports/new")
+        name = report_form(page).get_by_label("Name")
+        name.fill("Half typed")
+        amber.at("#/dragons?namePrefix=Xylo")
+        page.get_by_role("link", name="Report Xylo").click()
+        expect(name).to_have_value("Xylo")
+        page.reload()
+        expect(name).to_have_value("Xylo")
+        page.get_by_role("button", name="Take it back").click()
+        expect(name).to_have_value("Half typed")
+
+        amber.at("#/messages/new")
+        amount = page.get_by_label("Order amount")
+        amount.fill("5.55")
+        page.get_by_role("button", name="Fresh example").click()
+        expect(amount).not_to_have_value("5.55")
+        page.get_by_role("button", name="Take it back").click()
+        expect(amount).to_have_value("5.55")
 
     def test_a_reload_keeps_what_was_typed_and_goes_on_watching(self, amber: Visit) -> None:
         page, name = amber.at("#/reports/new"), a_name()

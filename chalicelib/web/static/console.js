@@ -130,7 +130,7 @@ function forget() {
 /** `/` leads to the field for looking up, from everywhere but another field. */
 function useKeys(event) {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select, dialog") || byId("lookup").hidden) return;
+  if (event.target.closest("input:not([type=checkbox]), textarea, select, dialog") || byId("lookup").hidden) return;
   event.preventDefault();
   byId("lookup-text").focus();
 }

@@ -5,7 +5,7 @@ import { call } from "./api.js";
 import { askTwice, byId, element } from "./dom.js";
 import { dragonFields, dragonIn, fillIn } from "./dragons.js";
 import { clearFaults, showProblem, typedIn, typeInto } from "./fields.js";
-import { keep, kept } from "./kept.js";
+import { draftOf, keepDraft } from "./kept.js";
 import { session } from "./session.js";
 
 const dialog = byId("editor");
@@ -20,7 +20,9 @@ export function wireEditor() {
   byId("editor-fields").append(...dragonFields("editor-"));
   form.elements.namedItem("/dragon_name_str").readOnly = true; // a dragon is corrected, not renamed
   byId("editor-close").addEventListener("click", giveUp);
-  form.addEventListener("input", () => keep("correction", { ...opened, typed: typedIn(form) }));
+  form.addEventListener("input", () =>
+    keepDraft("corrections", opened.reference, { etag: opened.etag, typed: typedIn(form) }),
+  );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send("PUT", JSON.stringify(dragonIn(form)));
@@ -52,8 +54,9 @@ export async function correct(name, changed) {
 
 /** Fill in what was typed before, if it was for this dragon, and say so. */
 function goOn() {
-  const { reference, etag, typed } = kept("correction") ?? {};
-  if (reference !== opened.reference) return;
+  const draft = draftOf("corrections", opened.reference);
+  if (!draft) return;
+  const { etag, typed } = draft;
   typeInto(form, typed);
   const changed = etag === opened.etag ? "" : " The dragon was changed since: compare the two before you save.";
   box.replaceChildren(element("p", { class: "note" }, `This is what you typed before.${changed} Cancel forgets it.`));
@@ -61,7 +64,7 @@ function goOn() {
 
 /** Close the dialog, and forget what was typed. */
 function giveUp() {
-  keep("correction", null);
+  keepDraft("corrections", opened.reference, null);
   dialog.close();
 }
 

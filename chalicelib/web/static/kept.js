@@ -19,6 +19,18 @@ export function keep(name, value) {
 /** Return what this user has kept under a name, or null. */
 export const kept = (name) => valuesOf(session.claims?.sub)[name] ?? null;
 
+const DRAFTS_MAX = 5;
+
+/** Keep one of several drafts under a name, by its own key; null takes it away. The latest five stay. */
+export function keepDraft(name, key, draft) {
+  const others = Object.entries(kept(name) ?? {}).filter(([other]) => other !== key);
+  const all = draft === null ? others : [...others, [key, draft]];
+  keep(name, Object.fromEntries(all.slice(-DRAFTS_MAX)));
+}
+
+/** Return a draft that this user has kept, or null. */
+export const draftOf = (name, key) => kept(name)?.[key] ?? null;
+
 function valuesOf(user) {
   try {
     const { sub, values } = JSON.parse(sessionStorage.getItem(PLACE));

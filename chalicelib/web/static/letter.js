@@ -5,7 +5,7 @@ import { beside, members } from "./beside.js";
 import { askTwice, byId, element, facts, pause } from "./dom.js";
 import { at, compared, read, said, written } from "./exact.js";
 import { clearFaults, field, showProblem } from "./fields.js";
-import { keep, kept } from "./kept.js";
+import { draftOf, keepDraft } from "./kept.js";
 import { meaningOf } from "./letters.js";
 import { copyLink, empty, linkButton, lookAgain, timelineOf } from "./lists.js";
 import { remember } from "./message.js";
@@ -17,7 +17,7 @@ const FILE_KEPT_S = 60; // for the browser to save it
 const TITLES = { 404: "The letter is not there", 412: "The letter has changed since you saw it" };
 
 const place = byId("letter-shown");
-const drafts = new Map(); // what was typed, by the letter's id; the last of it outlives a reload
+const drafts = new Map(); // what was typed, by the letter's id; the latest of it outlives a reload
 
 /** Forget what was typed when the session ends. */
 export const wireLetter = () => session.addEventListener("end", () => drafts.clear());
@@ -141,11 +141,11 @@ function editing(letter) {
   });
   const form = element("form", { hidden: true, "aria-label": "Edit" }, text, box);
   const area = form.elements.message;
-  const typed = drafts.get(id) ?? (kept("letter")?.id === id ? kept("letter").text : null);
+  const typed = drafts.get(id) ?? draftOf("letters", id);
   area.value = typed ?? (message ? written(message) : body);
   area.addEventListener("input", () => {
     drafts.set(id, area.value);
-    keep("letter", { id, text: area.value });
+    keepDraft("letters", id, area.value);
   });
   const edit = button("Edit", "quiet", () => {
     form.hidden = false;
@@ -167,7 +167,7 @@ function editing(letter) {
 async function replace({ letter_id: id, path, etag, signal }, body) {
   const { value } = await call("POST", `${path}/replace`, { headers: { "If-Match": etag }, body });
   drafts.delete(id);
-  keep("letter", null);
+  keepDraft("letters", id, null);
   const company_id = said(at(read(body), "metadata", "company_id")).toLowerCase();
   remember({ id: value.message_id, company: company_id, body, status: "accepted", digest: value.digest });
   if (!signal.aborted) go(messageAddress({ message_id: value.message_id, company_id }));

@@ -71,7 +71,7 @@ async function showHealth(signal) {
   health.replaceChildren();
   try {
     await call("GET", "ready");
-    if (!signal.aborted) sayHealth("added", "Ready", "Everything that the service depends on answers.");
+    if (!signal.aborted) sayHealth("added", "Ready", "Everything that the functions call answers.");
   } catch (error) {
     if (error.status === undefined) throw error;
     if (signal.aborted || error.status === 403 || error.status === 501) return;

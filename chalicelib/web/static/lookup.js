@@ -11,7 +11,7 @@ import { session } from "./session.js";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const KEYED = /^[\w-]{43}$/; // the id of a report with an idempotency key
-const TYPING_S = 0.12; // who types faster is not asked for each letter
+const TYPING_S = 0.12; // if you type faster, the API is not asked for each letter
 const SUGGESTED_MAX = 6;
 const ORDERS_MAX = 1000; // the messages among which an order is looked for: what one page may have
 
@@ -59,16 +59,25 @@ function nothing(text) {
     name || !id ? `Nothing here is called ${name || "that"}.` : `Nothing that you may see has the id ${id}.`,
     name
       ? "No dragon’s name begins like that. You may be the first to report it."
-      : session.isOperator
-        ? "Orders are looked up among the latest messages of the company that you have named last."
-        : "What was posted or reported a moment ago may take a second.",
+      : whyNot(),
     lookAgain(),
     name
       ? linkButton(address("reports", "new", { name }), "Report it", "")
       : linkButton(address("messages"), "See your messages"),
-    ...(name ? [] : timelineOf(id)),
+    ...timelineOf(id),
   );
 }
+
+/** Return why an id may lead to nothing here. */
+function whyNot() {
+  if (!session.isOperator) return "What was posted or reported a moment ago may take a second. Requests have no page here.";
+  const orders = whoseOrders()
+    ? "Orders are looked up among the latest messages of the company that you have named last."
+    : "To find an order, show its company’s messages first.";
+  return [`${orders} A request’s id is in the logs: `, element("code", {}, "make trace"), " looks there."];
+}
+
+const whoseOrders = () => companyNamed() || session.company;
 
 /** Return the address of what a text names, or null. */
 async function locate(text) {
@@ -104,7 +113,7 @@ const message = async (id) => {
 };
 
 async function order(id) {
-  const company = companyNamed() || session.company;
+  const company = whoseOrders();
   if (!company) return null;
   const answer = await asked(`messages?${new URLSearchParams({ company_id: company, limit: ORDERS_MAX })}`);
   const found = answer?.value.find((each) => each.order_id === id.toLowerCase());
@@ -112,7 +121,7 @@ async function order(id) {
 }
 
 async function company(id) {
-  if (!session.isOperator) return null;
+  if (!session.isOperator) return id.toLowerCase() === session.company.toLowerCase() ? address("messages") : null;
   const answer = await asked(`messages?company_id=${id}&limit=1`);
   return answer?.value.length && address("messages", "", { company_id: id });
 }
@@ -131,10 +140,10 @@ async function asked(reference, several = null) {
   }
 }
 
-/** Return what comes last in an address of the API or an ARN: the id. */
+/** Return what comes last in an address of the API, an ARN or the key of a stored message: the id. */
 function lastPart(text) {
   const [path] = text.split(/[?#]/);
-  const part = path.split(/[/:]/).pop();
+  const part = path.split(/[/:]/).pop().replace(/^([0-9a-f-]{36})\.json$/i, "$1");
   try {
     return decodeURIComponent(part);
   } catch {

@@ -64,7 +64,7 @@ export async function showMessages(asked, signal) {
     const left = query.cursor || query.to ? [] : notListed(whose, answer.value);
     await learnOf(left.filter(({ status }) => status === "accepted"));
     if (signal.aborted) return;
-    const rows = [...onTheirWay(left), ...stored(answer)];
+    const rows = [...onTheirWay(left), ...stored(answer)].sort((a, b) => new Date(b.at) - new Date(a.at));
     replaceEntries(list, rows.length ? table("entries", HEADINGS, rows.map(row)) : nothing(query));
     const more = showPages(pages, asked, answer.headers);
     byId("messages-summary").textContent = counted(rows.length, "message", query, more);
@@ -116,7 +116,7 @@ const onTheirWay = (messages) =>
       };
     });
 
-/** Return the entries of a page; amounts digit for digit. */
+/** Return the entries of a page; amounts with all digits that their value has. */
 const stored = ({ text, value }) =>
   read(text).items.map((item, index) => {
     const { message_id: id, company_id, order_id: order, accepted_at } = value[index];

@@ -2,6 +2,7 @@
 // reload loses none of it.
 
 import { call, Problem, uuid } from "./api.js";
+import { watchTyping } from "./aside.js";
 import { byId } from "./dom.js";
 import { at, read, said, written } from "./exact.js";
 import { clearFaults, showProblem, typedIn, typeInto } from "./fields.js";
@@ -18,6 +19,11 @@ const form = byId("message-form");
 const box = byId("post-problem");
 const note = byId("repeated");
 const idField = form.elements.namedItem("/metadata/message_id");
+const typing = watchTyping(form, byId("post-aside"), () => {
+  sayRepeats("");
+  clearFaults(form, box);
+  keepForm();
+});
 let repeats = ""; // the id of the message that the form repeats, if it does
 
 /** Wire the form. */
@@ -41,15 +47,18 @@ export async function showPost({ query: { repeat, company_id: company } }, signa
 
 /** Go on with what was typed on the page before. */
 function goOn() {
-  const { typed, repeats: id } = kept("message") ?? {};
+  const { typed, repeats: id, typing: before } = kept("message") ?? {};
   if (typed) fill(typed, id);
+  typing.restore(before);
+  if (typed) keepForm();
 }
 
-const keepForm = () => keep("message", { typed: typedIn(form), repeats });
+const keepForm = () => keep("message", { typed: typedIn(form), repeats, typing: typing.state() });
 
 /** Forget what was typed. */
 function forget() {
   form.reset();
+  typing.restore(null);
   sayRepeats("");
   clearFaults(form, box);
 }
@@ -87,6 +96,7 @@ async function repeated(id, company, signal) {
 }
 
 function fill(typed, repeated = "") {
+  typing.putAside();
   typeInto(form, typed);
   sayRepeats(repeated);
   clearFaults(form, box);
@@ -113,6 +123,8 @@ async function post() {
       if (error.status !== 409) throw error;
       remember({ ...sent, status: "refused" });
     }
+    typing.sent();
+    keepForm();
     go(address("messages", sent.id, session.isOperator ? { company_id: sent.company } : {}));
   } catch (error) {
     showProblem(error, box, form);

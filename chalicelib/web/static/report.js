@@ -2,6 +2,7 @@
 // from this tab, as it goes on. A reload loses none of it.
 
 import { call, uuid } from "./api.js";
+import { watchTyping } from "./aside.js";
 import { byId, element } from "./dom.js";
 import { dragonFields, dragonIn, exampleDragon, fillIn } from "./dragons.js";
 import { clearFaults, showProblem, typedIn, typeInto } from "./fields.js";
@@ -16,6 +17,11 @@ const form = byId("report-form");
 const nameField = () => form.elements.namedItem("/dragon_name_str");
 const box = byId("report-problem");
 const place = byId("watched");
+const typing = watchTyping(form, byId("report-aside"), () => {
+  sending = null;
+  clearFaults(form, box);
+  keepForm();
+});
 let sending = null; // the idempotency key of a report that has no answer yet
 let watched = []; // what was reported from this tab, the latest first, as `begun` makes it
 let ended = new AbortController(); // when the session does
@@ -41,9 +47,9 @@ export function wireReport() {
 /** Show the form, with the report to change or the name that the address suggests, and go on with what is under way. */
 export function showReport({ query: { name, again } }) {
   if (again) return change(again);
-  if (name && !nameField().value) {
-    nameField().value = name;
-    keepForm();
+  if (name) {
+    if (nameField().value !== name) begin(() => (nameField().value = name));
+    instead(address("reports", "new")); // or a reload would undo what is changed
   }
   if (watched.length) place.replaceChildren(...watched.map((each) => each.entry));
   else showNobody();
@@ -63,8 +69,9 @@ function change(id) {
 
 /** Go on with what the page before has kept: what was typed, and what was watched. */
 function goOn() {
-  const { typed, key } = kept("report") ?? {};
+  const { typed, key, typing: before } = kept("report") ?? {};
   if (typed) typeInto(form, typed);
+  typing.restore(before);
   sending = key ?? null;
   watched = (kept("watched") ?? []).map((each) => ({ ...each, entry: newEntry(), followed: false }));
   for (const each of watched) {
@@ -73,7 +80,7 @@ function goOn() {
   }
 }
 
-const keepForm = () => keep("report", { typed: typedIn(form), key: sending });
+const keepForm = () => keep("report", { typed: typedIn(form), key: sending, typing: typing.state() });
 
 const keepWatched = () =>
   keep(
@@ -89,11 +96,13 @@ function forget() {
   ended = new AbortController();
   watched = [];
   begin();
+  typing.restore(null);
   showNobody();
 }
 
-/** Begin another dragon, which needs another key. */
+/** Begin another dragon, which needs another key. What was typed for one that was not sent is put aside. */
 function begin(fill = () => {}) {
+  typing.putAside();
   sending = null;
   clearFaults(form, box);
   form.reset();
@@ -112,6 +121,7 @@ async function report() {
   try {
     const { value } = await call("POST", "dragons", { headers: { "Idempotency-Key": sending }, body: body() });
     sending = null;
+    typing.sent();
     begun({ ...value, dragon_name_str: typed["/dragon_name_str"].trim() }, typed);
   } catch (error) {
     // After a 5xx nobody knows whether the workflow started. Under another key, the report could be its own duplicate.

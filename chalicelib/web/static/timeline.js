@@ -100,7 +100,7 @@ function standing(answer) {
   if (/^message .*: stored, and has expired$/.test(answer)) return "The message was stored, and its time is over";
   if (/^message .*: archived, but not in the index/.test(answer)) return "The message is stored, and not listed yet";
   const dragon = /^dragon (.*) is in the registry,/.exec(answer)?.[1];
-  if (dragon) return `${dragon} is in the registry`;
+  if (dragon) return [element("a", { href: address("dragons", dragon) }, dragon), " is in the registry"];
   const [, name, status, why] = /^dragon (.*), reported at \S+ \(submission \S+\): (\w+)(?:.*?: (.*))?$/.exec(answer) ?? [];
   if (name) return [`${name} was reported`, ENDS[status] ?? "Still on its way", why].filter(Boolean).join(". ");
   return answer;
@@ -123,15 +123,18 @@ function inWords(what, states) {
 const whose = () =>
   empty(
     "Whose timeline?",
-    "Put the id of a message, a report, a letter or a request into the field above, or a dragon’s name.",
+    "Put the id of a message, a report or a letter into the field above, or a dragon’s name.",
     linkButton(address("letters"), "Look at the dead letters"),
   );
 
 const nothing = (id) =>
   empty(
     "No store knows anything of this.",
-    [`${id} is in no store. What came a moment ago may take a second. Logs are not looked at here: `,
-      element("code", {}, "make trace"), " does that."],
+    [
+      `Nothing is kept under ${id}. What came a moment ago may take a second. A request’s id is in the logs: `,
+      element("code", {}, "make trace"),
+      " looks there.",
+    ],
     lookAgain(),
     linkButton(address("letters"), "Look at the dead letters"),
   );

@@ -624,7 +624,7 @@ OPERATIONS: dict[tuple[str, str], Json] = {
     },
     ("GET", "/ready"): {
         "operationId": "getReadiness",
-        "summary": "Check everything that the service depends on",
+        "summary": "Check everything that the functions call",
         "description": (
             f"For operators. Asks each dependency once, all at the same time, within {READY_WITHIN_S:g} s in all. If "
             "one is ill, the answer is a 503 that says which."
