@@ -560,9 +560,8 @@ class TestFinding:
             COMPANIES["amber"].upper(): "#/messages$",
             f"{COMPANIES['amber']}/{message_id}.json": f"#/messages/{message_id}$",
         }.items():
-            page.keyboard.press("/")
-            page.keyboard.insert_text(text)
-            page.keyboard.press("Enter")
+            page.get_by_role("combobox").fill(text)
+            page.get_by_role("combobox").press("Enter")
             expect(page).to_have_url(re.compile(found))
 
     def test_a_company_that_does_not_exist_does_not_stand_in_the_way_of_what_does(self, operator: Visit) -> None:
