@@ -327,7 +327,9 @@ SCENES = {
     "messages-never": Scene(f"#/messages?company_id={COMPANY}", ".empty", instead={"messages": _NONE_OF_THEM}),
     "message": Scene(f"#/messages/{STORED}?company_id={COMPANY}", ".members"),
     "message-none": Scene("#/messages/0a1b2c3d-0000-4000-8000-00000000000f", ".empty"),
-    "message-of-several": Scene(f"#/messages/{OF_SEVERAL}", ".empty", complaint="400"),
+    "message-of-several": Scene(
+        f"#/messages/{OF_SEVERAL}", "h3:has-text('Several companies')", complaint="400", rare=True
+    ),
     "post": Scene("#/messages/new", "#message-form", _fill_in_message),
     "post-faults": Scene(
         f"#/messages/new?repeat={STORED}&company_id={COMPANY}", "#message-form .fault", _repeat_badly, rare=True
@@ -352,6 +354,7 @@ SCENES = {
     "letter-none": Scene("#/letters/63aaed90-7553-4751-adc1-000000000000", ".empty"),
     "timeline-whose": Scene("#/timeline", ".empty"),
     "timeline": Scene(f"#/timeline?id={TAKEN}", "#moments li"),
+    "timeline-failed": Scene("#/timeline?id=Quillmere", "#moments li", rare=True),
     "timeline-report": Scene("#/timeline?id=Ashfall", "#moments li", rare=True),
     "timeline-own-names": Scene(f"#/timeline?id={TAKEN}", ".own-names", _own_names),
     "timeline-none": Scene("#/timeline?id=00000000-0000-4000-8000-000000000000", ".empty"),

@@ -286,9 +286,13 @@ def _timeline_of_message(wanted: str) -> dict[str, Any]:
     }
 
 
+_LAST_EVENT = {"failed": "ExecutionFailed DragonNotAdded"}
+
+
 def _timeline_of_report(name: str) -> dict[str, Any]:
     status, reason = _REPORTS[name]
-    events = ["ExecutionStarted", *(f"entered {state}" for state in _STEPS + _ENDS[status]), "ExecutionSucceeded"]
+    ends = _LAST_EVENT.get(status, "ExecutionSucceeded")
+    events = ["ExecutionStarted", *(f"entered {state}" for state in _STEPS + _ENDS[status]), ends]
     history = [_moment(f"21:00:00.{at:03}", "workflow dragons", f"{name} {told}") for at, told in enumerate(events)]
     settled = f"{name} is {status}, notification sent"
     return {

@@ -634,6 +634,35 @@ class TestFinding:
         expect(city).to_have_value(is_there)
         page.get_by_role("button", name="Cancel").click()
 
+    def test_a_correction_that_is_saved_late_leaves_another_dragons_alone(self, operator: Visit) -> None:
+        page = operator.at("#/dragons/Ashfall")
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        city = page.get_by_role("dialog").get_by_label("City")
+        page.route("**/dragons/Ashfall", hold, times=2)  # to read it, and to save it
+        with page.expect_request("**/dragons/Ashfall"):
+            page.get_by_role("button", name="Correct or remove Ashfall").click()
+        held.pop().fallback()
+        expect(city).not_to_have_value("")
+        with page.expect_request("**/dragons/Ashfall"):
+            page.get_by_role("button", name="Save").click()
+        page.keyboard.press("Escape")
+        operator.at("#/dragons/Amberwick")
+        page.get_by_role("button", name="Correct or remove Amberwick").click()
+        expect(city).not_to_have_value("")
+        city.fill("Nowhere")
+
+        with page.expect_response("**/dragons/Ashfall"):
+            held.pop().fulfill(json={})
+
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").focus()  # by now, the page knows
+        expect(city).to_have_value("Nowhere")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+
     def test_only_operators_are_offered_corrections(self, amber: Visit) -> None:
         page = amber.at("#/dragons/Ashfall")
         expect(page.locator(".sheet")).to_be_visible()
@@ -667,8 +696,10 @@ class TestReporting:
         expect(name).to_have_value("Xylo")
         page.reload()
         expect(name).to_have_value("Xylo")
-        page.get_by_role("button", name="Take it back").click()
-        expect(name).to_have_value("Half typed")
+        name.fill("Another")
+        for typed in ("Half typed", "Another"):
+            page.get_by_role("button", name="Take it back").click()
+            expect(name).to_have_value(typed)
 
         amber.at("#/messages/new")
         amount = page.get_by_label("Order amount")

@@ -3,10 +3,12 @@
 import { element } from "./dom.js";
 import { typedIn, typeInto } from "./fields.js";
 
-/** Watch a form. `place` offers what was put aside, and `takenBack` is called once it is in the form again. */
-export function watchTyping(form, place, takenBack) {
+/** Watch a form. `place` offers what was put aside. Once that is in the form again, `takenBack` is called with what
+ * `beside` returned when it was put aside.
+ */
+export function watchTyping(form, place, takenBack, beside = () => null) {
   let typed = false;
-  let aside = null;
+  let aside = null; // the latest
   form.addEventListener("input", () => (typed = true));
 
   function offer() {
@@ -14,10 +16,23 @@ export function watchTyping(form, place, takenBack) {
     place.replaceChildren(...(aside ? [element("p", { class: "note" }, "What you typed is put aside. ", back)] : []));
   }
 
+  const whatIsTyped = () => ({ text: typedIn(form), beside: beside() });
+
   function takeBack() {
-    typeInto(form, aside);
-    restore({ typed: true, aside: null });
-    takenBack();
+    const back = aside;
+    aside = typed ? whatIsTyped() : null;
+    typeInto(form, back.text);
+    typed = true;
+    offer();
+    takenBack(back.beside);
+    form.querySelector(":read-write").focus();
+  }
+
+  /** Put aside what the user has typed, if anything: something else is about to take its place. */
+  function putAside() {
+    if (typed && Object.values(typedIn(form)).some(Boolean)) aside = whatIsTyped();
+    typed = false;
+    offer();
   }
 
   /** Go on with what `state` returned, or with nothing. */
@@ -26,12 +41,10 @@ export function watchTyping(form, place, takenBack) {
     offer();
   }
 
-  /** Put aside what the user has typed, if anything: something else is about to take its place. */
-  function putAside() {
-    if (typed) aside = typedIn(form);
-    typed = false;
-    offer();
+  /** Note that this text was sent. What was typed meanwhile was not. */
+  function sent(text) {
+    if (JSON.stringify(typedIn(form)) === JSON.stringify(text)) typed = false;
   }
 
-  return { putAside, restore, sent: () => (typed = false), state: () => ({ typed, aside }) };
+  return { putAside, restore, sent, state: () => ({ typed, aside }) };
 }

@@ -20,9 +20,7 @@ export function wireEditor() {
   byId("editor-fields").append(...dragonFields("editor-"));
   form.elements.namedItem("/dragon_name_str").readOnly = true; // a dragon is corrected, not renamed
   byId("editor-close").addEventListener("click", giveUp);
-  form.addEventListener("input", () =>
-    keepDraft("corrections", opened.reference, { etag: opened.etag, typed: typedIn(form) }),
-  );
+  form.addEventListener("input", keepTyped);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send("PUT", JSON.stringify(dragonIn(form)));
@@ -52,6 +50,13 @@ export async function correct(name, changed) {
   }
 }
 
+/** Keep what is typed, with the version of the dragon that it began with. There is nothing to correct before it is read. */
+function keepTyped() {
+  const { reference, etag } = opened;
+  if (!etag) return;
+  keepDraft("corrections", reference, { etag: draftOf("corrections", reference)?.etag ?? etag, typed: typedIn(form) });
+}
+
 /** Fill in what was typed before, if it was for this dragon, and say so. */
 function goOn() {
   const draft = draftOf("corrections", opened.reference);
@@ -69,12 +74,16 @@ function giveUp() {
 }
 
 async function send(method, body) {
+  const { reference, etag } = opened;
+  const told = tell;
   clearFaults(form, box);
   try {
-    await call(method, opened.reference, { headers: { "If-Match": opened.etag }, body });
-    giveUp();
-    tell(method === "DELETE");
+    await call(method, reference, { headers: { "If-Match": etag }, body });
+    keepDraft("corrections", reference, null);
+    if (opened.reference !== reference) return; // another dragon has been opened since
+    dialog.close();
+    told(method === "DELETE");
   } catch (error) {
-    showProblem(error, box, form);
+    if (opened.reference === reference) showProblem(error, box, form);
   }
 }

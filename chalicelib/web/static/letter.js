@@ -17,7 +17,7 @@ const FILE_KEPT_S = 60; // for the browser to save it
 const TITLES = { 404: "The letter is not there", 412: "The letter has changed since you saw it" };
 
 const place = byId("letter-shown");
-const drafts = new Map(); // what was typed, by the letter's id; the latest of it outlives a reload
+const drafts = new Map(); // what was typed, by the letter's id
 
 /** Forget what was typed when the session ends. */
 export const wireLetter = () => session.addEventListener("end", () => drafts.clear());
@@ -164,10 +164,14 @@ function editing(letter) {
   );
 }
 
-async function replace({ letter_id: id, path, etag, signal }, body) {
-  const { value } = await call("POST", `${path}/replace`, { headers: { "If-Match": etag }, body });
+function forgetDraft(id) {
   drafts.delete(id);
   keepDraft("letters", id, null);
+}
+
+async function replace({ letter_id: id, path, etag, signal }, body) {
+  const { value } = await call("POST", `${path}/replace`, { headers: { "If-Match": etag }, body });
+  forgetDraft(id);
   const company_id = said(at(read(body), "metadata", "company_id")).toLowerCase();
   remember({ id: value.message_id, company: company_id, body, status: "accepted", digest: value.digest });
   if (!signal.aborted) go(messageAddress({ message_id: value.message_id, company_id }));
@@ -180,6 +184,7 @@ function deleting(letter) {
   askTwice(remove, "Really delete it?", () =>
     doing(box, async () => {
       await call("DELETE", path, { headers: { "If-Match": etag } });
+      forgetDraft(id);
       done(letter, "The letter is deleted.", `You have saved it as ${fileOf(id)}.`);
     }),
   );

@@ -59,12 +59,12 @@ function nothing(text) {
     name || !id ? `Nothing here is called ${name || "that"}.` : `Nothing that you may see has the id ${id}.`,
     name
       ? "No dragon’s name begins like that. You may be the first to report it."
-      : whyNot(),
+      : id && whyNot(),
     lookAgain(),
     name
       ? linkButton(address("reports", "new", { name }), "Report it", "")
       : linkButton(address("messages"), "See your messages"),
-    ...timelineOf(id),
+    ...(id ? timelineOf(id) : []),
   );
 }
 

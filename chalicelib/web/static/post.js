@@ -20,6 +20,7 @@ const box = byId("post-problem");
 const note = byId("repeated");
 const idField = form.elements.namedItem("/metadata/message_id");
 const typing = watchTyping(form, byId("post-aside"), () => {
+  if (postedUnder(idField.value.trim().toLowerCase())) idField.value = uuid();
   sayRepeats("");
   clearFaults(form, box);
   keepForm();
@@ -111,6 +112,7 @@ function sayRepeats(id) {
 
 async function post() {
   clearFaults(form, box);
+  const typed = typedIn(form);
   const button = form.querySelector("[type=submit]");
   button.disabled = true;
   try {
@@ -123,7 +125,7 @@ async function post() {
       if (error.status !== 409) throw error;
       remember({ ...sent, status: "refused" });
     }
-    typing.sent();
+    typing.sent(typed);
     keepForm();
     go(address("messages", sent.id, session.isOperator ? { company_id: sent.company } : {}));
   } catch (error) {

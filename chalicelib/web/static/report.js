@@ -17,11 +17,7 @@ const form = byId("report-form");
 const nameField = () => form.elements.namedItem("/dragon_name_str");
 const box = byId("report-problem");
 const place = byId("watched");
-const typing = watchTyping(form, byId("report-aside"), () => {
-  sending = null;
-  clearFaults(form, box);
-  keepForm();
-});
+const typing = watchTyping(form, byId("report-aside"), goOnWith, () => sending);
 let sending = null; // the idempotency key of a report that has no answer yet
 let watched = []; // what was reported from this tab, the latest first, as `begun` makes it
 let ended = new AbortController(); // when the session does
@@ -80,6 +76,13 @@ function goOn() {
   }
 }
 
+/** Go on with what was put aside; `key` is that of a report that has no answer yet. */
+function goOnWith(key) {
+  sending = key;
+  clearFaults(form, box);
+  keepForm();
+}
+
 const keepForm = () => keep("report", { typed: typedIn(form), key: sending, typing: typing.state() });
 
 const keepWatched = () =>
@@ -121,7 +124,7 @@ async function report() {
   try {
     const { value } = await call("POST", "dragons", { headers: { "Idempotency-Key": sending }, body: body() });
     sending = null;
-    typing.sent();
+    typing.sent(typed);
     begun({ ...value, dragon_name_str: typed["/dragon_name_str"].trim() }, typed);
   } catch (error) {
     // After a 5xx nobody knows whether the workflow started. Under another key, the report could be its own duplicate.

@@ -28,7 +28,7 @@ export function wireTimeline() {
 export async function showTimeline({ query: { id = "" } }, signal) {
   form.elements.id.value = id;
   way.hidden = true;
-  if (!id) return place.replaceChildren(whose());
+  if (!id) return place.replaceChildren(askForOne());
   place.replaceChildren(element("p", { class: "note" }, `Looking for ${id} in every store …`));
   try {
     const [{ value }, graph] = await Promise.all([call("GET", `operator/timeline?${new URLSearchParams({ id })}`), workflow]);
@@ -48,7 +48,7 @@ function show({ answers, moments, limits, related }, states) {
     element(
       "div",
       { class: "panel" },
-      answers.map((answer) => element("p", {}, both(standing(answer), answer))),
+      answers.map((answer) => element("p", {}, both([standing(answer), whose(answer, companies)].flat(), answer))),
       limits.map((limit) => element("p", { class: "note" }, sentence(limit))),
     ),
     facts([
@@ -90,6 +90,12 @@ const both = (words, own) => [
 
 const ENDS = { added: "Added to the registry", rejected: "Refused", failed: "Could not be finished" };
 
+/** Return which company an answer is about, if there are several. */
+function whose(answer, companies) {
+  const company = companies.length > 1 && companies.find((each) => answer.includes(each));
+  return company ? ` (company ${company.slice(0, 8)}…)` : [];
+}
+
 const BAD_ENDS = new Set(["Rejected", "Failed"]); // states of the workflow
 
 /** Return how something stands, in people's words. What has no words is told as it is. */
@@ -101,7 +107,8 @@ function standing(answer) {
   if (/^message .*: archived, but not in the index/.test(answer)) return "The message is stored, and not listed yet";
   const dragon = /^dragon (.*) is in the registry,/.exec(answer)?.[1];
   if (dragon) return [element("a", { href: address("dragons", dragon) }, dragon), " is in the registry"];
-  const [, name, status, why] = /^dragon (.*), reported at \S+ \(submission \S+\): (\w+)(?:.*?: (.*))?$/.exec(answer) ?? [];
+  const [, name, status, reasonGiven] = /^dragon (.*), reported at \S+ \(submission \S+\): (\w+)(?:.*?: (.*))?$/.exec(answer) ?? [];
+  const why = status === "failed" ? null : reasonGiven; // that of a failure is for clients of the API
   if (name) return [`${name} was reported`, ENDS[status] ?? "Still on its way", why].filter(Boolean).join(". ");
   return answer;
 }
@@ -116,11 +123,13 @@ function inWords(what, states) {
   if (states.has(state)) return { words: states.get(state), bad: BAD_ENDS.has(state) };
   if (/ ExecutionStarted$/.test(what)) return { words: "The workflow began" };
   if (/ ExecutionSucceeded$/.test(what)) return { words: "The workflow ended" };
+  if (/ Execution(Failed|TimedOut|Aborted)\b/.test(what)) return { words: "The workflow broke off", bad: true };
+  if (/ \w+(Failed|TimedOut)\b/.test(what)) return { words: "A step failed", bad: true };
   const end = / is (added|rejected|failed)\b/.exec(what)?.[1];
-  return { words: ENDS[end] ?? what, bad: /Failed|TimedOut|Aborted/.test(what) || end === "rejected" || end === "failed" };
+  return { words: ENDS[end] ?? what, bad: end === "rejected" || end === "failed" };
 }
 
-const whose = () =>
+const askForOne = () =>
   empty(
     "Whose timeline?",
     "Put the id of a message, a report or a letter into the field above, or a dragon’s name.",
