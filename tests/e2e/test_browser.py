@@ -1137,8 +1137,12 @@ class TestOperations:
         page.get_by_role("button", name="Redrive").click()
         expect(page.get_by_role("alert").filter(has_text="Nothing was done.")).to_be_visible()
 
+        page.get_by_role("button", name="Edit").click()
+        page.get_by_label("The message, as JSON").fill("{}")
+        assert letter in page.evaluate("JSON.stringify(sessionStorage)")
         page.get_by_role("button", name="Redrive").click()
         expect(page.get_by_role("heading", name="It is on its way again.")).to_be_visible()
+        assert letter not in page.evaluate("JSON.stringify(sessionStorage)"), "what was typed for it is of no use now"
         stored(operator.api, f"/message/{message_id}")
         operator.at("#/timeline")
         page.get_by_label("Any id, or").fill(message_id)

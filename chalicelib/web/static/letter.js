@@ -115,6 +115,7 @@ function redriving(letter) {
   const send = () =>
     doing(box, async () => {
       await call("POST", `${letter.path}/redrive`);
+      forgetDraft(letter.letter_id);
       done(
         letter,
         "It is on its way again.",

@@ -77,7 +77,7 @@ export function outcome({ submission_id: id, status, dragon_name_str: name, reas
 }
 
 const couldNotBeFinished = (name) =>
-  `The service could not finish it. Look whether ${name} is in the registry before you report it again.`;
+  `The service could not finish it. Check whether ${name} is in the registry before you report it again.`;
 
 /** Tell whether the registry has a dragon of a refused report's name. */
 export async function nameIsTaken({ status, dragon_name_str: name }) {
